@@ -1,0 +1,41 @@
+"""The one place where pixels change colour space.
+
+RGB is 8 bits, full range; YUV is what the stream declares, and BT.601 limited range where it declares nothing.
+"""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.reformatter import ColorRange, Colorspace
+
+# ITU-T H.273 MatrixCoefficients as they are declared in a stream -> the matrices libswscale knows.
+_MATRIX = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 7: Colorspace.SMPTE240M}
+
+
+def to_rgb(picture: av.VideoFrame) -> npt.NDArray[np.uint8]:
+    """Convert a decoded picture to (H, W, 3) uint8 RGB, by the matrix it declares (BT.601 where it declares none)."""
+    matrix = _MATRIX.get(int(picture.colorspace), Colorspace.ITU601)
+    converted = picture.reformat(format="rgb24", src_colorspace=matrix, dst_colorspace=Colorspace.ITU601)
+    return converted.to_ndarray()
+
+
+def from_rgb(rgb: npt.NDArray[np.uint8], pixel_format: str = "yuv420p") -> av.VideoFrame:
+    """Make a BT.601 limited-range picture from (H, W, 3) uint8 RGB; H and W must be even for 4:2:0."""
+    source = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+    return source.reformat(
+        format=pixel_format,
+        dst_colorspace=Colorspace.ITU601,
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=ColorRange.MPEG,
+    )
+
+
+def luma_plane(picture: av.VideoFrame) -> npt.NDArray[np.uint8]:
+    """The 8-bit luma plane (H, W) of a planar YUV or grey picture; deeper formats are rounded to 8 bits."""
+    if picture.format.components[0].bits != 8 or not picture.format.is_planar:
+        picture = picture.reformat(format="gray")
+    plane = picture.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    return np.ascontiguousarray(rows[:, : plane.width])

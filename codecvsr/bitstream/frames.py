@@ -1,0 +1,83 @@
+"""What one decoded picture carries: its pixels and what the codec said about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from codecvsr.bitstream import color
+
+FrameType = Literal["I", "P", "B"]
+
+#: One motion vector of one block, as FFmpeg's ``AVMotionVector`` states it. ``dst_x, dst_y`` is the block's *centre* in
+#: pixels; ``motion_x, motion_y`` divided by ``motion_scale`` (4 for H.264: quarter-pels) is the displacement in pixels
+#: from the block to its prediction, so the vector points from the current frame to its reference. ``source`` is -1 for
+#: list 0 (the past, for encoders that order their lists as x264 does) and +1 for list 1 (the future).
+VECTOR_DTYPE = np.dtype(
+    [
+        ("source", np.int32),
+        ("w", np.uint8),
+        ("h", np.uint8),
+        ("dst_x", np.int16),
+        ("dst_y", np.int16),
+        ("motion_x", np.int32),
+        ("motion_y", np.int32),
+        ("motion_scale", np.uint16),
+    ]
+)
+
+NO_VECTORS: npt.NDArray[np.void] = np.zeros(0, VECTOR_DTYPE)
+NO_VECTORS.flags.writeable = False
+
+
+@dataclass(frozen=True)
+class CodedFrame:
+    """One picture of a stream in display order, with what the bitstream says about it.
+
+    Attributes:
+        index: position in display order, from 0.
+        decode_index: position in decode order, from 0 (the order of the packets).
+        pts_seconds: presentation time in seconds, or None where the container has none.
+        type: ``"I"``, ``"P"`` or ``"B"``.
+        is_reference: other pictures may be predicted from this one (``nal_ref_idc`` of its slices is not 0;
+            H.264 clause 7.4.1).
+        is_idr: an instantaneous decoding refresh: nothing after it, in decode order, refers to anything before it.
+        vectors: (n,) array of :data:`VECTOR_DTYPE`, empty for intra pictures.
+        qp: (ceil(H/16), ceil(W/16)) int8, the luma quantiser of each macroblock, or None where it is not exported.
+        picture: the decoded picture in the stream's own pixel format.
+    """
+
+    index: int
+    decode_index: int
+    pts_seconds: float | None
+    type: FrameType
+    is_reference: bool
+    is_idr: bool
+    vectors: npt.NDArray[np.void]
+    qp: npt.NDArray[np.int8] | None
+    picture: av.VideoFrame
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return self.picture.height
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return self.picture.width
+
+    @cached_property
+    def rgb(self) -> npt.NDArray[np.uint8]:
+        """The picture as (H, W, 3) uint8 RGB; BT.601 limited range unless the stream says otherwise."""
+        return color.to_rgb(self.picture)
+
+    @cached_property
+    def luma(self) -> npt.NDArray[np.uint8]:
+        """The decoded luma plane as (H, W) uint8, untouched by any colour conversion."""
+        return color.luma_plane(self.picture)
