@@ -1,0 +1,62 @@
+"""The command line: ``codecvsr COMMAND``. A command's module is imported when it is called, not before."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Sequence
+from typing import NoReturn, cast
+
+import click
+
+from codecvsr.cli.common import CodecVSRGroup
+
+#: Every command in the order of ``codecvsr --help``: its module is ``codecvsr.cli.NAME``, its text stands in that help.
+COMMANDS: dict[str, str] = {
+    "benchmark": "Compress HR clips into low-resolution test clips with their codec data.",
+    "infer": "Super-resolve a clip or a video into PNG frames.",
+    "eval": "Score super-resolved frames against the originals: PSNR and SSIM.",
+    "models": "List, inspect, fetch and convert networks and their weights.",
+    "train": "Train a network, or continue a training run.",
+    "doctor": "Show versions, devices and which backends are active.",
+}
+
+
+class _LazyGroup(CodecVSRGroup):
+    """The top group: its help comes from :data:`COMMANDS` alone."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return cast(click.Command, importlib.import_module(f"codecvsr.cli.{cmd_name}").command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def version() -> str:
+    """The installed version of codecvsr; "0+checkout" where it runs from a checkout that was never installed."""
+    try:
+        return importlib.metadata.version("codecvsr")
+    except importlib.metadata.PackageNotFoundError:
+        return "0+checkout"
+
+
+@click.group(cls=_LazyGroup, context_settings={"auto_envvar_prefix": "CODECVSR"})
+@click.version_option(version(), prog_name="codecvsr", message="%(prog)s %(version)s", allow_from_autoenv=False)
+def cli() -> None:
+    """x4 super-resolution of H.264 video, guided by the codec's own motion vectors.
+
+    Every option can be set in the environment: --crop-border of eval is CODECVSR_EVAL_CROP_BORDER; CODECVSR_DEVICE and
+    CODECVSR_PRECISION hold for all commands.
+    """
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run ``codecvsr`` with ``args`` (the process's own by default) and exit."""
+    cli.main(args, prog_name="codecvsr")
+    raise SystemExit(0)

@@ -1,0 +1,5 @@
+"""Motion from the bitstream: blocks to a dense field at quarter resolution, repaired and sharpened. No networks here."""
+
+from codecvsr.motion.clip import ClipMotion, MotionOptions, estimate_motion, motion_fields
+
+__all__ = ["ClipMotion", "MotionOptions", "estimate_motion", "motion_fields"]

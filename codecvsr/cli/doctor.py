@@ -1,0 +1,209 @@
+"""``codecvsr doctor``: what this installation can do."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+
+from codecvsr.cli.common import CodecVSRCommand, ExitCode, json_option, print_json, stdout_console, warn
+
+#: CPU features that decide which precision is fast: bf16 needs avx512_bf16, amx_bf16 or (on ARM) bf16.
+CPU_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
+OPTIONAL_PACKAGES = ("ffmpeg-python", "motion-vector-extractor", "matplotlib", "scikit-image", "torchvision")
+
+
+@click.command("doctor", cls=CodecVSRCommand)
+@click.option(
+    "--require-native",
+    is_flag=True,
+    help="Exit with code 1 unless both native libraries are active (for continuous integration).",
+)
+@json_option
+def command(require_native: bool, as_json: bool) -> ExitCode:
+    """Show versions, devices, weights and which backends are active."""
+    report = examine()
+    if as_json:
+        print_json(report)
+    else:
+        _print_report(report)
+    for problem in report["problems"]:
+        warn(problem)
+    if require_native:
+        from codecvsr.errors import CodecVSRError
+
+        slow = [f"{part} ({backend})" for part, backend in report["backend"].items() if backend != "native"]
+        if slow:
+            raise CodecVSRError(
+                f"The native backend is not active for {' and '.join(slow)}; install a C compiler, CMake, pkg-config "
+                "and the libavformat and libavcodec headers, and reinstall codecvsr."
+            )
+    return ExitCode.OK
+
+
+def examine() -> dict[str, Any]:
+    """Everything ``doctor`` reports: ``backend``, ``device``, ``versions`` and more, ready for JSON."""
+    from codecvsr.bitstream import native
+
+    device, gpus, torch_threads = _torch()
+    return {
+        "backend": {
+            "fields": "numpy" if native.fields_library() is None else "native",
+            "reader": "pyav" if native.reader_library() is None else "native",
+        },
+        "device": device,
+        "versions": _versions(),
+        "encoders": _encoders(),
+        "cpu": {**_cpu(), "cores": os.cpu_count(), "torch_threads": torch_threads},
+        "gpus": gpus,
+        "memory": _memory(),
+        "weights": _weights(),
+        "problems": [
+            f"{library} is built but cannot be used: {why}" for library, why in native.load_problems().items()
+        ],
+    }
+
+
+def _versions() -> dict[str, str | None]:
+    """Versions by name, None for what is optional and not there."""
+    import av
+    import cv2
+    import numpy as np
+
+    from codecvsr.bitstream import native
+    from codecvsr.cli import version
+
+    reader = native.reader_library()
+    return {
+        "codecvsr": version(),
+        "python": platform.python_version(),
+        "torch": _package("torch"),
+        "av": av.__version__,
+        "av_libavcodec": ".".join(map(str, av.library_versions["libavcodec"])),
+        "av_ffmpeg": av.ffmpeg_version_info,
+        "native_libavcodec": None if reader is None else reader.cvsr_reader_libavcodec().decode(),
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "ffmpeg_program": _ffmpeg_program(),
+        **{package: _package(package) for package in OPTIONAL_PACKAGES},
+    }
+
+
+def _package(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _ffmpeg_program() -> str | None:
+    program = shutil.which("ffmpeg")
+    if program is None:
+        return None
+    told = subprocess.run([program, "-version"], capture_output=True, text=True, check=False, timeout=20).stdout
+    found = re.search(r"ffmpeg version (\S+)", told)
+    return found[1] if found else "unknown"
+
+
+def _encoders() -> dict[str, bool]:
+    """Whether PyAV's own FFmpeg has the H.264 encoder that ``benchmark`` needs."""
+    import av
+
+    return {"libx264": "libx264" in av.codecs_available}
+
+
+def _torch() -> tuple[str, list[dict[str, Any]], int | None]:
+    """The device ``auto`` means, the GPUs torch can use, and its CPU threads (None where torch is not installed)."""
+    try:
+        import torch
+    except ModuleNotFoundError:
+        return "cpu", [], None
+    from codecvsr.engine.device import choose_device
+
+    properties = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    gpus = [
+        {
+            "device": f"cuda:{index}",
+            "name": gpu.name,
+            "memory_bytes": gpu.total_memory,
+            "compute_capability": f"{gpu.major}.{gpu.minor}",
+        }
+        for index, gpu in enumerate(properties)
+    ]
+    return choose_device("auto").type, gpus, torch.get_num_threads()
+
+
+def _cpu() -> dict[str, Any]:
+    """Model and the features of :data:`CPU_FEATURES` it has (Linux tells; elsewhere only the architecture is known)."""
+    info = Path("/proc/cpuinfo")
+    text = info.read_text(encoding="utf-8", errors="replace") if info.is_file() else ""
+    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
+    have = set(flags[1].split()) if flags else set()
+    return {
+        "model": model[1].strip() if model else platform.processor() or platform.machine(),
+        "features": [feature for feature in CPU_FEATURES if feature in have],
+    }
+
+
+def _memory() -> dict[str, int]:
+    """Total and free memory in bytes, where the system tells."""
+    names = {"total_bytes": "SC_PHYS_PAGES", "free_bytes": "SC_AVPHYS_PAGES"}
+    known = getattr(os, "sysconf_names", {})
+    return {key: os.sysconf(name) * os.sysconf("SC_PAGE_SIZE") for key, name in names.items() if name in known}
+
+
+def _weights() -> dict[str, bool]:
+    """For every model of the zoo that has weights, whether they are here; empty where torch is not installed."""
+    try:
+        from codecvsr.models import zoo
+    except ModuleNotFoundError:
+        return {}
+    paths = {name: zoo.weights_path(name) for name in zoo.MODELS}
+    return {name: path.is_file() for name, path in paths.items() if path is not None}
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    """The report as a table on stdout: what was looked at, what was found, and what it means."""
+    from rich.table import Table
+
+    backend, versions, cpu, memory = report["backend"], report["versions"], report["cpu"], report["memory"]
+    table = Table(box=None, show_header=False)
+
+    def row(what: str, found: object, note: str = "") -> None:
+        table.add_row(what, str(found) if found else "-", note)
+
+    row("codecvsr", versions["codecvsr"])
+    row("fields", backend["fields"], "" if backend["fields"] == "native" else "slow: no C library")
+    row("reader", backend["reader"], "" if backend["reader"] == "native" else "PyAV reads the same")
+    row("device", report["device"], "" if report["device"] == "cuda" else "torch sees no GPU")
+    for gpu in report["gpus"]:
+        row(gpu["device"], gpu["name"], f"{gpu['memory_bytes'] / 2**30:.0f} GiB, {gpu['compute_capability']}")
+    bf16 = {"avx512_bf16", "amx_bf16", "bf16"} & set(cpu["features"])
+    row("cpu", cpu["model"], " ".join(cpu["features"]) + ("" if bf16 else "; no bf16"))
+    row("threads", cpu["torch_threads"] or cpu["cores"], f"{cpu['cores']} cores")
+    row("memory", _gib(memory.get("total_bytes")), f"{_gib(memory.get('free_bytes'))} free" if memory else "")
+    row("python", versions["python"])
+    row("torch", versions["torch"], "" if versions["torch"] else "missing: pip install torch")
+    x264 = "with libx264" if report["encoders"]["libx264"] else "without libx264: benchmark cannot encode"
+    row("av", versions["av"], f"libavcodec {versions['av_libavcodec']}, {x264}")
+    row("native libavcodec", versions["native_libavcodec"])
+    row("numpy", versions["numpy"])
+    row("opencv", versions["opencv"])
+    row("ffmpeg program", versions["ffmpeg_program"], "optional")
+    for package in OPTIONAL_PACKAGES:
+        row(package, versions[package], "optional")
+    for name, present in report["weights"].items():
+        row(name, "here" if present else "", "weights" if present else "weights; see codecvsr models list")
+    stdout_console().print(table)
+
+
+def _gib(size: int | None) -> str:
+    return "" if size is None else f"{size / 2**30:.1f} GiB"

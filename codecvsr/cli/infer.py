@@ -1,0 +1,59 @@
+"""``codecvsr infer``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from codecvsr.cli.common import (
+    CodecVSRCommand,
+    device_option,
+    json_option,
+    overwrite_option,
+    precision_option,
+    print_json,
+    warn,
+)
+
+
+@click.command(cls=CodecVSRCommand)
+@click.option("--clip-root", type=click.Path(path_type=Path), required=True,
+              help="A clip folder made by 'codecvsr benchmark', or an H.264 video.")  # fmt: skip
+@click.option("--out-dir", type=click.Path(path_type=Path), required=True, help="Folder for one PNG per frame.")
+@click.option("-m", "--model", default="codecvsr", show_default=True,
+              help="A name of 'codecvsr models list' or a weights file.")  # fmt: skip
+@click.option("--motion", type=click.Choice(["codec", "spynet", "dis", "zero", "raw"]),
+              help="What aligns the frames; by default what the model was made for.")  # fmt: skip
+@click.option("--ablate-mvs", is_flag=True, help="Leave no motion of any kind.")
+@click.option("--ablate-second-order", is_flag=True, help="Leave out the features of the frame beyond the neighbour.")
+@click.option("--ablate-p-inversion", is_flag=True, help="Leave a missing direction of motion empty.")
+@click.option("--ablate-resolve", is_flag=True, help="Take raw vectors: reference distance ignored, nothing repaired.")
+@click.option("--ablate-refine", is_flag=True, help="Leave out the sub-pixel step.")
+@click.option("--ablate-priors", is_flag=True, help="Make quantisers, frame types and matching errors neutral.")
+@click.option("--window", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Frames looked at together; 0: as many as memory sensibly holds.")  # fmt: skip
+@click.option("--allow-damaged", is_flag=True, help="Use the frames before the damage of a damaged video.")
+@device_option
+@precision_option
+@overwrite_option
+@json_option
+def command(clip_root: Path, out_dir: Path, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's values
+    """Upscale a clip by 4, with ablations.
+
+    Writes one PNG per input frame, named like the frames of lr/.
+    """
+    from codecvsr.pipeline.infer import Ablations, infer
+
+    left_out = {key.removeprefix("ablate_"): options.pop(key) for key in list(options) if key.startswith("ablate_")}
+    report = infer(clip_root, out_dir, ablations=Ablations(**left_out), **options)
+    if report.training == "untrained":
+        warn(f"{report.model}: random weights, the pictures mean nothing.")
+    if as_json:
+        print_json(report.to_json())
+        return
+    click.echo(
+        f"{report.frames} frames, {report.frames_per_second:.2f} frames/s ({report.model}, motion {report.motion}, "
+        f"{report.device} {report.precision}), peak memory {report.peak_memory_mb:.0f} MiB, {report.seconds:.1f} s in all"
+    )

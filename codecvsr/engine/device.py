@@ -1,0 +1,50 @@
+"""Which device and which precision a model runs in."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from codecvsr.errors import InputError
+
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device called ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; ``auto`` is the first GPU where there is one.
+
+    Raises:
+        InputError: a GPU was asked for that is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"Device {name}: PyTorch {torch.__version__} sees {torch.cuda.device_count()} CUDA devices here. "
+            "Use --device cpu, or install a CUDA build of PyTorch."
+        )
+    return device
+
+
+def choose_dtype(device: torch.device, precision: str = "auto") -> torch.dtype:
+    """The type convolutions run in: as asked, or bf16 on a GPU that has it and fp32 elsewhere."""
+    if precision == "auto":
+        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    return _DTYPES[precision]
+
+
+def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
+    """The context a network is run in; nothing at all for fp32."""
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory taken so far: by tensors on a GPU, by the whole process on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,83 @@
+"""What ``codecvsr models`` says of the zoo, as plain values."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from codecvsr.errors import CheckpointError
+from codecvsr.models import zoo
+
+
+def overview() -> list[dict[str, Any]]:
+    """A row for every model: what it is, whether its weights are here, and how to get them where they are not.
+
+    ``parameters`` is None where only the weights' file would tell and it is missing or damaged.
+    """
+    rows = []
+    for name, model in zoo.MODELS.items():
+        path = zoo.weights_path(name)
+        present = path is None or path.is_file()
+        parameters = model.parameters
+        if parameters is None and present:
+            with contextlib.suppress(CheckpointError):  # 'info' says what is wrong with a file; a list still lists
+                parameters = zoo.load_model(name).parameters
+        rows.append(
+            {
+                "name": name,
+                "architecture": model.architecture,
+                "description": model.description,
+                "parameters": parameters,
+                "licence": model.licence,
+                "training": model.training,
+                "motion": zoo.ARCHITECTURES[model.architecture].motion,
+                "present": present,
+                "how_to_get": None if present else zoo.how_to_get(name),
+            }
+        )
+    return rows
+
+
+def facts(model: zoo.LoadedModel) -> dict[str, Any]:
+    """What is known of a loaded model, in the order in which people want it."""
+    return {
+        "name": model.name,
+        "architecture": model.architecture,
+        "description": zoo.ARCHITECTURES[model.architecture].title,
+        "parameters": model.parameters,
+        "scale": model.scale,
+        "motion": model.motion,
+        "training": model.training,
+        "licence": model.licence,
+        "path": model.path,
+        "sha256": model.sha256,
+        "metadata": dict(model.metadata),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """:func:`overview` as aligned lines of text."""
+    cells = [("name", "parameters", "licence", "training", "weights", "description")]
+    for row in rows:
+        count = "" if row["parameters"] is None else f"{row['parameters']:,}"
+        weights = "here" if row["present"] else "missing"
+        cells.append((row["name"], count.rjust(10), row["licence"], row["training"], weights, row["description"]))
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    missing = [f"{row['name']}: {row['how_to_get']}." for row in rows if not row["present"]]
+    return [*lines, *([""] if missing else []), *missing]
+
+
+def sheet(values: dict[str, Any]) -> list[str]:
+    """:func:`facts` as lines of text; what is not known is left out."""
+    lines = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{name} = {item}" for name, item in value.items())
+        elif isinstance(value, tuple):
+            value = ", ".join(value)
+        elif isinstance(value, int):
+            value = f"{value:,}"
+        if value not in (None, ""):
+            lines.append(f"{key + ':':<14}{value}")
+    return lines

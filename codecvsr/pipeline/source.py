@@ -1,0 +1,125 @@
+"""What a network is fed with: the frames of a clip folder or a video, and their motion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from codecvsr.bitstream.frames import CodedFrame
+from codecvsr.bitstream.reader import read_video
+from codecvsr.errors import InputError, UnsupportedInputError
+from codecvsr.metrics.pairs import video_frames
+from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion, motion_fields
+from codecvsr.motion.clip import measured, unknown_motion
+from codecvsr.motion.optical_flow import dis_flows
+from codecvsr.motion.sample import pad_to_cells, to_cells
+from codecvsr.pipeline.clip import FRAME_NAME, ClipFolder
+
+
+@dataclass(frozen=True)
+class Source:
+    """A clip in memory.
+
+    Attributes:
+        names: T file names for the outputs.
+        frames: (T, H, W, 3) uint8 RGB.
+        motion: codec data and fields on cells.
+        dense: to_prev and to_next (T, 2, H, W) where the motion was estimated per pixel, None where it is the cells'.
+    """
+
+    names: tuple[str, ...]
+    frames: npt.NDArray[np.uint8]
+    motion: ClipMotion
+    dense: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None
+
+
+def load_source(
+    path: Path, options: MotionOptions = MotionOptions(), *, needs_vectors: bool = True, allow_damaged: bool = False
+) -> Source:
+    """Load a clip folder of ``codecvsr benchmark``, or an H.264 video.
+
+    Args:
+        path: the folder or file.
+        options: parts of the motion repair to leave out.
+        needs_vectors: refuse a clip that has none; otherwise its codec data is unknown.
+        allow_damaged: use the frames before the damage of a damaged video.
+
+    Raises:
+        InputError: the clip cannot be used; UnsupportedInputError where that is for its codec.
+        DamagedInputError: the video is damaged and ``allow_damaged`` is false.
+    """
+    if path.is_dir():
+        return _load_folder(path, options, needs_vectors)
+    try:
+        return _load_video(path, options, allow_damaged)
+    except UnsupportedInputError:
+        if needs_vectors:
+            raise
+    frames = np.stack(list(video_frames(path)))
+    names = tuple(FRAME_NAME.format(i) for i in range(len(frames)))
+    return Source(names, frames, unknown_motion(*frames.shape[:3]))
+
+
+def _load_folder(path: Path, options: MotionOptions, needs_vectors: bool) -> Source:
+    folder = ClipFolder.open(path)
+    frames = folder.load_frames()
+    if folder.has_motion and options == MotionOptions():
+        motion = folder.load_motion()
+    elif folder.stream is not None:
+        motion = motion_fields(folder.stream, options)
+    elif needs_vectors:
+        raise InputError(
+            f"{path}: holds no clip.mp4 to take motion from{' again' if folder.has_motion else ' and no codec.npz'}; make "
+            "the clip with codecvsr benchmark, or give --motion dis."
+        )
+    else:
+        motion = unknown_motion(*frames.shape[:3])
+    if len(motion) != len(frames):
+        raise InputError(f"{path}: {len(frames)} frames in lr/, but {len(motion)} in {folder.stream}; build the clip again.")
+    return Source(tuple(f"{p.stem}.png" for p in folder.frames), frames, motion)
+
+
+def _load_video(path: Path, options: MotionOptions, allow_damaged: bool) -> Source:
+    pixels: list[npt.NDArray[np.uint8]] = []
+
+    def seen(frame: CodedFrame) -> CodedFrame:
+        pixels.append(frame.rgb)
+        return frame
+
+    motion = estimate_motion(map(seen, read_video(path, allow_damaged=allow_damaged)), options)
+    return Source(tuple(FRAME_NAME.format(i) for i in range(len(pixels))), np.stack(pixels), motion)
+
+
+def with_dis(source: Source) -> Source:
+    """The same clip with DIS optical flow for its motion."""
+    lumas = [luma_of(frame) for frame in source.frames]
+    return with_flows(source, *dis_flows(lumas))
+
+
+def with_flows(source: Source, to_prev: npt.NDArray[np.float32], to_next: npt.NDArray[np.float32]) -> Source:
+    """The same clip with dense flows, (T, 2, H, W) in pixels, for its motion; matching errors are measured anew."""
+    lumas = [pad_to_cells(luma_of(frame)) for frame in source.frames]
+    cells = [np.stack([_cells(field) for field in flow]) for flow in (to_prev, to_next)]
+    return replace(source, motion=measured(source.motion, cells[0], cells[1], lumas), dense=(to_prev, to_next))
+
+
+def without_motion(source: Source) -> Source:
+    """The same clip with no motion at all."""
+    zero = np.zeros_like(source.motion.to_prev)
+    lumas = [pad_to_cells(luma_of(frame)) for frame in source.frames]
+    return replace(source, motion=measured(source.motion, zero, zero, lumas), dense=None)
+
+
+def luma_of(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """The luma (H, W) of an RGB picture, BT.601 weights, full range."""
+    return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.uint8, copy=False)
+
+
+def _cells(flow: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    height, width = flow.shape[1:]
+    padded = np.pad(flow, ((0, 0), (0, -height % 4), (0, -width % 4)), mode="edge")
+    return np.stack([to_cells(np.ascontiguousarray(part)) for part in padded])

@@ -1,0 +1,131 @@
+"""What a training run is made of: a TOML file read into a checked dataclass."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from codecvsr.errors import InputError
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the clips are: folders written by ``codecvsr benchmark``, and the originals they were made from."""
+
+    hr_root: str = "clips/train"
+    benchmarks: tuple[str, ...] = ()
+    val_hr_root: str = ""
+    val_benchmarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """Hyper-parameters of ``models.codecvsr.CodecVSR``."""
+
+    channels: int = 32
+    blocks: int = 4
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """One cosine from ``learning_rate`` to zero over ``steps`` steps of Adam, and an average of the weights (EMA)."""
+
+    steps: int = 2000
+    batch: int = 3
+    frames: int = 7
+    crop: int = 64  #: side of a low-resolution crop in pixels, a multiple of 4
+    learning_rate: float = 1e-3
+    warmup: int = 50
+    clip_norm: float = 1.0
+    ema: float = 0.995
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """How often each part is left out of a sample, so that ablations of the trained network stay meaningful."""
+
+    motion: float = 0.15
+    second_order: float = 0.15
+    priors: float = 0.1
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """How often to log, save and validate, in steps; validation looks at so many frames of every clip."""
+
+    log_every: int = 20
+    save_every: int = 200
+    validate_every: int = 400
+    validate_frames: int = 7
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole training run."""
+
+    data: Data = field(default_factory=Data)
+    model: Model = field(default_factory=Model)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    dropout: Dropout = field(default_factory=Dropout)
+    reporting: Reporting = field(default_factory=Reporting)
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a TOML recipe; ``overrides`` are ``section.key=value`` with the value in TOML's own spelling.
+
+    Raises:
+        InputError: the file is unreadable, or a section, a key or a value's type is not one of :class:`Recipe`'s.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: is not a readable TOML recipe ({error}).") from error
+    for override in overrides:
+        name, separator, value = override.partition("=")
+        section, dot, key = name.strip().partition(".")
+        if not separator or not dot:
+            raise InputError(f"--set {override}: expected section.key=value, such as optimisation.steps=500.")
+        try:
+            parsed = tomllib.loads(f"value = {value}")["value"]
+        except ValueError:
+            parsed = value.strip()
+        if not isinstance(table.setdefault(section, {}), dict):
+            raise InputError(f"{path}: {section} is not a section.")
+        table[section][key] = parsed
+    return recipe_from(table, str(path))
+
+
+def recipe_from(table: Mapping[str, Any], origin: str) -> Recipe:
+    """Check a parsed recipe.
+
+    Raises:
+        InputError: an unknown section or key, or a value of another type; ``origin`` is named.
+    """
+    return _build(Recipe, table, origin)
+
+
+def _build(kind: type, table: Mapping[str, Any], origin: str) -> Any:  # noqa: ANN401 - one of the classes above
+    types = typing.get_type_hints(kind)
+    arguments: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in types:
+            raise InputError(f"{origin}: unknown key {key!r}; known here: {', '.join(types)}.")
+        wanted = types[key]
+        if dataclasses.is_dataclass(wanted) and isinstance(value, Mapping):
+            arguments[key] = _build(typing.cast(type, wanted), value, f"{origin}, [{key}]")
+        elif wanted is float and isinstance(value, int) and not isinstance(value, bool):
+            arguments[key] = float(value)
+        elif typing.get_origin(wanted) is tuple and isinstance(value, list | tuple):
+            arguments[key] = tuple(str(v) for v in value)
+        elif isinstance(wanted, type) and type(value) is wanted:
+            arguments[key] = value
+        else:
+            name = getattr(wanted, "__name__", str(wanted))
+            raise InputError(f"{origin}: {key} = {value!r}; a value of type {name} was expected.")
+    return kind(**arguments)

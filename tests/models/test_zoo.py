@@ -1,0 +1,146 @@
+"""Names, random weights and what `codecvsr models` says of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import save_file
+
+from codecvsr.cli.models import command
+from codecvsr.errors import CheckpointError, InputError
+from codecvsr.models import catalogue, fetch, zoo
+from codecvsr.models.codecvsr import CodecVSR
+from tests.goldens.published import fill
+from tests.streams import moving_texture
+
+
+@pytest.fixture()
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CODECVSR_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_every_name_is_consistent() -> None:
+    for name, model in zoo.MODELS.items():
+        assert model.architecture in zoo.ARCHITECTURES
+        assert (model.training == "official") == (name in fetch.MEMBERS)
+    assert set(fetch.MEMBERS) <= set(zoo.MODELS)
+
+
+def test_bicubic_needs_nothing() -> None:
+    model = zoo.load_model("bicubic")
+    assert (model.parameters, model.motion, model.path, model.training, model.scale) == (0, (), None, "none", 4)
+    assert model.network(torch.zeros(1, 2, 3, 5, 7)).shape == (1, 2, 3, 20, 28)
+
+
+@pytest.mark.parametrize("name", ["basicvsr", "codecvsr"])
+def test_random_weights_are_labelled_and_the_same_every_time(name: str) -> None:
+    before = torch.random.get_rng_state()
+    first, second = zoo.load_model(f"{name}:random"), zoo.load_model(f"{name}:random")
+    assert (first.architecture, first.training) == (name, "untrained")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    pairs = zip(first.network.parameters(), second.network.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert first.motion[0] == {"basicvsr": "spynet", "codecvsr": "codec"}[name]
+
+
+def test_codecvsr_weights_are_recognised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zoo, "weights_folder", lambda: tmp_path)
+    with pytest.raises(InputError, match=r"codecvsr\.safetensors; install codecvsr again"):
+        zoo.load_model("codecvsr")
+    network = fill(CodecVSR(channels=8, blocks=2))
+    save_file(network.state_dict(), tmp_path / "codecvsr.safetensors")
+    save_file(network.state_dict(), tmp_path / "copy.safetensors")
+    model = zoo.load_model("codecvsr")
+    assert (model.architecture, model.training, model.licence) == ("codecvsr", "codecvsr", "Apache-2.0")
+    assert (model.network.channels, model.network.blocks) == (8, 2)
+    loaded = model.network.state_dict()
+    assert all(torch.equal(loaded[key], tensor) for key, tensor in network.state_dict().items())
+    assert zoo.load_model(tmp_path / "codecvsr.safetensors").training == "codecvsr"
+    assert zoo.load_model(tmp_path / "copy.safetensors").training == "user"
+    row = next(row for row in catalogue.overview() if row["name"] == "codecvsr")
+    assert row["present"] and row["parameters"] == model.parameters > 0
+
+
+def test_wrong_names_say_what_there_is(cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"Did you mean 'basicvsr-reds4'"):
+        zoo.load_model("basicvsr-red4")
+    with pytest.raises(InputError, match="networks are codecvsr, basicvsr, bicubic"):
+        zoo.load_model("nothing:random")
+    with pytest.raises(InputError, match="is a folder"):
+        zoo.load_model(tmp_path)
+    with pytest.raises(InputError, match=r"run 'codecvsr models fetch basicvsr-reds4'"):
+        zoo.load_model("basicvsr-reds4")
+
+
+def test_a_cached_file_that_is_not_the_official_one_is_refused(cache: Path) -> None:
+    path = fetch.cached_path("basicvsr-reds4")
+    path.parent.mkdir(parents=True)
+    torch.save({"params": zoo.load_model("basicvsr:random").network.state_dict()}, path)
+    with pytest.raises(CheckpointError, match="is not the official file"):
+        zoo.load_model("basicvsr-reds4")
+    assert zoo.load_model(path).training == "user"
+
+
+def test_list_and_info_commands(cache: Path) -> None:
+    run = CliRunner().invoke
+    listed = run(command, ["list"])
+    assert listed.exit_code == 0
+    line = next(line for line in listed.stdout.splitlines() if line.startswith("basicvsr-reds4 "))
+    assert "6,291,311" in line and "Apache-2.0" in line and "missing" in line
+    assert "codecvsr models fetch basicvsr-reds4" in listed.stdout
+    assert run(command, []).stdout == listed.stdout
+    rows = json.loads(run(command, ["list", "--json"]).stdout)["models"]
+    assert [row["name"] for row in rows] == list(zoo.MODELS)
+
+    shown = json.loads(run(command, ["info", "basicvsr:random", "--json"]).stdout)
+    assert (shown["parameters"], shown["training"], shown["motion"][0]) == (6_291_311, "untrained", "spynet")
+    assert "parameters:   6,291,311" in run(command, ["info", "basicvsr:random"]).stdout
+    failed = run(command, ["info", "no-such-model"])
+    assert failed.exit_code == 1 and "no-such-model" in failed.stderr and failed.stdout == ""
+
+
+# --- the official weights, where they have been fetched ---------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def official() -> zoo.LoadedModel:
+    path = fetch.cached_path("basicvsr-reds4")
+    if not path.is_file():
+        pytest.skip("the official weights are not in the cache: codecvsr models fetch basicvsr-reds4")
+    return zoo.load_model("basicvsr-reds4")
+
+
+def test_official_weights_load(official: zoo.LoadedModel) -> None:
+    assert (official.parameters, official.training) == (6_291_311, "official")
+    assert (official.network.num_feat, official.network.num_block) == (64, 30)
+    assert official.sha256 == fetch.MEMBERS["basicvsr-reds4"].sha256
+    by_path = zoo.load_model(official.path)
+    assert (by_path.training, by_path.licence) == ("official", "Apache-2.0")
+
+
+@torch.inference_mode()
+def test_official_spynet_sees_known_motion(official: zoo.LoadedModel) -> None:
+    frames = torch.from_numpy(moving_texture(2, 70, 90, 3, -2)).permute(0, 3, 1, 2) / 255
+    to_next = official.network.spynet(frames[:1], frames[1:])[..., 16:-16, 16:-16]
+    assert (to_next.mean((0, 2, 3)) - torch.tensor([3.0, -2.0])).abs().max() < 0.2
+
+
+@torch.inference_mode()
+def test_official_weights_beat_bicubic(official: zoo.LoadedModel) -> None:
+    hr = moving_texture(3, 160, 192, 2, 1, seed=5).astype(np.float32) / 255
+    lr = np.stack([cv2.resize(frame, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA) for frame in hr])
+    x = torch.from_numpy(lr).permute(0, 3, 1, 2)[None]
+    target = torch.from_numpy(hr).permute(0, 3, 1, 2)[None]
+
+    def psnr(output: torch.Tensor) -> float:
+        return -10 * math.log10(float((output.clamp(0, 1) - target)[..., 8:-8, 8:-8].square().mean()))
+
+    assert psnr(official.network(x)) > psnr(zoo.load_model("bicubic").network(x)) + 0.5
