@@ -63,3 +63,27 @@ def encode(
         if audio is not None:
             container.mux(audio.encode(None))
     return path
+
+
+def remux(source: Path, target: Path, *, skip: int = 0, options: dict[str, str] | None = None) -> Path:
+    """Copy the video packets of ``source`` into ``target``, without the first ``skip``; ``options`` are the muxer's."""
+    with av.open(str(source)) as old, av.open(str(target), "w", options=options or {}) as new:
+        stream = old.streams.video[0]
+        copy = new.add_stream_from_template(stream)
+        for number, packet in enumerate(packet for packet in old.demux(stream) if packet.size):
+            if number >= skip:
+                packet.stream = copy
+                new.mux(packet)
+    return target
+
+
+def sound_track(path: Path) -> Path:
+    """A file with 0.1 seconds of silence and no video."""
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("aac", rate=48000)
+        for start in range(0, 4800, 1024):
+            silence = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
+            silence.sample_rate, silence.pts = 48000, start
+            container.mux(track.encode(silence))
+        container.mux(track.encode(None))
+    return path

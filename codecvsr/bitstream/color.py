@@ -5,6 +5,9 @@ RGB is 8 bits, full range; YUV is what the stream declares, and BT.601 limited r
 
 from __future__ import annotations
 
+import re
+from typing import cast
+
 import av
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +20,11 @@ _MATRIX = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Col
 def to_rgb(picture: av.VideoFrame) -> npt.NDArray[np.uint8]:
     """Convert a decoded picture to (H, W, 3) uint8 RGB, by the matrix it declares (BT.601 where it declares none)."""
     matrix = _MATRIX.get(int(picture.colorspace), Colorspace.ITU601)
+    if deep := re.fullmatch(r"(yuv4\d\dp)\d+(?:le|be)", picture.format.name):
+        # libswscale asks of deeper 4:2:0 pictures where their chroma samples sit, which PyAV cannot be told.
+        picture = picture.reformat(format=deep[1])
     converted = picture.reformat(format="rgb24", src_colorspace=matrix, dst_colorspace=Colorspace.ITU601)
-    return converted.to_ndarray()
+    return np.asarray(converted.to_ndarray(), np.uint8)
 
 
 def from_rgb(rgb: npt.NDArray[np.uint8], pixel_format: str = "yuv420p") -> av.VideoFrame:
@@ -37,5 +43,6 @@ def luma_plane(picture: av.VideoFrame) -> npt.NDArray[np.uint8]:
     if picture.format.components[0].bits != 8 or not picture.format.is_planar:
         picture = picture.reformat(format="gray")
     plane = picture.planes[0]
-    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    rows = np.frombuffer(cast(bytes, plane), np.uint8)  # a plane is a buffer, which its types do not say
+    rows = rows.reshape(plane.height, plane.line_size)
     return np.ascontiguousarray(rows[:, : plane.width])

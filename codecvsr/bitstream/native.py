@@ -16,8 +16,10 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.bitstream.damage import SoundFrames, end_of_stream
 from codecvsr.bitstream.frames import NO_VECTORS, VECTOR_DTYPE, CodedFrame, FrameType
-from codecvsr.errors import CodecVSRError, InputError, UnsupportedInputError
+from codecvsr.bitstream.refusals import check_codec, check_picture
+from codecvsr.errors import CodecVSRError, InputError
 
 _FIELD_ABI = 1  # CVSR_FIELD_ABI and CVSR_READER_ABI of native/*.h
 _READER_ABI = 1
@@ -136,9 +138,6 @@ def iterate(path: Path, *, allow_damaged: bool = False) -> Iterator[CodedFrame]:
         UnsupportedInputError: another codec than H.264, interlaced coding, a frame size that changes in mid-stream.
         DamagedInputError: the stream is truncated or corrupt; frames yielded before it is raised are sound.
     """
-    from codecvsr.bitstream.damage import SoundFrames, is_cut_short
-    from codecvsr.bitstream.reader import check_codec, damage_error, interlaced_error
-
     library = reader_library()
     if library is None:
         raise InputError("The native reader is not built; use the backend 'pyav'.")
@@ -152,41 +151,25 @@ def iterate(path: Path, *, allow_damaged: bool = False) -> Iterator[CodedFrame]:
         if stream.index < 0 or stream.codec == b"none":
             raise InputError(f"{path}: has no video stream; a video file was expected.")
         check_codec(path, _text(stream.codec))
-        index, damage, size = 0, "", (0, 0)
-        held, damaged_packet = SoundFrames(), None
+        sound: SoundFrames[CodedFrame] = SoundFrames()
+        index, damage, broken, size = 0, "", None, None
         while (state := library.cvsr_reader_next(reader, ctypes.byref(frame))) == 1:
-            if library.cvsr_reader_is_damaged(reader):
-                damage = _text(library.cvsr_reader_message(reader))
             if frame.is_corrupt or frame.decode_index < 0:
-                damage = damage or f"frame {index} cannot be decoded in full"
-                damaged_packet = frame.decode_index if frame.decode_index >= 0 else None
+                damage = f"frame {index} cannot be decoded in full"
+                broken = frame.decode_index if frame.decode_index >= 0 else None
                 break
-            if damage and frame.decode_index >= library.cvsr_reader_packets(reader) - 1:
-                break
-            if frame.is_interlaced:
-                raise interlaced_error(path)
-            size = size if index else (frame.width, frame.height)
-            if (frame.width, frame.height) != size:
-                raise UnsupportedInputError(
-                    f"{path}: the picture size changes from {size[0]}x{size[1]} to {frame.width}x{frame.height} at "
-                    f"frame {index}; one size was expected. Cut the file there and use the parts one by one."
-                )
-            yield from held.add(_coded_frame(library, reader, frame, index, stream))
+            check_picture(path, index, (frame.width, frame.height), size, bool(frame.is_interlaced))
+            size = frame.width, frame.height
+            coded = _coded_frame(library, reader, frame, index, stream)
+            yield from sound.add(coded, coded.decode_index, coded.pts_seconds)
             index += 1
-        yield from held.rest(damaged_packet)
         if state < 0:
             raise CodecVSRError(f"{path}: decoding stopped ({_text(library.cvsr_reader_message(reader))}).")
-        packets = library.cvsr_reader_packets(reader)
         if library.cvsr_reader_is_damaged(reader):
-            damage = damage or _text(library.cvsr_reader_message(reader))
-        if not damage and packets < stream.declared_frames:
-            damage = f"{packets} of {stream.declared_frames} frames are there"
-        if not damage and is_cut_short(path):
-            damage = "the file ends earlier than it says"
-        if held.count == 0 and not damage:
-            raise InputError(f"{path}: the video stream holds no frames.")
-        if damage and (not allow_damaged or held.count == 0):
-            raise damage_error(path, held.count, damage)
+            damage = _text(library.cvsr_reader_message(reader))
+        if damage and broken is None:
+            broken = library.cvsr_reader_packets(reader) - 1
+        yield from end_of_stream(path, sound, damage, broken, allow_damaged=allow_damaged)
     finally:
         library.cvsr_reader_close(reader)
 

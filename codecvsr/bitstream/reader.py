@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import numpy as np
 import numpy.typing as npt
+from av.stream import Disposition
 
 from codecvsr.bitstream import nal, native
-from codecvsr.bitstream.damage import SoundFrames, is_cut_short
+from codecvsr.bitstream.damage import SoundFrames, end_of_stream
 from codecvsr.bitstream.frames import NO_VECTORS, VECTOR_DTYPE, CodedFrame, FrameType
-from codecvsr.errors import DamagedInputError, InputError, UnsupportedInputError
+from codecvsr.bitstream.refusals import check_codec, check_picture
+from codecvsr.errors import InputError
 
 Backend = Literal["auto", "native", "pyav"]
 
@@ -42,15 +44,16 @@ def active_backend(backend: Backend = "auto") -> Literal["native", "pyav"]:
     return "native" if built else "pyav"
 
 
-def read_video(
-    path: str | Path, *, backend: Backend = "auto", allow_damaged: bool = False
-) -> Iterator[CodedFrame]:
+def read_video(path: str | Path, *, backend: Backend = "auto", allow_damaged: bool = False) -> Iterator[CodedFrame]:
     """Decode a progressive H.264 file and yield its frames in display order.
 
     Args:
         path: any container FFmpeg reads, or a raw H.264 stream.
         backend: ``"native"`` (``native/cvsr_reader.c``), ``"pyav"``, or the first of the two that is there.
-        allow_damaged: end at the first damaged frame instead of raising.
+        allow_damaged: end at the first damaged frame with a warning (logged) instead of raising, if any frame is sound.
+
+    A stream that begins without a key frame is read from where it can be decoded; ``decode_index`` and the timestamps
+    count what is left out.
 
     Raises:
         InputError: the file is missing, unreadable or has no video stream.
@@ -65,35 +68,6 @@ def read_video(
     return _read_pyav(path, allow_damaged)
 
 
-def check_codec(path: Path, codec: str) -> None:
-    """Refuse a codec that does not export motion vectors.
-
-    Raises:
-        UnsupportedInputError: ``codec`` is not ``"h264"``.
-    """
-    if codec != "h264":
-        raise UnsupportedInputError(
-            f"{path}: the video is {codec}, for which FFmpeg exports no motion vectors and quantisers; H.264 was expected. "
-            f"Convert it first: ffmpeg -i {path.name} -c:v libx264 -crf 12 -c:a copy h264.mkv"
-        )
-
-
-def interlaced_error(path: Path) -> UnsupportedInputError:
-    """The refusal of field-coded and MBAFF streams."""
-    return UnsupportedInputError(
-        f"{path}: the stream is interlaced, whose vectors refer to fields; progressive frames were expected. De-interlace "
-        f"it first: ffmpeg -i {path.name} -vf bwdif -c:v libx264 -crf 12 -c:a copy progressive.mkv"
-    )
-
-
-def damage_error(path: Path, sound_frames: int, reason: str) -> DamagedInputError:
-    """The refusal of a truncated or corrupt stream."""
-    return DamagedInputError(
-        f"{path}: the stream is damaged after {sound_frames} sound frames ({reason}). Give --allow-damaged to use the "
-        "frames before the damage, or repair the file."
-    )
-
-
 def open_video(path: Path) -> tuple[av.container.InputContainer, av.video.stream.VideoStream]:
     """Open a file with PyAV and find its main video stream (cover pictures do not count).
 
@@ -101,14 +75,19 @@ def open_video(path: Path) -> tuple[av.container.InputContainer, av.video.stream
         InputError: the file cannot be opened or has no video stream.
     """
     try:
-        container = av.open(str(path))
+        container = av.open(f"file:{path}")  # with the protocol named, no file name can pass for an address
     except (av.FFmpegError, OSError) as error:
         raise InputError(f"{path}: not a readable media file ({error.strerror}).") from error
-    stream = container.streams.best("video")
-    if stream is None or stream.codec_context is None:
-        container.close()
-        raise InputError(f"{path}: has no video stream; a video file was expected.")
-    return container, stream
+    best = container.streams.best("video")
+    for stream in (best, *container.streams.video):
+        if (
+            isinstance(stream, av.video.stream.VideoStream)
+            and stream.codec_context is not None
+            and not stream.disposition & Disposition.attached_pic
+        ):
+            return container, stream
+    container.close()
+    raise InputError(f"{path}: has no video stream; a video file was expected.")
 
 
 def _read_pyav(path: Path, allow_damaged: bool) -> Iterator[CodedFrame]:
@@ -120,17 +99,17 @@ def _read_pyav(path: Path, allow_damaged: bool) -> Iterator[CodedFrame]:
         context.thread_count = 1  # with several slice threads the decoder keeps errors to itself
         context.options = dict(_DECODER_OPTIONS)
         length_size = nal.length_prefix_size(context.extradata)
-        packets: list[tuple[int | None, bool, bool]] = []  # pts in the container's units, is_reference, is_idr
-        index, damage, size = 0, "", None
-        held, damaged_packet = SoundFrames(), None
+        packets: list[tuple[float | None, bool, bool]] = []  # pts_seconds, is_reference, is_idr
+        damage = ""
 
         def decode() -> Iterator[av.VideoFrame]:
-            """Frames with ``pts`` standing for the packet they came from; sets ``damage`` and ends where one is broken."""
+            """Pictures whose ``pts`` is the number of their packet; ends where a packet is broken and sets ``damage``."""
             nonlocal damage
             try:
                 for packet in container.demux(stream):
                     if packet.size:
-                        packets.append((packet.pts, *nal.picture_flags(bytes(packet), length_size)))
+                        pts = None if packet.pts is None else float(packet.pts * packet.time_base)
+                        packets.append((pts, *nal.picture_flags(bytes(packet), length_size)))
                         if packet.is_corrupt:
                             damage = f"packet {len(packets) - 1} is incomplete"
                             break
@@ -143,28 +122,20 @@ def _read_pyav(path: Path, allow_damaged: bool) -> Iterator[CodedFrame]:
             except av.FFmpegError as error:
                 damage = damage or f"at its end: {error.strerror}"
 
-        for picture in decode():
+        sound: SoundFrames[CodedFrame] = SoundFrames()
+        broken, size = None, None
+        for index, picture in enumerate(decode()):
             decode_index = picture.pts
             if picture.is_corrupt or decode_index is None:
-                damage = damage or f"frame {index} cannot be decoded in full"
-                damaged_packet = decode_index
+                damage, broken = damage or f"frame {index} cannot be decoded in full", decode_index
                 break
-            if damage and decode_index >= len(packets) - 1:
-                break
-            if picture.interlaced_frame:
-                raise interlaced_error(path)
-            if size is None:
-                size = picture.width, picture.height
-            if (picture.width, picture.height) != size:
-                raise UnsupportedInputError(
-                    f"{path}: the picture size changes from {size[0]}x{size[1]} to {picture.width}x{picture.height} at frame "
-                    f"{index}; one size was expected. Cut the file there and use the parts one by one."
-                )
-            pts, is_reference, is_idr = packets[decode_index]
+            check_picture(path, index, (picture.width, picture.height), size, bool(picture.interlaced_frame))
+            size = picture.width, picture.height
+            pts_seconds, is_reference, is_idr = packets[decode_index]
             coded = CodedFrame(
                 index=index,
                 decode_index=decode_index,
-                pts_seconds=None if pts is None else float(pts * stream.time_base),
+                pts_seconds=pts_seconds,
                 type=_TYPES.get(int(picture.pict_type), "P"),
                 is_reference=is_reference,
                 is_idr=is_idr,
@@ -172,17 +143,10 @@ def _read_pyav(path: Path, allow_damaged: bool) -> Iterator[CodedFrame]:
                 qp=_qp(picture),
                 picture=picture,
             )
-            index += 1
-            yield from held.add(coded)
-        yield from held.rest(damaged_packet)
-        if not damage and len(packets) < stream.frames:
-            damage = f"{len(packets)} of {stream.frames} frames are there"
-        if not damage and is_cut_short(path):
-            damage = "the file ends earlier than it says"
-        if held.count == 0 and not damage:
-            raise InputError(f"{path}: the video stream holds no frames.")
-        if damage and (not allow_damaged or held.count == 0):
-            raise damage_error(path, held.count, damage)
+            yield from sound.add(coded, decode_index, pts_seconds)
+        if damage and broken is None:
+            broken = len(packets) - 1
+        yield from end_of_stream(path, sound, damage, broken, allow_damaged=allow_damaged)
 
 
 def _vectors(picture: av.VideoFrame) -> npt.NDArray[np.void]:
@@ -197,7 +161,7 @@ def _vectors(picture: av.VideoFrame) -> npt.NDArray[np.void]:
 
 
 def _qp(picture: av.VideoFrame) -> npt.NDArray[np.int8] | None:
-    exported = picture.side_data.get("VIDEO_ENC_PARAMS")
+    exported: Any = picture.side_data.get("VIDEO_ENC_PARAMS")
     if exported is None:
         return None
     qp_map = np.asarray(exported.qp_map())

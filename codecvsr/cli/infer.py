@@ -39,7 +39,7 @@ from codecvsr.cli.common import (
 @precision_option
 @overwrite_option
 @json_option
-def command(clip_root: Path, out_dir: Path, as_json: bool, **options: Any) -> None:  # noqa: ANN401 - click's values
+def command(clip_root: Path, out_dir: Path, as_json: bool, **options: Any) -> None:
     """Upscale a clip by 4, with ablations.
 
     Writes one PNG per input frame, named like the frames of lr/.

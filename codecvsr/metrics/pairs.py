@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import av
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.bitstream import color
-from codecvsr.bitstream.reader import open_video
+from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.errors import DamagedInputError, InputError
 from codecvsr.files import list_images
 
@@ -122,17 +120,8 @@ def video_frames(path: Path) -> Iterator[npt.NDArray[np.uint8]]:
         InputError: it cannot be opened or has no video stream.
         DamagedInputError: it cannot be decoded to its end.
     """
-    container, stream = open_video(path)
-    with container:
-        stream.thread_type = "AUTO"  # only pixels are read here, no motion vectors
-        index = 0
-        try:
-            for picture in container.decode(stream):
-                if picture.is_corrupt:
-                    raise DamagedInputError(f"{path}: frame {index} is damaged; the originals must be whole.")
-                yield color.to_rgb(picture)
-                index += 1
-        except av.FFmpegError as error:
-            raise DamagedInputError(
-                f"{path}: cannot be decoded after frame {index} ({error.strerror}); the originals must be whole."
-            ) from error
+    video = VideoPictures(path)
+    try:
+        yield from video
+    except DamagedInputError as error:
+        raise DamagedInputError(f"{path}: is damaged ({video.damage}); a whole video was expected.") from error

@@ -49,8 +49,8 @@ class CodecVSR(nn.Module):
         self.to_rgb = ShuffleConv(channels, 3, SCALE)
         self.bicubic = Bicubic()
         for head in (self.flow_head[-1], self.to_rgb):  # start as: the codec's motion, a bicubic picture
-            nn.init.zeros_(head.weight)
-            nn.init.zeros_(head.bias)
+            for parameter in head.parameters():
+                nn.init.zeros_(parameter)
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> CodecVSR:

@@ -111,7 +111,7 @@ def _is_codecvsr(state: Mapping[str, Tensor]) -> bool:
 ARCHITECTURES: dict[str, Architecture] = {
     "codecvsr": Architecture(
         title="bidirectional recurrent network on the codec's motion vectors, second order, codec priors",
-        motion=("codec", "dis", "zero", "raw"),
+        motion=("codec", "spynet", "dis", "zero", "raw"),
         default=CodecVSR,
         recognises=_is_codecvsr,
         from_state_dict=CodecVSR.from_state_dict,

@@ -33,6 +33,9 @@ class MotionOptions:
     refine: bool = True  #: sub-pixel steps on the decoded luma
 
 
+FULL_REPAIR = MotionOptions()  #: everything on
+
+
 @dataclass(frozen=True)
 class ClipMotion:
     """Codec data and motion of T frames of H x W pixels, on h = ceil(H/4) by w = ceil(W/4) cells, in display order.
@@ -87,7 +90,7 @@ class ClipMotion:
         return ClipMotion(**{f.name: getattr(self, f.name)[start:stop] for f in fields(self)})
 
 
-def estimate_motion(frames: Iterable[CodedFrame], options: MotionOptions = MotionOptions()) -> ClipMotion:
+def estimate_motion(frames: Iterable[CodedFrame], options: MotionOptions = FULL_REPAIR) -> ClipMotion:
     """Repair the vectors of a clip into motion between neighbouring frames.
 
     Args:
@@ -141,7 +144,7 @@ def estimate_motion(frames: Iterable[CodedFrame], options: MotionOptions = Motio
 
 def motion_fields(
     path: str | Path,
-    options: MotionOptions = MotionOptions(),
+    options: MotionOptions = FULL_REPAIR,
     *,
     backend: Backend = "auto",
     allow_damaged: bool = False,
@@ -186,8 +189,8 @@ def measured(motion: ClipMotion, to_prev: Array, to_next: Array, lumas: list[Arr
     error = np.zeros_like(motion.error)
     for direction, t, n in _neighbours(len(lumas)):
         error[t, direction] = matching_error(lumas[t], lumas[n], fields_[direction][t])
-    for t in np.flatnonzero(motion.is_cut):
-        fields_[PAST][t] = fields_[FUTURE][t - 1] = 0
+    for cut in np.flatnonzero(motion.is_cut):
+        fields_[PAST][cut] = fields_[FUTURE][cut - 1] = 0
     confidence = _confidence(error, motion.is_cut)
     return replace(motion, to_prev=fields_[PAST], to_next=fields_[FUTURE], error=error, confidence=confidence)
 
@@ -195,8 +198,8 @@ def measured(motion: ClipMotion, to_prev: Array, to_next: Array, lumas: list[Arr
 def _confidence(error: Array, is_cut: npt.NDArray[np.bool_]) -> Array:
     confidence = (1.0 / (1.0 + (error / _CONFIDENT_ERROR) ** 2)).astype(np.float32)
     confidence[0, PAST] = confidence[-1, FUTURE] = 0
-    for t in np.flatnonzero(is_cut):
-        confidence[t, PAST] = confidence[t - 1, FUTURE] = 0
+    for cut in np.flatnonzero(is_cut):
+        confidence[cut, PAST] = confidence[cut - 1, FUTURE] = 0
     return confidence
 
 

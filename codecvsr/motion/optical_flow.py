@@ -18,10 +18,18 @@ def dis_flows(lumas: Sequence[npt.NDArray[np.uint8]]) -> tuple[npt.NDArray[np.fl
     Returns:
         to_prev and to_next, (T, 2, H, W) float32 in pixels; zero where there is no neighbour.
     """
-    search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     to_prev = np.zeros((len(lumas), 2, *lumas[0].shape), np.float32)
     to_next = np.zeros_like(to_prev)
     for t in range(1, len(lumas)):
-        to_prev[t] = search.calc(lumas[t], lumas[t - 1], None).transpose(2, 0, 1)
-        to_next[t - 1] = search.calc(lumas[t - 1], lumas[t], None).transpose(2, 0, 1)
+        to_prev[t] = _flow(search, lumas[t], lumas[t - 1])
+        to_next[t - 1] = _flow(search, lumas[t - 1], lumas[t])
     return to_prev, to_next
+
+
+def _flow(
+    search: cv2.DISOpticalFlow, current: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.float32]:
+    unseeded = None  # OpenCV's stubs do not know that no first guess is allowed
+    flow = search.calc(current, other, unseeded)  # type: ignore[call-overload]
+    return np.asarray(flow, np.float32).transpose(2, 0, 1)

@@ -28,7 +28,7 @@ def _by_qp(ends: tuple[float, float], qp: float) -> float:
 
 
 def _blur(picture: Array, sigma: float) -> Array:
-    return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
 def pre_blur(luma: Array) -> Array:

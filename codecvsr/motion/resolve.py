@@ -48,7 +48,8 @@ def usable_references(facts: StreamFacts, t: int, direction: int) -> list[int]:
     decode = facts.decode_order
     idr = decode[facts.is_idr & (decode <= decode[t])]
     oldest = idr.max() if idr.size else -1
-    step, found = _STEP[direction], []
+    step = _STEP[direction]
+    found: list[int] = []
     r = t + step
     while 0 <= r < len(decode) and len(found) < _MOST_REFERENCES[direction]:
         if facts.is_reference[r] and oldest <= decode[r] < decode[t]:

@@ -30,13 +30,16 @@ def to_pixels(field: Array, *, smooth: bool) -> Array:
     """(2, h, w) on cells -> (2, 4h, 4w) on pixels: each cell's value repeated, or bilinear between cell centres."""
     if smooth:
         size = (field.shape[2] * CELL, field.shape[1] * CELL)
-        return np.stack([cv2.resize(np.ascontiguousarray(part), size, interpolation=cv2.INTER_LINEAR) for part in field])
+        return np.stack(
+            [cv2.resize(np.ascontiguousarray(part), size, interpolation=cv2.INTER_LINEAR) for part in field]
+        )
     return np.repeat(np.repeat(field, CELL, axis=1), CELL, axis=2)
 
 
 def to_cells(picture: Array) -> Array:
     """(4h, 4w) -> (h, w): the mean of each cell."""
-    return cv2.resize(picture, (picture.shape[1] // CELL, picture.shape[0] // CELL), interpolation=cv2.INTER_AREA)
+    size = (picture.shape[1] // CELL, picture.shape[0] // CELL)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def warp(picture: Array, flow: Array) -> Array:
@@ -47,7 +50,8 @@ def warp(picture: Array, flow: Array) -> Array:
         flow: (2, H, W) in pixels, x then y.
     """
     x, y = _pixel_grid(*picture.shape[:2])
-    return cv2.remap(picture, x + flow[0], y + flow[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    sampled = cv2.remap(picture, x + flow[0], y + flow[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(sampled, np.float32)
 
 
 def matching_error(current: Array, other: Array, field: Array) -> Array:
@@ -57,8 +61,9 @@ def matching_error(current: Array, other: Array, field: Array) -> Array:
     """
     holes = np.isnan(field[0])
     flow = to_pixels(np.where(holes, np.float32(0), field), smooth=False)
-    difference = cv2.absdiff(current, warp(other, flow))
-    error = to_cells(cv2.blur(difference, (5, 5), borderType=cv2.BORDER_REPLICATE))
+    difference = np.abs(current - warp(other, flow))
+    blurred = cv2.blur(difference, (5, 5), borderType=cv2.BORDER_REPLICATE)
+    error = to_cells(np.asarray(blurred, np.float32))
     error[holes] = np.inf
     return error
 

@@ -1,0 +1,1 @@
+"""From files to files: benchmark clips, windows, inference."""

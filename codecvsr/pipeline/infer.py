@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from codecvsr.engine.device import autocast, choose_device, choose_dtype, peak_memory_bytes
+from codecvsr.engine.device import autocast, choose_device, choose_dtype, peak_memory_bytes, place
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_folder, write_png
 from codecvsr.models import priors as prior_channels
+from codecvsr.models.basicvsr import BasicVSR
+from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.zoo import LoadedModel, load_model
 from codecvsr.motion import MotionOptions
 from codecvsr.pipeline.source import Source, load_source, with_dis, with_flows, without_motion
@@ -116,8 +118,9 @@ def infer(
         length = window or longest_window(*source.frames.shape[1:3])
         network_seconds, pending = 0.0, []
         with ThreadPoolExecutor(1) as writer:
+            pictures = upscale_frames(loaded, source, ablations, length, target, dtype)
             before = time.monotonic()
-            for name, picture in zip(source.names, upscale_frames(loaded, source, ablations, length, target, dtype)):
+            for name, picture in zip(source.names, pictures, strict=True):
                 network_seconds += time.monotonic() - before
                 pending.append(writer.submit(write_png, part / name, picture))
                 _check(pending)
@@ -153,7 +156,9 @@ def choose_motion(model: LoadedModel, motion: MotionKind | None, ablations: Abla
         return "none"
     own = [name for name in ablations.names if name in ("second_order", "priors")]
     if own and model.architecture != "codecvsr":
-        raise InputError(f"{model.name}: has no {' and no '.join(own)} to leave out; drop --ablate-{own[0].replace('_', '-')}.")
+        raise InputError(
+            f"{model.name}: has no {' and no '.join(own)} to leave out; drop --ablate-{own[0].replace('_', '-')}."
+        )
     kind = motion or model.motion[0]
     if kind not in model.motion:
         raise InputError(f"{model.name}: cannot run with --motion {kind}; it runs with {', '.join(model.motion)}.")
@@ -193,7 +198,7 @@ def upscale_frames(
         device: where to run.
         dtype: what to run in.
     """
-    network = model.network.to(device, memory_format=torch.channels_last)
+    network = place(model.network, device)
     for window in split(len(source.names), length):
         part = slice(window.start, window.stop)
         with torch.inference_mode(), autocast(device, dtype):
@@ -217,6 +222,7 @@ def _run_codecvsr(
     def tensor(array: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array))[None].to(device)
 
+    assert isinstance(network, CodecVSR)
     return network.iterate(
         _pictures(source, part, device),
         tensor(motion.to_prev[part]),
@@ -259,14 +265,15 @@ def _pictures(source: Source, part: slice, device: torch.device) -> Tensor:
 
 
 def _spynet_flows(source: Source) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    spynet = load_model(SPYNET_FROM).network.spynet
+    official = load_model(SPYNET_FROM).network
+    assert isinstance(official, BasicVSR)
     pictures = _pictures(source, slice(0, len(source.names)), torch.device("cpu"))[0]
     to_prev = np.zeros((len(pictures), 2, *pictures.shape[2:]), np.float32)
     to_next = np.zeros_like(to_prev)
     with torch.inference_mode():
         for t in range(1, len(pictures)):
-            to_prev[t] = spynet(pictures[t : t + 1], pictures[t - 1 : t])[0].numpy()
-            to_next[t - 1] = spynet(pictures[t - 1 : t], pictures[t : t + 1])[0].numpy()
+            to_prev[t] = official.spynet(pictures[t : t + 1], pictures[t - 1 : t])[0].numpy()
+            to_next[t - 1] = official.spynet(pictures[t - 1 : t], pictures[t : t + 1])[0].numpy()
     return to_prev, to_next
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from codecvsr.bitstream.frames import CodedFrame
+from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import InputError, UnsupportedInputError
-from codecvsr.metrics.pairs import video_frames
 from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion, motion_fields
-from codecvsr.motion.clip import measured, unknown_motion
+from codecvsr.motion.clip import FULL_REPAIR, measured, unknown_motion
 from codecvsr.motion.optical_flow import dis_flows
 from codecvsr.motion.sample import pad_to_cells, to_cells
 from codecvsr.pipeline.clip import FRAME_NAME, ClipFolder
@@ -36,9 +36,14 @@ class Source:
     motion: ClipMotion
     dense: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None
 
+    def cut(self, start: int, stop: int) -> Source:
+        """Frames ``start`` to ``stop - 1`` alone."""
+        dense = None if self.dense is None else (self.dense[0][start:stop], self.dense[1][start:stop])
+        return Source(self.names[start:stop], self.frames[start:stop], self.motion.cut(start, stop), dense)
+
 
 def load_source(
-    path: Path, options: MotionOptions = MotionOptions(), *, needs_vectors: bool = True, allow_damaged: bool = False
+    path: Path, options: MotionOptions = FULL_REPAIR, *, needs_vectors: bool = True, allow_damaged: bool = False
 ) -> Source:
     """Load a clip folder of ``codecvsr benchmark``, or an H.264 video.
 
@@ -59,7 +64,7 @@ def load_source(
     except UnsupportedInputError:
         if needs_vectors:
             raise
-    frames = np.stack(list(video_frames(path)))
+    frames = np.stack(list(VideoPictures(path, allow_damaged=allow_damaged)))
     names = tuple(FRAME_NAME.format(i) for i in range(len(frames)))
     return Source(names, frames, unknown_motion(*frames.shape[:3]))
 
@@ -67,7 +72,7 @@ def load_source(
 def _load_folder(path: Path, options: MotionOptions, needs_vectors: bool) -> Source:
     folder = ClipFolder.open(path)
     frames = folder.load_frames()
-    if folder.has_motion and options == MotionOptions():
+    if folder.has_motion and options == FULL_REPAIR:
         motion = folder.load_motion()
     elif folder.stream is not None:
         motion = motion_fields(folder.stream, options)
@@ -79,7 +84,9 @@ def _load_folder(path: Path, options: MotionOptions, needs_vectors: bool) -> Sou
     else:
         motion = unknown_motion(*frames.shape[:3])
     if len(motion) != len(frames):
-        raise InputError(f"{path}: {len(frames)} frames in lr/, but {len(motion)} in {folder.stream}; build the clip again.")
+        raise InputError(
+            f"{path}: {len(frames)} frames in lr/, but {len(motion)} in {folder.stream}; build the clip again."
+        )
     return Source(tuple(f"{p.stem}.png" for p in folder.frames), frames, motion)
 
 

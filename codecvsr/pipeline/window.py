@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 _BYTES_AT_ONCE = 3 << 30  #: what the features of one window may take
 _FEATURES_PER_PIXEL = 3 * 64 * 4  # bytes: three feature maps of 64 float32 channels are kept per frame
@@ -34,6 +35,4 @@ def split(frames: int, length: int, overlap: int = OVERLAP) -> list[Window]:
         raise ValueError(f"length = {length}; at least 1 was expected")
     count = -(-frames // length)
     bounds = [round(i * frames / count) for i in range(count + 1)] if count else []
-    return [
-        Window(max(0, a - overlap), min(frames, b + overlap), a, b) for a, b in zip(bounds, bounds[1:], strict=False)
-    ]
+    return [Window(max(0, a - overlap), min(frames, b + overlap), a, b) for a, b in pairwise(bounds)]

@@ -1,0 +1,1 @@
+"""Training the network: recipe, data, loop."""

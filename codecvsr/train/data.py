@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -115,7 +116,12 @@ def load_clips(hr_root: str, benchmarks: Iterable[str], frames: int | None = Non
             priors = prior_channels.make_priors(motion).astype(np.float16)
             clips.append(
                 TrainingClip(
-                    f"{root.name}/{path.name}", lr, hr_frames, fields[: len(lr)], priors[: len(lr)], motion.is_cut[: len(lr)]
+                    f"{root.name}/{path.name}",
+                    lr,
+                    hr_frames,
+                    fields[: len(lr)],
+                    priors[: len(lr)],
+                    motion.is_cut[: len(lr)],
                 )
             )
     return clips
@@ -170,13 +176,13 @@ def make_batch(clips: Sequence[TrainingClip], settings: Optimisation, dropout: D
     )
 
 
-_Sample = tuple[npt.NDArray[np.float32], ...]  # lr, hr (T, 3, H, W); fields, priors (T, C, h, w); is_cut (T,)
+_Sample = tuple[npt.NDArray[Any], ...]  # lr, hr (T, 3, H, W); fields, priors (T, C, h, w); is_cut (T,)
 
 
 def _crop(clip: TrainingClip, window: slice, y: int, x: int, crop: int) -> _Sample:
     def pixels(frames: npt.NDArray[np.uint8], scale: int) -> npt.NDArray[np.float32]:
         part = frames[window, y * scale : (y + crop) * scale, x * scale : (x + crop) * scale]
-        return part.transpose(0, 3, 1, 2).astype(np.float32) / 255
+        return part.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
 
     def cells(values: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
         part = values[window, :, y // CELL : (y + crop) // CELL, x // CELL : (x + crop) // CELL]

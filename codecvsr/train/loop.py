@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from codecvsr.engine.device import autocast, choose_device, choose_dtype
+from codecvsr.engine.device import autocast, choose_device, choose_dtype, place
 from codecvsr.errors import CheckpointError
 from codecvsr.files import atomic_file
 from codecvsr.models.codecvsr import CodecVSR
@@ -66,7 +66,7 @@ def train(
     log.info("%d clips, %d frames; %d clips for validation", len(clips), sum(map(len, clips)), len(val_clips))
 
     torch.manual_seed(settings.seed)
-    network = CodecVSR(**dataclasses.asdict(recipe.model)).to(target_device, memory_format=torch.channels_last)
+    network = place(CodecVSR(**dataclasses.asdict(recipe.model)), target_device)
     average = copy.deepcopy(network).requires_grad_(False)
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99))
     step = _restore(resume, network, average, optimiser) if resume else 0
@@ -92,7 +92,13 @@ def train(
             losses.append(loss.item())
             if step % reporting.log_every == 0:
                 seconds = (time.monotonic() - last_said) / len(losses)
-                _note(out, step=step, loss=float(np.mean(losses)), learning_rate=learning_rate(settings, step - 1), s=seconds)
+                _note(
+                    out,
+                    step=step,
+                    loss=float(np.mean(losses)),
+                    learning_rate=learning_rate(settings, step - 1),
+                    s=seconds,
+                )
                 losses, last_said = [], time.monotonic()
             if step % reporting.save_every == 0:
                 _save(out, step, network, average, optimiser, recipe)
@@ -163,7 +169,7 @@ def _average(average: nn.Module, network: nn.Module, decay: float) -> None:
         slow.lerp_(fast, 1 - decay)
 
 
-def _note(out: Path, **entry: Any) -> None:  # noqa: ANN401 - whatever JSON takes
+def _note(out: Path, **entry: Any) -> None:
     with (out / LOG).open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(entry) + "\n")
     log.info(" ".join(f"{k}={v:.5g}" if isinstance(v, float) else f"{k}={v}" for k, v in entry.items()))
@@ -194,7 +200,8 @@ def _restore(path: Path, network: CodecVSR, average: CodecVSR, optimiser: torch.
         optimiser.load_state_dict(state["optimiser"])
         return int(state["step"])
     except Exception as error:  # torch raises many kinds for a file that is not what it should be
+        reason = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
         raise CheckpointError(
-            f"{path}: training cannot go on from it ({type(error).__name__}: {str(error).splitlines()[0]}); the "
-            "checkpoint.pt of a run with the same [model] was expected."
+            f"{path}: training cannot go on from it ({reason}); the checkpoint.pt of a run with the same [model] was "
+            "expected."
         ) from error

@@ -110,7 +110,7 @@ def recipe_from(table: Mapping[str, Any], origin: str) -> Recipe:
     return _build(Recipe, table, origin)
 
 
-def _build(kind: type, table: Mapping[str, Any], origin: str) -> Any:  # noqa: ANN401 - one of the classes above
+def _build(kind: type, table: Mapping[str, Any], origin: str) -> Any:
     types = typing.get_type_hints(kind)
     arguments: dict[str, Any] = {}
     for key, value in table.items():

@@ -1,0 +1,49 @@
+"""The refusals of streams whose motion cannot be read, in the same words whichever reader finds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from codecvsr.errors import UnsupportedInputError
+
+
+def check_codec(path: Path, codec: str) -> None:
+    """Refuse a codec that does not export motion vectors.
+
+    Raises:
+        UnsupportedInputError: ``codec`` is not ``"h264"``.
+    """
+    if codec == "libdav1d":  # PyAV names the decoder, which is named after the codec for all but this one
+        codec = "av1"
+    if codec != "h264":
+        raise UnsupportedInputError(
+            f"{path}: the video is {codec}, for which FFmpeg exports no motion vectors and quantisers; H.264 was expected. "
+            f"Convert it first: ffmpeg -i {path.name} -c:v libx264 -crf 12 -c:a copy h264.mkv"
+        )
+
+
+def check_picture(
+    path: Path, index: int, size: tuple[int, int], first: tuple[int, int] | None, is_interlaced: bool
+) -> None:
+    """Refuse a picture whose vectors mean something else than those of the progressive pictures before it.
+
+    Args:
+        path: the file.
+        index: of the picture, in display order.
+        size: its width and height.
+        first: width and height of the first picture; None where this is the first.
+        is_interlaced: it was coded as fields or may hold macroblocks that were (MBAFF).
+
+    Raises:
+        UnsupportedInputError: it is interlaced, or of another size than the first.
+    """
+    if is_interlaced:
+        raise UnsupportedInputError(
+            f"{path}: the stream is interlaced, whose vectors refer to fields; progressive frames were expected. "
+            f"De-interlace it first: ffmpeg -i {path.name} -vf bwdif -c:v libx264 -crf 12 -c:a copy progressive.mkv"
+        )
+    if first is not None and size != first:
+        raise UnsupportedInputError(
+            f"{path}: the picture size changes from {first[0]}x{first[1]} to {size[0]}x{size[1]} at frame {index}; one "
+            "size was expected. Cut the file there and use the parts one by one."
+        )

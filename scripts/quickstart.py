@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""The main job on the demo clip: compress, upscale with and without each part, score, and print one table.
+
+Writes OUT/clips (the compressed clip and its codec data), OUT/sr (the upscaled frames of every run), OUT/results.json and
+OUT/comparison.png (original, bicubic and codecvsr side by side). Every step is also said as the command that does it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from codecvsr.bitstream.pictures import VideoPictures
+from codecvsr.cli.output import info, say_error, stdout_console
+from codecvsr.errors import CodecVSRError, QualityGateError
+from codecvsr.files import atomic_file, read_image, write_png
+from codecvsr.metrics.report import evaluate
+from codecvsr.models.zoo import load_model
+from codecvsr.pipeline.benchmark import BenchmarkSettings, BuiltClip, make_benchmark
+from codecvsr.pipeline.infer import Ablations, infer
+
+ROOT = Path(__file__).resolve().parent.parent
+HR_ROOT = ROOT / "inputs"
+ORIGINAL = HR_ROOT / "bunny_720p.mp4"
+CRF = 25
+ABLATIONS = (
+    Ablations(),
+    Ablations(mvs=True),
+    Ablations(second_order=True),
+    Ablations(mvs=True, second_order=True),
+    Ablations(p_inversion=True),
+    Ablations(resolve=True),
+    Ablations(refine=True),
+    Ablations(priors=True),
+)
+
+CROP_HEIGHT, CROP_WIDTH, ZOOM = 200, 260, 2  # of the comparison, in pixels of the original
+_MARGIN, _CAPTION, _INK = 8, 30, (235, 235, 235)
+
+Picture = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: PSNR in dB, frames/s of the network alone."""
+
+    run: str
+    psnr_rgb: float
+    ssim_rgb: float
+    psnr_y: float
+    ssim_y: float
+    frames_per_second: float
+
+
+def compress(out: Path) -> BuiltClip:
+    """Make the demo clip's folder under ``out``.
+
+    Raises:
+        CodecVSRError: it could not be made.
+    """
+    info(f"codecvsr benchmark --hr-root {HR_ROOT} --out-root {out} --crf {CRF} -y")
+    settings = BenchmarkSettings(crfs=(CRF,), fps=Fraction(24))
+    result = make_benchmark(HR_ROOT, out, settings, clips=[ORIGINAL.stem], overwrite=True)
+    if result.failed:
+        raise CodecVSRError(result.failed[0].error)
+    made = result.built[0]
+    info(f"{made.frames} frames, {made.bit_rate:.0f} kbit/s, {made.lr_psnr:.2f} dB against the clip before compression")
+    return made
+
+
+def upscale_and_score(clip: Path, out: Path, model: str, ablations: Ablations) -> tuple[Row, Path]:
+    """One line of the table, and the folder of its frames."""
+    options = [f"--ablate-{name.replace('_', '-')}" for name in ablations.names]
+    frames = out / (
+        "_".join(option.removeprefix("--") for option in options) or model.replace(":", "_").replace("/", "_")
+    )
+    info(
+        " ".join(["codecvsr infer --clip-root", str(clip), "--out-dir", str(frames), "--model", model, "-y", *options])
+    )
+    report = infer(clip, frames, model=model, ablations=ablations, overwrite=True)
+    info(f"codecvsr eval --sr-dir {frames} --gt-dir {ORIGINAL}")
+    scores = evaluate(frames, ORIGINAL)
+    values = (scores.psnr_rgb, scores.ssim_rgb, scores.psnr_y, scores.ssim_y)
+    return Row(" ".join(options) or model, *values, report.frames_per_second), frames
+
+
+def print_table(rows: list[Row], clip: BuiltClip) -> None:
+    """The rows on stdout."""
+    title = f"{clip.clip}, {clip.frames} frames, x264 at CRF {CRF}, {clip.bit_rate:.0f} kbit/s, upscaled by 4"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("")
+    for column in ("PSNR RGB", "SSIM RGB", "PSNR Y", "SSIM Y", "frames/s"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        scores = (f"{row.psnr_rgb:.2f}", f"{row.ssim_rgb:.4f}", f"{row.psnr_y:.2f}", f"{row.ssim_y:.4f}")
+        table.add_row(row.run, *scores, f"{row.frames_per_second:.2f}")
+    stdout_console().print(table)
+
+
+def busiest_crop(picture: Picture) -> tuple[slice, slice]:
+    """The rows and columns of the crop with the most detail in a picture."""
+    detail = np.abs(cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_32F))
+    sums = cv2.integral(detail)
+    here = (
+        sums[CROP_HEIGHT:, CROP_WIDTH:]
+        - sums[:-CROP_HEIGHT, CROP_WIDTH:]
+        - sums[CROP_HEIGHT:, :-CROP_WIDTH]
+        + sums[:-CROP_HEIGHT, :-CROP_WIDTH]
+    )
+    top, left = (int(v) for v in np.unravel_index(int(np.argmax(here)), here.shape))
+    return slice(top, top + CROP_HEIGHT), slice(left, left + CROP_WIDTH)
+
+
+def side_by_side(panels: list[tuple[str, Picture]], note: str) -> Picture:
+    """Crops of one size beside each other, enlarged, each under its caption, and a line of text below all."""
+    height, width = CROP_HEIGHT * ZOOM, CROP_WIDTH * ZOOM
+    sheet = np.full((height + 2 * _CAPTION + _MARGIN, len(panels) * (width + _MARGIN) + _MARGIN, 3), 24, np.uint8)
+    for number, (caption, crop) in enumerate(panels):
+        left = _MARGIN + number * (width + _MARGIN)
+        sheet[_CAPTION : _CAPTION + height, left : left + width] = cv2.resize(
+            crop, (width, height), interpolation=cv2.INTER_NEAREST
+        )
+        cv2.putText(sheet, caption, (left, _CAPTION - 9), cv2.FONT_HERSHEY_SIMPLEX, 0.6, _INK, 1, cv2.LINE_AA)
+    bottom = (_MARGIN, sheet.shape[0] - 12)
+    cv2.putText(sheet, note, bottom, cv2.FONT_HERSHEY_SIMPLEX, 0.5, _INK, 1, cv2.LINE_AA)
+    return sheet
+
+
+def draw_comparison(target: Path, clip: BuiltClip, shown: list[tuple[Row, Path]]) -> None:
+    """Write the middle frame's most detailed part as it was and as each of ``shown`` has it."""
+    middle = clip.frames // 2
+    original = next(picture for index, picture in enumerate(VideoPictures(ORIGINAL)) if index == middle)
+    rows, columns = busiest_crop(original)
+    panels = [("original", original[rows, columns])]
+    for row, folder in shown:
+        panels.append((f"{row.run}  {row.psnr_rgb:.2f} dB", read_image(folder / f"{middle:08d}.png")[rows, columns]))
+    note = f"{clip.clip}, frame {middle}, its most detailed part; x264 at CRF {CRF}; dB: RGB PSNR over the whole clip"
+    write_png(target, side_by_side(panels, note))
+
+
+def run(out: Path, model: str, require_gain: bool) -> None:
+    """The whole job.
+
+    Raises:
+        CodecVSRError: a step failed.
+        QualityGateError: ``require_gain``, and the model is no better than bicubic.
+    """
+    begun = time.monotonic()
+    load_model(model)  # a missing file is better known now than after the encoding
+    clip = compress(out / "clips")
+    results = [upscale_and_score(clip.folder, out / "sr", "bicubic", Ablations())]
+    results += [upscale_and_score(clip.folder, out / "sr", model, ablations) for ablations in ABLATIONS]
+    rows = [row for row, _ in results]
+    print_table(rows, clip)
+    draw_comparison(out / "comparison.png", clip, results[:2])
+    summary = {"clip": clip.clip, "crf": CRF, "kbit_per_second": clip.bit_rate, "rows": [asdict(row) for row in rows]}
+    with atomic_file(out / "results.json") as part:
+        part.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    info(f"{out / 'comparison.png'} shows them side by side; all of it took {time.monotonic() - begun:.0f} s")
+    bicubic, full = rows[:2]
+    if require_gain and not full.psnr_rgb > bicubic.psnr_rgb:
+        raise QualityGateError(f"{model} reaches {full.psnr_rgb:.4f} dB and bicubic {bicubic.psnr_rgb:.4f} dB.")
+
+
+def main() -> int:
+    """The exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=ROOT / "out" / "quickstart", help="default: out/quickstart")
+    parser.add_argument("--model", default="codecvsr", help="a name of 'codecvsr models list' or a weights file")
+    parser.add_argument("--require-gain", action="store_true", help="exit with 4 unless the model beats bicubic")
+    arguments = parser.parse_args()
+    try:
+        run(arguments.out, arguments.model, arguments.require_gain)
+    except CodecVSRError as error:
+        say_error(str(error))
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

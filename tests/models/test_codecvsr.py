@@ -1,0 +1,120 @@
+"""The network ``codecvsr``: shapes, what it starts as, which way it aligns, and what its switches leave out."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from codecvsr.models.bicubic import Bicubic
+from codecvsr.models.codecvsr import CodecVSR
+from codecvsr.models.priors import CHANNELS
+
+
+def window(frames: int = 4, height: int = 24, width: int = 32) -> tuple[torch.Tensor, ...]:
+    torch.manual_seed(1)
+    h, w = -(-height // 4), -(-width // 4)
+    return (
+        torch.rand(1, frames, 3, height, width),
+        torch.randn(1, frames, 2, h, w),
+        torch.randn(1, frames, 2, h, w),
+        torch.randn(1, frames, CHANNELS, h, w),
+    )
+
+
+@pytest.fixture
+def network() -> CodecVSR:
+    """A small network all of whose parts have an effect."""
+    torch.manual_seed(0)
+    built = CodecVSR(channels=8, blocks=1).eval()
+    for head in (built.flow_head[-1], built.to_rgb):
+        torch.nn.init.normal_(head.weight, std=0.1)
+    return built
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(24, 32), (23, 29), (5, 3), (1, 1)])
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_any_size_and_length(network: CodecVSR, size: tuple[int, int], frames: int) -> None:
+    output = network(*window(frames, *size))
+    assert output.shape == (1, frames, 3, 4 * size[0], 4 * size[1])
+    assert output.isfinite().all()
+
+
+@torch.no_grad()
+def test_untrained_it_is_bicubic() -> None:
+    inputs = window()
+    torch.testing.assert_close(CodecVSR(channels=8, blocks=1)(*inputs), Bicubic()(inputs[0]))
+
+
+@torch.no_grad()
+def test_round_trip_through_its_state_dict(network: CodecVSR) -> None:
+    rebuilt = CodecVSR.from_state_dict({k: v.half().float() for k, v in network.state_dict().items()})
+    assert (rebuilt.channels, rebuilt.blocks) == (8, 1)
+    torch.testing.assert_close(rebuilt(*window()), network(*window()), atol=5e-3, rtol=0)
+
+
+@torch.no_grad()
+def test_every_frame_sees_the_whole_window_and_a_cut_ends_that(network: CodecVSR) -> None:
+    frames, *rest = window(6)
+    changed = frames.clone()
+    changed[:, 0] += 0.5
+    moved = (network(changed, *rest) - network(frames, *rest)).abs().amax(dim=(0, 2, 3, 4))
+    assert (moved > 0).all()
+    cut = torch.zeros(1, 6, dtype=torch.bool)
+    cut[0, 3] = True
+    moved = (network(changed, *rest, cut) - network(frames, *rest, cut)).abs().amax(dim=(0, 2, 3, 4))
+    assert (moved[:3] > 0).all()
+    assert (moved[3:] == 0).all()
+    changed = frames.clone()
+    changed[:, 5] += 0.5
+    moved = (network(changed, *rest, cut) - network(frames, *rest, cut)).abs().amax(dim=(0, 2, 3, 4))
+    assert (moved[:3] == 0).all()
+
+
+@torch.no_grad()
+def test_features_are_pulled_along_the_field(network: CodecVSR) -> None:
+    """A dot of frame 0 shows in frame 1 where ``to_prev`` says it went, and in frame 2 through two fields."""
+    network.flow_head[-1].weight.zero_()
+    frames = torch.zeros(1, 3, 3, 32, 32)
+    to_prev = torch.zeros(1, 3, 2, 8, 8)
+    to_prev[:, :, 0] = -8  # x: content moves 8 pixels to the right each frame
+    rest = (torch.zeros_like(to_prev), torch.zeros(1, 3, CHANNELS, 8, 8))
+    dotted = frames.clone()
+    dotted[:, 0, :, 8, 4] = 1
+    change = (network(dotted, to_prev, *rest) - network(frames, to_prev, *rest)).abs().sum(2)[0]
+    for t, column in ((1, 12), (2, 20)):
+        weight = change[t].view(32, 4, 32, 4).sum((1, 3))
+        x = (weight.sum(0) * torch.arange(32)).sum() / weight.sum()
+        assert abs(float(x) - column) < 1.5
+
+
+@torch.no_grad()
+def test_switches(network: CodecVSR) -> None:
+    frames, to_prev, to_next, priors = window(5)
+    off, on = torch.zeros(1), torch.ones(1)
+    full = network(frames, to_prev, to_next, priors)
+    torch.testing.assert_close(full, network(frames, to_prev, to_next, priors, use_motion=on, use_second_order=on))
+    still = network(frames, to_prev, to_next, priors, use_motion=off)
+    torch.testing.assert_close(still, network(frames, -to_prev * 3, to_next * 0, priors, use_motion=off))
+    assert (still - full).abs().max() > 1e-3
+    first_order = network(frames, to_prev, to_next, priors, use_second_order=off)
+    assert (first_order - full).abs().max() > 1e-4
+    two = (part[:, :2] for part in (frames, to_prev, to_next, priors))
+    two_frames = network(*two)
+    torch.testing.assert_close(
+        two_frames, network(*(part[:, :2] for part in (frames, to_prev, to_next, priors)), use_second_order=off)
+    )
+
+
+def test_flags_are_per_sample(network: CodecVSR) -> None:
+    inputs = [torch.cat([part, part]) for part in window(3)]
+    with torch.no_grad():
+        mixed = network(*inputs, use_motion=torch.tensor([1.0, 0.0]))
+        single = [network(*window(3), use_motion=torch.tensor([flag])) for flag in (1.0, 0.0)]
+    torch.testing.assert_close(mixed, torch.cat(single), atol=1e-5, rtol=1e-4)
+
+
+def test_gradients_reach_every_parameter(network: CodecVSR) -> None:
+    network(*window(3)).square().mean().backward()
+    missing = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not missing
