@@ -45,7 +45,8 @@ ABLATIONS = (
     Ablations(priors=True),
 )
 
-CROP_HEIGHT, CROP_WIDTH, ZOOM = 200, 260, 2  # of the comparison, in pixels of the original
+CROP = slice(230, 430), slice(640, 900)  # rows and columns of the original that the comparison shows
+ZOOM = 2
 _MARGIN, _CAPTION, _INK = 8, 30, (235, 235, 235)
 
 Picture = npt.NDArray[np.uint8]
@@ -97,8 +98,8 @@ def upscale_and_score(clip: Path, out: Path, model: str, ablations: Ablations) -
 
 def print_table(rows: list[Row], clip: BuiltClip) -> None:
     """The rows on stdout."""
-    title = f"{clip.clip}, {clip.frames} frames, x264 at CRF {CRF}, {clip.bit_rate:.0f} kbit/s, upscaled by 4"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    print(f"{clip.clip}, {clip.frames} frames, x264 at CRF {CRF}, {clip.bit_rate:.0f} kbit/s, upscaled by 4")
+    table = Table(box=SIMPLE_HEAD)
     table.add_column("")
     for column in ("PSNR RGB", "SSIM RGB", "PSNR Y", "SSIM Y", "frames/s"):
         table.add_column(column, justify="right")
@@ -108,23 +109,9 @@ def print_table(rows: list[Row], clip: BuiltClip) -> None:
     stdout_console().print(table)
 
 
-def busiest_crop(picture: Picture) -> tuple[slice, slice]:
-    """The rows and columns of the crop with the most detail in a picture."""
-    detail = np.abs(cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_32F))
-    sums = cv2.integral(detail)
-    here = (
-        sums[CROP_HEIGHT:, CROP_WIDTH:]
-        - sums[:-CROP_HEIGHT, CROP_WIDTH:]
-        - sums[CROP_HEIGHT:, :-CROP_WIDTH]
-        + sums[:-CROP_HEIGHT, :-CROP_WIDTH]
-    )
-    top, left = (int(v) for v in np.unravel_index(int(np.argmax(here)), here.shape))
-    return slice(top, top + CROP_HEIGHT), slice(left, left + CROP_WIDTH)
-
-
 def side_by_side(panels: list[tuple[str, Picture]], note: str) -> Picture:
     """Crops of one size beside each other, enlarged, each under its caption, and a line of text below all."""
-    height, width = CROP_HEIGHT * ZOOM, CROP_WIDTH * ZOOM
+    height, width = (side * ZOOM for side in panels[0][1].shape[:2])
     sheet = np.full((height + 2 * _CAPTION + _MARGIN, len(panels) * (width + _MARGIN) + _MARGIN, 3), 24, np.uint8)
     for number, (caption, crop) in enumerate(panels):
         left = _MARGIN + number * (width + _MARGIN)
@@ -138,14 +125,13 @@ def side_by_side(panels: list[tuple[str, Picture]], note: str) -> Picture:
 
 
 def draw_comparison(target: Path, clip: BuiltClip, shown: list[tuple[Row, Path]]) -> None:
-    """Write the middle frame's most detailed part as it was and as each of ``shown`` has it."""
+    """Write a part of the middle frame as it was and as each of ``shown`` has it."""
     middle = clip.frames // 2
     original = next(picture for index, picture in enumerate(VideoPictures(ORIGINAL)) if index == middle)
-    rows, columns = busiest_crop(original)
-    panels = [("original", original[rows, columns])]
+    panels = [("original", original[CROP])]
     for row, folder in shown:
-        panels.append((f"{row.run}  {row.psnr_rgb:.2f} dB", read_image(folder / f"{middle:08d}.png")[rows, columns]))
-    note = f"{clip.clip}, frame {middle}, its most detailed part; x264 at CRF {CRF}; dB: RGB PSNR over the whole clip"
+        panels.append((f"{row.run}  {row.psnr_rgb:.2f} dB", read_image(folder / f"{middle:08d}.png")[CROP]))
+    note = f"{clip.clip}, a part of frame {middle}; x264 at CRF {CRF}; dB: RGB PSNR over the whole clip"
     write_png(target, side_by_side(panels, note))
 
 

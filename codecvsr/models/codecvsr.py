@@ -48,6 +48,12 @@ class CodecVSR(nn.Module):
         self.reconstruct = ResidualBlock(channels)
         self.to_rgb = ShuffleConv(channels, 3, SCALE)
         self.bicubic = Bicubic()
+        merges = (_merge_conv(self.backward_step), _merge_conv(self.forward_step))
+        for conv in (self.extract, self.prior, *merges, self.fuse):
+            nn.init.kaiming_normal_(conv.weight, a=SLOPE)
+        with torch.no_grad():  # start frame by frame; what the neighbours' states are good for is learnt
+            merges[0].weight[:, channels:] = 0
+            merges[1].weight[:, 2 * channels :] = 0
         for head in (self.flow_head[-1], self.to_rgb):  # start as: the codec's motion, a bicubic picture
             for parameter in head.parameters():
                 nn.init.zeros_(parameter)
@@ -124,7 +130,7 @@ class CodecVSR(nn.Module):
         n, t, _, height, width = frames.shape
         known = F.interpolate(self.prior(priors.flatten(0, 1)), scale_factor=4, mode="nearest")[..., :height, :width]
         pictures = frames.flatten(0, 1).to(memory_format=torch.channels_last)
-        features = self.encode(leaky_relu(self.extract(pictures) + known))
+        features = self.encode(leaky_relu(self.extract((pictures - 0.5) * 2) + known))
         return list(features.view(n, t, *features.shape[1:]).unbind(1))
 
     def _flows(self, here: Tensor, there: Tensor, field: Tensor, motion: Tensor) -> list[Tensor]:
@@ -143,6 +149,13 @@ class CodecVSR(nn.Module):
     def _output(self, forward: Tensor, backward: Tensor, frame: Tensor) -> Tensor:
         fused = leaky_relu(self.fuse(torch.cat([forward, backward], dim=1)))
         return self.to_rgb(self.reconstruct(fused)) + self.bicubic(frame[:, None])[:, 0]
+
+
+def _merge_conv(step: ConvResidualBlocks) -> nn.Conv2d:
+    """The first convolution of a propagation step, which sees everything that is concatenated."""
+    conv = step.main[0]
+    assert isinstance(conv, nn.Conv2d)
+    return conv
 
 
 def _align(

@@ -114,7 +114,7 @@ def infer(
         dtype = choose_dtype(target, precision)
         loaded = load_model(model)
         kind = choose_motion(loaded, motion, ablations)
-        source = load_motion(Path(clip), kind, ablations, allow_damaged=allow_damaged)
+        source = load_motion(Path(clip), kind, ablations, model=loaded, allow_damaged=allow_damaged)
         length = window or longest_window(*source.frames.shape[1:3])
         network_seconds, pending = 0.0, []
         with ThreadPoolExecutor(1) as writer:
@@ -170,8 +170,17 @@ def choose_motion(model: LoadedModel, motion: MotionKind | None, ablations: Abla
     return "zero" if ablations.mvs else kind
 
 
-def load_motion(path: Path, kind: str, ablations: Ablations, *, allow_damaged: bool = False) -> Source:
+def load_motion(
+    path: Path, kind: str, ablations: Ablations, *, model: LoadedModel | None = None, allow_damaged: bool = False
+) -> Source:
     """Load a clip with the motion of ``kind``.
+
+    Args:
+        path: a clip folder or a video.
+        kind: what :func:`choose_motion` said.
+        ablations: parts of the repair to leave out.
+        model: whose own SPyNet is taken where it has one; otherwise it is that of :data:`SPYNET_FROM`.
+        allow_damaged: use the frames before the damage of a damaged video.
 
     Raises:
         InputError: the clip cannot be used, or SPyNet's weights are not there.
@@ -181,7 +190,7 @@ def load_motion(path: Path, kind: str, ablations: Ablations, *, allow_damaged: b
     if kind == "dis":
         return with_dis(source)
     if kind == "spynet":
-        return with_flows(source, *_spynet_flows(source))
+        return with_flows(source, *_spynet_flows(source, model))
     return without_motion(source) if kind == "zero" else source
 
 
@@ -264,16 +273,18 @@ def _pictures(source: Source, part: slice, device: torch.device) -> Tensor:
     return (frames.permute(0, 3, 1, 2).float() / 255)[None]
 
 
-def _spynet_flows(source: Source) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    official = load_model(SPYNET_FROM).network
-    assert isinstance(official, BasicVSR)
+def _spynet_flows(source: Source, model: LoadedModel | None) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    network = (
+        model.network if model is not None and isinstance(model.network, BasicVSR) else load_model(SPYNET_FROM).network
+    )
+    assert isinstance(network, BasicVSR)
     pictures = _pictures(source, slice(0, len(source.names)), torch.device("cpu"))[0]
     to_prev = np.zeros((len(pictures), 2, *pictures.shape[2:]), np.float32)
     to_next = np.zeros_like(to_prev)
     with torch.inference_mode():
         for t in range(1, len(pictures)):
-            to_prev[t] = official.spynet(pictures[t : t + 1], pictures[t - 1 : t])[0].numpy()
-            to_next[t - 1] = official.spynet(pictures[t - 1 : t], pictures[t : t + 1])[0].numpy()
+            to_prev[t] = network.spynet(pictures[t : t + 1], pictures[t - 1 : t])[0].numpy()
+            to_next[t - 1] = network.spynet(pictures[t - 1 : t], pictures[t : t + 1])[0].numpy()
     return to_prev, to_next
 
 

@@ -25,7 +25,6 @@ from codecvsr.train.data import Batch, TrainingClip, check_clips, load_clips, ma
 from codecvsr.train.recipe import Optimisation, Recipe
 
 CHECKPOINT, WEIGHTS, LOG = "checkpoint.pt", "codecvsr.safetensors", "log.jsonl"
-_CHARBONNIER = 1e-3
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +80,7 @@ def train(
             batch = _move(make_batch(clips, settings, recipe.dropout, step), target_device)
             with autocast(target_device, dtype):
                 predicted = _run(network, batch)
-            loss = charbonnier(predicted.float(), batch.target)
+            loss = charbonnier(predicted.float(), batch.target, settings.charbonnier)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
@@ -115,9 +114,9 @@ def learning_rate(settings: Optimisation, step: int) -> float:
     return settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup)) * cosine
 
 
-def charbonnier(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean of sqrt(d^2 + eps^2): an L1 loss that is smooth at zero."""
-    return ((predicted - target) ** 2 + _CHARBONNIER**2).sqrt().mean()
+def charbonnier(predicted: Tensor, target: Tensor, epsilon: float) -> Tensor:
+    """Mean of sqrt(d^2 + epsilon^2) - epsilon: L1 for large differences, squared for those below ``epsilon``."""
+    return ((predicted - target) ** 2 + epsilon**2).sqrt().mean() - epsilon
 
 
 @torch.no_grad()

@@ -42,6 +42,7 @@ class Optimisation:
     learning_rate: float = 1e-3
     warmup: int = 50
     clip_norm: float = 1.0
+    charbonnier: float = 0.03  #: differences well below it count squared, larger ones as they are; in 0..1
     ema: float = 0.995
     seed: int = 0
 

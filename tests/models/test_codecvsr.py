@@ -26,8 +26,8 @@ def network() -> CodecVSR:
     """A small network all of whose parts have an effect."""
     torch.manual_seed(0)
     built = CodecVSR(channels=8, blocks=1).eval()
-    for head in (built.flow_head[-1], built.to_rgb):
-        torch.nn.init.normal_(head.weight, std=0.1)
+    for zero in (built.flow_head[-1], built.to_rgb, built.backward_step.main[0], built.forward_step.main[0]):
+        torch.nn.init.normal_(zero.weight, std=0.1)
     return built
 
 

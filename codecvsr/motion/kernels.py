@@ -1,0 +1,215 @@
+"""The motion functions of the native field library (``native/cvsr_motion.h``), bound with ctypes.
+
+Each takes the library that :func:`codecvsr.bitstream.native.fields_library` returned and does what its numpy twin in
+``sample``, ``resolve`` or ``refine`` does: float32 throughout, equal but for the order of sums. The interpreter's lock is
+released while one runs, and results do not depend on how many run at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from codecvsr.motion.field import CELL
+
+Array = npt.NDArray[np.float32]
+
+MOST_RADIUS = 8  #: CVSR_MOST_RADIUS: the widest filter, in samples to each side
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A field that may hold the motion looked for.
+
+    Attributes:
+        field: (2, h, w) in pixels, NaN where empty; None for no motion anywhere.
+        sign: what its vectors are multiplied with.
+        priority: (h, w); where given, the vectors are first carried along themselves (``sample.splat``).
+    """
+
+    field: Array | None
+    sign: float = 1.0
+    priority: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Refinement:
+    """How ``refine`` steps; ``window`` and ``smooth`` are half filters (``sample.gaussian_taps``)."""
+
+    steps: int
+    window: Array  #: on blocks of 2x2 pixels
+    smooth: Array | None  #: on cells, for the field itself
+    damping: float
+    robust: float
+    longest_step: float
+    keep_ratio: float
+    keep_offset: float
+
+
+class _Candidate(ctypes.Structure):
+    """``cvsr_candidate``."""
+
+    _fields_ = [("field", ctypes.c_void_p), ("priority", ctypes.c_void_p), ("sign", ctypes.c_float)]
+
+
+class _Refinement(ctypes.Structure):
+    """``cvsr_refinement``."""
+
+    _fields_ = [
+        ("window", ctypes.c_void_p),
+        ("smooth", ctypes.c_void_p),
+        ("window_radius", ctypes.c_int32),
+        ("smooth_radius", ctypes.c_int32),
+        ("steps", ctypes.c_int32),
+        ("robust", ctypes.c_float),
+        ("damping", ctypes.c_float),
+        ("longest_step", ctypes.c_float),
+        ("keep_ratio", ctypes.c_float),
+        ("keep_offset", ctypes.c_float),
+    ]
+
+
+@cache
+def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
+    pointer, size, number = ctypes.c_void_p, ctypes.c_int32, ctypes.c_float
+    signatures: dict[str, list[type]] = {
+        "cvsr_matching_error": [pointer, pointer, pointer, size, size, pointer],
+        "cvsr_best_reference": [pointer, pointer, pointer, size, pointer, size, size, number, pointer, pointer],
+        "cvsr_splat": [pointer, number, pointer, size, size, pointer],
+        "cvsr_fill_holes": [pointer, size, size, pointer],
+        "cvsr_best_candidate": [pointer, pointer, pointer, size, size, size, pointer, pointer],
+        "cvsr_blur": [pointer, size, size, pointer, size, pointer],
+        "cvsr_refine": [pointer, pointer, pointer, size, size, pointer, pointer],
+    }
+    for name, arguments in signatures.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = ctypes.c_int32, arguments
+    return library
+
+
+def _input(array: npt.NDArray[np.floating], shape: tuple[int, ...]) -> Array:
+    """``array`` as the library reads it; its shape is checked, since C cannot."""
+    if array.shape != shape:
+        raise ValueError(f"expected shape {shape}, got shape = {array.shape}")
+    return np.ascontiguousarray(array, np.float32)
+
+
+def _shapes(field: Array) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The shapes of a plane of cells and of the picture that belongs to it."""
+    if field.ndim != 3 or field.shape[0] != 2:
+        raise ValueError(f"a field of shape (2, h, w) was expected, got shape = {field.shape}")
+    rows, columns = field.shape[1:]
+    return (rows, columns), (rows * CELL, columns * CELL)
+
+
+def _check(status: int) -> None:
+    if status == -2:
+        raise MemoryError("not enough memory for the motion of one frame")
+    if status:
+        raise ValueError("the picture or the filter is larger than the motion library supports")
+
+
+def matching_error(library: ctypes.CDLL, current: Array, other: Array, field: Array) -> Array:
+    """``sample.matching_error_numpy``."""
+    cells, pixels = _shapes(field)
+    current, other, field = _input(current, pixels), _input(other, pixels), _input(field, field.shape)
+    error = np.empty(cells, np.float32)
+    inputs = (current.ctypes.data, other.ctypes.data, field.ctypes.data)
+    _check(_declared(library).cvsr_matching_error(*inputs, *cells, error.ctypes.data))
+    return error
+
+
+def best_reference(
+    library: ctypes.CDLL, current: Array, others: Sequence[Array], distances: Sequence[int], raw: Array, win_by: float
+) -> tuple[Array, Array]:
+    """``resolve.best_reference_numpy``."""
+    cells, pixels = _shapes(raw)
+    current, raw = _input(current, pixels), _input(raw, raw.shape)
+    kept = [_input(other, pixels) for other in others]
+    pointers = (ctypes.c_void_p * len(kept))(*(other.ctypes.data for other in kept))
+    far = np.array(distances, np.float32)
+    velocity, error = np.empty(raw.shape, np.float32), np.empty(cells, np.float32)
+    inputs = (current.ctypes.data, pointers, far.ctypes.data, len(kept), raw.ctypes.data, *cells, win_by)
+    _check(_declared(library).cvsr_best_reference(*inputs, velocity.ctypes.data, error.ctypes.data))
+    return velocity, error
+
+
+def splat(library: ctypes.CDLL, field: Array, sign: float, priority: Array) -> Array:
+    """``sample.splat_numpy``."""
+    cells, _ = _shapes(field)
+    field, priority = _input(field, field.shape), _input(priority, cells)
+    landed = np.empty_like(field)
+    inputs = (field.ctypes.data, sign, priority.ctypes.data, *cells)
+    _check(_declared(library).cvsr_splat(*inputs, landed.ctypes.data))
+    return landed
+
+
+def fill_holes(library: ctypes.CDLL, field: Array) -> Array:
+    """``sample.fill_holes_numpy``."""
+    cells, _ = _shapes(field)
+    field = _input(field, field.shape)
+    filled = np.empty_like(field)
+    _check(_declared(library).cvsr_fill_holes(field.ctypes.data, *cells, filled.ctypes.data))
+    return filled
+
+
+def best_candidate(
+    library: ctypes.CDLL, current: Array, other: Array, candidates: Sequence[Candidate], cells: tuple[int, int]
+) -> tuple[Array, Array]:
+    """``resolve.best_candidate_numpy``."""
+    rows, columns = cells
+    pixels = (rows * CELL, columns * CELL)
+    current, other = _input(current, pixels), _input(other, pixels)
+    kept: list[Array] = []
+    listed = (_Candidate * len(candidates))()
+    for entry, candidate in zip(listed, candidates, strict=True):
+        entry.sign = candidate.sign
+        if candidate.field is not None:
+            kept.append(_input(candidate.field, (2, rows, columns)))
+            entry.field = kept[-1].ctypes.data
+        if candidate.priority is not None:
+            kept.append(_input(candidate.priority, cells))
+            entry.priority = kept[-1].ctypes.data
+    field, error = np.empty((2, rows, columns), np.float32), np.empty(cells, np.float32)
+    inputs = (current.ctypes.data, other.ctypes.data, listed, len(listed), rows, columns)
+    _check(_declared(library).cvsr_best_candidate(*inputs, field.ctypes.data, error.ctypes.data))
+    return field, error
+
+
+def blur(library: ctypes.CDLL, picture: Array, taps: Array) -> Array:
+    """``sample.blur_numpy``."""
+    height, width = picture.shape
+    picture, taps = _input(picture, (height, width)), _input(taps, (len(taps),))
+    blurred = np.empty_like(picture)
+    inputs = (picture.ctypes.data, height, width, taps.ctypes.data, len(taps) - 1)
+    _check(_declared(library).cvsr_blur(*inputs, blurred.ctypes.data))
+    return blurred
+
+
+def refine(library: ctypes.CDLL, current: Array, other: Array, field: Array, how: Refinement) -> Array:
+    """``refine.refine_numpy``."""
+    cells, pixels = _shapes(field)
+    current, other, field = _input(current, pixels), _input(other, pixels), _input(field, field.shape)
+    window = _input(how.window, how.window.shape)
+    smooth = None if how.smooth is None else _input(how.smooth, how.smooth.shape)
+    told = _Refinement(
+        window.ctypes.data,
+        None if smooth is None else smooth.ctypes.data,
+        len(window) - 1,
+        0 if smooth is None else len(smooth) - 1,
+        how.steps,
+        how.robust,
+        how.damping,
+        how.longest_step,
+        how.keep_ratio,
+        how.keep_offset,
+    )
+    refined = np.empty_like(field)
+    inputs = (current.ctypes.data, other.ctypes.data, field.ctypes.data, *cells, ctypes.byref(told))
+    _check(_declared(library).cvsr_refine(*inputs, refined.ctypes.data))
+    return refined

@@ -1,0 +1,151 @@
+"""References, velocities and the choice among candidates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from codecvsr.bitstream.reader import read_video
+from codecvsr.motion.field import BlockField, rasterise
+from codecvsr.motion.resolve import FUTURE, PAST, StreamFacts, choose, raw_fields, usable_references, velocities
+from codecvsr.motion.sample import pad_to_cells
+from tests.streams import encode, moving_texture
+
+PYRAMID = "bframes=3:b-pyramid=normal:ref=3:keyint=12:min-keyint=12:scenecut=0:b-adapt=0:open-gop=0:weightp=0"
+
+
+def facts(decode_order, references, idr=(0,)):
+    frames = len(decode_order)
+    return StreamFacts(
+        types=np.full(frames, 2, np.uint8),
+        is_reference=np.isin(np.arange(frames), references),
+        is_idr=np.isin(np.arange(frames), idr),
+        decode_order=np.array(decode_order, np.int32),
+    )
+
+
+#: I0 b1 B2 b3 P4 b5 B6 b7 P8, decoded 0 4 2 1 3 8 6 5 7
+BP = facts([0, 3, 2, 4, 1, 7, 6, 8, 5], [0, 2, 4, 6, 8])
+
+
+@pytest.mark.parametrize(
+    ("t", "past", "future"),
+    [
+        (0, [], []),
+        (4, [0], []),  # 2 is nearer, but decoded later
+        (2, [0], [4]),
+        (1, [0], [2, 4]),
+        (3, [2, 0], [4]),
+        (8, [4, 2, 0], []),
+        (6, [4, 2, 0], [8]),
+        (5, [4, 2, 0], [6, 8]),
+        (7, [6, 4, 2, 0], [8]),
+    ],
+)
+def test_only_earlier_decoded_reference_pictures_nearest_first(t, past, future):
+    assert usable_references(BP, t, PAST) == past
+    assert usable_references(BP, t, FUTURE) == future
+
+
+def test_pictures_that_are_no_references_are_not_used():
+    assert usable_references(facts(range(6), [0, 2, 3]), 5, PAST) == [3, 2, 0]
+
+
+def test_nothing_is_used_across_an_idr():
+    ippp = facts(range(9), range(9), idr=(0, 5))
+    assert [usable_references(ippp, t, PAST) for t in (4, 5, 6, 7)] == [[3, 2, 1, 0], [], [5], [6, 5]]
+    # A B picture shown before an IDR picture but decoded after it does not look behind it (x264 never makes one).
+    late = facts([0, 1, 3, 2], [0, 1, 3], idr=(0, 3))
+    assert usable_references(late, 2, PAST) == []
+    assert usable_references(late, 2, FUTURE) == [3]
+
+
+def test_at_most_four_past_and_three_future():
+    assert usable_references(facts(range(12), range(12)), 10, PAST) == [9, 8, 7, 6]
+    backwards = facts([9, 8, 7, 6, 5, 4, 3, 2, 1, 0], range(10), idr=(9,))
+    assert usable_references(backwards, 2, FUTURE) == [3, 4, 5]
+
+
+def test_a_stream_without_any_idr_still_has_references():
+    assert usable_references(facts(range(5), range(5), idr=()), 3, PAST) == [2, 1, 0]
+
+
+@pytest.fixture(scope="module")
+def pyramid(tmp_path_factory):
+    """Constant motion of (2, -1) pixels a frame, coded with references one to four frames away."""
+    clip = moving_texture(13, 96, 128, 2, -1)
+    path = encode(tmp_path_factory.mktemp("motion") / "p.mp4", clip, options={"x264-params": PYRAMID, "crf": "14"})
+    frames = list(read_video(path))
+    blocks = [rasterise(f.vectors, f.height, f.width) for f in frames]
+    known = StreamFacts(
+        types=np.array([{"I": 1, "P": 2, "B": 3}[f.type] for f in frames], np.uint8),
+        is_reference=np.array([f.is_reference for f in frames]),
+        is_idr=np.array([f.is_idr for f in frames]),
+        decode_order=np.array([f.decode_index for f in frames], np.int32),
+    )
+    return frames, blocks, known, [pad_to_cells(f.luma) for f in frames]
+
+
+def test_velocities_are_per_frame_although_raw_vectors_are_multiples(pyramid):
+    frames, blocks, known, lumas = pyramid
+    velocity, error = velocities(blocks, lumas, known)
+    inside = (slice(None), slice(4, -4), slice(6, -6))
+    seen = set()
+    for t, frame in enumerate(frames):
+        for direction, raw, sign in ((PAST, blocks[t].past, -1), (FUTURE, blocks[t].future, +1)):
+            raw_x = raw[0][4:-4, 6:-6]
+            has = ~np.isnan(raw_x)
+            if not has.any():
+                continue
+            seen |= {(frame.type, direction, round(float(np.median(raw_x[has])) / 2))}
+            got = velocity[direction, t][inside]
+            close = (abs(got[0][has] - sign * 2) < 0.3) & (abs(got[1][has] + sign) < 0.3)
+            assert close.mean() > 0.95, (t, frame.type, direction)
+            assert np.isfinite(error[direction, t][4:-4, 6:-6][has]).all()
+    assert ("P", PAST, -4) in seen  # P4 looks four frames back
+    assert {entry[:2] for entry in seen} == {("P", PAST), ("B", PAST), ("B", FUTURE)}
+    assert len({abs(distance) for _, _, distance in seen}) > 1
+
+
+def test_where_there_is_no_vector_there_is_no_velocity(pyramid):
+    _, blocks, known, lumas = pyramid
+    velocity, error = velocities(blocks, lumas, known)
+    for t, block in enumerate(blocks):
+        for direction, raw in ((PAST, block.past), (FUTURE, block.future)):
+            np.testing.assert_array_equal(np.isnan(velocity[direction, t, 0]), np.isnan(raw[0]))
+            np.testing.assert_array_equal(np.isinf(error[direction, t]), np.isnan(raw[0]))
+
+
+def test_both_directions_are_filled_on_p_frames_unless_nothing_is_inverted(pyramid):
+    frames, blocks, known, lumas = pyramid
+    velocity, error = velocities(blocks, lumas, known)
+    to_next, matched = choose(velocity, error, lumas, FUTURE)
+    empty, _ = choose(velocity, error, lumas, FUTURE, invert=False)
+    to_prev, _ = choose(velocity, error, lumas, PAST)
+    for t, frame in enumerate(frames):
+        middle = (slice(None), slice(6, -6), slice(8, -8))
+        if t > 0:
+            assert (abs(to_prev[t][middle] - np.array([-2, 1])[:, None, None]) < 0.3).mean() > 0.95
+        if t < len(frames) - 1:
+            assert (abs(to_next[t][middle] - np.array([2, -1])[:, None, None]) < 0.3).mean() > 0.95
+        if frame.type in "IP":
+            assert not empty[t].any()
+    assert not to_prev[0].any() and not to_next[-1].any() and not matched[-1].any()
+    assert any(empty[t].any() for t, frame in enumerate(frames) if frame.type == "B")
+
+
+def test_raw_fields_are_neither_divided_nor_chosen():
+    past, future, nothing = (np.full((2, 2, 3), v, np.float32) for v in (-8, 4, np.nan))
+    partition = np.zeros((2, 3), np.uint8)
+    holed = past.copy()
+    holed[:, 0, 0] = np.nan
+    blocks = [
+        BlockField(nothing, nothing, partition),
+        BlockField(holed, nothing, partition),
+        BlockField(past, future, partition),
+    ]
+    to_prev, to_next = raw_fields(blocks)
+    assert not to_prev[0].any() and not to_next[0].any()
+    assert to_prev[1, :, 0, 0].tolist() == [0, 0] and to_prev[1, :, 1, 1].tolist() == [-8, -8]
+    assert to_next[1, :, 1, 1].tolist() == [8, 8]  # a P frame's own past, negated
+    assert to_next[2, :, 0, 0].tolist() == [4, 4]

@@ -1,0 +1,31 @@
+"""Windows over a clip."""
+
+from __future__ import annotations
+
+import pytest
+
+from codecvsr.pipeline.window import OVERLAP, longest_window, split
+
+
+@pytest.mark.parametrize("frames", [1, 2, 7, 15, 16, 100])
+@pytest.mark.parametrize("length", [1, 4, 15, 1000])
+@pytest.mark.parametrize("overlap", [0, 3, OVERLAP])
+def test_every_frame_is_kept_once_with_frames_around_it(frames, length, overlap):
+    windows = split(frames, length, overlap)
+    assert [t for w in windows for t in range(w.keep_start, w.keep_stop)] == list(range(frames))
+    for w in windows:
+        assert 0 < w.keep_stop - w.keep_start <= length
+        assert w.start == max(0, w.keep_start - overlap) and w.stop == min(frames, w.keep_stop + overlap)
+    kept = [w.keep_stop - w.keep_start for w in windows]
+    assert max(kept) - min(kept) <= 1
+    assert len(windows) == -(-frames // length)
+
+
+def test_no_frames_and_no_length():
+    assert split(0, 5) == []
+    with pytest.raises(ValueError, match="length = 0"):
+        split(5, 0)
+
+
+def test_larger_pictures_have_shorter_windows():
+    assert longest_window(48, 64) > longest_window(180, 320) > longest_window(1080, 1920) >= 15
