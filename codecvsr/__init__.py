@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from codecvsr.bitstream.reader import read_video
-    from codecvsr.metrics import psnr, ssim
+    from codecvsr.metrics.psnr import psnr
+    from codecvsr.metrics.ssim import ssim
     from codecvsr.models.zoo import load_model
     from codecvsr.motion import motion_fields
     from codecvsr.pipeline.infer import infer
@@ -24,9 +25,9 @@ _HOME = {
     "infer": "codecvsr.pipeline.infer",
     "load_model": "codecvsr.models.zoo",
     "motion_fields": "codecvsr.motion",
-    "psnr": "codecvsr.metrics",
+    "psnr": "codecvsr.metrics.psnr",
     "read_video": "codecvsr.bitstream.reader",
-    "ssim": "codecvsr.metrics",
+    "ssim": "codecvsr.metrics.ssim",
 }
 
 

@@ -45,7 +45,7 @@ def write_png(path: Path, rgb: npt.NDArray[np.uint8]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
-    done, encoded = cv2.imencode(".png", rgb[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    done, encoded = cv2.imencode(".png", rgb[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
         raise OutputError(f"{path}: the picture could not be encoded as PNG.")
     with atomic_file(path) as part:
