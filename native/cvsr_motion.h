@@ -5,8 +5,9 @@
  * picture its border is repeated. Sampling is bilinear at the exact position.
  *
  * Every function works on any content, keeps no state, may be called from several threads at once, and returns the same
- * bits every time and with every instruction set. The result is 0; -1 and nothing touched where a size is negative or too
- * large, a number of taps not supported or a pointer missing; -2 where memory ran out. Outputs must not overlap inputs.
+ * bits every time and with every instruction set. The result is 0; -1 and nothing touched where a size is negative or
+ * too large, a number of taps not supported or a pointer missing; -2 where memory ran out. Outputs must not overlap
+ * inputs.
  * codecvsr/motion/{sample,resolve,refine}.py hold the same functions in numpy, readable. */
 #ifndef CVSR_MOTION_H
 #define CVSR_MOTION_H
@@ -69,7 +70,7 @@ struct cvsr_refinement {
 };
 
 /* refined: `field` after Gauss-Newton steps towards where `other` matches `current`. */
-CVSR_API int32_t cvsr_refine(const float *current, const float *other, const float *field, int32_t rows, int32_t columns,
-                             const struct cvsr_refinement *how, float *refined);
+CVSR_API int32_t cvsr_refine(const float *current, const float *other, const float *field, int32_t rows,
+                             int32_t columns, const struct cvsr_refinement *how, float *refined);
 
 #endif

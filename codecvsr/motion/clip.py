@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -22,6 +24,7 @@ _CONFIDENT_ERROR = 8.0  # luma steps: a cell that matches this badly has a confi
 _CUT_ERROR = 10.0  # luma steps
 _CUT_RATIO = 3.0
 _CUT_INTRA_SHARE = 0.5
+_MOST_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -90,12 +93,15 @@ class ClipMotion:
         return ClipMotion(**{f.name: getattr(self, f.name)[start:stop] for f in fields(self)})
 
 
-def estimate_motion(frames: Iterable[CodedFrame], options: MotionOptions = FULL_REPAIR) -> ClipMotion:
+def estimate_motion(
+    frames: Iterable[CodedFrame], options: MotionOptions = FULL_REPAIR, *, threads: int | None = None
+) -> ClipMotion:
     """Repair the vectors of a clip into motion between neighbouring frames.
 
     Args:
         frames: the clip in display order, one size. Only its luma and codec data are kept in memory.
         options: what to leave out.
+        threads: how many to use, at least 1; None for one per processor, at most 8. The result is the same with any.
 
     Raises:
         InputError: there are no frames.
@@ -116,10 +122,11 @@ def estimate_motion(frames: Iterable[CodedFrame], options: MotionOptions = FULL_
     facts = StreamFacts(
         np.array(types, np.uint8), np.array(is_reference), np.array(is_idr), np.array(decode_order, np.int32)
     )
-    fields_, errors = _fields(blocks, lumas, facts, options)
     qp = np.stack(qps)
-    if options.resolve and options.refine:
-        fields_, errors = _refined(fields_, errors, lumas, qp)
+    with ThreadPoolExecutor(threads or min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
+        fields_, errors = _fields(blocks, lumas, facts, options, pool)
+        if options.resolve and options.refine:
+            _refine_all(fields_, errors, lumas, qp, pool)
     partition = np.stack([b.partition for b in blocks])
     is_cut = _scene_cuts(errors[PAST], partition)
     for t in np.flatnonzero(is_cut):
@@ -148,9 +155,11 @@ def motion_fields(
     *,
     backend: Backend = "auto",
     allow_damaged: bool = False,
+    threads: int | None = None,
 ) -> ClipMotion:
     """The repaired motion of an H.264 file: :func:`estimate_motion` of :func:`read_video`, which names the errors."""
-    return estimate_motion(read_video(path, backend=backend, allow_damaged=allow_damaged), options)
+    frames = read_video(path, backend=backend, allow_damaged=allow_damaged)
+    return estimate_motion(frames, options, threads=threads)
 
 
 def unknown_motion(frames: int, height: int, width: int) -> ClipMotion:
@@ -213,11 +222,15 @@ def _neighbours(frames: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _fields(
-    blocks: list[BlockField], lumas: list[Array], facts: StreamFacts, options: MotionOptions
+    blocks: list[BlockField], lumas: list[Array], facts: StreamFacts, options: MotionOptions, pool: ThreadPoolExecutor
 ) -> tuple[list[Array], list[Array]]:
     if options.resolve:
-        velocity, error = velocities(blocks, lumas, facts)
-        made = [choose(velocity, error, lumas, d, invert=options.invert) for d in (PAST, FUTURE)]
+        velocity, error = velocities(blocks, lumas, facts, pool.map)
+
+        def one_direction(direction: int) -> tuple[Array, Array]:
+            return choose(velocity, error, lumas, direction, invert=options.invert)
+
+        made = list(pool.map(one_direction, (PAST, FUTURE)))
         return [m[0] for m in made], [m[1] for m in made]
     fields_ = list(raw_fields(blocks))
     if not options.invert:
@@ -229,15 +242,20 @@ def _fields(
     return fields_, errors
 
 
-def _refined(
-    fields_: list[Array], errors: list[Array], lumas: list[Array], qp: npt.NDArray[np.uint8]
-) -> tuple[list[Array], list[Array]]:
-    blurred = [refinement.pre_blur(luma) for luma in lumas]
-    for direction, t, n in _neighbours(len(lumas)):
+def _refine_all(
+    fields_: list[Array], errors: list[Array], lumas: list[Array], qp: npt.NDArray[np.uint8], pool: ThreadPoolExecutor
+) -> None:
+    """Refine every field in place and measure its error again; no two of them depend on each other."""
+    blurred = list(pool.map(refinement.pre_blur, lumas))
+
+    def one_field(pair: tuple[int, int, int]) -> None:
+        direction, t, n = pair
         field = refinement.refine(blurred[t], blurred[n], fields_[direction][t], float(qp[t].mean()))
         fields_[direction][t] = field
         errors[direction][t] = matching_error(lumas[t], lumas[n], field)
-    return fields_, errors
+
+    for _ in pool.map(one_field, _neighbours(len(lumas))):
+        pass  # an error of a thread is raised here
 
 
 def _scene_cuts(error: Array, partition: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:

@@ -1,8 +1,8 @@
 """The motion functions of the native field library (``native/cvsr_motion.h``), bound with ctypes.
 
 Each takes the library that :func:`codecvsr.bitstream.native.fields_library` returned and does what its numpy twin in
-``sample``, ``resolve`` or ``refine`` does: float32 throughout, equal but for the order of sums. The interpreter's lock is
-released while one runs, and results do not depend on how many run at once.
+``sample``, ``resolve`` or ``refine`` does: float32 throughout, equal but for the order of sums. The interpreter's lock
+is released while one runs, and results do not depend on how many run at once.
 """
 
 from __future__ import annotations

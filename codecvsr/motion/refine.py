@@ -1,25 +1,33 @@
 """Sub-pixel steps: the repaired field moved to where the decoded luma matches best.
 
-Damped, robust Gauss-Newton (Lucas and Kanade 1981; Baker and Matthews 2004), one 2x2 system per pixel over a Gaussian
-window, averaged over each 4x4 cell. A block's vector is right to a quarter of a pixel at best; what super-resolution
-needs is a tenth.
+Damped, robust Gauss-Newton (Lucas and Kanade 1981; Baker and Matthews 2004), one 2x2 system per block of 2x2 pixels over
+a Gaussian window, averaged over each 4x4 cell. A block's vector is right to a quarter of a pixel at best; what
+super-resolution needs is a tenth.
 """
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from codecvsr.motion.sample import Array, matching_error, to_cells, to_pixels, warp
+from codecvsr.bitstream.native import fields_library
+from codecvsr.motion import kernels
+from codecvsr.motion.field import CELL
+from codecvsr.motion.kernels import Refinement
+from codecvsr.motion.sample import Array, blur, blur_numpy, gaussian_taps, matching_error_numpy, to_pixels, warp
 
 STEPS = 2
+_BLOCK = 2  # pixels; systems on blocks move fields as those on pixels do, to a hundredth of a decibel
 _PRE_BLUR = 0.7  # pixels
 _ROBUST = 6.0  # luma steps: a difference of this size gets half the weight
 _LONGEST_STEP = 1.0  # pixels
-_WINDOW = (3.5, 5.5)  # sigma in pixels, at fine and at coarse quantisers
+_WINDOW = (3.6, 5.6)  # sigma in pixels, at fine and at coarse quantisers
 _DAMPING = (20.0, 10.0)
 _SMOOTH_CELLS = (0.0, 1.0)  # sigma of the field's own smoothing
+_LEAST_SMOOTHING = 0.1  # below it, none
 _QP_RANGE = (28.0, 38.0)  # mean QP where the coarse settings begin to mix in, and where they are reached
+_KEEP_RATIO, _KEEP_OFFSET = 1.05, 0.1  # how much worse a cell may match and still take its new vector
 
 
 def _by_qp(ends: tuple[float, float], qp: float) -> float:
@@ -27,13 +35,55 @@ def _by_qp(ends: tuple[float, float], qp: float) -> float:
     return ends[0] + share * (ends[1] - ends[0])
 
 
-def _blur(picture: Array, sigma: float) -> Array:
-    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.float32)
+def settings(qp: float, steps: int = STEPS) -> Refinement:
+    """How to step at a mean quantiser: coarse ones get a wider window and a smoother field, lest noise be fitted."""
+    smoothing = _by_qp(_SMOOTH_CELLS, qp)
+    return Refinement(
+        steps=steps,
+        window=gaussian_taps(_by_qp(_WINDOW, qp) / _BLOCK),
+        smooth=gaussian_taps(smoothing) if smoothing > _LEAST_SMOOTHING else None,
+        damping=_by_qp(_DAMPING, qp),
+        robust=_ROBUST,
+        longest_step=_LONGEST_STEP,
+        keep_ratio=_KEEP_RATIO,
+        keep_offset=_KEEP_OFFSET,
+    )
 
 
 def pre_blur(luma: Array) -> Array:
     """The luma the steps work on: lightly blurred, so that gradients are not noise."""
-    return _blur(luma, _PRE_BLUR)
+    return blur(luma, gaussian_taps(_PRE_BLUR))
+
+
+def _means(picture: npt.NDArray[np.floating], side: int) -> Array:
+    size = (picture.shape[1] // side, picture.shape[0] // side)
+    return np.asarray(cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def refine_numpy(current: Array, other: Array, field: Array, how: Refinement) -> Array:
+    """A field (2, h, w) from ``current`` to ``other``, both (H, W), after ``how.steps`` Gauss-Newton steps."""
+    refined = field
+    for _ in range(how.steps):
+        moved = warp(other, to_pixels(refined, smooth=True))
+        difference = moved - current
+        mean = np.pad((moved + current) * 0.5, 1, mode="edge")
+        gx = (mean[1:-1, 2:] - mean[1:-1, :-2]) * 0.5
+        gy = (mean[2:, 1:-1] - mean[:-2, 1:-1]) * 0.5
+        weight = 1.0 / (1.0 + (difference / np.float32(how.robust)) ** 2)
+        wx, wy = weight * gx, weight * gy
+        products = (wx * gx, wx * gy, wy * gy, wx * difference, wy * difference)
+        a11, a12, a22, b1, b2 = (blur_numpy(_means(p, _BLOCK), how.window) for p in products)
+        a11, a22 = a11 + np.float32(how.damping), a22 + np.float32(how.damping)
+        determinant = a11 * a22 - a12 * a12
+        step = np.stack([(a12 * b2 - a22 * b1) / determinant, (a12 * b1 - a11 * b2) / determinant])
+        length = np.sqrt((step**2).sum(axis=0))
+        step *= np.minimum(1.0, how.longest_step / np.maximum(length, 1e-6))
+        refined = refined + np.stack([_means(part, CELL // _BLOCK) for part in step])
+    if how.smooth is not None:
+        refined = np.stack([blur_numpy(np.ascontiguousarray(part), how.smooth) for part in refined])
+    before, after = matching_error_numpy(current, other, field), matching_error_numpy(current, other, refined)
+    better = after <= before * np.float32(how.keep_ratio) + np.float32(how.keep_offset)
+    return np.where(better, refined, field).astype(np.float32)
 
 
 def refine(current: Array, other: Array, field: Array, qp: float, steps: int = STEPS) -> Array:
@@ -43,34 +93,13 @@ def refine(current: Array, other: Array, field: Array, qp: float, steps: int = S
         current: (H, W) blurred luma (:func:`pre_blur`), whole cells.
         other: (H, W), the neighbour, likewise.
         field: (2, h, w) in pixels, on cells.
-        qp: mean luma quantiser of the frame; coarse ones get a wider window and a smoother field, so that coding noise is
-            not fitted.
+        qp: mean luma quantiser of the frame (:func:`settings`).
         steps: number of steps.
 
     Returns:
         (2, h, w). A cell that matches worse afterwards keeps what it had.
     """
-    window, damping = _by_qp(_WINDOW, qp), _by_qp(_DAMPING, qp)
-    refined = field
-    for _ in range(steps):
-        moved = warp(other, to_pixels(refined, smooth=True))
-        difference = moved - current
-        mean = (moved + current) * 0.5
-        gx = cv2.Sobel(mean, cv2.CV_32F, 1, 0, ksize=1, scale=0.5, borderType=cv2.BORDER_REPLICATE)
-        gy = cv2.Sobel(mean, cv2.CV_32F, 0, 1, ksize=1, scale=0.5, borderType=cv2.BORDER_REPLICATE)
-        weight = 1.0 / (1.0 + (difference / np.float32(_ROBUST)) ** 2)
-        wx, wy = weight * gx, weight * gy
-        products = _blur(np.dstack([wx * gx, wx * gy, wy * gy, wx * difference]), window)
-        b2 = _blur(wy * difference, window)
-        a11, a12, a22, b1 = (products[..., i] for i in range(4))
-        a11, a22 = a11 + damping, a22 + damping
-        determinant = a11 * a22 - a12 * a12
-        step = np.stack([(a12 * b2 - a22 * b1) / determinant, (a12 * b1 - a11 * b2) / determinant])
-        length = np.sqrt((step**2).sum(axis=0))
-        step *= np.minimum(1.0, _LONGEST_STEP / np.maximum(length, 1e-6))
-        refined = refined + np.stack([to_cells(np.ascontiguousarray(part)) for part in step])
-    smoothing = _by_qp(_SMOOTH_CELLS, qp)
-    if smoothing > 0.1:
-        refined = np.stack([_blur(np.ascontiguousarray(part), smoothing) for part in refined])
-    before, after = matching_error(current, other, field), matching_error(current, other, refined)
-    return np.where(after <= before * 1.05 + 0.1, refined, field).astype(np.float32)
+    library, how = fields_library(), settings(qp, steps)
+    if library is None:
+        return refine_numpy(current, other, field, how)
+    return kernels.refine(library, current, other, field, how)

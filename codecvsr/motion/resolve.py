@@ -7,19 +7,24 @@ decoded pictures best.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.bitstream.native import fields_library
+from codecvsr.motion import kernels
 from codecvsr.motion.field import BlockField
-from codecvsr.motion.sample import Array, fill_holes, matching_error, splat
+from codecvsr.motion.kernels import Candidate
+from codecvsr.motion.sample import Array, fill_holes_numpy, matching_error, matching_error_numpy, splat_numpy
 
 PAST, FUTURE = 0, 1
 _STEP = (-1, +1)  # display index of the neighbour in each direction
 _MOST_REFERENCES = (4, 3)  # pictures tried per list, nearest first
 _FARTHER_MUST_WIN_BY = 0.92
+
+Mapper = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]  #: ``map``, or that of a pool of threads
 
 
 @dataclass(frozen=True)
@@ -58,10 +63,80 @@ def usable_references(facts: StreamFacts, t: int, direction: int) -> list[int]:
     return found
 
 
+def best_reference_numpy(
+    current: Array, others: Sequence[Array], distances: Sequence[int], raw: Array
+) -> tuple[Array, Array]:
+    """Which of ``others`` the vectors ``raw`` (2, h, w) point at, per cell; a later one must win by a margin.
+
+    Returns:
+        velocity (2, h, w): ``raw`` divided by the distance of the picture chosen, NaN where there is none;
+        error (h, w): its matching error, infinity where there is none.
+    """
+    best = np.full(raw.shape[1:], np.inf, np.float32)
+    distance = np.full_like(best, np.nan)
+    for other, far in zip(others, distances, strict=True):
+        match = matching_error_numpy(current, other, raw)
+        better = match < best * np.float32(_FARTHER_MUST_WIN_BY)
+        best[better] = match[better]
+        distance[better] = far
+    return raw / distance, best
+
+
+def best_reference(
+    current: Array, others: Sequence[Array], distances: Sequence[int], raw: Array
+) -> tuple[Array, Array]:
+    """:func:`best_reference_numpy`, done by the native library where it was built."""
+    library = fields_library()
+    if library is None:
+        return best_reference_numpy(current, others, distances, raw)
+    return kernels.best_reference(library, current, others, distances, raw, _FARTHER_MUST_WIN_BY)
+
+
+def best_candidate_numpy(
+    current: Array, other: Array, candidates: Sequence[Candidate], cells: tuple[int, int]
+) -> tuple[Array, Array]:
+    """Per cell the candidate that matches best, the first of equal ones; those empty everywhere are left out.
+
+    Returns:
+        field (2, h, w) in pixels and error (h, w) in luma steps.
+    """
+    known: list[Array] = []
+    for candidate in candidates:
+        if candidate.field is None:
+            known.append(np.zeros((2, *cells), np.float32))
+            continue
+        if candidate.priority is None:
+            field = candidate.field * np.float32(candidate.sign)
+        else:
+            field = splat_numpy(candidate.field, candidate.sign, candidate.priority)
+        if np.isfinite(field).all(axis=0).any():
+            known.append(fill_holes_numpy(field))
+    matches = np.stack([matching_error_numpy(current, other, c) for c in known])
+    best = matches.argmin(axis=0)
+    error = np.take_along_axis(matches, best[None], 0)[0]
+    return np.take_along_axis(np.stack(known), best[None, None], 0)[0], error
+
+
+def best_candidate(
+    current: Array, other: Array, candidates: Sequence[Candidate], cells: tuple[int, int]
+) -> tuple[Array, Array]:
+    """:func:`best_candidate_numpy`, done by the native library where it was built."""
+    library = fields_library()
+    if library is None:
+        return best_candidate_numpy(current, other, candidates, cells)
+    return kernels.best_candidate(library, current, other, candidates, cells)
+
+
 def velocities(
-    fields: Sequence[BlockField], lumas: Sequence[Array], facts: StreamFacts
+    fields: Sequence[BlockField], lumas: Sequence[Array], facts: StreamFacts, mapper: Mapper = map
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """The motion per frame of every block, and how well its best reference matches.
+
+    Args:
+        fields: the raw vectors of T frames.
+        lumas: their pictures, whole cells.
+        facts: what the stream says of them.
+        mapper: runs the frames, which do not depend on each other.
 
     Returns:
         velocity (2, T, 2, h, w): by list, in pixels per frame along the list's direction, NaN where there is none;
@@ -70,18 +145,17 @@ def velocities(
     h, w = fields[0].past.shape[1:]
     velocity = np.full((2, len(fields), 2, h, w), np.nan, np.float32)
     error = np.full((2, len(fields), h, w), np.inf, np.float32)
-    for t, field in enumerate(fields):
-        for direction, raw in ((PAST, field.past), (FUTURE, field.future)):
-            if np.isnan(raw[0]).all():
-                continue
-            best, distance = error[direction, t], np.zeros((h, w), np.float32)
-            for r in usable_references(facts, t, direction):
-                match = matching_error(lumas[t], lumas[r], raw)
-                better = match < (best if not distance.any() else best * _FARTHER_MUST_WIN_BY)
-                best[better] = match[better]
-                distance[better] = abs(r - t)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                velocity[direction, t] = np.where(distance > 0, raw / distance, np.nan)
+
+    def one_frame(t: int) -> None:
+        for direction, raw in ((PAST, fields[t].past), (FUTURE, fields[t].future)):
+            references = usable_references(facts, t, direction)
+            if references and not np.isnan(raw[0]).all():
+                others, distances = [lumas[r] for r in references], [abs(r - t) for r in references]
+                found = best_reference(lumas[t], others, distances, raw)
+                velocity[direction, t], error[direction, t] = found
+
+    for _ in mapper(one_frame, range(len(fields))):
+        pass  # an error of a thread is raised here
     return velocity, error
 
 
@@ -107,7 +181,6 @@ def choose(
     _, frames, _, h, w = velocity.shape
     field = np.zeros((frames, 2, h, w), np.float32)
     error = np.zeros((frames, h, w), np.float32)
-    nothing = np.zeros((2, h, w), np.float32)
     for t in range(frames) if direction == PAST else range(frames - 1, -1, -1):
         n, opposite = t + step, t - step  # the neighbour we look for, and the frame on the other side
         if not 0 <= n < frames:
@@ -117,17 +190,17 @@ def choose(
             field[t] = np.where(np.isnan(own), np.float32(0), own)
             error[t] = matching_error(lumas[t], lumas[n], field[t])
             continue
-        candidates = [own, -velocity[other, t], splat(velocity[other, n], -1, velocity_error[other, n])]
+        candidates = [
+            Candidate(own),
+            Candidate(velocity[other, t], -1),
+            Candidate(velocity[other, n], -1, velocity_error[other, n]),
+        ]
         if 0 <= opposite < frames:
-            candidates.append(splat(velocity[direction, opposite], 1, velocity_error[direction, opposite]))
+            candidates.append(Candidate(velocity[direction, opposite], 1, velocity_error[direction, opposite]))
         if 0 <= n + step < frames:
-            candidates.append(splat(-field[n], -1, error[n]))
-        candidates.append(nothing)
-        known = [fill_holes(c) for c in candidates if not np.isnan(c[0]).all()]
-        matches = np.stack([matching_error(lumas[t], lumas[n], c) for c in known])
-        best = matches.argmin(axis=0)
-        error[t] = np.take_along_axis(matches, best[None], 0)[0]
-        field[t] = np.take_along_axis(np.stack(known), best[None, None], 0)[0]
+            candidates.append(Candidate(-field[n], -1, error[n]))
+        candidates.append(Candidate(None))
+        field[t], error[t] = best_candidate(lumas[t], lumas[n], candidates, (h, w))
     return field, error
 
 

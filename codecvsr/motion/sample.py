@@ -1,16 +1,21 @@
-"""Sampling pictures and fields on the cell grid: the few array operations the rest of ``motion`` is written in."""
+"""Sampling pictures and fields on the cell grid: the few array operations the rest of ``motion`` is written in.
+
+``NAME_numpy`` is the readable reference of ``NAME``, which the native library does where it was built.
+"""
 
 from __future__ import annotations
-
-from functools import lru_cache
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.bitstream.native import fields_library
+from codecvsr.motion import kernels
 from codecvsr.motion.field import CELL
 
 Array = npt.NDArray[np.float32]
+
+_FARTHEST = 1048576.0  # pixels; vectors are cut to it, beyond there is only border
 
 
 def pad_to_cells(luma: npt.NDArray[np.uint8]) -> Array:
@@ -18,12 +23,6 @@ def pad_to_cells(luma: npt.NDArray[np.uint8]) -> Array:
     height, width = luma.shape
     padded = np.pad(luma, ((0, -height % CELL), (0, -width % CELL)), mode="edge")
     return padded.astype(np.float32)
-
-
-@lru_cache(maxsize=8)
-def _pixel_grid(height: int, width: int) -> tuple[Array, Array]:
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return x, y
 
 
 def to_pixels(field: Array, *, smooth: bool) -> Array:
@@ -43,23 +42,54 @@ def to_cells(picture: Array) -> Array:
 
 
 def warp(picture: Array, flow: Array) -> Array:
-    """Backward warp: the value at p is ``picture(p + flow(p))``, bilinear, the border repeated.
+    """Backward warp: the value at p is ``picture(p + flow(p))``, bilinear at the exact position, the border repeated.
 
     Args:
         picture: (H, W) or (H, W, C).
         flow: (2, H, W) in pixels, x then y.
     """
-    x, y = _pixel_grid(*picture.shape[:2])
-    sampled = cv2.remap(picture, x + flow[0], y + flow[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(sampled, np.float32)
+    height, width = picture.shape[:2]
+    flow = np.clip(np.nan_to_num(flow, nan=0.0), -_FARTHEST, _FARTHEST)
+    whole = np.floor(flow)
+    part = (flow - whole).astype(np.float32)
+    if picture.ndim == 3:
+        part = part[..., None]
+    x = whole[0].astype(np.int32) + np.arange(width, dtype=np.int32)
+    y = whole[1].astype(np.int32) + np.arange(height, dtype=np.int32)[:, None]
+    left, right = x.clip(0, width - 1), (x + 1).clip(0, width - 1)
+    lines = []
+    for line in (y.clip(0, height - 1), (y + 1).clip(0, height - 1)):
+        from_left = picture[line, left]
+        lines.append(from_left + (picture[line, right] - from_left) * part[0])
+    return np.asarray(lines[0] + (lines[1] - lines[0]) * part[1], np.float32)
 
 
-def matching_error(current: Array, other: Array, field: Array) -> Array:
+def gaussian_taps(sigma: float) -> Array:
+    """Half of a normalised Gaussian filter, from its middle to three sigmas, at most ``kernels.MOST_RADIUS`` samples."""
+    radius = min(max(round(3 * sigma), 1), kernels.MOST_RADIUS)
+    taps = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
+    return (taps / (2 * taps.sum() - taps[0])).astype(np.float32)
+
+
+def blur_numpy(picture: Array, taps: Array) -> Array:
+    """A symmetric filter down and along a picture (H, W), the border repeated; ``taps`` from its middle outwards."""
+    whole = np.concatenate([taps[:0:-1], taps])
+    return np.asarray(cv2.sepFilter2D(picture, -1, whole, whole, borderType=cv2.BORDER_REPLICATE), np.float32)
+
+
+def blur(picture: Array, taps: Array) -> Array:
+    """:func:`blur_numpy`, done by the native library where it was built."""
+    library = fields_library()
+    return blur_numpy(picture, taps) if library is None else kernels.blur(library, picture, taps)
+
+
+def matching_error_numpy(current: Array, other: Array, field: Array) -> Array:
     """(h, w): mean absolute difference, in luma steps, around each cell between a picture and another one warped onto it.
 
-    The window is a cell widened by two pixels on each side; cells whose vector is NaN get infinity.
+    The window is a cell widened by two pixels on each side, with falling weights; cells whose vector is not finite get
+    infinity.
     """
-    holes = np.isnan(field[0])
+    holes = ~np.isfinite(field).all(axis=0)
     flow = to_pixels(np.where(holes, np.float32(0), field), smooth=False)
     difference = np.abs(current - warp(other, flow))
     blurred = cv2.blur(difference, (5, 5), borderType=cv2.BORDER_REPLICATE)
@@ -68,45 +98,64 @@ def matching_error(current: Array, other: Array, field: Array) -> Array:
     return error
 
 
-def splat(field: Array, sign: float, priority: Array) -> Array:
+def matching_error(current: Array, other: Array, field: Array) -> Array:
+    """:func:`matching_error_numpy`, done by the native library where it was built."""
+    library = fields_library()
+    if library is None:
+        return matching_error_numpy(current, other, field)
+    return kernels.matching_error(library, current, other, field)
+
+
+def splat_numpy(field: Array, sign: float, priority: Array) -> Array:
     """Carry each cell's vector along itself to the frame it points at.
 
     Args:
         field: (2, h, w) in pixels, NaN where empty.
         sign: what the vector is multiplied with on arrival: -1 turns motion to the past into motion to the future.
-        priority: (h, w), the matching error of each cell; where several arrive in one cell the smallest wins.
+        priority: (h, w), the matching error of each cell; where several arrive in one cell the smallest wins, and of
+            equal ones the last.
 
     Returns:
         (2, h, w), NaN where nothing arrives.
     """
     _, h, w = field.shape
     landed = np.full_like(field, np.nan)
-    rows, columns = np.nonzero(~np.isnan(field[0]))
-    order = np.argsort(-priority[rows, columns], kind="stable")
+    rows, columns = np.nonzero(np.isfinite(field).all(axis=0))
+    order = np.argsort(-np.nan_to_num(priority[rows, columns], nan=np.inf), kind="stable")
     rows, columns = rows[order], columns[order]
     dx, dy = field[0, rows, columns], field[1, rows, columns]
-    to_x = np.rint(columns + dx / CELL).astype(np.int64)
-    to_y = np.rint(rows + dy / CELL).astype(np.int64)
+    to_x = np.rint(columns.astype(np.float32) + dx / np.float32(CELL))
+    to_y = np.rint(rows.astype(np.float32) + dy / np.float32(CELL))
     inside = (to_x >= 0) & (to_x < w) & (to_y >= 0) & (to_y < h)
-    landed[0, to_y[inside], to_x[inside]] = sign * dx[inside]
-    landed[1, to_y[inside], to_x[inside]] = sign * dy[inside]
+    target = to_y[inside].astype(np.int64), to_x[inside].astype(np.int64)
+    landed[0][target] = np.float32(sign) * dx[inside]
+    landed[1][target] = np.float32(sign) * dy[inside]
     return landed
 
 
-def fill_holes(field: Array) -> Array:
-    """(2, h, w): NaN cells take the mean of their known neighbours, ring by ring; all zero where nothing is known."""
-    known = ~np.isnan(field[0])
+def splat(field: Array, sign: float, priority: Array) -> Array:
+    """:func:`splat_numpy`, done by the native library where it was built."""
+    library = fields_library()
+    return splat_numpy(field, sign, priority) if library is None else kernels.splat(library, field, sign, priority)
+
+
+def fill_holes_numpy(field: Array) -> Array:
+    """(2, h, w): empty cells take the mean of their known neighbours, ring by ring; all zero where nothing is known."""
+    known = np.asarray(np.isfinite(field).all(axis=0))
     if not known.any():
         return np.zeros_like(field)
-    values = np.where(known, field, np.float32(0)).transpose(1, 2, 0).copy()
+    values: Array = np.where(known, field, np.float32(0)).transpose(1, 2, 0).copy()
     weight = known.astype(np.float32)
-    for _ in range(max(field.shape[1:])):
-        holes = weight == 0
-        if not holes.any():
-            break
+    while (holes := weight == 0).any():
         total = cv2.blur(weight, (3, 3), borderType=cv2.BORDER_CONSTANT)
         spread = cv2.blur(values, (3, 3), borderType=cv2.BORDER_CONSTANT)
         reached = holes & (total > 1e-6)
         values[reached] = spread[reached] / total[reached][:, None]
         weight[reached] = 1
     return np.ascontiguousarray(values.transpose(2, 0, 1))
+
+
+def fill_holes(field: Array) -> Array:
+    """:func:`fill_holes_numpy`, done by the native library where it was built."""
+    library = fields_library()
+    return fill_holes_numpy(field) if library is None else kernels.fill_holes(library, field)

@@ -1,0 +1,85 @@
+/* What cvsr_match.c, cvsr_choose.c and cvsr_refine.c share: arithmetic on single values, and one another's loops. */
+#ifndef CVSR_MOTION_INTERNAL_H
+#define CVSR_MOTION_INTERNAL_H
+
+#include "cvsr_motion.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The loops over pixels are compiled twice on x86-64 and the loader picks by processor. No operation is fused or
+ * reordered (-ffp-contract=off, no -ffast-math), so both give the same bits. */
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(CVSR_NO_CLONES)
+#define CVSR_CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define CVSR_CLONES
+#endif
+#if defined(__GNUC__)
+#define CVSR_INLINE static inline __attribute__((always_inline))
+#else
+#define CVSR_INLINE static inline
+#endif
+#if defined(_MSC_VER)
+#define restrict __restrict
+#endif
+
+enum { CELL = CVSR_CELL };
+
+#define FARTHEST 1048576.0f /* pixels; vectors are cut to it, beyond there is only border */
+
+CVSR_INLINE int is_finite(float value)
+{
+    return fabsf(value) <= FLT_MAX;
+}
+
+CVSR_INLINE float bounded(float value)
+{
+    if (!(value >= -FARTHEST)) /* NaN too */
+        return value == value ? -FARTHEST : 0.0f;
+    return value > FARTHEST ? FARTHEST : value;
+}
+
+/* The largest integer that is not above a bounded value (or above it by 2^-32 at most); without a call or a branch. */
+CVSR_INLINE int32_t whole(float value)
+{
+    return (int32_t)((double)value + 2.0 * (double)FARTHEST) - 2 * (int32_t)FARTHEST;
+}
+
+CVSR_INLINE int32_t within(int32_t value, int32_t size)
+{
+    return value < 0 ? 0 : value >= size ? size - 1 : value;
+}
+
+CVSR_INLINE float mix(float from, float to, float share)
+{
+    return from + (to - from) * share;
+}
+
+CVSR_INLINE float least(float a, float b)
+{
+    return a < b ? a : b;
+}
+
+CVSR_INLINE float most(float a, float b)
+{
+    return a > b ? a : b;
+}
+
+CVSR_INLINE int sizes_are_wrong(int32_t rows, int32_t columns)
+{
+    return rows < 0 || columns < 0 || rows > CVSR_MOST_CELLS || columns > CVSR_MOST_CELLS;
+}
+
+CVSR_INLINE float *floats(size_t count)
+{
+    return malloc((count ? count : 1) * sizeof(float));
+}
+
+/* cvsr_matching_error without its checks; scratch: cvsr_match_scratch(columns) floats. */
+void cvsr_match(const float *current, const float *other, const float *field, int32_t rows, int32_t columns,
+                float *error, float *scratch);
+size_t cvsr_match_scratch(int32_t columns);
+
+#endif

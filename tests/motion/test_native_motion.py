@@ -1,0 +1,161 @@
+"""The native motion functions against their numpy twins.
+
+"Equal" is: matching errors within 1e-3 luma steps, vectors within 1e-3 pixels, but for cells where two candidates match
+equally well and rounding decides.
+"""
+
+import cv2
+import numpy as np
+import pytest
+
+from codecvsr.bitstream import native
+from codecvsr.bitstream.reader import read_video
+from codecvsr.motion import MotionOptions, estimate_motion, kernels, refine, resolve, sample
+from codecvsr.motion.kernels import Candidate
+from tests.streams import encode, moving_texture
+
+STEP = 1e-3  # luma steps, and pixels
+GRIDS = [(1, 1), (1, 6), (9, 2), (23, 40)]  # rows and columns of cells
+
+
+@pytest.fixture(scope="module")
+def library():
+    found = native.fields_library()
+    if found is None:
+        pytest.skip("the native field library is not built")
+    return found
+
+
+def picture(rng, rows, columns):
+    noise = rng.random((rows * 4, columns * 4)).astype(np.float32) * 255
+    return np.clip(cv2.GaussianBlur(noise, (0, 0), 1.5) * 3 - 255, 0, 255)
+
+
+def field(rng, rows, columns, size, holes=0.1, quarter_pels=True):
+    """Vectors in groups of 2x2 cells, as blocks have them."""
+    vectors = rng.standard_normal((2, rows // 2 + 1, columns // 2 + 1)).astype(np.float32) * size
+    vectors = vectors.repeat(2, axis=1).repeat(2, axis=2)[:, :rows, :columns].copy()
+    if quarter_pels:
+        vectors = np.round(vectors * 4) / 4
+    vectors[:, rng.random((rows, columns)) < holes] = np.nan
+    return vectors
+
+
+def same(a, b, tolerance=STEP):
+    """Empty (NaN, infinite) in the same places, close in the others."""
+    np.testing.assert_array_equal(np.isfinite(a), np.isfinite(b))
+    np.testing.assert_allclose(a[np.isfinite(a)], b[np.isfinite(b)], rtol=1e-6, atol=tolerance)
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize(("size", "quarter_pels"), [(0.3, True), (3, True), (3, False), (60, False)])
+def test_the_twins_agree(library, grid, size, quarter_pels):
+    rng = np.random.default_rng(5)
+    current, other, third = (picture(rng, *grid) for _ in range(3))
+    vectors = field(rng, *grid, size, quarter_pels=quarter_pels)
+    priority = rng.integers(0, 5, grid).astype(np.float32)  # with ties
+    same(kernels.matching_error(library, current, other, vectors), sample.matching_error_numpy(current, other, vectors))
+    landed = kernels.splat(library, vectors, -1.0, priority)
+    np.testing.assert_array_equal(landed, sample.splat_numpy(vectors, -1.0, priority))
+    same(kernels.fill_holes(library, vectors), sample.fill_holes_numpy(vectors))
+    taps = sample.gaussian_taps(1.8)
+    same(kernels.blur(library, current, taps), sample.blur_numpy(current, taps))
+
+    references = ([other, third, current], [1, 2, 4], vectors)
+    velocity, error = kernels.best_reference(library, current, *references, 0.92)
+    expected, expected_error = resolve.best_reference_numpy(current, *references)
+    same(error, expected_error)
+    same(velocity, expected)
+
+    candidates = [Candidate(vectors), Candidate(third[None, ::4, ::4].repeat(2, 0) / 50, -1, priority), Candidate(None)]
+    chosen, error = kernels.best_candidate(library, current, other, candidates, grid)
+    expected, expected_error = resolve.best_candidate_numpy(current, other, candidates, grid)
+    same(error, expected_error)
+    same(chosen, expected)
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("qp", [20.0, 33.0, 45.0])
+def test_refinement_agrees_with_its_twin(library, grid, qp):
+    rng = np.random.default_rng(6)
+    current, other = refine.pre_blur(picture(rng, *grid)), refine.pre_blur(picture(rng, *grid))
+    how = refine.settings(qp)
+    for size in (0.2, 2, 30):  # taps of one run: two, three, and far apart
+        vectors = field(rng, *grid, size, holes=0, quarter_pels=False)
+        refined = kernels.refine(library, current, other, vectors, how)
+        same(refined, refine.refine_numpy(current, other, vectors, how))
+        assert np.abs(refined - vectors).max() > 0.01  # it did something
+
+
+def test_warping_is_exact_between_pixels():
+    """The twin's positions are not rounded to fractions of a pixel, as some versions of OpenCV do."""
+    ramp = np.tile(np.arange(24, dtype=np.float32), (8, 1))
+    flow = np.stack([np.full_like(ramp, 0.3337), np.zeros_like(ramp)])
+    np.testing.assert_allclose(sample.warp(ramp, flow)[:, :-1], ramp[:, :-1] + np.float32(0.3337), atol=1e-5)
+
+
+HOSTILE = np.array([np.nan, np.inf, -np.inf, 3e38, -3e38, 1e9, -2147483648.0, 1e-40], np.float32)
+
+
+@pytest.mark.parametrize("grid", [*GRIDS, (0, 0), (0, 3), (3, 0)])
+def test_hostile_values_harm_nothing(library, grid):
+    rng = np.random.default_rng(7)
+    rows, columns = grid
+    current, other = rng.choice(255, (2, rows * 4, columns * 4)).astype(np.float32)
+    vectors = field(rng, *grid, 3, quarter_pels=False)
+    bad = rng.random((2, *grid)) < 0.3
+    vectors[bad] = rng.choice(HOSTILE, bad.sum())
+    error = kernels.matching_error(library, current, other, vectors)
+    np.testing.assert_array_equal(np.isfinite(error), np.isfinite(vectors).all(axis=0))
+    if error.size:
+        same(error, sample.matching_error_numpy(current, other, vectors))
+        landed = kernels.splat(library, vectors, 1.0, error)
+        np.testing.assert_array_equal(landed, sample.splat_numpy(vectors, 1.0, error))
+    candidates = [Candidate(vectors), Candidate(vectors, -1, error), Candidate(None)]
+    chosen, chosen_error = kernels.best_candidate(library, current, other, candidates, grid)
+    assert np.isfinite(chosen).all()
+    assert np.isfinite(chosen_error).all()
+    assert kernels.refine(library, current, other, vectors, refine.settings(30.0)).shape == vectors.shape
+    current[rng.random(current.shape) < 0.1] = np.nan
+    assert np.isfinite(kernels.best_candidate(library, current, other, candidates, grid)[0]).all()
+
+
+def test_wrong_shapes_are_refused(library):
+    pixels, vectors = np.zeros((8, 12), np.float32), np.zeros((2, 2, 3), np.float32)
+    with pytest.raises(ValueError, match=r"expected shape \(8, 12\), got shape = \(8, 8\)"):
+        kernels.matching_error(library, pixels, pixels[:, :8], vectors)
+    with pytest.raises(ValueError, match=r"\(2, h, w\) was expected"):
+        kernels.fill_holes(library, pixels)
+    with pytest.raises(ValueError, match="larger than the motion library supports"):
+        kernels.blur(library, pixels, np.ones(kernels.MOST_RADIUS + 2, np.float32))
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory):
+    """A real stream with B-frames, of a size that is no multiple of a cell, with noise so that fields are not trivial."""
+    rng = np.random.default_rng(8)
+    moving = moving_texture(12, 90, 134, 3, -1) + rng.integers(0, 12, (12, 90, 134, 3)).astype(np.uint8)
+    path = encode(tmp_path_factory.mktemp("motion") / "clip.mp4", moving, options={"crf": "20", "x264-params": "ref=3"})
+    return list(read_video(path))
+
+
+def test_the_twins_agree_on_a_real_stream(library, frames, monkeypatch):
+    """One cell chosen otherwise at a tie reaches others through the fields carried on, so a few may differ."""
+    for options in (MotionOptions(), MotionOptions(refine=False), MotionOptions(invert=False)):
+        monkeypatch.setenv("CODECVSR_NATIVE", "1")
+        fast = estimate_motion(frames, options, threads=1)
+        monkeypatch.setenv("CODECVSR_NATIVE", "0")
+        readable = estimate_motion(frames, options, threads=1)
+        np.testing.assert_array_equal(fast.is_cut, readable.is_cut)
+        for name in ("to_prev", "to_next"):
+            apart = np.abs(getattr(fast, name) - getattr(readable, name)).max(axis=1) > STEP
+            assert apart.mean() < 0.005, (options, name)
+        assert (np.abs(fast.error - readable.error) > STEP).mean() < 0.005
+
+
+def test_any_number_of_threads_gives_the_same_bits(library, frames):
+    once = estimate_motion(frames, threads=1)
+    for threads in (1, 2, 8, None):
+        again = estimate_motion(frames, threads=threads)
+        for name in ("to_prev", "to_next", "error", "confidence"):
+            assert getattr(again, name).tobytes() == getattr(once, name).tobytes(), (threads, name)

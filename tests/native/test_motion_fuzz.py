@@ -1,0 +1,36 @@
+"""The motion functions of native/ under the sanitizers, and the same bits from every build."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.native.test_sanitized import NATIVE, compile_program, run
+
+SOURCES = [Path(__file__).parent / "motion_fuzz.c", *(NATIVE / f"cvsr_{n}.c" for n in ("match", "choose", "refine"))]
+INPUTS = ("1500", "7")
+SHIPPED = ["-std=c99", "-O3", "-DNDEBUG", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+
+
+@pytest.fixture(scope="module")
+def sanitized_output(tmp_path_factory):
+    """What the program says when built without optimisation, with every step outside a buffer or a range trapped."""
+    options = ["-fsanitize=float-cast-overflow", "-DCVSR_NO_CLONES", "-lm"]
+    done = run(compile_program(tmp_path_factory.mktemp("fuzz") / "motion_fuzz", SOURCES, options), *INPUTS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_motion_survives_and_is_right_on_random_input(sanitized_output):
+    assert sanitized_output.startswith("1500 inputs, checksum ")
+
+
+def test_every_build_gives_the_same_bits(sanitized_output, tmp_path):
+    """Plain, and as shipped: on x86-64 that is AVX2 code where the processor has it."""
+    for options in (["-DCVSR_NO_CLONES"], []):
+        program = tmp_path / f"motion_fuzz_{len(options)}"
+        command = [shutil.which("cc"), *SHIPPED, *options, f"-I{NATIVE}", *map(str, SOURCES), "-o", program, "-lm"]
+        built = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert built.returncode == 0, built.stderr
+        assert run(program, *INPUTS).stdout == sanitized_output
