@@ -23,8 +23,8 @@ from codecvsr.files import atomic_folder, write_png
 from codecvsr.metrics.psnr import psnr
 from codecvsr.motion import estimate_motion
 from codecvsr.pipeline import clip
-from codecvsr.pipeline.resize import DOWNSAMPLER
 from codecvsr.pipeline.hr_sources import HRSource, LRSpool, find_sources, shrink_source
+from codecvsr.pipeline.resize import DOWNSAMPLER
 
 COMPANION_CRF = 12  #: of the stream that gives a pristine clip (``--crf none``) its motion
 _STREAM_KEYS = ("scale", "gop", "preset", "fps", "encoder_choice")  # clips of one CRF folder agree in these
