@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The loops over pixels are compiled twice on x86-64 and the loader picks by processor. No operation is fused or
- * reordered (-ffp-contract=off, no -ffast-math), so both give the same bits. */
+/* The loops over pixels are compiled three times on x86-64; the loader picks by processor. No operation is fused or
+ * reordered (-ffp-contract=off, no -ffast-math), so all give the same bits. */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(CVSR_NO_CLONES)
-#define CVSR_CLONES __attribute__((target_clones("avx2", "default")))
+#define CVSR_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define CVSR_CLONES
 #endif

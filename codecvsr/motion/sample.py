@@ -48,19 +48,20 @@ def warp(picture: Array, flow: Array) -> Array:
         picture: (H, W) or (H, W, C).
         flow: (2, H, W) in pixels, x then y.
     """
-    height, width = picture.shape[:2]
-    flow = np.clip(np.nan_to_num(flow, nan=0.0), -_FARTHEST, _FARTHEST)
+    flow = np.clip(np.where(np.isnan(flow), np.float32(0), flow), -_FARTHEST, _FARTHEST)
     whole = np.floor(flow)
-    part = (flow - whole).astype(np.float32)
+    part = flow - whole  # mixed here: OpenCV's own bilinear sampling rounds positions in some versions
     if picture.ndim == 3:
         part = part[..., None]
-    x = whole[0].astype(np.int32) + np.arange(width, dtype=np.int32)
-    y = whole[1].astype(np.int32) + np.arange(height, dtype=np.int32)[:, None]
-    left, right = x.clip(0, width - 1), (x + 1).clip(0, width - 1)
+    x = whole[0] + np.arange(picture.shape[1], dtype=np.float32)
+    y = whole[1] + np.arange(picture.shape[0], dtype=np.float32)[:, None]
     lines = []
-    for line in (y.clip(0, height - 1), (y + 1).clip(0, height - 1)):
-        from_left = picture[line, left]
-        lines.append(from_left + (picture[line, right] - from_left) * part[0])
+    for line in (y, y + 1):
+        left, right = (
+            cv2.remap(picture, column, line, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+            for column in (x, x + 1)
+        )
+        lines.append(left + (right - left) * part[0])
     return np.asarray(lines[0] + (lines[1] - lines[0]) * part[1], np.float32)
 
 

@@ -27,7 +27,7 @@ def test_motion_survives_and_is_right_on_random_input(sanitized_output):
 
 
 def test_every_build_gives_the_same_bits(sanitized_output, tmp_path):
-    """Plain, and as shipped: on x86-64 that is AVX2 code where the processor has it."""
+    """Plain, and as shipped: on x86-64 that is the AVX2 or AVX-512 code where the processor has it."""
     for options in (["-DCVSR_NO_CLONES"], []):
         program = tmp_path / f"motion_fuzz_{len(options)}"
         command = [shutil.which("cc"), *SHIPPED, *options, f"-I{NATIVE}", *map(str, SOURCES), "-o", program, "-lm"]
