@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "benchmark": "Compress HR clips into low-resolution test clips with their codec data.",
     "infer": "Super-resolve a clip or a video into PNG frames.",
     "eval": "Score super-resolved frames against the originals: PSNR and SSIM.",
+    "inspect": "Show what a video is made of and what its vectors are worth, as tables or drawn over it.",
     "models": "List, inspect, fetch and convert networks and their weights.",
     "train": "Train a network, or continue a training run.",
     "doctor": "Show versions, devices and which backends are active.",
