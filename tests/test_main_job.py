@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -22,9 +23,10 @@ FRAMES = 6
 
 @pytest.fixture(scope="module")
 def reds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``REDS4_GT/clip_000/00000000.png`` and so on, 256 x 192."""
+    """``REDS4_GT/clip_000/00000000.png`` and so on, 256 x 192; the content moves (8, -4) pixels a frame."""
     root = tmp_path_factory.mktemp("main") / "REDS4_GT"
-    for index, frame in enumerate(moving_texture(FRAMES, 192, 256, 6, -3)):
+    for index, frame in enumerate(moving_texture(FRAMES, 96, 128, 4, -2)):
+        frame = cv2.resize(frame, (256, 192), interpolation=cv2.INTER_CUBIC)
         write_png(root / "clip_000" / f"{index:08d}.png", frame)
     return root
 
@@ -54,7 +56,7 @@ def test_the_seed_scripts(reds: Path, tmp_path: Path) -> None:
     assert len(list(out.iterdir())) == FRAMES
     scores = json.loads(script("eval_psnr.py", "--sr_dir", out, "--gt_dir", reds / "clip_000", "--json"))
     assert scores["frames"] == FRAMES
-    assert scores["psnr_rgb"] > 30
+    assert scores["psnr_rgb"] > 25  # a shifted or mis-coloured picture is far below
 
 
 @pytest.mark.parametrize("gop", ["default", "ldp"])
@@ -63,12 +65,13 @@ def test_three_crfs(reds: Path, tmp_path: Path, gop: str) -> None:
     quality = []
     for crf in (15, 25, 35):
         clip, out = tmp_path / f"REDS4_CRF{crf}" / "clip_000", tmp_path / f"sr{crf}"
+        tolerance = 0.1 if crf < 35 else 0.4
         with np.load(clip / "codec.npz", allow_pickle=False) as codec:
             assert codec["to_prev"].dtype == np.float16
             assert codec["to_prev"].shape == codec["to_next"].shape == (FRAMES, 2, 12, 16)
             assert (3 in codec["types"]) == (gop == "default")
-            assert np.median(codec["to_prev"][1:, 0]) == pytest.approx(-1.5, abs=0.15)
-            assert np.median(codec["to_next"][:-1, 1]) == pytest.approx(-0.75, abs=0.15)
+            assert np.median(codec["to_prev"][1:, 0]) == pytest.approx(-2, abs=tolerance)
+            assert np.median(codec["to_next"][:-1, 1]) == pytest.approx(-1, abs=tolerance)
         run("infer", "--model", "codecvsr", "--clip_root", clip, "--out_dir", out)
         quality.append(json.loads(run("eval", "--sr_dir", out, "--gt_dir", reds / "clip_000", "--json"))["psnr_rgb"])
     assert quality == sorted(quality, reverse=True)
