@@ -6,8 +6,8 @@
     python scripts/bench_quality.py --clips clips/val
 
 Every figure is one cell: a clip, a CRF, a row of the table, a number of frames. Cells that the results file already holds for
-the same weights are not computed again, so the command can be stopped and repeated. Rows of BasicVSR are slow (some seconds
-a frame on a CPU) and are measured on the first --baseline-frames frames, next to our own on the same frames.
+the same weights are not computed again, so the command can be stopped and repeated. BasicVSR is slow (some seconds a frame on
+a CPU): every row is measured on the first --baseline-frames frames, and --long-rows on --frames frames as well.
 """
 
 from __future__ import annotations
@@ -52,11 +52,6 @@ class Row:
     motion: str
     ablations: Ablations = NOTHING
 
-    @property
-    def is_baseline(self) -> bool:
-        """Slow enough to be measured on few frames only."""
-        return self.model.startswith("basicvsr")
-
 
 ROWS = (
     Row("bicubic", "bicubic", "bicubic", "none"),
@@ -77,7 +72,14 @@ ROWS = (
 @click.option("--crf", default="15,25,35", show_default=True, help="Rate factors.")
 @click.option("--frames", type=int, default=0, help="Only so many frames of each clip; 0: all.")
 @click.option(
-    "--baseline-frames", type=int, default=9, show_default=True, help="The same for the slow rows; 0: leave out."
+    "--baseline-frames",
+    type=int,
+    default=9,
+    show_default=True,
+    help="The same for every row; 0: leave out what is not long.",
+)
+@click.option(
+    "--long-rows", default="bicubic,full,ablate-mvs", show_default=True, help="Rows measured on --frames frames."
 )
 @click.option("--rows", default="", help="Comma-separated names of rows; all by default.")
 @click.option("--window", type=int, default=0, help="Frames looked at together; 0: as many as infer would.")
@@ -90,6 +92,7 @@ def main(
     crf: str,
     frames: int,
     baseline_frames: int,
+    long_rows: str,
     rows: str,
     window: int,
     device: str,
@@ -106,13 +109,14 @@ def main(
             make_benchmark(clips, work, BenchmarkSettings(crfs=(rate,)), clips=missing)
     stored = json.loads(results.read_text()) if results.is_file() else {"cells": []}
     cells = {cell["key"]: cell for cell in stored["cells"]}
-    models = {row.model: load_model(row.model) for row in chosen if baseline_frames or not row.is_baseline}
+    models = {row.model: load_model(row.model) for row in chosen if baseline_frames or row.name in long_rows.split(",")}
     for rate in crfs:
         for clip in names:
             folder = work / f"{clips.name}_{crf_label(rate)}" / clip
             hr = np.stack(list(original_frames(clips, clip)))
             for row in chosen:
-                for count in counts(row, len(hr), frames, baseline_frames):
+                is_long = row.name in long_rows.split(",")
+                for count in counts(is_long, len(hr), frames, baseline_frames):
                     model = models[row.model]
                     key = f"{clip} {crf_label(rate)} {row.name} {count} {window} {(model.sha256 or '-')[:12]}"
                     if key not in cells:
@@ -124,11 +128,11 @@ def main(
     write_table(readme, list(cells.values()), models)
 
 
-def counts(row: Row, length: int, frames: int, baseline_frames: int) -> list[int]:
+def counts(is_long: bool, length: int, frames: int, baseline_frames: int) -> list[int]:
     """The numbers of frames a row is measured on."""
     whole = min(frames or length, length)
     short = [min(baseline_frames, length)] if baseline_frames else []
-    return short if row.is_baseline else sorted({whole, *short})
+    return sorted({whole, *short}) if is_long else short
 
 
 def measure(folder: Path, model: LoadedModel, row: Row, hr: np.ndarray, window: int, device: str) -> dict[str, Any]:
