@@ -15,6 +15,7 @@ from codecvsr.cli.common import CodecVSRCommand, device_option, info, precision_
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/codecvsr"), show_default=True,
               help="Folder for checkpoint, weights and log.")  # fmt: skip
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on from this checkpoint.pt.")
+@click.option("--initial", type=click.Path(path_type=Path), help="Begin with these weights, a .safetensors file.")
 @click.option("--minutes", type=click.FloatRange(min=0), help="Stop after so long; --resume goes on from there.")
 @device_option
 @precision_option
@@ -23,6 +24,7 @@ def command(
     overrides: tuple[str, ...],
     out: Path,
     resume: Path | None,
+    initial: Path | None,
     minutes: float | None,
     device: str,
     precision: str,
@@ -32,7 +34,7 @@ def command(
     from codecvsr.train.recipe import read_recipe
 
     recipe = read_recipe(config, overrides)
-    steps = train(recipe, out, resume=resume, minutes=minutes, device=device, precision=precision)
+    steps = train(recipe, out, resume=resume, initial=initial, minutes=minutes, device=device, precision=precision)
     if steps < recipe.optimisation.steps:
         info(f"Stopped at step {steps} of {recipe.optimisation.steps}; go on with --resume {out / CHECKPOINT}")
     info(f"Weights: {out / WEIGHTS}")

@@ -7,7 +7,8 @@ it still lacks; and what else the codec knows (quantisers, frame types, how well
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,7 @@ class CodecVSR(nn.Module):
         self.channels, self.blocks = channels, blocks
         self.extract = nn.Conv2d(3, channels, 3, padding=1)
         self.prior = nn.Conv2d(prior_channels.CHANNELS, channels, 3, padding=1)
+        self.neighbours = nn.Conv2d(4 * 3, channels, 3, padding=1)
         self.encode = ResidualBlock(channels)
         self.flow_head = nn.Sequential(
             nn.Conv2d(8, 16, 3, padding=1),
@@ -54,7 +56,8 @@ class CodecVSR(nn.Module):
         with torch.no_grad():  # start frame by frame; what the neighbours' states are good for is learnt
             merges[0].weight[:, channels:] = 0
             merges[1].weight[:, 2 * channels :] = 0
-        for head in (self.flow_head[-1], self.to_rgb):  # start as: the codec's motion, a bicubic picture
+        # Start as: the frame alone, the codec's motion, a bicubic picture.
+        for head in (self.neighbours, self.flow_head[-1], self.to_rgb):
             for parameter in head.parameters():
                 nn.init.zeros_(parameter)
 
@@ -76,6 +79,7 @@ class CodecVSR(nn.Module):
         *,
         use_motion: Tensor | None = None,
         use_second_order: Tensor | None = None,
+        context: int = 0,
     ) -> Tensor:
         """Upscale a window.
 
@@ -86,13 +90,21 @@ class CodecVSR(nn.Module):
             priors: (N, T, 8, h, w), see :func:`codecvsr.models.priors.make_priors`.
             is_cut: (N, T) bool, frames that begin a new scene: no state is carried into them from before, nor back.
             use_motion: (N,) 0 or 1; 0 leaves no motion for that sample (the caller makes its motion priors neutral).
-            use_second_order: (N,) 0 or 1; 0 leaves out the features of the frame beyond the neighbour.
+            use_second_order: (N,) 0 or 1; 0 leaves out the pictures and features of the frame beyond the neighbour.
+            context: so many frames at either end are only looked at, not upscaled.
 
         Returns:
-            (N, T, 3, 4H, 4W), not clamped.
+            (N, T - 2 * context, 3, 4H, 4W), not clamped.
         """
         frame_by_frame = self.iterate(
-            frames, to_prev, to_next, priors, is_cut, use_motion=use_motion, use_second_order=use_second_order
+            frames,
+            to_prev,
+            to_next,
+            priors,
+            is_cut,
+            use_motion=use_motion,
+            use_second_order=use_second_order,
+            context=context,
         )
         return torch.stack(list(frame_by_frame), dim=1)
 
@@ -106,32 +118,38 @@ class CodecVSR(nn.Module):
         *,
         use_motion: Tensor | None = None,
         use_second_order: Tensor | None = None,
+        context: int = 0,
     ) -> Iterator[Tensor]:
         """:meth:`forward`, one frame (N, 3, 4H, 4W) after the other: a long window's output is never held at once."""
         t = frames.shape[1]
+        core = range(context, t - context)
         motion, second = _per_sample(use_motion, frames), _per_sample(use_second_order, frames)
         keep = None if is_cut is None else (~is_cut).to(frames.dtype)
-        features = self._features(frames, priors)
         past = self._flows(frames[:, 1:], frames[:, :-1], to_prev[:, 1:], motion)  # index i: frame i + 1 to i
         future = self._flows(frames[:, :-1], frames[:, 1:], to_next[:, :-1], motion)  # index i: frame i to i + 1
+        before = {i: _routes(i, -1, t, past, keep, second) for i in core}
+        after = {i: _routes(i, +1, t, future, keep, second) for i in core}
+        features = {i: self._features(i, frames, priors, [*before[i], *after[i]]) for i in core}
 
         backward: dict[int, Tensor] = {}
-        for i in range(t - 1, -1, -1):
-            aligned = _align(backward, features[i], i, +1, future, keep, second)
+        for i in reversed(core):
+            aligned = _states(backward, after[i], features[i])
             backward[i] = self.backward_step(torch.cat([features[i], *aligned], dim=1))
         forward: dict[int, Tensor] = {}
-        for i in range(t):
-            aligned = _align(forward, features[i], i, -1, past, keep, second)
-            forward[i] = self.forward_step(torch.cat([features[i], backward[i], *aligned], dim=1))
+        for i in core:
+            aligned = _states(forward, before[i], features[i])
+            forward[i] = self.forward_step(torch.cat([features.pop(i), backward[i], *aligned], dim=1))
             yield self._output(forward[i], backward.pop(i), frames[:, i])
             forward.pop(i - 2, None)
 
-    def _features(self, frames: Tensor, priors: Tensor) -> list[Tensor]:
-        n, t, _, height, width = frames.shape
-        known = F.interpolate(self.prior(priors.flatten(0, 1)), scale_factor=4, mode="nearest")[..., :height, :width]
-        pictures = frames.flatten(0, 1).to(memory_format=torch.channels_last)
-        features = self.encode(leaky_relu(self.extract((pictures - 0.5) * 2) + known))
-        return list(features.view(n, t, *features.shape[1:]).unbind(1))
+    def _features(self, i: int, frames: Tensor, priors: Tensor, routes: Sequence[_Route | None]) -> Tensor:
+        """Features of frame ``i`` (N, C, H, W): its picture, its priors, and how the neighbours' pictures differ."""
+        pictures = frames.unbind(1)
+        here = pictures[i].contiguous(memory_format=torch.channels_last)
+        height, width = here.shape[2:]
+        known = F.interpolate(self.prior(priors[:, i]), scale_factor=4, mode="nearest")[..., :height, :width]
+        near = self.neighbours(torch.cat(_differences(pictures, routes, here), dim=1) * 4)
+        return self.encode(leaky_relu(self.extract((here - 0.5) * 2) + known + near))
 
     def _flows(self, here: Tensor, there: Tensor, field: Tensor, motion: Tensor) -> list[Tensor]:
         """Dense flow (N, 2, H, W) from each frame to its neighbour: the codec's field and what the head adds."""
@@ -158,35 +176,48 @@ def _merge_conv(step: ConvResidualBlocks) -> nn.Conv2d:
     return conv
 
 
-def _align(
-    states: Mapping[int, Tensor],
-    like: Tensor,
-    i: int,
-    step: int,
-    flows: list[Tensor],
-    keep: Tensor | None,
-    second: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """The states of frames ``i + step`` and ``i + 2 * step`` pulled onto frame ``i``; zeros where there are none.
+@dataclass(frozen=True)
+class _Route:
+    """From a frame to one of its neighbours: which, along what flow (N, 2, H, W), and 0 for samples that must not go."""
+
+    source: int
+    flow: Tensor
+    gate: Tensor  # (N, 1, 1, 1)
+
+    def pull(self, pictures: Sequence[Tensor] | Mapping[int, Tensor]) -> Tensor:
+        """The source's picture or state (N, C, H, W), seen from where the route begins."""
+        return warp(pictures[self.source], self.flow) * self.gate
+
+
+def _routes(
+    i: int, step: int, frames: int, flows: list[Tensor], keep: Tensor | None, second: Tensor
+) -> tuple[_Route | None, _Route | None]:
+    """The routes from frame ``i`` to frames ``i + step`` and ``i + 2 * step``; None where there is no such frame.
 
     ``flows[k]`` joins frames k and k + 1, from the one further along ``step``'s source side; ``keep`` (N, T) is 0 for
     frames across whose start nothing may pass.
     """
     near, far = i + step, i + 2 * step
-    nothing = torch.zeros_like(like)
-    if near not in states:
-        return nothing, nothing
-    flow = flows[min(i, near)]
-    first = _gate(warp(states[near], flow), keep, max(i, near))
-    if far not in states:
-        return first, nothing
-    beyond = flow + warp(flows[min(near, far)], flow)
-    second_order = _gate(_gate(warp(states[far], beyond), keep, max(i, near)), keep, max(near, far))
-    return first, second_order * second
+    if not 0 <= near < frames:
+        return None, None
+    open_ = torch.ones_like(second)
+    gate = open_ if keep is None else keep[:, max(i, near), None, None, None]
+    first = _Route(near, flows[min(i, near)], gate)
+    if not 0 <= far < frames:
+        return first, None
+    beyond = first.flow + warp(flows[min(near, far)], first.flow)
+    gate = gate if keep is None else gate * keep[:, max(near, far), None, None, None]
+    return first, _Route(far, beyond, gate * second)
 
 
-def _gate(state: Tensor, keep: Tensor | None, frame: int) -> Tensor:
-    return state if keep is None else state * keep[:, frame, None, None, None]
+def _states(states: Mapping[int, Tensor], routes: Sequence[_Route | None], like: Tensor) -> list[Tensor]:
+    """The states the routes lead to; zeros where there are none."""
+    return [r.pull(states) if r and r.source in states else torch.zeros_like(like) for r in routes]
+
+
+def _differences(pictures: Sequence[Tensor], routes: Sequence[_Route | None], here: Tensor) -> list[Tensor]:
+    """How the pictures the routes lead to differ from the one ``here``; zeros where there are none."""
+    return [r.pull(pictures) - here * r.gate if r else torch.zeros_like(here) for r in routes]
 
 
 def _per_sample(flags: Tensor | None, like: Tensor) -> Tensor:

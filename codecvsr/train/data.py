@@ -63,6 +63,7 @@ class Batch:
     use_motion: Tensor
     use_second_order: Tensor
     target: Tensor
+    context: int = 0  #: frames at either end that have no target
 
 
 def original_frames(hr_root: Path, clip: str) -> Iterator[npt.NDArray[np.uint8]]:
@@ -135,6 +136,10 @@ def check_clips(clips: Sequence[TrainingClip], settings: Optimisation) -> None:
     """
     if settings.crop % CELL:
         raise InputError(f"optimisation.crop = {settings.crop}: a multiple of {CELL} was expected.")
+    if settings.frames <= 2 * settings.context:
+        raise InputError(
+            f"optimisation.frames = {settings.frames}: more than the {2 * settings.context} frames of context were expected."
+        )
     if not clips:
         raise InputError("No training clips: data.benchmarks names no folders.")
     for clip in clips:
@@ -155,7 +160,7 @@ def make_batch(clips: Sequence[TrainingClip], settings: Optimisation, dropout: D
         t = int(rng.integers(len(clip) - settings.frames + 1))
         y = CELL * int(rng.integers((clip.lr.shape[1] - crop) // CELL + 1))
         x = CELL * int(rng.integers((clip.lr.shape[2] - crop) // CELL + 1))
-        samples.append(_augment(_crop(clip, slice(t, t + settings.frames), y, x, crop), rng))
+        samples.append(_augment(_crop(clip, slice(t, t + settings.frames), y, x, crop, settings.context), rng))
     lr, hr, fields, priors, is_cut = (torch.from_numpy(np.stack(parts)) for parts in zip(*samples, strict=True))
 
     def kept(share_left_out: float) -> Tensor:
@@ -173,15 +178,18 @@ def make_batch(clips: Sequence[TrainingClip], settings: Optimisation, dropout: D
         use_motion=use_motion,
         use_second_order=kept(dropout.second_order),
         target=hr,
+        context=settings.context,
     )
 
 
 _Sample = tuple[npt.NDArray[Any], ...]  # lr, hr (T, 3, H, W); fields, priors (T, C, h, w); is_cut (T,)
 
 
-def _crop(clip: TrainingClip, window: slice, y: int, x: int, crop: int) -> _Sample:
-    def pixels(frames: npt.NDArray[np.uint8], scale: int) -> npt.NDArray[np.float32]:
-        part = frames[window, y * scale : (y + crop) * scale, x * scale : (x + crop) * scale]
+def _crop(clip: TrainingClip, window: slice, y: int, x: int, crop: int, context: int) -> _Sample:
+    core = slice(window.start + context, window.stop - context)
+
+    def pixels(frames: npt.NDArray[np.uint8], times: slice, scale: int) -> npt.NDArray[np.float32]:
+        part = frames[times, y * scale : (y + crop) * scale, x * scale : (x + crop) * scale]
         return part.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
 
     def cells(values: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
@@ -190,7 +198,7 @@ def _crop(clip: TrainingClip, window: slice, y: int, x: int, crop: int) -> _Samp
 
     is_cut = clip.is_cut[window].copy()
     is_cut[0] = False
-    return pixels(clip.lr, 1), pixels(clip.hr, SCALE), cells(clip.fields), cells(clip.priors), is_cut
+    return pixels(clip.lr, window, 1), pixels(clip.hr, core, SCALE), cells(clip.fields), cells(clip.priors), is_cut
 
 
 def _augment(sample: _Sample, rng: np.random.Generator) -> _Sample:

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from codecvsr.engine.device import autocast, choose_device, choose_dtype, place
@@ -34,6 +35,7 @@ def train(
     out: Path,
     *,
     resume: Path | None = None,
+    initial: Path | None = None,
     minutes: float | None = None,
     device: str = "auto",
     precision: str = "auto",
@@ -44,6 +46,7 @@ def train(
         recipe: data, network and schedule.
         out: folder for ``checkpoint.pt`` (everything needed to go on), ``codecvsr.safetensors`` and ``log.jsonl``.
         resume: a ``checkpoint.pt`` to go on from, exactly.
+        initial: weights to begin a new run with, a ``codecvsr.safetensors`` of the same ``[model]``.
         minutes: stop after so long, with the state saved.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``; weights and optimiser stay in fp32.
@@ -53,7 +56,7 @@ def train(
 
     Raises:
         InputError: the data is not as the recipe says.
-        CheckpointError: ``resume`` is not a checkpoint of such a network.
+        CheckpointError: ``resume`` is not a checkpoint of such a network, or ``initial`` no weights of one.
     """
     begun = time.monotonic()
     target_device = choose_device(device)
@@ -65,7 +68,7 @@ def train(
     log.info("%d clips, %d frames; %d clips for validation", len(clips), sum(map(len, clips)), len(val_clips))
 
     torch.manual_seed(settings.seed)
-    network = place(CodecVSR(**dataclasses.asdict(recipe.model)), target_device)
+    network = place(_begin(recipe, initial), target_device)
     average = copy.deepcopy(network).requires_grad_(False)
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99))
     step = _restore(resume, network, average, optimiser) if resume else 0
@@ -106,6 +109,18 @@ def train(
     finally:  # an interrupt, or an error in a batch, keeps what was learnt
         _save(out, step, network, average, optimiser, recipe)
     return step
+
+
+def _begin(recipe: Recipe, initial: Path | None) -> CodecVSR:
+    network = CodecVSR(**dataclasses.asdict(recipe.model))
+    if initial is None:
+        return network
+    try:
+        network.load_state_dict({key: value.float() for key, value in load_file(initial).items()})
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{initial}: holds no weights of this [model] ({reason}).") from error
+    return network
 
 
 def learning_rate(settings: Optimisation, step: int) -> float:
@@ -155,11 +170,14 @@ def _run(network: CodecVSR, batch: Batch) -> Tensor:
         batch.is_cut,
         use_motion=batch.use_motion,
         use_second_order=batch.use_second_order,
+        context=batch.context,
     )
 
 
 def _move(batch: Batch, device: torch.device) -> Batch:
-    return Batch(**{f.name: getattr(batch, f.name).to(device, non_blocking=True) for f in dataclasses.fields(batch)})
+    names = [field.name for field in dataclasses.fields(batch) if field.name != "context"]
+    moved: dict[str, Any] = {name: getattr(batch, name).to(device, non_blocking=True) for name in names}
+    return dataclasses.replace(batch, **moved)
 
 
 @torch.no_grad()

@@ -38,6 +38,7 @@ class Optimisation:
     steps: int = 2000
     batch: int = 3
     frames: int = 7
+    context: int = 0  #: so many of the frames at either end are only looked at, not upscaled
     crop: int = 64  #: side of a low-resolution crop in pixels, a multiple of 4
     learning_rate: float = 1e-3
     warmup: int = 50

@@ -26,7 +26,13 @@ def network() -> CodecVSR:
     """A small network all of whose parts have an effect."""
     torch.manual_seed(0)
     built = CodecVSR(channels=8, blocks=1).eval()
-    for zero in (built.flow_head[-1], built.to_rgb, built.backward_step.main[0], built.forward_step.main[0]):
+    for zero in (
+        built.flow_head[-1],
+        built.to_rgb,
+        built.neighbours,
+        built.backward_step.main[0],
+        built.forward_step.main[0],
+    ):
         torch.nn.init.normal_(zero.weight, std=0.1)
     return built
 
@@ -54,6 +60,19 @@ def test_round_trip_through_its_state_dict(network: CodecVSR) -> None:
 
 
 @torch.no_grad()
+def test_context_is_looked_at_only(network: CodecVSR) -> None:
+    """The frames of context reach the others through their pictures alone, two frames far."""
+    frames, *rest = window(7)
+    output = network(frames, *rest, context=2)
+    assert output.shape == (1, 3, 3, 96, 128)
+    for k, reached in ((0, (0,)), (1, (0, 1)), (5, (1, 2)), (6, (2,))):
+        changed = frames.clone()
+        changed[:, k] += 0.5
+        difference = (network(changed, *rest, context=2) - output).abs().amax((0, 2, 3, 4))
+        assert all(difference[i] > 1e-3 for i in reached), k
+
+
+@torch.no_grad()
 def test_every_frame_sees_the_whole_window_and_a_cut_ends_that(network: CodecVSR) -> None:
     frames, *rest = window(6)
     changed = frames.clone()
@@ -78,7 +97,7 @@ def test_features_are_pulled_along_the_field(network: CodecVSR) -> None:
     frames = torch.zeros(1, 3, 3, 32, 32)
     to_prev = torch.zeros(1, 3, 2, 8, 8)
     to_prev[:, :, 0] = -8  # x: content moves 8 pixels to the right each frame
-    rest = (torch.zeros_like(to_prev), torch.zeros(1, 3, CHANNELS, 8, 8))
+    rest = (-to_prev, torch.zeros(1, 3, CHANNELS, 8, 8))
     dotted = frames.clone()
     dotted[:, 0, :, 8, 4] = 1
     change = (network(dotted, to_prev, *rest) - network(frames, to_prev, *rest)).abs().sum(2)[0]
