@@ -15,11 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codecvsr.models import priors as prior_channels
+from codecvsr.models import shift_add
 from codecvsr.models.bicubic import Bicubic
 from codecvsr.models.blocks import SLOPE, ConvResidualBlocks, ResidualBlock, ShuffleConv, leaky_relu
-from codecvsr.motion.warp import warp
+from codecvsr.models.shift_add import luma, shift_and_add
+from codecvsr.motion.warp import Mode, warp
 
 SCALE = 4
+GAIN = 4.0  #: brings differences between aligned pictures to the size of the other inputs
 
 
 class CodecVSR(nn.Module):
@@ -35,7 +38,7 @@ class CodecVSR(nn.Module):
         self.channels, self.blocks = channels, blocks
         self.extract = nn.Conv2d(3, channels, 3, padding=1)
         self.prior = nn.Conv2d(prior_channels.CHANNELS, channels, 3, padding=1)
-        self.neighbours = nn.Conv2d(4 * 3, channels, 3, padding=1)
+        self.neighbours = nn.Conv2d(4 * 3 + shift_add.CHANNELS, channels, 3, padding=1)
         self.encode = ResidualBlock(channels)
         self.flow_head = nn.Sequential(
             nn.Conv2d(8, 16, 3, padding=1),
@@ -129,7 +132,8 @@ class CodecVSR(nn.Module):
         future = self._flows(frames[:, :-1], frames[:, 1:], to_next[:, :-1], motion)  # index i: frame i to i + 1
         before = {i: _routes(i, -1, t, past, keep, second) for i in core}
         after = {i: _routes(i, +1, t, future, keep, second) for i in core}
-        features = {i: self._features(i, frames, priors, [*before[i], *after[i]]) for i in core}
+        lumas = luma(frames)
+        features = {i: self._features(i, frames, lumas, priors, [*before[i], *after[i]]) for i in core}
 
         backward: dict[int, Tensor] = {}
         for i in reversed(core):
@@ -142,13 +146,17 @@ class CodecVSR(nn.Module):
             yield self._output(forward[i], backward.pop(i), frames[:, i])
             forward.pop(i - 2, None)
 
-    def _features(self, i: int, frames: Tensor, priors: Tensor, routes: Sequence[_Route | None]) -> Tensor:
-        """Features of frame ``i`` (N, C, H, W): its picture, its priors, and how the neighbours' pictures differ."""
-        pictures = frames.unbind(1)
+    def _features(
+        self, i: int, frames: Tensor, lumas: Tensor, priors: Tensor, routes: Sequence[_Route | None]
+    ) -> Tensor:
+        """Features of frame ``i`` (N, C, H, W): its picture, its priors, and what its neighbours' pictures add."""
+        pictures, lumas_by_frame = frames.unbind(1), lumas.unbind(1)
         here = pictures[i].contiguous(memory_format=torch.channels_last)
         height, width = here.shape[2:]
         known = F.interpolate(self.prior(priors[:, i]), scale_factor=4, mode="nearest")[..., :height, :width]
-        near = self.neighbours(torch.cat(_differences(pictures, routes, here), dim=1) * 4)
+        added = shift_and_add(lumas_by_frame[i], [(lumas_by_frame[r.source], r.flow, r.gate) for r in routes if r])
+        samples, shares = added.chunk(2, dim=1)
+        near = self.neighbours(torch.cat([*_differences(pictures, routes, here), samples, shares / GAIN], dim=1) * GAIN)
         return self.encode(leaky_relu(self.extract((here - 0.5) * 2) + known + near))
 
     def _flows(self, here: Tensor, there: Tensor, field: Tensor, motion: Tensor) -> list[Tensor]:
@@ -184,9 +192,9 @@ class _Route:
     flow: Tensor
     gate: Tensor  # (N, 1, 1, 1)
 
-    def pull(self, pictures: Sequence[Tensor] | Mapping[int, Tensor]) -> Tensor:
+    def pull(self, sources: Sequence[Tensor] | Mapping[int, Tensor], mode: Mode = "bilinear") -> Tensor:
         """The source's picture or state (N, C, H, W), seen from where the route begins."""
-        return warp(pictures[self.source], self.flow) * self.gate
+        return warp(sources[self.source], self.flow, mode=mode) * self.gate
 
 
 def _routes(
@@ -217,7 +225,7 @@ def _states(states: Mapping[int, Tensor], routes: Sequence[_Route | None], like:
 
 def _differences(pictures: Sequence[Tensor], routes: Sequence[_Route | None], here: Tensor) -> list[Tensor]:
     """How the pictures the routes lead to differ from the one ``here``; zeros where there are none."""
-    return [r.pull(pictures) - here * r.gate if r else torch.zeros_like(here) for r in routes]
+    return [r.pull(pictures, "bicubic") - here * r.gate if r else torch.zeros_like(here) for r in routes]
 
 
 def _per_sample(flags: Tensor | None, like: Tensor) -> Tensor:
