@@ -14,6 +14,7 @@ import numpy.typing as npt
 from codecvsr.bitstream.frames import CodedFrame
 from codecvsr.bitstream.reader import Backend, read_video
 from codecvsr.errors import InputError
+from codecvsr.motion import drift
 from codecvsr.motion import refine as refinement
 from codecvsr.motion.field import BlockField, grid_shape, rasterise
 from codecvsr.motion.resolve import FUTURE, PAST, StreamFacts, choose, raw_fields, velocities
@@ -125,10 +126,10 @@ def estimate_motion(
     qp = np.stack(qps)
     with ThreadPoolExecutor(threads or min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
         fields_, errors = _fields(blocks, lumas, facts, options, pool)
+        partition = np.stack([b.partition for b in blocks])
+        is_cut = _scene_cuts(errors[PAST], partition)
         if options.resolve and options.refine:
-            _refine_all(fields_, errors, lumas, qp, pool)
-    partition = np.stack([b.partition for b in blocks])
-    is_cut = _scene_cuts(errors[PAST], partition)
+            _refine_all(fields_, errors, lumas, qp, is_cut, pool)
     for t in np.flatnonzero(is_cut):
         fields_[PAST][t] = fields_[FUTURE][t - 1] = 0
     error = np.stack(errors, 1)
@@ -243,19 +244,31 @@ def _fields(
 
 
 def _refine_all(
-    fields_: list[Array], errors: list[Array], lumas: list[Array], qp: npt.NDArray[np.uint8], pool: ThreadPoolExecutor
+    fields_: list[Array],
+    errors: list[Array],
+    lumas: list[Array],
+    qp: npt.NDArray[np.uint8],
+    is_cut: npt.NDArray[np.bool_],
+    pool: ThreadPoolExecutor,
 ) -> None:
-    """Refine every field in place and measure its error again; no two of them depend on each other."""
+    """Refine every field in place, first between neighbours, then over several frames, and measure its error again."""
     blurred = list(pool.map(refinement.pre_blur, lumas))
+    coarseness = [float(frame.mean()) for frame in qp]
 
     def one_field(pair: tuple[int, int, int]) -> None:
         direction, t, n = pair
-        field = refinement.refine(blurred[t], blurred[n], fields_[direction][t], float(qp[t].mean()))
-        fields_[direction][t] = field
-        errors[direction][t] = matching_error(lumas[t], lumas[n], field)
+        fields_[direction][t] = refinement.refine(blurred[t], blurred[n], fields_[direction][t], coarseness[t])
+
+    def one_error(pair: tuple[int, int, int]) -> None:
+        direction, t, n = pair
+        errors[direction][t] = matching_error(lumas[t], lumas[n], fields_[direction][t])
 
     for _ in pool.map(one_field, _neighbours(len(lumas))):
         pass  # an error of a thread is raised here
+    for direction, step in ((PAST, -1), (FUTURE, +1)):
+        fields_[direction] = drift.correct(fields_[direction], step, blurred, coarseness, is_cut, pool.map)
+    for _ in pool.map(one_error, _neighbours(len(lumas))):
+        pass
 
 
 def _scene_cuts(error: Array, partition: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:

@@ -10,7 +10,7 @@ import pytest
 from codecvsr.bitstream import native
 from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import InputError
-from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion, motion_fields
+from codecvsr.motion import ClipMotion, MotionOptions, drift, estimate_motion, motion_fields
 from codecvsr.motion.refine import pre_blur, refine
 from codecvsr.motion.sample import matching_error, pad_to_cells, to_cells, to_pixels, warp
 from tests.streams import encode, moving_texture, texture
@@ -164,6 +164,19 @@ def test_refinement_leaves_a_right_field_alone_and_never_goes_far():
     noise = np.random.default_rng(0).integers(0, 255, (64, 96)).astype(np.float32)
     refined = refine(pre_blur(luma), pre_blur(noise), zero, qp=25.0)
     assert np.isfinite(refined).all() and abs(refined).max() <= 2.01  # two steps of a pixel at most
+
+
+def test_matches_over_four_frames_are_part_of_the_refinement_and_of_nothing_else(tmp_path, monkeypatch):
+    path = moving(tmp_path, 3, 1)
+    whole, repaired = motion_fields(path), motion_fields(path, MotionOptions(refine=False))
+    monkeypatch.setattr(drift, "correct", lambda field, *_: field)
+    single = motion_fields(path)
+    for name in ("to_prev", "to_next", "error"):
+        changed = abs(getattr(whole, name) - getattr(single, name))
+        assert changed.max() > 0.001
+        assert name == "error" or changed.max() < 0.31
+        without = getattr(motion_fields(path, MotionOptions(refine=False)), name)
+        np.testing.assert_array_equal(without, getattr(repaired, name))
 
 
 # --- scene cuts -------------------------------------------------------------------------------------------------------
