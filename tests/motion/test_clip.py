@@ -194,6 +194,17 @@ def test_a_cut_is_found_where_it_is_and_nothing_crosses_it(tmp_path, cut_at):
     assert abs(motion.to_next[cut_at][1, *INSIDE] - 2).mean() < 0.2
 
 
+@pytest.mark.parametrize("cut_at", [5, 6, 7])
+def test_a_cut_shown_first_by_a_b_frame_from_the_future_is_found(tmp_path, cut_at):
+    clip = moving_texture(13, 96, 128, 2, 1, seed=1)
+    clip[cut_at:] = moving_texture(13, 96, 128, -1, 2, seed=50)[cut_at:]
+    motion = motion_fields(encode(tmp_path / "cut.mp4", clip, options={"crf": "18", "x264-params": PYRAMID}))
+    assert motion.types[cut_at] == 3 and (motion.partition[cut_at] == 0).mean() < 0.5
+    assert np.flatnonzero(motion.is_cut).tolist() == [cut_at]
+    assert not motion.to_prev[cut_at].any() and not motion.to_next[cut_at - 1].any()
+    assert abs(motion.to_next[cut_at][1, *INSIDE] - 2).mean() < 0.3
+
+
 @pytest.mark.parametrize(("dx", "keyint"), [(6, 250), (3, 4)])
 def test_a_pan_has_no_cuts(tmp_path, dx, keyint):
     path = moving(tmp_path, dx, 0, frames=10, **{"x264-params": f"keyint={keyint}:min-keyint=1"})
