@@ -184,6 +184,8 @@ void cvsr_reader_stream(const cvsr_reader *reader, cvsr_stream *stream)
         stream->declared_frames = reader->stream->nb_frames;
         stream->time_base_num = reader->stream->time_base.num;
         stream->time_base_den = reader->stream->time_base.den;
+        stream->extradata = reader->stream->codecpar->extradata;
+        stream->extradata_size = stream->extradata ? reader->stream->codecpar->extradata_size : 0;
     }
 }
 

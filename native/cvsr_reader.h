@@ -8,18 +8,20 @@
 #include "cvsr_field.h" /* CVSR_API and the packed vector record */
 
 /* Raised with every change of a signature, of a struct or of what a function does. */
-#define CVSR_READER_ABI 1
+#define CVSR_READER_ABI 2
 
 #define CVSR_NO_PTS INT64_MIN
 
 typedef struct cvsr_reader cvsr_reader;
 
-/* The stream that was chosen. The string lives as long as the process. */
+/* The stream that was chosen. The string `codec` lives as long as the process. */
 typedef struct cvsr_stream {
     const char *codec;       /* "h264", "hevc"... */
     int64_t declared_frames; /* what the container says; 0: it does not */
     int32_t time_base_num, time_base_den;
     int32_t index;
+    int32_t extradata_size;
+    const uint8_t *extradata; /* parameter sets, as an avcC box or with start codes; NULL: none. Lives with the reader */
 } cvsr_stream;
 
 /* One picture. Everything it points to stays valid until the next call with the same reader. */

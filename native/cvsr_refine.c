@@ -394,12 +394,16 @@ int32_t cvsr_refine(const float *current, const float *other, const float *field
                                work.bounded + part * plane);
         memcpy(moving, work.bounded, 2 * plane * sizeof *moving);
     }
-    cvsr_match(current, other, field, rows, columns, before, scratch);
-    cvsr_match(current, other, moving, rows, columns, after, scratch);
-    for (size_t i = 0; i < plane; i++) {
-        const int better = after[i] <= before[i] * how->keep_ratio + how->keep_offset;
-        refined[i] = better ? moving[i] : field[i];
-        refined[plane + i] = better ? moving[plane + i] : field[plane + i];
+    if (how->keep_ratio > FLT_MAX) {
+        memcpy(refined, moving, 2 * plane * sizeof *moving);
+    } else {
+        cvsr_match(current, other, field, rows, columns, before, scratch);
+        cvsr_match(current, other, moving, rows, columns, after, scratch);
+        for (size_t i = 0; i < plane; i++) {
+            const int better = after[i] <= before[i] * how->keep_ratio + how->keep_offset;
+            refined[i] = better ? moving[i] : field[i];
+            refined[plane + i] = better ? moving[plane + i] : field[plane + i];
+        }
     }
     free(memory);
     free(runs);

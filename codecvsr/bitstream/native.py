@@ -16,13 +16,14 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.bitstream import nal
 from codecvsr.bitstream.damage import SoundFrames, end_of_stream
 from codecvsr.bitstream.frames import NO_VECTORS, VECTOR_DTYPE, CodedFrame, FrameType
 from codecvsr.bitstream.refusals import check_codec, check_picture
 from codecvsr.errors import CodecVSRError, InputError
 
-_FIELD_ABI = 2  # CVSR_FIELD_ABI and CVSR_READER_ABI of native/*.h
-_READER_ABI = 1
+_FIELD_ABI = 3  # CVSR_FIELD_ABI and CVSR_READER_ABI of native/*.h
+_READER_ABI = 2
 _NO_PTS = -(2**63)
 _TYPES: dict[int, FrameType] = {ord("I"): "I", ord("P"): "P", ord("B"): "B"}
 
@@ -36,6 +37,8 @@ class _Stream(ctypes.Structure):
         ("time_base_num", ctypes.c_int32),
         ("time_base_den", ctypes.c_int32),
         ("index", ctypes.c_int32),
+        ("extradata_size", ctypes.c_int32),
+        ("extradata", ctypes.c_void_p),
     ]
 
 
@@ -151,6 +154,8 @@ def iterate(path: Path, *, allow_damaged: bool = False) -> Iterator[CodedFrame]:
         if stream.index < 0 or stream.codec == b"none":
             raise InputError(f"{path}: has no video stream; a video file was expected.")
         check_codec(path, _text(stream.codec))
+        extradata = ctypes.string_at(stream.extradata, stream.extradata_size) if stream.extradata else None
+        sequence = nal.sequence_facts(extradata)
         sound: SoundFrames[CodedFrame] = SoundFrames()
         index, damage, broken, size = 0, "", None, None
         while (state := library.cvsr_reader_next(reader, ctypes.byref(frame))) == 1:
@@ -158,9 +163,10 @@ def iterate(path: Path, *, allow_damaged: bool = False) -> Iterator[CodedFrame]:
                 damage = f"frame {index} cannot be decoded in full"
                 broken = frame.decode_index if frame.decode_index >= 0 else None
                 break
-            check_picture(path, index, (frame.width, frame.height), size, bool(frame.is_interlaced))
+            is_interlaced = bool(frame.is_interlaced) or sequence.is_mbaff
+            check_picture(path, index, (frame.width, frame.height), size, is_interlaced)
             size = frame.width, frame.height
-            coded = _coded_frame(library, reader, frame, index, stream)
+            coded = _coded_frame(library, reader, frame, index, stream, sequence)
             yield from sound.add(coded, coded.decode_index, coded.pts_seconds)
             index += 1
         if state < 0:
@@ -174,7 +180,9 @@ def iterate(path: Path, *, allow_damaged: bool = False) -> Iterator[CodedFrame]:
         library.cvsr_reader_close(reader)
 
 
-def _coded_frame(library: ctypes.CDLL, reader: int, frame: _Frame, index: int, stream: _Stream) -> CodedFrame:
+def _coded_frame(
+    library: ctypes.CDLL, reader: int, frame: _Frame, index: int, stream: _Stream, sequence: nal.SequenceFacts
+) -> CodedFrame:
     pts_seconds = None
     if frame.pts != _NO_PTS:
         pts_seconds = frame.pts * stream.time_base_num / stream.time_base_den
@@ -196,6 +204,7 @@ def _coded_frame(library: ctypes.CDLL, reader: int, frame: _Frame, index: int, s
         vectors=vectors,
         qp=qp,
         picture=_picture(library, reader, frame),
+        most_references=sequence.most_references,
     )
 
 

@@ -99,6 +99,7 @@ def _read_pyav(path: Path, allow_damaged: bool) -> Iterator[CodedFrame]:
         context.thread_count = 1  # with several slice threads the decoder keeps errors to itself
         context.options = dict(_DECODER_OPTIONS)
         length_size = nal.length_prefix_size(context.extradata)
+        sequence = nal.sequence_facts(context.extradata)
         packets: list[tuple[float | None, bool, bool]] = []  # pts_seconds, is_reference, is_idr
         damage = ""
 
@@ -129,7 +130,8 @@ def _read_pyav(path: Path, allow_damaged: bool) -> Iterator[CodedFrame]:
             if picture.is_corrupt or decode_index is None:
                 damage, broken = damage or f"frame {index} cannot be decoded in full", decode_index
                 break
-            check_picture(path, index, (picture.width, picture.height), size, bool(picture.interlaced_frame))
+            is_interlaced = bool(picture.interlaced_frame) or sequence.is_mbaff
+            check_picture(path, index, (picture.width, picture.height), size, is_interlaced)
             size = picture.width, picture.height
             pts_seconds, is_reference, is_idr = packets[decode_index]
             coded = CodedFrame(
@@ -142,6 +144,7 @@ def _read_pyav(path: Path, allow_damaged: bool) -> Iterator[CodedFrame]:
                 vectors=_vectors(picture),
                 qp=_qp(picture),
                 picture=picture,
+                most_references=sequence.most_references,
             )
             yield from sound.add(coded, decode_index, pts_seconds)
         if damage and broken is None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from codecvsr.bitstream.frames import CodedFrame
 from codecvsr.bitstream.reader import Backend, read_video
 from codecvsr.errors import InputError
+from codecvsr.motion import drift
 from codecvsr.motion import refine as refinement
 from codecvsr.motion.field import BlockField, grid_shape, rasterise
 from codecvsr.motion.resolve import FUTURE, PAST, StreamFacts, choose, raw_fields, velocities
@@ -23,7 +24,7 @@ TYPE_CODES = {"I": 1, "P": 2, "B": 3}
 _CONFIDENT_ERROR = 8.0  # luma steps: a cell that matches this badly has a confidence of one half
 _CUT_ERROR = 10.0  # luma steps
 _CUT_RATIO = 3.0
-_CUT_INTRA_SHARE = 0.5
+_CUT_PASTLESS_SHARE = 0.5  # of the cells
 _MOST_THREADS = 8
 
 
@@ -109,10 +110,12 @@ def estimate_motion(
     blocks: list[BlockField] = []
     lumas: list[Array] = []
     seen: list[tuple[int, bool, bool, int]] = []
+    most_references: int | None = None
     qps: list[npt.NDArray[np.uint8]] = []
     for frame in frames:
         blocks.append(rasterise(frame.vectors, frame.height, frame.width))
         lumas.append(pad_to_cells(frame.luma))
+        most_references = frame.most_references
         seen.append((TYPE_CODES[frame.type], frame.is_reference, frame.is_idr, frame.decode_index))
         rows, columns = -(-frame.height // 16), -(-frame.width // 16)
         qps.append(np.zeros((rows, columns), np.uint8) if frame.qp is None else frame.qp.clip(0, 51).astype(np.uint8))
@@ -120,26 +123,30 @@ def estimate_motion(
         raise InputError("The clip holds no frames; at least one was expected.")
     types, is_reference, is_idr, decode_order = zip(*seen, strict=True)
     facts = StreamFacts(
-        np.array(types, np.uint8), np.array(is_reference), np.array(is_idr), np.array(decode_order, np.int32)
+        np.array(types, np.uint8),
+        np.array(is_reference),
+        np.array(is_idr),
+        np.array(decode_order, np.int32),
+        most_references,
     )
     qp = np.stack(qps)
     with ThreadPoolExecutor(threads or min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
         fields_, errors = _fields(blocks, lumas, facts, options, pool)
+        past = np.stack([b.past for b in blocks])
+        is_cut = _scene_cuts(errors[PAST], past)
         if options.resolve and options.refine:
-            _refine_all(fields_, errors, lumas, qp, pool)
-    partition = np.stack([b.partition for b in blocks])
-    is_cut = _scene_cuts(errors[PAST], partition)
+            _refine_all(fields_, errors, lumas, qp, is_cut, pool)
     for t in np.flatnonzero(is_cut):
         fields_[PAST][t] = fields_[FUTURE][t - 1] = 0
     error = np.stack(errors, 1)
     return ClipMotion(
-        past=np.stack([b.past for b in blocks]),
+        past=past,
         future=np.stack([b.future for b in blocks]),
         to_prev=fields_[PAST],
         to_next=fields_[FUTURE],
         confidence=_confidence(error, is_cut),
         error=error,
-        partition=partition,
+        partition=np.stack([b.partition for b in blocks]),
         qp=qp,
         types=facts.types,
         is_reference=facts.is_reference,
@@ -243,28 +250,43 @@ def _fields(
 
 
 def _refine_all(
-    fields_: list[Array], errors: list[Array], lumas: list[Array], qp: npt.NDArray[np.uint8], pool: ThreadPoolExecutor
+    fields_: list[Array],
+    errors: list[Array],
+    lumas: list[Array],
+    qp: npt.NDArray[np.uint8],
+    is_cut: npt.NDArray[np.bool_],
+    pool: ThreadPoolExecutor,
 ) -> None:
-    """Refine every field in place and measure its error again; no two of them depend on each other."""
+    """Refine every field in place, first between neighbours, then over several frames, and measure its error again."""
     blurred = list(pool.map(refinement.pre_blur, lumas))
+    coarseness = [float(frame.mean()) for frame in qp]
 
     def one_field(pair: tuple[int, int, int]) -> None:
         direction, t, n = pair
-        field = refinement.refine(blurred[t], blurred[n], fields_[direction][t], float(qp[t].mean()))
-        fields_[direction][t] = field
-        errors[direction][t] = matching_error(lumas[t], lumas[n], field)
+        fields_[direction][t] = refinement.refine(blurred[t], blurred[n], fields_[direction][t], coarseness[t])
+
+    def one_error(pair: tuple[int, int, int]) -> None:
+        direction, t, n = pair
+        errors[direction][t] = matching_error(lumas[t], lumas[n], fields_[direction][t])
 
     for _ in pool.map(one_field, _neighbours(len(lumas))):
         pass  # an error of a thread is raised here
+    for direction, step in ((PAST, -1), (FUTURE, +1)):
+        fields_[direction] = drift.correct(fields_[direction], step, blurred, coarseness, is_cut, pool.map)
+    for _ in pool.map(one_error, _neighbours(len(lumas))):
+        pass
 
 
-def _scene_cuts(error: Array, partition: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Frames that match the one before badly, far worse than their surroundings do, and are mostly intra-coded."""
+def _scene_cuts(error: Array, past: Array) -> npt.NDArray[np.bool_]:
+    """Frames that match the one before badly, far worse than their surroundings do, and mostly owe nothing to the past.
+
+    They are intra-coded, or B-frames predicted from the future alone.
+    """
     level = error.mean(axis=(1, 2))
-    intra_share = (partition == 0).mean(axis=(1, 2))
+    pastless_share = np.isnan(past[:, 0]).mean(axis=(1, 2))
     is_cut = np.zeros(len(level), np.bool_)
     for t in range(1, len(level)):
         around = np.concatenate([level[max(1, t - 3) : t], level[t + 1 : t + 4]])
         usual = float(np.median(around)) if around.size else 0.0
-        is_cut[t] = level[t] > max(_CUT_ERROR, _CUT_RATIO * usual) and intra_share[t] >= _CUT_INTRA_SHARE
+        is_cut[t] = level[t] > max(_CUT_ERROR, _CUT_RATIO * usual) and pastless_share[t] >= _CUT_PASTLESS_SHARE
     return is_cut

@@ -1,7 +1,7 @@
 """The motion functions of the native field library (``native/cvsr_motion.h``), bound with ctypes.
 
 Each takes the library that :func:`codecvsr.bitstream.native.fields_library` returned and does what its numpy twin in
-``sample``, ``resolve`` or ``refine`` does: float32 throughout, equal but for the order of sums. The interpreter's lock
+``sample``, ``resolve``, ``refine`` or ``drift`` does: float32 throughout, equal but for the order of sums. The interpreter's lock
 is released while one runs, and results do not depend on how many run at once.
 """
 
@@ -47,7 +47,7 @@ class Refinement:
     damping: float
     robust: float
     longest_step: float
-    keep_ratio: float
+    keep_ratio: float  #: infinite: every cell takes its new vector, and no errors are measured
     keep_offset: float
 
 
@@ -85,6 +85,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "cvsr_best_candidate": [pointer, pointer, pointer, size, size, size, pointer, pointer],
         "cvsr_blur": [pointer, size, size, pointer, size, pointer],
         "cvsr_refine": [pointer, pointer, pointer, size, size, pointer, pointer],
+        "cvsr_compose": [pointer, pointer, size, size, pointer],
     }
     for name, arguments in signatures.items():
         function = getattr(library, name)
@@ -213,3 +214,12 @@ def refine(library: ctypes.CDLL, current: Array, other: Array, field: Array, how
     inputs = (current.ctypes.data, other.ctypes.data, field.ctypes.data, *cells, ctypes.byref(told))
     _check(_declared(library).cvsr_refine(*inputs, refined.ctypes.data))
     return refined
+
+
+def compose(library: ctypes.CDLL, first: Array, second: Array) -> Array:
+    """``drift.compose_numpy``."""
+    cells, _ = _shapes(first)
+    first, second = _input(first, first.shape), _input(second, first.shape)
+    composed = np.empty_like(first)
+    _check(_declared(library).cvsr_compose(first.ctypes.data, second.ctypes.data, *cells, composed.ctypes.data))
+    return composed

@@ -30,19 +30,20 @@ _QP_RANGE = (28.0, 38.0)  # mean QP where the coarse settings begin to mix in, a
 _KEEP_RATIO, _KEEP_OFFSET = 1.05, 0.1  # how much worse a cell may match and still take its new vector
 
 
-def _by_qp(ends: tuple[float, float], qp: float) -> float:
+def by_qp(ends: tuple[float, float], qp: float) -> float:
+    """A setting between its values at fine and at coarse quantisers, by the mean quantiser of a frame."""
     share = float(np.clip((qp - _QP_RANGE[0]) / (_QP_RANGE[1] - _QP_RANGE[0]), 0, 1))
     return ends[0] + share * (ends[1] - ends[0])
 
 
 def settings(qp: float, steps: int = STEPS) -> Refinement:
     """How to step at a mean quantiser: coarse ones get a wider window and a smoother field, lest noise be fitted."""
-    smoothing = _by_qp(_SMOOTH_CELLS, qp)
+    smoothing = by_qp(_SMOOTH_CELLS, qp)
     return Refinement(
         steps=steps,
-        window=gaussian_taps(_by_qp(_WINDOW, qp) / _BLOCK),
+        window=gaussian_taps(by_qp(_WINDOW, qp) / _BLOCK),
         smooth=gaussian_taps(smoothing) if smoothing > _LEAST_SMOOTHING else None,
-        damping=_by_qp(_DAMPING, qp),
+        damping=by_qp(_DAMPING, qp),
         robust=_ROBUST,
         longest_step=_LONGEST_STEP,
         keep_ratio=_KEEP_RATIO,
@@ -81,6 +82,8 @@ def refine_numpy(current: Array, other: Array, field: Array, how: Refinement) ->
         refined = refined + np.stack([_means(part, CELL // _BLOCK) for part in step])
     if how.smooth is not None:
         refined = np.stack([blur_numpy(np.ascontiguousarray(part), how.smooth) for part in refined])
+    if how.keep_ratio == np.inf:
+        return np.asarray(refined, np.float32)
     before, after = matching_error_numpy(current, other, field), matching_error_numpy(current, other, refined)
     better = after <= before * np.float32(how.keep_ratio) + np.float32(how.keep_offset)
     return np.where(better, refined, field).astype(np.float32)
@@ -99,7 +102,12 @@ def refine(current: Array, other: Array, field: Array, qp: float, steps: int = S
     Returns:
         (2, h, w). A cell that matches worse afterwards keeps what it had.
     """
-    library, how = fields_library(), settings(qp, steps)
+    return refine_as(current, other, field, settings(qp, steps))
+
+
+def refine_as(current: Array, other: Array, field: Array, how: Refinement) -> Array:
+    """:func:`refine_numpy`, done by the native library where it was built."""
+    library = fields_library()
     if library is None:
         return refine_numpy(current, other, field, how)
     return kernels.refine(library, current, other, field, how)

@@ -23,6 +23,8 @@ PAST, FUTURE = 0, 1
 _STEP = (-1, +1)  # display index of the neighbour in each direction
 _MOST_REFERENCES = (4, 3)  # pictures tried per list, nearest first
 _FARTHER_MUST_WIN_BY = 0.92
+_B = 3  # of StreamFacts.types
+_MOST_REORDERED = 32  # places between the orders of decoding and of display; the standard allows 16 frames
 
 Mapper = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]  #: ``map``, or that of a pool of threads
 
@@ -36,27 +38,39 @@ class StreamFacts:
         is_reference: (T,) bool.
         is_idr: (T,) bool.
         decode_order: (T,) int, the decode index of each displayed frame.
+        most_references: pictures that are kept for reference at once (``max_num_ref_frames``), None where not known.
     """
 
     types: npt.NDArray[np.uint8]
     is_reference: npt.NDArray[np.bool_]
     is_idr: npt.NDArray[np.bool_]
     decode_order: npt.NDArray[np.int32]
+    most_references: int | None = None
 
 
 def usable_references(facts: StreamFacts, t: int, direction: int) -> list[int]:
     """Frames that a block of frame ``t`` can be predicted from, nearest first.
 
     A reference picture was decoded earlier, is marked as used for reference, and is not older than the last IDR
-    picture in decode order (ITU-T H.264 clause 8.2.5.1).
+    picture in decode order (ITU-T H.264 clause 8.2.5.1). Of those, ``most_references`` are kept, the last decoded ones
+    (clause 8.2.5.3); B-frames do not count, since encoders give them up before their turn.
     """
     decode = facts.decode_order
+    limit = _MOST_REFERENCES[direction]
+    kept_from = -1
+    if facts.most_references:
+        limit = min(limit, facts.most_references)
+        anchors = np.sort(decode[facts.is_reference & (facts.types != _B) & (decode < decode[t])])
+        if len(anchors) >= facts.most_references:
+            kept_from = int(anchors[-facts.most_references])
     idr = decode[facts.is_idr & (decode <= decode[t])]
-    oldest = idr.max() if idr.size else -1
+    oldest = max(int(idr.max()) if idr.size else -1, kept_from)
     step = _STEP[direction]
     found: list[int] = []
     r = t + step
-    while 0 <= r < len(decode) and len(found) < _MOST_REFERENCES[direction]:
+    while 0 <= r < len(decode) and len(found) < limit:
+        if not oldest - _MOST_REORDERED <= decode[r] < decode[t] + _MOST_REORDERED:
+            break
         if facts.is_reference[r] and oldest <= decode[r] < decode[t]:
             found.append(r)
         r += step

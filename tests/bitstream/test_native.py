@@ -284,4 +284,4 @@ def test_a_library_of_another_version_is_refused(monkeypatch):
 def test_the_structs_are_those_of_the_header():
     """An int after an odd number of ints is where a struct written twice goes wrong first."""
     assert ctypes.sizeof(native._Frame) == 3 * 8 + 4 * 8 + 3 * 8 + 4 * 4 + 13 * 4 + 4
-    assert ctypes.sizeof(native._Stream) == 8 + 8 + 3 * 4 + 4
+    assert ctypes.sizeof(native._Stream) == 8 + 8 + 4 * 4 + 8

@@ -110,6 +110,49 @@ def test_flags_of_packets_made_by_hand(packet, length_size, expected):
     assert nal.picture_flags(packet, length_size) == expected
 
 
+@both
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [("bframes=0:ref=1", 1), ("bframes=2:ref=1:b-pyramid=none", 2), ("bframes=0:ref=5:cqm=jvt", 5), (PYRAMID, 4)],
+)
+def test_how_many_references_a_stream_keeps(tmp_path, clip, options, most, backend):
+    path = encode(tmp_path / "a.mp4", clip[:8], options={"x264-params": options})
+    for file in (path, remux(path, tmp_path / "a.h264"), remux(path, tmp_path / "a.ts")):
+        assert {frame.most_references for frame in read_video(file, backend=backend)} == {most}, file.suffix
+
+
+@pytest.mark.parametrize(("options", "is_mbaff"), [("tff=1", True), ("fake-interlaced=1", False), ("ref=2", False)])
+def test_mbaff_is_told_by_the_parameter_set(tmp_path, clip, options, is_mbaff):
+    """Not every encoder marks such pictures as interlaced, which is all that the decoder tells."""
+    path = encode(tmp_path / "a.mp4", clip[:4], options={"x264-params": options})
+    with av.open(str(path)) as container:
+        extradata = container.streams.video[0].codec_context.extradata
+    assert nal.sequence_facts(extradata).is_mbaff == is_mbaff
+
+
+@both
+def test_mbaff_that_nothing_else_tells_is_refused(tmp_path, clip, backend, monkeypatch):
+    path = encode(tmp_path / "mbaff.mp4", clip[:4])
+    monkeypatch.setattr(nal, "sequence_facts", lambda extradata: nal.SequenceFacts(4, is_mbaff=True))
+    with pytest.raises(UnsupportedInputError, match=r"the stream is interlaced.*ffmpeg -i mbaff\.mp4 -vf bwdif"):
+        list(read_video(path, backend=backend))
+
+
+def test_headers_that_make_no_sense(tmp_path, clip):
+    path = encode(tmp_path / "a.mp4", clip[:4], options={"x264-params": "cqm=jvt"})
+    with av.open(str(path)) as container:
+        sound = container.streams.video[0].codec_context.extradata
+    assert nal.sequence_facts(sound).most_references
+    for nothing in (None, b"", b"\x01", bytes(9), b"\x00\x00\x01", b"\x00\x00\x01\x67", sound[:12]):
+        assert nal.sequence_facts(nothing) == nal.UNKNOWN
+    rng = np.random.default_rng(5)
+    for _ in range(300):
+        damaged = np.frombuffer(sound, np.uint8).copy()
+        damaged[rng.integers(0, len(damaged), 6)] = rng.integers(0, 256, 6)
+        most = nal.sequence_facts(damaged[: rng.integers(1, len(damaged))].tobytes()).most_references
+        assert most is None or 0 <= most <= 16
+
+
 def test_length_prefixes():
     assert nal.length_prefix_size(None) is None
     assert nal.length_prefix_size(b"\x00\x00\x00\x01\x67") is None

@@ -10,7 +10,7 @@ import pytest
 from codecvsr.bitstream import native
 from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import InputError
-from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion, motion_fields
+from codecvsr.motion import ClipMotion, MotionOptions, drift, estimate_motion, motion_fields
 from codecvsr.motion.refine import pre_blur, refine
 from codecvsr.motion.sample import matching_error, pad_to_cells, to_cells, to_pixels, warp
 from tests.streams import encode, moving_texture, texture
@@ -166,6 +166,19 @@ def test_refinement_leaves_a_right_field_alone_and_never_goes_far():
     assert np.isfinite(refined).all() and abs(refined).max() <= 2.01  # two steps of a pixel at most
 
 
+def test_matches_over_four_frames_are_part_of_the_refinement_and_of_nothing_else(tmp_path, monkeypatch):
+    path = moving(tmp_path, 3, 1)
+    whole, repaired = motion_fields(path), motion_fields(path, MotionOptions(refine=False))
+    monkeypatch.setattr(drift, "correct", lambda field, *_: field)
+    single = motion_fields(path)
+    for name in ("to_prev", "to_next", "error"):
+        changed = abs(getattr(whole, name) - getattr(single, name))
+        assert changed.max() > 0.001
+        assert name == "error" or changed.max() < 0.31
+        without = getattr(motion_fields(path, MotionOptions(refine=False)), name)
+        np.testing.assert_array_equal(without, getattr(repaired, name))
+
+
 # --- scene cuts -------------------------------------------------------------------------------------------------------
 
 
@@ -179,6 +192,17 @@ def test_a_cut_is_found_where_it_is_and_nothing_crosses_it(tmp_path, cut_at):
     assert not motion.confidence[cut_at, 0].any() and not motion.confidence[cut_at - 1, 1].any()
     assert abs(motion.to_prev[cut_at - 1][0, *INSIDE] + 2).mean() < 0.2
     assert abs(motion.to_next[cut_at][1, *INSIDE] - 2).mean() < 0.2
+
+
+@pytest.mark.parametrize("cut_at", [5, 6, 7])
+def test_a_cut_shown_first_by_a_b_frame_from_the_future_is_found(tmp_path, cut_at):
+    clip = moving_texture(13, 96, 128, 2, 1, seed=1)
+    clip[cut_at:] = moving_texture(13, 96, 128, -1, 2, seed=50)[cut_at:]
+    motion = motion_fields(encode(tmp_path / "cut.mp4", clip, options={"crf": "18", "x264-params": PYRAMID}))
+    assert motion.types[cut_at] == 3 and (motion.partition[cut_at] == 0).mean() < 0.5
+    assert np.flatnonzero(motion.is_cut).tolist() == [cut_at]
+    assert not motion.to_prev[cut_at].any() and not motion.to_next[cut_at - 1].any()
+    assert abs(motion.to_next[cut_at][1, *INSIDE] - 2).mean() < 0.3
 
 
 @pytest.mark.parametrize(("dx", "keyint"), [(6, 250), (3, 4)])

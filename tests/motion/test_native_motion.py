@@ -10,7 +10,7 @@ import pytest
 
 from codecvsr.bitstream import native
 from codecvsr.bitstream.reader import read_video
-from codecvsr.motion import MotionOptions, estimate_motion, kernels, refine, resolve, sample
+from codecvsr.motion import MotionOptions, drift, estimate_motion, kernels, refine, resolve, sample
 from codecvsr.motion.kernels import Candidate
 from tests.streams import encode, moving_texture
 
@@ -87,6 +87,20 @@ def test_refinement_agrees_with_its_twin(library, grid, qp):
         assert np.abs(refined - vectors).max() > 0.01  # it did something
 
 
+@pytest.mark.parametrize("grid", GRIDS)
+@pytest.mark.parametrize("size", [0.2, 3, 60])
+def test_composition_and_its_refinement_agree_with_their_twins(library, grid, size):
+    rng = np.random.default_rng(9)
+    first, second = (field(rng, *grid, size, holes=0, quarter_pels=False) for _ in range(2))
+    composed = kernels.compose(library, first, second)
+    same(composed, drift.compose_numpy(first, second))
+    current, other = refine.pre_blur(picture(rng, *grid)), refine.pre_blur(picture(rng, *grid))
+    how = drift.settings(33.0)
+    refined = kernels.refine(library, current, other, composed, how)
+    same(refined, refine.refine_numpy(current, other, composed, how))
+    assert 0.01 < np.linalg.norm(refined - composed, axis=0).max() <= how.longest_step * 1.001
+
+
 def test_warping_is_exact_between_pixels():
     """The twin's positions are not rounded to fractions of a pixel, as some versions of OpenCV do."""
     ramp = np.tile(np.arange(24, dtype=np.float32), (8, 1))
@@ -115,7 +129,12 @@ def test_hostile_values_harm_nothing(library, grid):
     chosen, chosen_error = kernels.best_candidate(library, current, other, candidates, grid)
     assert np.isfinite(chosen).all()
     assert np.isfinite(chosen_error).all()
-    assert kernels.refine(library, current, other, vectors, refine.settings(30.0)).shape == vectors.shape
+    for how in (refine.settings(30.0), drift.settings(20.0)):
+        assert kernels.refine(library, current, other, vectors, how).shape == vectors.shape
+    composed = kernels.compose(library, vectors, chosen)
+    if composed.size:
+        with np.errstate(over="ignore"):
+            same(composed, drift.compose_numpy(vectors, chosen))
     current[rng.random(current.shape) < 0.1] = np.nan
     assert np.isfinite(kernels.best_candidate(library, current, other, candidates, grid)[0]).all()
 
@@ -151,6 +170,12 @@ def test_the_twins_agree_on_a_real_stream(library, frames, monkeypatch):
             apart = np.abs(getattr(fast, name) - getattr(readable, name)).max(axis=1) > STEP
             assert apart.mean() < 0.005, (options, name)
         assert (np.abs(fast.error - readable.error) > STEP).mean() < 0.005
+
+
+def test_twenty_runs_give_the_same_bits(library, frames):
+    runs = [estimate_motion(frames[:7], threads=4) for _ in range(20)]
+    for name in ("to_prev", "to_next", "error"):
+        assert len({getattr(run, name).tobytes() for run in runs}) == 1, name
 
 
 def test_any_number_of_threads_gives_the_same_bits(library, frames):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,40 @@ def test_at_most_four_past_and_three_future():
     assert usable_references(facts(range(12), range(12)), 10, PAST) == [9, 8, 7, 6]
     backwards = facts([9, 8, 7, 6, 5, 4, 3, 2, 1, 0], range(10), idr=(9,))
     assert usable_references(backwards, 2, FUTURE) == [3, 4, 5]
+
+
+def limited(known, most, types=2):
+    return dataclasses.replace(known, most_references=most, types=np.full(len(known.types), types, np.uint8))
+
+
+def test_no_more_references_than_the_stream_keeps():
+    ippp = facts(range(9), range(9))
+    assert usable_references(limited(ippp, 1), 6, PAST) == [5]
+    assert usable_references(limited(ippp, 3), 6, PAST) == [5, 4, 3]
+    assert usable_references(limited(ippp, 16), 6, PAST) == [5, 4, 3, 2]
+    # I0 b1 b2 P3 b4 b5 P6, decoded 0 2 3 1 5 6 4, two references: one on either side
+    ibbp = limited(facts([0, 2, 3, 1, 5, 6, 4], [0, 3, 6]), 2)
+    assert (usable_references(ibbp, 4, PAST), usable_references(ibbp, 4, FUTURE)) == ([3], [6])
+    assert usable_references(ibbp, 6, PAST) == [3, 0]
+    # B-frames that are references may have been given up: they do not push anything out
+    with_b = dataclasses.replace(limited(BP, 4), types=np.array([1, 3, 3, 3, 2, 3, 3, 3, 2], np.uint8))
+    assert [usable_references(with_b, 7, d) for d in (PAST, FUTURE)] == [[6, 4, 2, 0], [8]]
+
+
+def test_searching_references_does_not_go_through_the_whole_film():
+    class Counted(np.ndarray):
+        looked_at = 0
+
+        def __getitem__(self, index):
+            if isinstance(index, int):
+                Counted.looked_at += 1
+            return super().__getitem__(index)
+
+    long = limited(facts(range(4000), range(4000)), 2)
+    long = dataclasses.replace(long, decode_order=long.decode_order.view(Counted))
+    assert usable_references(long, 2000, PAST) == [1999, 1998]
+    assert usable_references(long, 2000, FUTURE) == []
+    assert Counted.looked_at < 400
 
 
 def test_a_stream_without_any_idr_still_has_references():

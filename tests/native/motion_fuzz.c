@@ -185,9 +185,13 @@ static int one_input(void)
     note(picture, pixels);
     const float *smoothing = draw() % 2 ? smooth : NULL;
     const int32_t steps = (int32_t)(draw() % 4);
-    const struct cvsr_refinement how = {taps, smoothing, radius, smooth_radius, steps, 6.0f, 20.0f, 1.0f, 1.05f, 0.1f};
+    const float keep_ratio = draw() % 4 ? 1.05f : INFINITY;
+    const struct cvsr_refinement how = {taps, smoothing, radius, smooth_radius, steps, 6.0f, 20.0f, 1.0f, keep_ratio, 0.1f};
     wrong |= cvsr_refine(current, other, draw() % 2 ? field : out, rows, columns, &how, second) != 0;
     note(second, 2 * plane);
+    wrong |= cvsr_compose(field, second, rows, columns, out) != 0;
+    note(out, 2 * plane);
+    wrong |= cvsr_compose(field, NULL, rows, columns, out) != -1;
 
     free(current);
     free(other);
