@@ -184,9 +184,9 @@ class _Final(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, 3, H, W) to (N, C, H, W)."""
-        x = torch.cat((leaky_relu(self.conv3d_feat(x)), x), dim=1)
+        x = torch.cat((x, leaky_relu(self.conv3d_feat(x))), dim=1)
         flat = leaky_relu(self.conv3d_compress(x)).squeeze(2)
-        flat = torch.cat((leaky_relu(self.conv2d_feat(flat)), flat), dim=1)
+        flat = torch.cat((flat, leaky_relu(self.conv2d_feat(flat))), dim=1)
         return leaky_relu(self.conv2d_compress(flat))
 
 
