@@ -143,8 +143,8 @@ class SecondOrderAlignment(ModulatedDeformConv):
         for inputs in (3 * channels + 4, channels, channels):
             layers += [nn.Conv2d(inputs, channels, 3, padding=1), nn.LeakyReLU(SLOPE, inplace=True)]
         last = nn.Conv2d(channels, DEFORM_GROUPS * 3 * 9, 3, padding=1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
         self.conv_offset = nn.Sequential(*layers, last)
 
     def forward(self, states: Tensor, guide: Tensor, first: Tensor, second: Tensor) -> Tensor:
@@ -163,5 +163,7 @@ class SecondOrderAlignment(ModulatedDeformConv):
         learnt = _FARTHEST * torch.tanh(torch.cat((one, two), dim=1).float())
         # Half of the groups belong to either state; offsets are y, then x.
         repeats = learnt.shape[1] // 4
-        offset = learnt + torch.cat((first.flip(1).repeat(1, repeats, 1, 1), second.flip(1).repeat(1, repeats, 1, 1)), 1)
+        offset = learnt + torch.cat(
+            (first.flip(1).repeat(1, repeats, 1, 1), second.flip(1).repeat(1, repeats, 1, 1)), 1
+        )
         return self.convolve(states, offset, torch.sigmoid(mask))

@@ -81,7 +81,7 @@ def _sample(pictures: Tensor, offset: Tensor, down: int, right: int) -> Tensor:
 
 @functools.cache
 def _torchvision_operator() -> Callable[..., Tensor] | None:
-    """torchvision's operator, None where that package is missing or belongs to another build of torch."""
+    """The operator of torchvision, None where that package is missing or belongs to another build of torch."""
     try:
         from torchvision.ops import deform_conv2d
     except (ImportError, RuntimeError, AttributeError):  # its compiled half fails to load in one of these ways
@@ -115,8 +115,8 @@ class GuidedDeformConv(ModulatedDeformConv):
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__(channels, channels)
         self.conv_offset = nn.Conv2d(channels, groups * 3 * 9, 3, padding=1)
-        nn.init.zeros_(self.conv_offset.weight)
-        nn.init.zeros_(self.conv_offset.bias)
+        for parameter in self.conv_offset.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """(N, C, H, W) twice to (N, C, H, W)."""

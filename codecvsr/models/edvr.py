@@ -7,6 +7,7 @@ arithmetic as BasicSR publishes them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,9 @@ class EDVR(X4Head):
         with_predeblur: the pyramid that precedes the network for blurred input.
         hr_in: the input has the output's size (needs ``with_predeblur``).
     """
+
+    conv_first: nn.Conv2d
+    predeblur: PreDeblur
 
     def __init__(
         self,
@@ -107,6 +111,8 @@ class EDVR(X4Head):
 class FeatureExtractor(nn.Module):
     """EDVR-M up to its fusion, which IconVSR refills its key frames with. Keys as EDVR's."""
 
+    conv_first: nn.Conv2d
+
     def __init__(self, num_feat: int, num_frame: int) -> None:
         super().__init__()
         _add_alignment(self, num_feat, num_frame, blocks=5, with_tsa=True, with_first=True)
@@ -117,9 +123,7 @@ class FeatureExtractor(nn.Module):
         return align_and_fuse(self, features)
 
 
-def _add_alignment(
-    network: nn.Module, channels: int, frames: int, blocks: int, *, with_tsa: bool, with_first: bool
-) -> None:
+def _add_alignment(network: Any, channels: int, frames: int, blocks: int, *, with_tsa: bool, with_first: bool) -> None:
     """Give ``network`` the layers :func:`align_and_fuse` runs; they have no module of their own in the published keys."""
     if with_first:
         network.conv_first = nn.Conv2d(3, channels, 3, padding=1)
@@ -132,7 +136,7 @@ def _add_alignment(
     network.fusion = TSAFusion(channels, frames) if with_tsa else nn.Conv2d(frames * channels, channels, 1)
 
 
-def align_and_fuse(network: nn.Module, features: Tensor) -> Tensor:
+def align_and_fuse(network: Any, features: Tensor) -> Tensor:
     """The first features of a window (N, T, C, H, W) to the fused features of its middle frame (N, C, H, W)."""
     n, t = features.shape[:2]
     l1 = network.feature_extraction(features.flatten(0, 1))

@@ -111,7 +111,9 @@ class IconVSR(X4Head):
     def _refill(self, x: Tensor) -> dict[int, Tensor]:
         """EDVR's features (N, C, H, W) of every key frame."""
         reach, last = self.temporal_padding, x.shape[1] - 1
-        windows = {i: [_inside(j, last, reach) for j in range(i - reach, i + reach + 1)] for i in self.key_frames(last + 1)}
+        windows = {
+            i: [_inside(j, last, reach) for j in range(i - reach, i + reach + 1)] for i in self.key_frames(last + 1)
+        }
         return {i: self.edvr(x[:, window]) for i, window in windows.items()}
 
 

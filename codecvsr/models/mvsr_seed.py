@@ -129,9 +129,7 @@ class _Refiner(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            nn.Conv2d(2, 32, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(32, 2, 3, padding=1)
-        )
+        self.net = nn.Sequential(nn.Conv2d(2, 32, 3, padding=1), nn.ReLU(inplace=True), nn.Conv2d(32, 2, 3, padding=1))
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(N, 2, H, W) to the same."""

@@ -12,7 +12,15 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from codecvsr.models.blocks import HEAD_CHANNELS, SLOPE, ResidualBlock, ShuffleConv, bilinear_x4, count_blocks, leaky_relu
+from codecvsr.models.blocks import (
+    HEAD_CHANNELS,
+    SLOPE,
+    ResidualBlock,
+    ShuffleConv,
+    bilinear_x4,
+    count_blocks,
+    leaky_relu,
+)
 from codecvsr.models.spynet import SPyNet, window_flows
 from codecvsr.motion.warp import warp
 
@@ -221,7 +229,8 @@ class _MultiHead(nn.Module):
 
     def weights(self, x: Tensor) -> Tensor:
         """(N, C, 3, H, W) to (N, heads, C, 3, H, W)."""
-        return torch.stack([head.weights(p) for head, p in zip(self.heads, self._projected(x), strict=True)], dim=1)
+        heads = zip(self.heads, self._projected(x), strict=True)
+        return torch.stack([head.weights(seen) for head, seen in heads], dim=1)  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, 3, H, W) to (N, C, H, W)."""

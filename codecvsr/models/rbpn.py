@@ -52,7 +52,9 @@ class RBPN(nn.Module):
         kernel = state["DBPN.up1.up_conv1.deconv.weight"].shape[-1]
         if kernel != _KERNEL:
             scale = _KERNEL_SCALES.get(kernel, "another scale")
-            raise ValueError(f"it is for scale {scale} (kernels of {kernel}); only scale 4 (kernels of {_KERNEL}) is accepted")
+            raise ValueError(
+                f"it is for scale {scale} (kernels of {kernel}); only scale 4 (kernels of {_KERNEL}) is accepted"
+            )
         base_filter, feat = state["feat0.conv.weight"].shape[0], state["DBPN.feat1.conv.weight"].shape[0]
         network = cls(
             base_filter=base_filter,
