@@ -77,6 +77,15 @@ def test_padding_goes_on_as_a_mirror_and_where_it_cannot_as_the_edge() -> None:
     assert pad_to_multiple(torch.ones(2, 4, 8), 4).shape == (2, 4, 8)
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("name", SMALL)
+def test_low_precision_stays_close(name: str) -> None:
+    network, given = fill(SMALL[name]()), inputs(name, 3, 20, 24)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output = network(*given)
+    assert (output.float() - network(*given)).abs().max() < 0.05
+
+
 # --- flows ------------------------------------------------------------------------------------------------------------
 
 
