@@ -161,13 +161,14 @@ def _memory() -> dict[str, int]:
 
 
 def _weights() -> dict[str, bool]:
-    """For every model of the zoo that has weights, whether they are here; empty where torch is not installed."""
+    """Whether the weights of a model are here; those that are got by hand only where they are. Empty without torch."""
     try:
         from codecvsr.models import zoo
     except ModuleNotFoundError:
         return {}
     paths = {name: zoo.weights_path(name) for name in zoo.MODELS}
-    return {name: path.is_file() for name, path in paths.items() if path is not None}
+    here = {name: path.is_file() for name, path in paths.items() if path is not None}
+    return {name: present for name, present in here.items() if present or zoo.MODELS[name].offer is None}
 
 
 def _print_report(report: dict[str, Any]) -> None:

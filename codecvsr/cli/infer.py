@@ -23,7 +23,7 @@ from codecvsr.cli.common import (
               help="A clip folder made by 'codecvsr benchmark', or an H.264 video.")  # fmt: skip
 @click.option("--out-dir", type=click.Path(path_type=Path), required=True, help="Folder for one PNG per frame.")
 @click.option("-m", "--model", default="codecvsr", show_default=True,
-              help="A name of 'codecvsr models list' or a weights file.")  # fmt: skip
+              help="A name of 'codecvsr models list', a weights file, or NETWORK:random.")  # fmt: skip
 @click.option("--motion", type=click.Choice(["codec", "spynet", "dis", "zero", "raw"]),
               help="What aligns the frames; by default what the model was made for.")  # fmt: skip
 @click.option("--ablate-mvs", is_flag=True, help="Leave no motion of any kind.")
@@ -40,7 +40,7 @@ from codecvsr.cli.common import (
 @overwrite_option
 @json_option
 def command(clip_root: Path, out_dir: Path, as_json: bool, **options: Any) -> None:
-    """Upscale a clip by 4, with ablations.
+    """Upscale a clip by 4 with any network, with ablations.
 
     Writes one PNG per input frame, named like the frames of lr/.
     """

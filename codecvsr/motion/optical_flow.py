@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -25,6 +25,12 @@ def dis_flows(lumas: Sequence[npt.NDArray[np.uint8]]) -> tuple[npt.NDArray[np.fl
         to_prev[t] = _flow(search, lumas[t], lumas[t - 1])
         to_next[t - 1] = _flow(search, lumas[t - 1], lumas[t])
     return to_prev, to_next
+
+
+def dis_between(lumas: Sequence[npt.NDArray[np.uint8]]) -> Callable[[int, int], npt.NDArray[np.float32]]:
+    """The same flow between any two of ``lumas``: a function of two indices, (2, H, W) from the first into the second."""
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return lambda here, there: _flow(search, lumas[here], lumas[there])
 
 
 def _flow(

@@ -5,26 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from codecvsr.engine.device import autocast, choose_device, choose_dtype, peak_memory_bytes, place
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_folder, write_png
-from codecvsr.models import priors as prior_channels
-from codecvsr.models.basicvsr import BasicVSR
-from codecvsr.models.codecvsr import CodecVSR
+from codecvsr.models.spynet import SPyNet
 from codecvsr.models.zoo import LoadedModel, load_model
 from codecvsr.motion import MotionOptions
+from codecvsr.pipeline.runners import RUNNERS, SLIDING, kept_channels, pictures
 from codecvsr.pipeline.source import Source, load_source, with_dis, with_flows, without_motion
-from codecvsr.pipeline.window import longest_window, split
+from codecvsr.pipeline.window import Window, longest_window, split
 
 MotionKind = Literal["codec", "spynet", "dis", "zero", "raw"]
 SPYNET_FROM = "basicvsr-reds4"  #: the model whose SPyNet serves networks without one
@@ -57,6 +54,7 @@ class InferReport:
     """What :func:`infer` did."""
 
     frames: int
+    scale: int  #: 1 for a network that restores at the same size
     frames_per_second: float  #: of the network alone
     seconds: float  #: everything, reading and writing included
     peak_memory_mb: float
@@ -115,12 +113,13 @@ def infer(
         loaded = load_model(model)
         kind = choose_motion(loaded, motion, ablations)
         source = load_motion(Path(clip), kind, ablations, model=loaded, allow_damaged=allow_damaged)
-        length = window or longest_window(*source.frames.shape[1:3])
+        height, width = source.frames.shape[1:3]
+        length = window or longest_window(height, width, kept_channels(loaded.network))
         network_seconds, pending = 0.0, []
         with ThreadPoolExecutor(1) as writer:
-            pictures = upscale_frames(loaded, source, ablations, length, target, dtype)
+            upscaled = upscale_frames(loaded, source, ablations, length, target, dtype)
             before = time.monotonic()
-            for name, picture in zip(source.names, pictures, strict=True):
+            for name, picture in zip(source.names, upscaled, strict=True):
                 network_seconds += time.monotonic() - before
                 pending.append(writer.submit(write_png, part / name, picture))
                 _check(pending)
@@ -129,6 +128,7 @@ def infer(
     frames = len(source.names)
     return InferReport(
         frames=frames,
+        scale=loaded.scale,
         frames_per_second=frames / max(network_seconds, 1e-9),
         seconds=time.monotonic() - begun,
         peak_memory_mb=peak_memory_bytes(target) / 2**20,
@@ -154,8 +154,8 @@ def choose_motion(model: LoadedModel, motion: MotionKind | None, ablations: Abla
         if motion or ablations.names:
             raise InputError(f"{model.name}: uses no motion; leave out --motion and the --ablate options.")
         return "none"
-    own = [name for name in ablations.names if name in ("second_order", "priors")]
-    if own and model.architecture != "codecvsr":
+    own = [name for name in ablations.names if name in ("second_order", "priors") and not _has(model, name)]
+    if own:
         raise InputError(
             f"{model.name}: has no {' and no '.join(own)} to leave out; drop --ablate-{own[0].replace('_', '-')}."
         )
@@ -168,6 +168,10 @@ def choose_motion(model: LoadedModel, motion: MotionKind | None, ablations: Abla
     if ablations.mvs and motion not in (None, "codec", "zero"):
         raise InputError(f"--ablate-mvs leaves no motion, but --motion {kind} was given; drop one of them.")
     return "zero" if ablations.mvs else kind
+
+
+def _has(model: LoadedModel, part: str) -> bool:
+    return model.architecture == "codecvsr" or (model.architecture == "mvsr-seed" and part == "second_order")
 
 
 def load_motion(
@@ -190,102 +194,55 @@ def load_motion(
     if kind == "dis":
         return with_dis(source)
     if kind == "spynet":
-        return with_flows(source, *_spynet_flows(source, model))
-    return without_motion(source) if kind == "zero" else source
+        return _with_spynet(source, model)
+    return without_motion(source) if kind == "zero" else replace(source, is_raw=kind == "raw")
 
 
 def upscale_frames(
     model: LoadedModel, source: Source, ablations: Ablations, length: int, device: torch.device, dtype: torch.dtype
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """The frames of a clip, upscaled, (4H, 4W, 3) uint8 each, in order.
+    """The frames of a clip, upscaled, (scale * H, scale * W, 3) uint8 each, in order.
 
     Args:
         model: any of the zoo.
         source: the clip, with the motion to use.
         ablations: parts to leave out inside the network.
-        length: frames per window.
+        length: frames per window; networks that look at a short window around every frame do without.
         device: where to run.
         dtype: what to run in.
     """
     network = place(model.network, device)
-    for window in split(len(source.names), length):
+    count = len(source.names)
+    windows = [Window(0, count, 0, count)] if model.architecture in SLIDING else split(count, length)
+    for window in windows:
         part = slice(window.start, window.stop)
         with torch.inference_mode(), autocast(device, dtype):
-            outputs = _RUN[model.architecture](network, source, part, ablations, device)
+            outputs = RUNNERS[model.architecture](network, source, part, ablations, device)
             for index, output in enumerate(outputs, window.start):
                 if window.keep_start <= index < window.keep_stop:
                     picture = (output[0].float().clamp(0, 1) * 255).round().to(torch.uint8)
                     yield picture.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
-def _run_codecvsr(
-    network: torch.nn.Module, source: Source, part: slice, ablations: Ablations, device: torch.device
-) -> Iterator[Tensor]:
-    motion = source.motion
-    priors = prior_channels.make_priors(motion)[part]
-    if ablations.priors:
-        priors = np.zeros_like(priors)
-    if ablations.mvs:
-        priors[:, prior_channels.MOTION_CHANNELS] = 0
+def _with_spynet(source: Source, model: LoadedModel | None) -> Source:
+    """The same clip with SPyNet's optical flow for its motion: the model's own where it has one."""
+    spynet = getattr(model.network, "spynet", None) if model is not None else None
+    if spynet is None:
+        spynet = load_model(SPYNET_FROM).network.spynet
+    assert isinstance(spynet, SPyNet)
 
-    def tensor(array: npt.NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array))[None].to(device)
+    def between(here: int, there: int) -> npt.NDArray[np.float32]:
+        device = spynet.mean.device
+        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+            frames = pictures(source, [here, there], device)[0]
+            return spynet(frames[:1], frames[1:])[0].cpu().numpy()
 
-    assert isinstance(network, CodecVSR)
-    return network.iterate(
-        _pictures(source, part, device),
-        tensor(motion.to_prev[part]),
-        tensor(motion.to_next[part]),
-        tensor(priors),
-        tensor(motion.is_cut[part]),
-        use_motion=torch.full((1,), float(not ablations.mvs)),
-        use_second_order=torch.full((1,), float(not ablations.second_order)),
-    )
-
-
-def _run_basicvsr(
-    network: torch.nn.Module, source: Source, part: slice, ablations: Ablations, device: torch.device
-) -> Iterator[Tensor]:
-    pictures = _pictures(source, part, device)
-    to_prev, to_next = source.dense or (source.motion.to_prev, source.motion.to_next)
-    height, width = pictures.shape[-2:]
-    flows = []
-    for field in (to_prev[part][1:], to_next[part][:-1]):
-        flow = torch.from_numpy(np.ascontiguousarray(field)).to(device)
-        if source.dense is None and len(flow):
-            flow = F.interpolate(flow, scale_factor=4, mode="bilinear", align_corners=False)[..., :height, :width]
-        flows.append(flow[None] if len(flow) else flow.new_zeros(1, 0, 2, height, width))
-    return iter(network(pictures, *flows).unbind(1))
-
-
-def _run_frame_by_frame(
-    network: torch.nn.Module, source: Source, part: slice, ablations: Ablations, device: torch.device
-) -> Iterator[Tensor]:
-    for index in range(part.start, part.stop):
-        yield network(_pictures(source, slice(index, index + 1), device))[:, 0]
-
-
-_RUN = {"codecvsr": _run_codecvsr, "basicvsr": _run_basicvsr, "bicubic": _run_frame_by_frame}
-
-
-def _pictures(source: Source, part: slice, device: torch.device) -> Tensor:
-    frames = torch.from_numpy(source.frames[part]).to(device)
-    return (frames.permute(0, 3, 1, 2).float() / 255)[None]
-
-
-def _spynet_flows(source: Source, model: LoadedModel | None) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    network = (
-        model.network if model is not None and isinstance(model.network, BasicVSR) else load_model(SPYNET_FROM).network
-    )
-    assert isinstance(network, BasicVSR)
-    pictures = _pictures(source, slice(0, len(source.names)), torch.device("cpu"))[0]
-    to_prev = np.zeros((len(pictures), 2, *pictures.shape[2:]), np.float32)
+    count = len(source.names)
+    to_prev = np.zeros((count, 2, *source.frames.shape[1:3]), np.float32)
     to_next = np.zeros_like(to_prev)
-    with torch.inference_mode():
-        for t in range(1, len(pictures)):
-            to_prev[t] = network.spynet(pictures[t : t + 1], pictures[t - 1 : t])[0].numpy()
-            to_next[t - 1] = network.spynet(pictures[t - 1 : t], pictures[t : t + 1])[0].numpy()
-    return to_prev, to_next
+    for t in range(1, count):
+        to_prev[t], to_next[t - 1] = between(t, t - 1), between(t - 1, t)
+    return replace(with_flows(source, to_prev, to_next), pairwise=between)
 
 
 def _check(pending: list[Future[None]], most: int = 8) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion, motion_fields
 from codecvsr.motion.clip import FULL_REPAIR, measured, unknown_motion
-from codecvsr.motion.optical_flow import dis_flows
+from codecvsr.motion.optical_flow import dis_between, dis_flows
 from codecvsr.motion.sample import pad_to_cells, to_cells
 from codecvsr.pipeline.clip import FRAME_NAME, ClipFolder
 
@@ -29,17 +30,29 @@ class Source:
         frames: (T, H, W, 3) uint8 RGB.
         motion: codec data and fields on cells.
         dense: to_prev and to_next (T, 2, H, W) where the motion was estimated per pixel, None where it is the cells'.
+        pairwise: estimates the flow (2, H, W) from one frame into any other, by their indices; None where it cannot be.
+        is_raw: the motion is the stream's vectors as they are.
     """
 
     names: tuple[str, ...]
     frames: npt.NDArray[np.uint8]
     motion: ClipMotion
     dense: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None
+    pairwise: Callable[[int, int], npt.NDArray[np.float32]] | None = None
+    is_raw: bool = False
 
     def cut(self, start: int, stop: int) -> Source:
         """Frames ``start`` to ``stop - 1`` alone."""
         dense = None if self.dense is None else (self.dense[0][start:stop], self.dense[1][start:stop])
-        return Source(self.names[start:stop], self.frames[start:stop], self.motion.cut(start, stop), dense)
+        estimate = self.pairwise
+        return replace(
+            self,
+            names=self.names[start:stop],
+            frames=self.frames[start:stop],
+            motion=self.motion.cut(start, stop),
+            dense=dense,
+            pairwise=None if estimate is None else lambda here, there: estimate(here + start, there + start),
+        )
 
 
 def load_source(
@@ -104,21 +117,23 @@ def _load_video(path: Path, options: MotionOptions, allow_damaged: bool) -> Sour
 def with_dis(source: Source) -> Source:
     """The same clip with DIS optical flow for its motion."""
     lumas = [luma_of(frame) for frame in source.frames]
-    return with_flows(source, *dis_flows(lumas))
+    return replace(with_flows(source, *dis_flows(lumas)), pairwise=dis_between(lumas))
 
 
 def with_flows(source: Source, to_prev: npt.NDArray[np.float32], to_next: npt.NDArray[np.float32]) -> Source:
     """The same clip with dense flows, (T, 2, H, W) in pixels, for its motion; matching errors are measured anew."""
     lumas = [pad_to_cells(luma_of(frame)) for frame in source.frames]
     cells = [np.stack([_cells(field) for field in flow]) for flow in (to_prev, to_next)]
-    return replace(source, motion=measured(source.motion, cells[0], cells[1], lumas), dense=(to_prev, to_next))
+    return replace(
+        source, motion=measured(source.motion, cells[0], cells[1], lumas), dense=(to_prev, to_next), pairwise=None
+    )
 
 
 def without_motion(source: Source) -> Source:
     """The same clip with no motion at all."""
     zero = np.zeros_like(source.motion.to_prev)
     lumas = [pad_to_cells(luma_of(frame)) for frame in source.frames]
-    return replace(source, motion=measured(source.motion, zero, zero, lumas), dense=None)
+    return replace(source, motion=measured(source.motion, zero, zero, lumas), dense=None, pairwise=None)
 
 
 def luma_of(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Windows: the stretches of a clip a recurrent network sees at once."""
+"""Windows: the stretches of a clip a network sees at once, and what stands in beyond the clip's ends."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 _BYTES_AT_ONCE = 3 << 30  #: what the features of one window may take
-_FEATURES_PER_PIXEL = 3 * 64 * 4  # bytes: three feature maps of 64 float32 channels are kept per frame
+_CHANNELS_KEPT = 3 * 64  # of features per frame: three maps of 64
 OVERLAP = 8  #: frames a window looks at beyond each of its ends
 
 
@@ -20,9 +20,12 @@ class Window:
     keep_stop: int
 
 
-def longest_window(height: int, width: int) -> int:
-    """So many frames of height x width pixels are looked at together unless the user says otherwise."""
-    return max(15, _BYTES_AT_ONCE // (height * width * _FEATURES_PER_PIXEL))
+def longest_window(height: int, width: int, channels: int = _CHANNELS_KEPT) -> int:
+    """So many frames of height x width pixels are looked at together unless the user says otherwise.
+
+    ``channels`` of float32 features are kept of every pixel.
+    """
+    return max(15, _BYTES_AT_ONCE // (height * width * channels * 4))
 
 
 def split(frames: int, length: int, overlap: int = OVERLAP) -> list[Window]:
@@ -36,3 +39,28 @@ def split(frames: int, length: int, overlap: int = OVERLAP) -> list[Window]:
     count = -(-frames // length)
     bounds = [round(i * frames / count) for i in range(count + 1)] if count else []
     return [Window(max(0, a - overlap), min(frames, b + overlap), a, b) for a, b in pairwise(bounds)]
+
+
+def circled(centre: int, frames: int, reach: int) -> list[int]:
+    """The ``2 * reach + 1`` frames around ``centre``.
+
+    For those beyond an end come the next ones on the other side, farthest first (EDVR's ``new_info``: 4, 3, 0, 1, 2 around
+    0); in a clip too short for that, the nearest frame.
+    """
+    last = frames - 1
+    around = []
+    for i in range(centre - reach, centre + reach + 1):
+        if i < 0:
+            i = centre + reach - i
+        elif i > last:
+            i = centre - reach - (i - last)
+        around.append(min(max(i, 0), last))
+    return around
+
+
+def mirrored(index: int, frames: int) -> int:
+    """The frame at ``index`` of a clip that runs backwards beyond either end, and forwards again, as long as is needed."""
+    if frames == 1:
+        return 0
+    index %= 2 * (frames - 1)
+    return min(index, 2 * (frames - 1) - index)

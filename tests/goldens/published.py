@@ -60,6 +60,11 @@ def moving_frames(name: str, count: int, height: int, width: int) -> torch.Tenso
     return torch.from_numpy(np.stack(frames).clip(0, 1))[None]
 
 
+def noise(name: str, shape: tuple[int, ...]) -> torch.Tensor:
+    """Normal noise drawn from the generator of ``name``: flows and vectors."""
+    return torch.from_numpy(_generator(name).standard_normal(shape).astype(np.float32))
+
+
 def published_shapes(name: str) -> dict[str, tuple[int, ...]]:
     """Every key of the published state dict and its shape."""
     lines = (FOLDER / f"{name}.keys.txt").read_text().splitlines()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,8 +17,14 @@ from safetensors.torch import save_file
 from codecvsr.cli.models import command
 from codecvsr.errors import CheckpointError, InputError
 from codecvsr.models import catalogue, fetch, zoo
+from codecvsr.models.architectures import ARCHITECTURES, NETWORKS
 from codecvsr.models.codecvsr import CodecVSR
-from tests.goldens.published import fill
+from codecvsr.models.convert import convert
+from codecvsr.models.edvr import EDVR
+from codecvsr.models.offers import OFFERS
+from codecvsr.models.rate_groups import RateGroups
+from codecvsr.pipeline.runners import RUNNERS
+from tests.goldens.published import fill, published_shapes
 from tests.streams import moving_texture
 
 
@@ -29,9 +36,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_name_is_consistent() -> None:
     for name, model in zoo.MODELS.items():
-        assert model.architecture in zoo.ARCHITECTURES
-        assert (model.training == "official") == (name in fetch.MEMBERS)
+        assert model.architecture in ARCHITECTURES
+        assert (model.training == "official") == (name in fetch.MEMBERS or model.offer is not None)
+        assert name not in NETWORKS or model.architecture == name, "a name must not mean two networks"
     assert set(fetch.MEMBERS) <= set(zoo.MODELS)
+    assert not set(fetch.MEMBERS) & set(OFFERS)
+    assert set(RUNNERS) == set(ARCHITECTURES)
 
 
 def test_bicubic_needs_nothing() -> None:
@@ -89,6 +99,107 @@ def test_a_cached_file_that_is_not_the_official_one_is_refused(cache: Path) -> N
     assert zoo.load_model(path).training == "user"
 
 
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "bicubic"])
+def test_every_network_is_known_by_its_keys_and_built_again_from_them(name: str) -> None:
+    kind, build = NETWORKS[name]
+    with torch.device("meta"):  # shapes alone: the largest has 180 MB of weights
+        network = build()
+        state = network.state_dict()
+        found = [other for other, one in ARCHITECTURES.items() if one.recognises is not None and one.recognises(state)]
+        assert found == [kind]
+        again = ARCHITECTURES[kind].from_state_dict(state)
+    assert {key: tensor.shape for key, tensor in again.state_dict().items()} == {k: v.shape for k, v in state.items()}
+    scales = {getattr(built, "scale", 4) for built in (network, again)}
+    assert scales == {1 if name in ("edvr-l-deblur", "basicvsr-pp-decompress") else 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "golden"),
+    [
+        ("edvr-m:random", "edvr", "EDVR_M"),
+        ("edvr-m-wotsa-reds:random", "edvr", "EDVR_M_woTSA"),  # the published model's network, not its architecture's
+        ("rbpn:random", "rbpn", "RBPN"),
+        ("mvsr-seed:random", "mvsr-seed", "SeedMVSR"),
+    ],
+)
+def test_other_networks_with_random_weights(name: str, kind: str, golden: str) -> None:
+    model = zoo.load_model(name)
+    parameters = sum(math.prod(shape) for shape in published_shapes(golden).values())
+    assert (model.architecture, model.training, model.parameters) == (kind, "untrained", parameters)
+
+
+def test_a_network_without_weights_says_what_to_give() -> None:
+    with pytest.raises(InputError, match="'edvr-m' is a network, and codecvsr has no weights.*'edvr-m:random'"):
+        zoo.load_model("edvr-m")
+    with pytest.raises(InputError, match="no network is called 'edvr-xl'; networks are .*edvr-m, edvr-m-wotsa"):
+        zoo.load_model("edvr-xl:random")
+
+
+def test_models_offered_elsewhere(cache: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"iconvsr_reds4_20210413-9e09d621\.pth.*SHA-256 begins with 9e09d621.*openmmlab"
+    ):
+        zoo.load_model("iconvsr-reds4")
+    with pytest.raises(InputError, match="cannot be fetched by a program: download RBPN_4x.pth from"):
+        fetch.fetch("rbpn-x4")
+    path = zoo.weights_path("edvr-m-reds")
+    path.parent.mkdir(parents=True)
+    torch.save({"params": EDVR(num_feat=8, num_reconstruct_block=1).state_dict()}, path)
+    with pytest.raises(CheckpointError, match="is not the official file of 'edvr-m-reds'; download EDVR_M_x4"):
+        zoo.load_model("edvr-m-reds")
+    assert zoo.load_model(path).training == "user"
+    rows = {row["name"]: row for row in catalogue.overview()}
+    assert rows["basicvsr-pp-ntire-decompress1"]["offer"]["sha256_prefix"] == "7b2eba02"
+    assert rows["rbpn-x4"]["offer"]["sha256_prefix"] == "" and not rows["rbpn-x4"]["present"]
+    for name, offer in OFFERS.items():
+        assert offer.network in NETWORKS, name
+        assert offer.sha256_prefix or name == "rbpn-x4", name
+
+
+def test_an_offered_file_in_its_place_is_taken_by_name(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = cache / "models" / "saved.pth"
+    saved.parent.mkdir(parents=True)
+    torch.save({"params": EDVR(num_feat=8, num_reconstruct_block=1).state_dict()}, saved)
+    begins = fetch.sha256_of(saved)[:8]
+    offer = replace(OFFERS["edvr-m-reds"], file_name=f"EDVR-{begins}.pth")
+    monkeypatch.setitem(zoo.MODELS, "edvr-m-reds", replace(zoo.MODELS["edvr-m-reds"], offer=offer))
+    saved.rename(cache / "models" / offer.file_name)
+    model = zoo.load_model("edvr-m-reds")
+    assert (model.name, model.training, model.network.num_feat) == ("edvr-m-reds", "official", 8)
+
+
+def test_convert_writes_safetensors_that_load_the_same(tmp_path: Path) -> None:
+    source, target = tmp_path / "attention.pth", tmp_path / "out" / "attention.safetensors"
+    network = fill(RateGroups(multi_head=True, mid_channels=8, num_blocks=1))
+    torch.save({f"_orig_mod.{key}": tensor for key, tensor in network.state_dict().items()}, source)
+    run = CliRunner().invoke
+    done = run(command, ["convert", str(source), str(target), "--set", "rates=1,3,5", "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["architecture"] == "rate-groups" and told["metadata"]["file.rates"] == "1,3,5"
+    model = zoo.load_model(target)
+    assert model.network.rates == (1, 3, 5) and model.network.multi_head
+    assert model.metadata["file.source_sha256"] == fetch.sha256_of(source)
+    loaded = model.network.state_dict()
+    assert all(torch.equal(loaded[key], tensor) for key, tensor in network.state_dict().items())
+    convert(target, tmp_path / "again.safetensors")
+    assert zoo.load_model(tmp_path / "again.safetensors").network.rates == (1, 3, 5)
+
+    refused = run(command, ["convert", str(source), str(target)])
+    assert refused.exit_code == 1 and "exists already" in refused.stderr
+    assert run(command, ["convert", str(source), str(target), "-y"]).exit_code == 0
+    assert zoo.load_model(target).network.rates == (1, 2, 3)
+    for arguments, words in (
+        ([str(source), str(tmp_path / "x.pth")], "must be called *.safetensors"),
+        (["bicubic", str(tmp_path / "x.safetensors")], "has no weights to convert"),
+        ([str(source), str(tmp_path / "x.safetensors"), "--set", "rates=1,2"], "expected three steps"),
+        ([str(source), str(tmp_path / "x.safetensors"), "--set", "stride=1"], "has no setting 'stride'"),
+    ):
+        refused = run(command, ["convert", *arguments])
+        assert refused.exit_code == 1 and words in refused.stderr
+    assert not (tmp_path / "x.safetensors").exists() and not (tmp_path / "x.pth").exists()
+
+
 def test_list_and_info_commands(cache: Path) -> None:
     run = CliRunner().invoke
     listed = run(command, ["list"])
@@ -99,6 +210,10 @@ def test_list_and_info_commands(cache: Path) -> None:
     assert run(command, []).stdout == listed.stdout
     rows = json.loads(run(command, ["list", "--json"]).stdout)["models"]
     assert [row["name"] for row in rows] == list(zoo.MODELS)
+    networks = json.loads(run(command, ["list", "--json"]).stdout)["networks"]
+    assert [row["name"] for row in networks] == list(NETWORKS)
+    assert "iconvsr_reds4_20210413-9e09d621.pth, SHA-256 9e09d621..., from https://download.openmmlab" in listed.stdout
+    assert "edvr-m-wotsa, edvr-l" in listed.stdout
 
     shown = json.loads(run(command, ["info", "basicvsr:random", "--json"]).stdout)
     assert (shown["parameters"], shown["training"], shown["motion"][0]) == (6_291_311, "untrained", "spynet")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from codecvsr.pipeline.window import OVERLAP, longest_window, split
+from codecvsr.pipeline.window import OVERLAP, circled, longest_window, mirrored, split
 
 
 @pytest.mark.parametrize("frames", [1, 2, 7, 15, 16, 100])
@@ -29,3 +29,19 @@ def test_no_frames_and_no_length():
 
 def test_larger_pictures_have_shorter_windows():
     assert longest_window(48, 64) > longest_window(180, 320) > longest_window(1080, 1920) >= 15
+
+
+def test_what_stands_in_beyond_the_ends():
+    assert (
+        circled(0, 9, 2) == [4, 3, 0, 1, 2]
+        and circled(1, 9, 2) == [4, 0, 1, 2, 3]
+        and circled(8, 9, 2) == [6, 7, 8, 5, 4]
+    )
+    assert circled(4, 9, 2) == [2, 3, 4, 5, 6] and circled(0, 1, 2) == [0] * 5
+    assert all(len(set(circled(i, 5, 2))) == 5 for i in range(5))
+    assert [mirrored(i, 3) for i in range(-4, 5)] == [0, 1, 2, 1, 0, 1, 2, 1, 0]
+    assert {mirrored(i, 1) for i in range(-9, 9)} == {0}
+
+
+def test_wide_networks_look_at_fewer_frames():
+    assert longest_window(180, 320, 768) < longest_window(180, 320) and longest_window(2000, 3000, 768) == 15
