@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -24,7 +24,7 @@ from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.zoo import LoadedModel, load_model
 from codecvsr.motion import MotionOptions
 from codecvsr.pipeline.source import Source, load_source, with_dis, with_flows, without_motion
-from codecvsr.pipeline.window import longest_window, split
+from codecvsr.pipeline.window import Window, longest_window, split
 
 MotionKind = Literal["codec", "spynet", "dis", "zero", "raw"]
 SPYNET_FROM = "basicvsr-reds4"  #: the model whose SPyNet serves networks without one
@@ -187,6 +187,11 @@ def load_motion(
     """
     options = MotionOptions(resolve=False, refine=False) if kind == "raw" else ablations.motion_options
     source = load_source(path, options, needs_vectors=kind in ("codec", "raw"), allow_damaged=allow_damaged)
+    return with_motion(source, kind, model)
+
+
+def with_motion(source: Source, kind: str, model: LoadedModel | None = None) -> Source:
+    """A clip that knows what the codec said, with the motion of ``kind`` instead; itself for "codec", "raw", "none"."""
     if kind == "dis":
         return with_dis(source)
     if kind == "spynet":
@@ -195,7 +200,13 @@ def load_motion(
 
 
 def upscale_frames(
-    model: LoadedModel, source: Source, ablations: Ablations, length: int, device: torch.device, dtype: torch.dtype
+    model: LoadedModel,
+    source: Source,
+    ablations: Ablations,
+    length: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    windows: Sequence[Window] | None = None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """The frames of a clip, upscaled, (4H, 4W, 3) uint8 each, in order.
 
@@ -206,13 +217,16 @@ def upscale_frames(
         length: frames per window.
         device: where to run.
         dtype: what to run in.
+        windows: the windows themselves, in place of ``length``; only the frames they keep come out.
     """
     network = place(model.network, device)
-    for window in split(len(source.names), length):
+    for window in split(len(source.names), length) if windows is None else windows:
         part = slice(window.start, window.stop)
         with torch.inference_mode(), autocast(device, dtype):
             outputs = _RUN[model.architecture](network, source, part, ablations, device)
             for index, output in enumerate(outputs, window.start):
+                if index >= window.keep_stop:
+                    break
                 if window.keep_start <= index < window.keep_stop:
                     picture = (output[0].float().clamp(0, 1) * 255).round().to(torch.uint8)
                     yield picture.permute(1, 2, 0).contiguous().cpu().numpy()
