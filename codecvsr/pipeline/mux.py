@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -39,8 +39,8 @@ _MP4_TAGS = {
     "description", "synopsis", "show", "episode_id", "network", "keywords", "track", "disc", "creation_time", "location",
     "season_number", "episode_sort", "media_type", "hd_video", "gapless_playback", "compilation", "timecode", "language",
 }  # fmt: skip
+_FINEST = 1 << 31
 _COVER_TYPES = {"mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png")}
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def assemble(
         with (
             av.open(f"file:{segments[0]}", format="nut") as first,
             target.open("wb") as file,
-            av.open(file, "w", format=container, container_options=_options(source, container)) as out,
+            av.open(file, "w", format=container, container_options=_options(media, source, container)) as out,
         ):
             job = _Assembly(media, survey, out, cut)
             job.declare(first.streams.video[0], source, plans)
@@ -194,11 +194,22 @@ def assemble(
             source.close()
 
 
-def _options(source: av.container.InputContainer | None, container: str) -> dict[str, str]:
-    if container == "matroska" or source is None:
+def _options(media: Media, source: av.container.InputContainer | None, container: str) -> dict[str, str]:
+    """Options of the MP4 muxer.
+
+    Where a stream begins is written in units of the whole film, a thousandth of a second if nothing else is said: too
+    coarse to keep times exactly.
+    """
+    if container == "matroska":
         return {}
-    own = {key.lower() for key in source.metadata} - set(_BRANDS)
-    return {"movflags": "use_metadata_tags"} if own - _MP4_TAGS else {}
+    bases = [media.time_base] if source is None else [s.time_base for s in source.streams if s.time_base is not None]
+    unit = math.lcm(media.time_base.denominator, *(base.denominator for base in bases))
+    unit = unit if unit < _FINEST else media.time_base.denominator
+    options = {"movie_timescale": str(unit * -(-1000 // unit))}
+    own = {key.lower() for key in source.metadata} - set(_BRANDS) if source is not None else set()
+    if own - _MP4_TAGS:
+        options["movflags"] = "use_metadata_tags"
+    return options
 
 
 class _Assembly:
