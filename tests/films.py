@@ -37,18 +37,28 @@ def frame_times(frames: int, first: int = 9000) -> list[int]:
     return times
 
 
-def make_film(path: Path, frames: int = 14, height: int = 32, width: int = 48, *, extras: bool = True) -> Path:
+def make_film(
+    path: Path,
+    frames: int = 14,
+    height: int = 32,
+    width: int = 48,
+    *,
+    extras: bool = True,
+    first: int = 9000,
+    sound_codec: str = "aac",
+    parameters: str = "bframes=2:b-adapt=0:keyint=6",
+) -> Path:
     """An H.264 video with B frames and uneven times that begins at 0.1 s; with ``extras`` also what else a film has."""
     pictures = moving_texture(frames, height, width, 2, 1)
-    times = frame_times(frames)
+    times = frame_times(frames, first)
     with av.open(str(path), "w") as out:
-        sound = out.add_stream("aac", rate=48000) if extras else None
+        sound = out.add_stream(sound_codec, rate=48000) if extras else None
         video = out.add_stream("libx264", rate=Fraction(30000, 1001))
         context = video.codec_context
         context.width, context.height, context.pix_fmt, context.time_base = width, height, "yuv420p", TIME_BASE
         context.sample_aspect_ratio = Fraction(4, 3)
         context.color_range, context.colorspace, context.color_primaries, context.color_trc = 1, 1, 1, 1
-        context.options = {"crf": "12", "x264-params": "bframes=2:b-adapt=0:keyint=6"}
+        context.options = {"crf": "12", "x264-params": parameters}
         video.time_base = TIME_BASE
         video.set_display_matrix(QUARTER_TURN)
         subtitles = None
@@ -73,9 +83,12 @@ def make_film(path: Path, frames: int = 14, height: int = 32, width: int = 48, *
         packets += video.encode(None)
         if sound is not None:
             tone = np.sin(np.arange(48000) / 20).astype(np.float32) * 0.1
-            for start in range(0, int(times[-1] / 90000 * 48000), 1024):
-                piece = np.stack([tone[start % 40000 :][:1024]] * 2)
-                frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="stereo")
+            for start in range(0, int(times[-1] / 90000 * 48000), 960):
+                piece = np.stack([tone[start % 40000 :][:960]] * 2)
+                if sound_codec == "libopus":
+                    frame = av.AudioFrame.from_ndarray(piece.T.reshape(1, -1).copy(), format="flt", layout="stereo")
+                else:
+                    frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="stereo")
                 frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
                 packets += sound.encode(frame)
             packets += sound.encode(None)
@@ -96,3 +109,35 @@ def noisy_frames(folder: Path, frames: int, height: int, width: int) -> Path:
     for i, picture in enumerate(moving_texture(frames, height, width, 2, 1)):
         cv2.imwrite(str(folder / f"frame_{i + 5:03d}.png"), picture[:, :, ::-1])
     return folder
+
+
+def read(path):
+    """Per stream: (type, codec, packets as (seconds, bytes)); and the container's own."""
+    with av.open(str(path)) as container:
+        packets = {stream.index: [] for stream in container.streams}
+        for packet in container.demux([s for s in container.streams if s.type not in ("attachment", "data")]):
+            if packet.size:
+                packets[packet.stream_index].append((packet.pts * packet.time_base, bytes(packet)))
+        streams = [
+            (s.type, s.codec_context.name if s.codec_context else s.name, packets[s.index]) for s in container.streams
+        ]
+        chapters = [
+            (c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"]["title"])
+            for c in container.chapters()
+        ]
+        return streams, chapters, dict(container.metadata)
+
+
+def pictures(path):
+    """Decoded pictures and their seconds."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(container.streams.video[0]))
+        return (
+            np.stack([f.to_ndarray(format="rgb24") for f in frames]),
+            [f.pts * f.time_base for f in frames],
+            frames[0],
+        )
+
+
+def video_packets(path):
+    return next(packets for kind, _, packets in read(path)[0] if kind == "video")

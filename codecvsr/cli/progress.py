@@ -44,7 +44,7 @@ class Narrator:
             getattr(self, f"_{event['event']}", self._other)(event)
 
     def _survey(self, event: dict[str, Any]) -> None:
-        output.detail(f"{event['input']}: looking through it once.")
+        info(f"{event['input']}: looking through it once.")
 
     def _plan(self, event: dict[str, Any]) -> None:
         self._name = str(event["output"])

@@ -11,9 +11,10 @@ from typing import Any
 from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.files import VIDEO_SUFFIXES
 from codecvsr.pipeline.media import is_folder_of_frames
-from codecvsr.pipeline.mux import CONTAINERS
+from codecvsr.pipeline.streams import CONTAINERS
 from codecvsr.pipeline.targets import split_pattern
-from codecvsr.pipeline.upscale import Listener, UpscaleOptions, UpscaleReport, make_engine, upscale_one
+from codecvsr.pipeline.upscale import make_engine, upscale_one
+from codecvsr.pipeline.upscale_options import Listener, UpscaleOptions, UpscaleReport
 
 FRAME_NAME_PATTERN = "%08d.png"
 

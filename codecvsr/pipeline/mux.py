@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import av
-from av.stream import Disposition
 
 from codecvsr.bitstream.reader import open_video
-from codecvsr.errors import InputError, OutputError
+from codecvsr.errors import OutputError
 from codecvsr.pipeline.media import Media, Survey
 from codecvsr.pipeline.segments import read_packets
-from codecvsr.pipeline.subtitles import (
-    ASS_HEADER,
-    StyledText,
-    parse_subrip,
-    parse_timed_text,
-    write_subrip,
-    write_timed_text,
-)
-
-#: Endings of video outputs and libav's names of their containers.
-CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-
-Action = Literal["copy", "attach", "to_mov_text", "to_subrip", "drop", "implied"]
+from codecvsr.pipeline.streams import COVER_TYPES, Action, StreamPlan, codec_name
+from codecvsr.pipeline.subtitles import ASS_HEADER, parse_subrip, parse_timed_text, write_subrip, write_timed_text
 
 _BRANDS = ("major_brand", "minor_version", "compatible_brands", "encoder")  # of the old file, not of the film
 _OF_OLD_STREAM = ("encoder", "bps", "duration", "number_of_frames", "number_of_bytes", "_statistics", "vendor_id")
@@ -40,115 +26,6 @@ _MP4_TAGS = {
     "season_number", "episode_sort", "media_type", "hd_video", "gapless_playback", "compilation", "timecode", "language",
 }  # fmt: skip
 _FINEST = 1 << 31
-_COVER_TYPES = {"mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png")}
-
-
-@dataclass(frozen=True)
-class StreamPlan:
-    """What becomes of one stream of the source.
-
-    Attributes:
-        index: of the stream.
-        title: what to call it in a message.
-        action: "copy" as it is; "attach" a cover picture as a file; convert a subtitle; "drop"; "implied" where the
-            container writes it anew from what else is copied (the chapter track and the timecode track of MP4).
-        loss: what is lost, empty where nothing is.
-    """
-
-    index: int
-    title: str
-    action: Action
-    loss: str = ""
-
-
-def container_of(path: Path) -> str:
-    """Libav's name of the container an output's ending asks for.
-
-    Raises:
-        InputError: the ending is none of :data:`CONTAINERS`.
-    """
-    try:
-        return CONTAINERS[path.suffix.lower()]
-    except KeyError:
-        raise InputError(f"{path}: an output ends in {', '.join(CONTAINERS)}, or is a folder of PNG frames.") from None
-
-
-def check_codec(path: Path, codec: str) -> None:
-    """Refuse, before any work, a codec the container cannot hold.
-
-    Raises:
-        InputError: it cannot.
-    """
-    if codec == "ffv1" and container_of(path) != "matroska":
-        raise InputError(f"{path}: {path.suffix[1:].upper()} holds no FFV1; use an output that ends in .mkv.")
-
-
-def plan_streams(media: Media, target: Path) -> list[StreamPlan]:
-    """What becomes of every stream but the video itself, found out before any work is done."""
-    if media.kind == "pictures":
-        return []
-    container, video = open_video(media.path)
-    plans = []
-    with container:
-        has_chapters = bool(container.chapters())
-        for stream in container.streams:
-            if stream.index != video.index:
-                plans.append(_plan(media.path, stream, container_of(target), has_chapters))
-    return plans
-
-
-def losses(plans: Sequence[StreamPlan]) -> list[str]:
-    """What the output will lack, in words."""
-    return [f"{plan.title}: {plan.loss}" for plan in plans if plan.loss]
-
-
-def _plan(path: Path, stream: av.stream.Stream, container: str, has_chapters: bool) -> StreamPlan:
-    name = _codec_name(stream)
-    language = f", {stream.language}" if stream.language and stream.language != "und" else ""
-    title = f"{stream.type} stream {stream.index} ({name or 'unknown'}{language})"
-    if stream.type == "data" and ("timecode" in stream.metadata or (name == "bin_data" and has_chapters)):
-        return StreamPlan(stream.index, title, "implied")
-    if container == "matroska" and stream.disposition & Disposition.attached_pic and name in _COVER_TYPES:
-        return StreamPlan(stream.index, title, "attach")
-    if container == "matroska" and name == "mov_text":
-        return StreamPlan(stream.index, title, "to_subrip", _formatting_loss(path, stream.index, parse_timed_text))
-    if container != "matroska" and name in ("srt", "subrip"):
-        return StreamPlan(stream.index, title, "to_mov_text", _formatting_loss(path, stream.index, parse_subrip))
-    if _fits(stream, container):
-        return StreamPlan(stream.index, title, "copy")
-    return StreamPlan(stream.index, title, "drop", f"{_spoken(container)} cannot hold it, so it is left out")
-
-
-def _codec_name(stream: av.stream.Stream) -> str:
-    return (stream.codec_context.name if stream.codec_context is not None else getattr(stream, "name", "")) or ""
-
-
-def _spoken(container: str) -> str:
-    return "Matroska" if container == "matroska" else container.upper()
-
-
-def _fits(stream: av.stream.Stream, container: str) -> bool:
-    """Whether the muxer takes the stream: asked by beginning a file with it in memory."""
-    try:
-        with av.open(io.BytesIO(), "w", format=container) as trial:
-            trial.add_stream_from_template(stream, opaque=True)
-            trial.start_encoding()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
-
-
-def _formatting_loss(path: Path, index: int, parse: Any) -> str:
-    """Whether any packet of a subtitle stream holds more than bold, italic and underlined text."""
-    with av.open(f"file:{path}") as container:
-        stream = container.streams[index]
-        for packet in container.demux(stream):
-            if packet.size and parse(bytes(packet)).lost:
-                return "its formatting beyond bold, italic and underlined is left out"
-    return ""
-
-
-# --- assembling -------------------------------------------------------------------------------------------------------
 
 
 def assemble(
@@ -233,7 +110,7 @@ class _Assembly:
         if source is None:
             self._declare_video(template, None)
         else:
-            video = open_video_index(self._media)
+            video = _video_index(self._media)
             actions = {plan.index: plan.action for plan in plans}
             for stream in source.streams:
                 if stream.index == video:
@@ -259,7 +136,7 @@ class _Assembly:
 
     def _declare_other(self, source: av.container.InputContainer, old: av.stream.Stream, action: Action) -> None:
         if action == "attach":
-            mime, suffix = _COVER_TYPES[_codec_name(old)]
+            mime, suffix = COVER_TYPES[codec_name(old)]
             data = next((bytes(packet) for packet in _fresh_packets(self._media.path, old.index)), b"")
             self._out.add_attachment(old.metadata.get("filename") or f"cover.{suffix}", mime, data)
             return
@@ -354,7 +231,7 @@ class _Assembly:
         return kept
 
 
-def open_video_index(media: Media) -> int:
+def _video_index(media: Media) -> int:
     """Which stream of a source is its video."""
     container, stream = open_video(media.path)
     with container:
@@ -379,7 +256,6 @@ def _time(packet: av.Packet) -> Fraction | None:
 
 def _convert(packet: av.Packet, action: Action) -> av.Packet | None:
     """A subtitle packet in the other form; None where it shows nothing."""
-    styled: StyledText
     if action == "to_mov_text":
         payload = write_timed_text(parse_subrip(bytes(packet)))
     else:

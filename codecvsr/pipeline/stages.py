@@ -85,11 +85,3 @@ class Behind:
         """
         self._pending.append(self._pool.submit(self._run, job))
         self._collect(self._room)
-
-    def wait(self) -> None:
-        """Until everything given so far is done.
-
-        Raises:
-            BaseException: whatever one of them raised.
-        """
-        self._collect(0)

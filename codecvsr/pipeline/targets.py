@@ -16,9 +16,10 @@ import numpy.typing as npt
 from codecvsr.errors import InputError, OutputError
 from codecvsr.files import IMAGE_SUFFIXES, atomic_file, write_png
 from codecvsr.pipeline.media import Media, Survey
-from codecvsr.pipeline.mux import StreamPlan, assemble, container_of
+from codecvsr.pipeline.mux import assemble
 from codecvsr.pipeline.segments import EncoderOptions, PictureFormat, SegmentWriter, count_frames, sync_folder
 from codecvsr.pipeline.shards import Shard
+from codecvsr.pipeline.streams import StreamPlan, container_of
 from codecvsr.pipeline.workfolder import WorkFolder
 
 _PATTERN = re.compile(r"%0?(\d*)d")
