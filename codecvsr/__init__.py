@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from codecvsr.models.zoo import load_model
     from codecvsr.motion import motion_fields
     from codecvsr.pipeline.infer import infer
+    from codecvsr.pipeline.upscale import upscale
 
 __version__ = "0.1.0"
 
-__all__ = ["infer", "load_model", "motion_fields", "psnr", "read_video", "ssim"]
+__all__ = ["infer", "load_model", "motion_fields", "psnr", "read_video", "ssim", "upscale"]
 
 _HOME = {
     "infer": "codecvsr.pipeline.infer",
@@ -28,6 +29,7 @@ _HOME = {
     "psnr": "codecvsr.metrics.psnr",
     "read_video": "codecvsr.bitstream.reader",
     "ssim": "codecvsr.metrics.ssim",
+    "upscale": "codecvsr.pipeline.upscale",
 }
 
 

@@ -27,14 +27,24 @@ def to_rgb(picture: av.VideoFrame) -> npt.NDArray[np.uint8]:
     return np.asarray(converted.to_ndarray(), np.uint8)
 
 
-def from_rgb(rgb: npt.NDArray[np.uint8], pixel_format: str = "yuv420p") -> av.VideoFrame:
-    """Make a BT.601 limited-range picture from (H, W, 3) uint8 RGB; H and W must be even for 4:2:0."""
+def from_rgb(
+    rgb: npt.NDArray[np.uint8], pixel_format: str = "yuv420p", *, matrix: int = 6, full_range: bool = False
+) -> av.VideoFrame:
+    """Make a picture from (H, W, 3) uint8 RGB; H and W must be even for 4:2:0.
+
+    Args:
+        rgb: the pixels.
+        pixel_format: of the picture.
+        matrix: ITU-T H.273 MatrixCoefficients; :func:`to_rgb` of a picture that declares them gives ``rgb`` again, and
+            those libswscale does not know are BT.601 both ways.
+        full_range: luma from 0 to 255 instead of 16 to 235.
+    """
     source = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
     return source.reformat(
         format=pixel_format,
-        dst_colorspace=Colorspace.ITU601,
+        dst_colorspace=_MATRIX.get(matrix, Colorspace.ITU601),
         src_color_range=ColorRange.JPEG,
-        dst_color_range=ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
     )
 
 

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from codecvsr.bitstream import color
 from codecvsr.bitstream.damage import SoundFrames, cut_short, end_of_stream
+from codecvsr.bitstream.frames import NO_VECTORS, CodedFrame
 from codecvsr.bitstream.reader import open_video
+from codecvsr.bitstream.refusals import check_picture
 
 
 class VideoPictures:
@@ -38,9 +40,29 @@ class VideoPictures:
         self.damage = ""
         yield from map(color.to_rgb, self._sound())
 
+    def coded(self) -> Iterator[CodedFrame]:
+        """Decode from the start into frames that know their pixels and their time, and nothing of how they were coded.
+
+        Raises:
+            InputError: the file cannot be opened, or holds no pictures.
+            UnsupportedInputError: it is interlaced, or its picture size changes.
+            DamagedInputError: it is truncated or corrupt and ``allow_damaged`` is false.
+        """
+        self.damage = ""
+        size: tuple[int, int] | None = None
+        for index, (picture, seconds) in enumerate(self._timed()):
+            check_picture(self.path, index, (picture.width, picture.height), size, bool(picture.interlaced_frame))
+            size = picture.width, picture.height
+            yield CodedFrame(index, index, seconds, "I", False, False, NO_VECTORS, None, picture)
+
     def _sound(self) -> Iterator[av.VideoFrame]:
+        for picture, _ in self._timed():
+            yield picture
+
+    def _timed(self) -> Iterator[tuple[av.VideoFrame, float | None]]:
+        """Sound pictures and the seconds they are shown at."""
         container, stream = open_video(self.path)
-        sound: SoundFrames[av.VideoFrame] = SoundFrames()
+        sound: SoundFrames[tuple[av.VideoFrame, float | None]] = SoundFrames()
         broken = None
         with container:
             if stream.codec_context.name == "h264":
@@ -51,7 +73,8 @@ class VideoPictures:
                 if picture.is_corrupt:
                     self.damage, broken = self.damage or "a picture cannot be decoded in full", number
                     break
-                yield from sound.add(picture, number, None if number is None else seconds[number])
+                shown = None if number is None else seconds[number]
+                yield from sound.add((picture, shown), number, shown)
         if self.damage and broken is None:
             broken = len(seconds) - 1
         self.damage = self.damage or cut_short(self.path)

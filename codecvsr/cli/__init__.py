@@ -15,6 +15,7 @@ from codecvsr.cli.common import CodecVSRGroup
 COMMANDS: dict[str, str] = {
     "benchmark": "Compress HR clips into low-resolution test clips with their codec data.",
     "infer": "Super-resolve a clip or a video into PNG frames.",
+    "upscale": "Upscale whole videos of any length, with their sound and everything else they have.",
     "eval": "Score super-resolved frames against the originals: PSNR and SSIM.",
     "inspect": "Show what a video is made of and what its vectors are worth, as tables or drawn over it.",
     "models": "List, inspect, fetch and convert networks and their weights.",

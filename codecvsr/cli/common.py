@@ -228,7 +228,8 @@ def _explain(error: BaseException) -> int:
     if output.settings.debug and not isinstance(error, click.ClickException):
         traceback.print_exception(error, file=sys.stderr)
     if interrupted:
-        output.say_error("interrupted.")
+        how = error.__cause__ if isinstance(error, click.Abort) else error
+        output.say_error(" ".join(["interrupted.", *map(str, how.args if how is not None else ())]))
         return ExitCode.INTERRUPTED
     if isinstance(error, CodecVSRError):
         output.say_error(str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -191,6 +191,11 @@ def load_motion(
     """
     options = MotionOptions(resolve=False, refine=False) if kind == "raw" else ablations.motion_options
     source = load_source(path, options, needs_vectors=kind in ("codec", "raw"), allow_damaged=allow_damaged)
+    return with_motion(source, kind, model)
+
+
+def with_motion(source: Source, kind: str, model: LoadedModel | None = None) -> Source:
+    """A clip that knows what the codec said, with the motion of ``kind`` instead; itself for "codec", "raw", "none"."""
     if kind == "dis":
         return with_dis(source)
     if kind == "spynet":
@@ -199,7 +204,13 @@ def load_motion(
 
 
 def upscale_frames(
-    model: LoadedModel, source: Source, ablations: Ablations, length: int, device: torch.device, dtype: torch.dtype
+    model: LoadedModel,
+    source: Source,
+    ablations: Ablations,
+    length: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    windows: Sequence[Window] | None = None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """The frames of a clip, upscaled, (scale * H, scale * W, 3) uint8 each, in order.
 
@@ -210,15 +221,17 @@ def upscale_frames(
         length: frames per window; networks that look at a short window around every frame do without.
         device: where to run.
         dtype: what to run in.
+        windows: the windows themselves, in place of ``length``; only the frames they keep come out.
     """
     network = place(model.network, device)
-    count = len(source.names)
-    windows = [Window(0, count, 0, count)] if model.architecture in SLIDING else split(count, length)
-    for window in windows:
-        part = slice(window.start, window.stop)
+    for window in split(len(source.names), length) if windows is None else windows:
+        first = window.keep_start if model.architecture in SLIDING else window.start
+        part = slice(first, window.stop)
         with torch.inference_mode(), autocast(device, dtype):
             outputs = RUNNERS[model.architecture](network, source, part, ablations, device)
-            for index, output in enumerate(outputs, window.start):
+            for index, output in enumerate(outputs, first):
+                if index >= window.keep_stop:
+                    break
                 if window.keep_start <= index < window.keep_stop:
                     picture = (output[0].float().clamp(0, 1) * 255).round().to(torch.uint8)
                     yield picture.permute(1, 2, 0).contiguous().cpu().numpy()

@@ -64,10 +64,18 @@ def _weigh_rows(matrix: npt.NDArray[np.float64], rows: npt.NDArray[np.generic]) 
 def imresize(frame: npt.NDArray[np.generic], scale: Fraction | int) -> npt.NDArray[np.float64]:
     """Resize (H, W, C) by ``scale`` (new / old) to (ceil(H * scale), ceil(W * scale), C), unrounded."""
     scale = Fraction(scale)
-    height, width, channels = frame.shape
-    new_height, new_width = -(-height * scale // 1), -(-width * scale // 1)
-    vertical = resize_weights(height, new_height, scale)
-    horizontal = resize_weights(width, new_width, scale)
+    height, width = frame.shape[:2]
+    vertical = resize_weights(height, -(-height * scale // 1), scale)
+    horizontal = resize_weights(width, -(-width * scale // 1), scale)
+    return _weigh(frame, vertical, horizontal)
+
+
+def _weigh(
+    frame: npt.NDArray[np.generic], vertical: npt.NDArray[np.float64], horizontal: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Both axes of (H, W, C), the one that leaves less to do for the other first."""
+    width, channels = frame.shape[1:]
+    new_height, new_width = len(vertical), len(horizontal)
 
     def across(picture: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
         rows = picture.shape[0]
@@ -78,7 +86,7 @@ def imresize(frame: npt.NDArray[np.generic], scale: Fraction | int) -> npt.NDArr
         rows, columns = picture.shape[:2]
         return _weigh_rows(vertical, picture.reshape(rows, columns * channels)).reshape(new_height, columns, channels)
 
-    return across(down(frame)) if scale < 1 else down(across(frame))
+    return across(down(frame)) if new_height < frame.shape[0] else down(across(frame))
 
 
 def _to_8_bits(picture: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
@@ -99,6 +107,16 @@ def downsample(frame: npt.NDArray[np.uint8], scale: int) -> npt.NDArray[np.uint8
             f"crop it to {width // scale * scale}x{height // scale * scale}."
         )
     return _to_8_bits(imresize(frame, Fraction(1, scale)))
+
+
+def resample(frame: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) uint8 at any other size, the whole picture onto the whole picture, antialiased where it shrinks."""
+    old_height, old_width = frame.shape[:2]
+    if (old_height, old_width) == (height, width):
+        return frame
+    vertical = resize_weights(old_height, height, Fraction(height, old_height))
+    horizontal = resize_weights(old_width, width, Fraction(width, old_width))
+    return _to_8_bits(_weigh(frame, vertical, horizontal))
 
 
 def upsample(frame: npt.NDArray[np.uint8], scale: int) -> npt.NDArray[np.uint8]:

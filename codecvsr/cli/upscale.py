@@ -1,0 +1,116 @@
+"""``codecvsr upscale``."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+
+from codecvsr.cli.common import (
+    CodecVSRCommand,
+    ExitCode,
+    device_option,
+    json_option,
+    overwrite_option,
+    precision_option,
+    print_json,
+    warn,
+)
+from codecvsr.cli.progress import Narrator
+
+_CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
+
+
+def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+    """Seconds of ``83.5``, ``1:23.5`` or ``0:01:23.5``."""
+    if value is None:
+        return None
+    match = _CLOCK.fullmatch(value.strip())
+    if match is None:
+        raise click.BadParameter(f"{value!r} is not a time such as 83.5, 1:23.5 or 0:01:23.5.", ctx, param)
+    hours, minutes, seconds = match.groups()
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+
+
+def _fps(ctx: click.Context, param: click.Parameter, value: str) -> Fraction:
+    try:
+        return Fraction(value)
+    except (ValueError, ZeroDivisionError):
+        raise click.BadParameter(
+            f"{value!r} is not a frame rate such as 24, 23.976 or 24000/1001.", ctx, param
+        ) from None
+
+
+@click.command("upscale", cls=CodecVSRCommand)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="OUT",
+              help="A file that ends in .mp4, .mkv or .mov; a folder of PNG frames, or their pattern such as "
+                   "frames/%08d.png; with several inputs, a folder for one output each.")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(["auto", "mp4", "mkv", "mov", "png"]), default="auto",
+              show_default=True, help="What several inputs become; auto: the input's own container, else mkv.")  # fmt: skip
+@click.option("-m", "--model", default="codecvsr", show_default=True,
+              help="A name of 'codecvsr models list' or a weights file.")  # fmt: skip
+@click.option("--motion", type=click.Choice(["codec", "spynet", "dis", "zero", "raw"]),
+              help="What aligns the frames; by default what the model was made for.")  # fmt: skip
+@click.option("--scale", type=click.IntRange(1, 4), default=4, show_default=True,
+              help="Size of the output; less than 4 is resampled from 4, antialiased.")  # fmt: skip
+@click.option("--width", type=click.IntRange(1), help="Width of the output in pixels, in place of --scale.")
+@click.option("--height", type=click.IntRange(1), help="Height of the output; one of the two follows from the other.")
+@click.option("--codec", type=click.Choice(["h264", "hevc", "ffv1"]), default="h264", show_default=True,
+              help="Of the output; ffv1 is lossless and needs .mkv.")  # fmt: skip
+@click.option("--crf", type=click.FloatRange(0, 51), default=18, show_default=True, help="Rate factor; less is better.")
+@click.option("--preset", default="medium", show_default=True, help="Of x264 or x265: ultrafast to veryslow.")
+@click.option("--pixel-format", default="auto", show_default=True,
+              help="Of the output, such as yuv420p or yuv420p10le; auto keeps the chroma of the source.")  # fmt: skip
+@click.option("--start", callback=_time, metavar="TIME", help="Begin here: seconds or H:MM:SS from the first frame.")
+@click.option("--end", callback=_time, metavar="TIME", help="End before this time.")
+@click.option("--fps", default="24", show_default=True, callback=_fps, help="Frame rate of a folder of frames.")
+@click.option("--chunk", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Most frames that are worked on, and kept, at once; 0: as many as memory sensibly holds.")  # fmt: skip
+@click.option("--overlap", type=click.IntRange(min=0), default=8, show_default=True,
+              help="Frames looked at beyond each end of a stretch.")  # fmt: skip
+@click.option("--window", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Frames the network sees at once; 0: as many as memory sensibly holds.")  # fmt: skip
+@click.option("--resume/--no-resume", default=None,
+              help="Go on with an unfinished run, or throw it away; by default go on unless -y is given.")  # fmt: skip
+@click.option("--strict", is_flag=True, help="Refuse an output that cannot hold everything the input has.")
+@click.option("--allow-damaged", is_flag=True, help="Use the frames before the damage of a damaged video.")
+@click.option("--compare", type=click.Path(path_type=Path, dir_okay=False), metavar="PNG|MP4",
+              help="Also make a picture or a video of before and after.")  # fmt: skip
+@device_option
+@precision_option
+@overwrite_option
+@json_option
+def command(inputs: tuple[Path, ...], output: Path, form: str, as_json: bool, **options: Any) -> ExitCode:
+    """Upscale whole videos of any length, with their sound and everything else they have.
+
+    INPUT is a video of any codec, a folder of PNG or JPEG frames, or a folder of videos. A run that was stopped, however
+    it was, goes on when the same command is given again: what is done is kept in .OUT.codecvsr beside the output. With
+    --json the result is one object on stdout, and what happens is told on stderr as one JSON object per line.
+    """
+    from codecvsr.pipeline.batch import upscale_all
+
+    with Narrator(as_json=as_json) as narrator:
+        result = upscale_all(inputs, output, form=form, listener=narrator.hear, **options)
+    for failure in result.failed:
+        warn(f"{failure.input} was not upscaled: {failure.error}")
+    if any(report.training == "untrained" for report in result.made):
+        warn(f"{options['model']}: random weights, the pictures mean nothing.")
+    if as_json:
+        print_json({"made": [report.to_json() for report in result.made], "failed": result.failed})
+    else:
+        for report in result.made:
+            again = f", {report.resumed_frames} of them by an earlier run" if report.resumed_frames else ""
+            click.echo(
+                f"{report.output}: {report.frames} frames{again}, {report.width}x{report.height}, "
+                f"{report.frames_per_second:.2f} frames/s ({report.model}, motion {report.motion}, {report.device} "
+                f"{report.precision}), peak memory {report.peak_memory_mb:.0f} MiB, {report.seconds:.1f} s in all"
+            )
+        if len(inputs) > 1 or result.failed:
+            click.echo(f"{len(result.made)} of {len(result.made) + len(result.failed)} inputs upscaled")
+    if not result.failed:
+        return ExitCode.OK
+    return ExitCode.PARTIAL if result.made else ExitCode.FAILURE

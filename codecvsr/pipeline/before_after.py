@@ -1,0 +1,77 @@
+"""Before and after in one picture: bicubic on the left, the network on the right of a white line."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from codecvsr.bitstream.encode import EncodeSettings, encode_h264
+from codecvsr.errors import InputError
+from codecvsr.files import atomic_file, write_png
+from codecvsr.pipeline.media import Media, frames_between, survey
+from codecvsr.pipeline.resize import resample
+
+_LINE = 2  # pixels
+_WHITE = 255
+
+Picture = npt.NDArray[np.uint8]
+
+
+def check_comparison(path: Path) -> None:
+    """Refuse an ending that is neither a picture's nor a video's.
+
+    Raises:
+        InputError: it is.
+    """
+    if path.suffix.lower() not in (".png", ".mp4"):
+        raise InputError(f"{path}: a comparison ends in .png (the middle frame) or .mp4 (all frames).")
+
+
+def split_picture(before: Picture, after: Picture) -> Picture:
+    """The left half of ``before``, enlarged to the size of ``after``, and the right half of ``after``."""
+    height, width = after.shape[:2]
+    middle = width // 2
+    joined = resample(before, height, width).copy()
+    joined[:, middle:] = after[:, middle:]
+    joined[:, max(middle - _LINE // 2, 0) : middle + _LINE // 2] = _WHITE
+    return joined
+
+
+def write_comparison(media: Media, output: str | Path, target: Path, start: float | None, end: float | None) -> None:
+    """Compare an input with what was made of it.
+
+    Args:
+        media: the input.
+        output: the upscaled video or folder of frames.
+        target: a .png (the middle frame) or .mp4 (all of them).
+        start: what was left out before, in seconds.
+        end: where the part that was upscaled ends.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    found = survey(media, start=start, end=end, allow_damaged=True)
+    pairs = _pairs(media, Path(output), found.first, len(found))
+    if target.suffix.lower() == ".png":
+        write_png(target, split_picture(*next(itertools.islice(pairs, len(found) // 2, None))))
+        return
+    rate = min(max(Fraction(media.rate).limit_denominator(1001), Fraction(1)), Fraction(1000))
+    with atomic_file(target) as part:
+        encode_h264(
+            (_even(split_picture(*pair)) for pair in pairs), part, EncodeSettings(18, preset="veryfast", fps=rate)
+        )
+
+
+def _pairs(media: Media, output: Path, first: int, frames: int) -> Iterator[tuple[Picture, Picture]]:
+    before = (frame.rgb for frame in frames_between(media, first, first + frames, allow_damaged=True))
+    after = (frame.rgb for frame in Media.open(output).frames(allow_damaged=True))
+    return zip(before, after, strict=True)
+
+
+def _even(picture: Picture) -> Picture:
+    return picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]

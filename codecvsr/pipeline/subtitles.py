@@ -1,0 +1,128 @@
+"""Text subtitles between SubRip (Matroska) and 3GPP timed text (MP4 and MOV, which FFmpeg calls ``mov_text``).
+
+Both hold plain text with bold, italic and underlined stretches: that much is carried over, whichever way. A timed-text sample
+is a 16-bit length, the text in UTF-8 and boxes, of which ``styl`` lists the stretches (3GPP TS 26.245 clauses 5.16, 5.17).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+
+_FACES = {"b": 1, "i": 2, "u": 4}  # TS 26.245 clause 5.16.2, face-style-flags
+_TAG = re.compile(r"<\s*(/?)\s*([a-zA-Z][a-zA-Z0-9]*)([^<>]*)>|\{\\[^{}]*\}")
+_LONGEST = 0xFFFF
+_FONT, _SIZE, _WHITE = 1, 16, 0xFFFFFFFF
+
+#: What an encoder of timed text derives its sample description from.
+ASS_HEADER = (
+    b"[Script Info]\r\nScriptType: v4.00+\r\nPlayResX: 384\r\nPlayResY: 288\r\n\r\n[V4+ Styles]\r\n"
+    b"Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, "
+    b"StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, "
+    b"Encoding\r\nStyle: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1\r\n\r\n"
+    b"[Events]\r\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\r\n"
+)
+
+
+@dataclass(frozen=True)
+class StyledText:
+    """Text, and the stretches of it that are set apart.
+
+    Attributes:
+        text: without any markup.
+        faces: for each character, 1 for bold, 2 for italic, 4 for underlined, added up.
+        lost: there was markup beyond these.
+    """
+
+    text: str
+    faces: tuple[int, ...]
+    lost: bool = False
+
+
+def parse_subrip(payload: bytes) -> StyledText:
+    """The text of a SubRip packet."""
+    source = payload.decode("utf-8", "replace").replace("\r\n", "\n").rstrip("\n")
+    text: list[str] = []
+    faces: list[int] = []
+    depth = dict.fromkeys(_FACES, 0)
+    lost = "\ufffd" in source
+    at = 0
+
+    def add(piece: str) -> None:
+        text.append(piece)
+        faces.extend([sum(flag for name, flag in _FACES.items() if depth[name] > 0)] * len(piece))
+
+    for tag in _TAG.finditer(source):
+        add(source[at : tag.start()])
+        at = tag.end()
+        name = (tag[2] or "").lower()
+        if name in _FACES:
+            depth[name] = max(depth[name] + (-1 if tag[1] else 1), 0)
+        else:
+            lost = True
+    add(source[at:])
+    return StyledText("".join(text), tuple(faces), lost)
+
+
+def write_subrip(styled: StyledText) -> bytes:
+    """A SubRip packet."""
+    pieces: list[str] = []
+    now = 0
+    for character, face in zip(styled.text + "\0", (*styled.faces, 0), strict=True):
+        if face != now:  # all stretches end and begin again: tags are never interleaved
+            pieces += [f"</{name}>" for name, flag in reversed(_FACES.items()) if now & flag]
+            pieces += [f"<{name}>" for name, flag in _FACES.items() if face & flag]
+            now = face
+        pieces.append(character)
+    return "".join(pieces[:-1]).encode()
+
+
+def parse_timed_text(payload: bytes) -> StyledText:
+    """The text of a timed-text sample; empty where the sample only marks that nothing is shown."""
+    if len(payload) < 2:
+        return StyledText("", (), bool(payload))
+    length = struct.unpack_from(">H", payload)[0]
+    raw = payload[2 : 2 + length]
+    wide = raw[:2] in (b"\xfe\xff", b"\xff\xfe")
+    text = raw.decode("utf-16" if wide else "utf-8", "replace")
+    faces, lost, at = [0] * len(text), "\ufffd" in text, 2 + length
+    while at + 8 <= len(payload):
+        size, kind = struct.unpack_from(">I4s", payload, at)
+        if kind == b"styl" and at + 10 <= len(payload):
+            for number in range(struct.unpack_from(">H", payload, at + 8)[0]):
+                place = at + 10 + 12 * number
+                if place + 12 > len(payload):
+                    lost = True
+                    break
+                start, stop, _, face, _, colour = struct.unpack_from(">HHHBBI", payload, place)
+                faces[start:stop] = [face & 7] * len(faces[start:stop])
+                lost |= colour >> 8 != _WHITE >> 8
+        else:
+            lost = True
+        if size < 8:
+            break
+        at += size
+    return StyledText(text, tuple(faces), lost)
+
+
+def write_timed_text(styled: StyledText) -> bytes:
+    """A timed-text sample.
+
+    Raises:
+        ValueError: the text is longer than a sample can hold.
+    """
+    raw = styled.text.encode()
+    if len(raw) > _LONGEST:
+        raise ValueError(f"a subtitle of {len(raw)} bytes; at most {_LONGEST} were expected")
+    runs: list[tuple[int, int, int]] = []
+    for place, face in enumerate(styled.faces):
+        if runs and runs[-1][2] == face and runs[-1][1] == place:
+            runs[-1] = (runs[-1][0], place + 1, face)
+        elif face:
+            runs.append((place, place + 1, face))
+    sample = struct.pack(">H", len(raw)) + raw
+    if runs:
+        records = b"".join(struct.pack(">HHHBBI", a, b, _FONT, face, _SIZE, _WHITE) for a, b, face in runs)
+        sample += struct.pack(">I4sH", 10 + len(records), b"styl", len(runs)) + records
+    return sample

@@ -1,0 +1,182 @@
+"""``codecvsr upscale``: whole videos of any length in, whole videos out, in flat memory and without losing work.
+
+A video is surveyed once, cut into shards, and every shard is decoded, given its motion, run through the network and encoded;
+what is done of it is durable. Decoding, network and encoding overlap. A shard depends on nothing but its own frames and those
+it looks at, so a run that was stopped goes on with the next shard and ends in the same pictures.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import av
+import torch
+
+import codecvsr
+from codecvsr.engine.device import choose_device, choose_dtype
+from codecvsr.errors import CodecVSRError, InputError, OutputError
+from codecvsr.models.zoo import load_model
+from codecvsr.pipeline import streams, targets
+from codecvsr.pipeline.before_after import check_comparison, write_comparison
+from codecvsr.pipeline.infer import Ablations, choose_motion
+from codecvsr.pipeline.media import Media
+from codecvsr.pipeline.upscale_job import Job
+from codecvsr.pipeline.upscale_options import NETWORK_SCALE, Engine, Listener, UpscaleOptions, UpscaleReport
+from codecvsr.pipeline.workfolder import WorkFolder, fingerprint
+
+
+def upscale(
+    source: str | Path,
+    output: str | Path,
+    *,
+    resume: bool | None = None,
+    overwrite: bool = False,
+    strict: bool = False,
+    compare: str | Path | None = None,
+    listener: Listener | None = None,
+    **options: Any,
+) -> UpscaleReport:
+    """Upscale a video, or a folder of frames, with everything it has.
+
+    Args:
+        source: a video of any codec, or a folder of PNG or JPEG frames.
+        output: an .mp4, .mkv or .mov file; or, for PNG frames, a folder or a pattern like ``frames/%08d.png``.
+        resume: go on with an unfinished run; None for yes unless ``overwrite`` is given.
+        overwrite: replace the output, and start over unless ``resume`` is given as well.
+        strict: refuse, before any work, an output that cannot hold everything the source has.
+        compare: also make a picture (.png) or video (.mp4) of before and after, side by side.
+        listener: is told what happens.
+        **options: fields of :class:`UpscaleOptions`.
+
+    Raises:
+        InputError: the input, or what is asked for, cannot be used.
+        OutputError: the output exists, cannot be written or cannot hold what it should, or an unfinished run is another job.
+        CheckpointError: the model's file is not one.
+        KeyboardInterrupt: with the text how to go on, where Ctrl-C stopped it.
+    """
+    settings = UpscaleOptions(**options)
+    engine = make_engine(settings)
+    return upscale_one(
+        engine, Path(source), Path(output), resume, overwrite, strict, Path(compare) if compare else None, listener
+    )
+
+
+def make_engine(settings: UpscaleOptions) -> Engine:
+    """Load what runs.
+
+    Raises:
+        InputError: the model or the device is not there, or the model cannot run on the motion asked for.
+        CheckpointError: the model's file is not one.
+    """
+    device = choose_device(settings.device)
+    model = load_model(settings.model)
+    if model.scale != NETWORK_SCALE:
+        raise InputError(
+            f"{model.name}: restores pictures at the same size; upscale needs a network for x{NETWORK_SCALE}. "
+            "'codecvsr infer' runs this one."
+        )
+    kind = choose_motion(model, settings.motion, Ablations())
+    return Engine(model, kind, device, choose_dtype(device, settings.precision), settings)
+
+
+def upscale_one(
+    engine: Engine,
+    source: Path,
+    output: Path,
+    resume: bool | None,
+    overwrite: bool,
+    strict: bool,
+    compare: Path | None,
+    listener: Listener | None,
+) -> UpscaleReport:
+    """:func:`upscale` with what runs loaded already; it names the arguments and errors."""
+    begun = time.monotonic()
+    output, pattern = targets.split_pattern(output)
+    as_pictures = pattern is not None or not output.suffix or output.is_dir()
+    media = Media.open(source, engine.options.fps)
+    _check_paths(media, output, compare, as_pictures, overwrite)
+    plans: list[streams.StreamPlan] = []
+    if not as_pictures:
+        streams.check_codec(output, engine.options.codec)
+        plans = streams.plan_streams(media, output)
+    losses = streams.losses(plans)
+    if losses and strict:
+        raise OutputError(
+            f"{output}: would not hold everything ({'; '.join(losses)}); use .mkv, or leave out --strict."
+        )
+    with WorkFolder(output) as work:
+        _refuse_existing(work, overwrite)
+        job = Job(engine, media, output, work, listener or (lambda event: None))
+        resumed = work.open(
+            _manifest(engine, media, as_pictures, pattern), resume=not overwrite if resume is None else resume
+        )
+        try:
+            report = job.run(as_pictures, pattern, plans, losses, begun, is_complete=resumed and work.is_finished)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(job.how_to_go_on()) from None
+        except (OSError, av.FFmpegError) as error:
+            raise _explain(error, output, job) from error
+        except CodecVSRError:
+            if not job.has_work:
+                work.remove()
+            raise
+        work.remove()
+    if compare is not None:
+        write_comparison(media, report.output, compare, engine.options.start, engine.options.end)
+        report = replace(report, compare=str(compare))
+    job.tell(event="done", **report.to_json())
+    return report
+
+
+def _check_paths(media: Media, output: Path, compare: Path | None, as_pictures: bool, overwrite: bool) -> None:
+    """Everything about names that can be refused before any work."""
+    if output.exists() and output.samefile(media.path):
+        raise OutputError(f"{output}: is the input itself; choose another output.")
+    if as_pictures:
+        targets.check_replaceable(output)
+    else:
+        streams.container_of(output)
+    if compare is not None:
+        check_comparison(compare)
+        if compare.exists() and not overwrite:
+            raise OutputError(
+                f"{compare}: exists already; give -y/--overwrite to replace it, or choose another output."
+            )
+
+
+def _refuse_existing(work: WorkFolder, overwrite: bool) -> None:
+    output = work.output
+    is_there = output.exists() and not (output.is_dir() and not any(output.iterdir()))
+    if is_there and not overwrite and not work.is_finished:
+        raise OutputError(f"{output}: exists already; give -y/--overwrite to replace it, or choose another output.")
+
+
+def _manifest(engine: Engine, media: Media, as_pictures: bool, pattern: str | None) -> dict[str, Any]:
+    options = asdict(engine.options)
+    for name in ("model", "device", "precision"):
+        del options[name]
+    options["fps"] = str(options["fps"])
+    model = engine.model
+    return {
+        "input": fingerprint(media.path),
+        "model": {"sha256": model.sha256} if model.sha256 else {"name": model.name},
+        "options": {
+            **options,
+            "motion": engine.kind,
+            "pictures": (pattern or True) if as_pictures else False,
+            "device": engine.device.type,
+            "precision": str(engine.dtype).removeprefix("torch."),
+        },
+        "versions": {"codecvsr": codecvsr.__version__, "av": av.__version__, "torch": torch.__version__},
+    }
+
+
+def _explain(error: OSError | av.FFmpegError, output: Path, job: Job) -> OutputError:
+    code = getattr(error, "errno", None)
+    full = code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    what = "no space left on the disk" if full else f"cannot be made ({error.strerror or error})"
+    return OutputError(f"{output}: {what}. {job.how_to_go_on('Free some space and run' if full else 'Run')}")

@@ -1,0 +1,155 @@
+"""What can be asked of ``upscale``, and what it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from codecvsr.errors import InputError
+from codecvsr.models.zoo import LoadedModel
+from codecvsr.pipeline.infer import MotionKind
+from codecvsr.pipeline.segments import Codec
+from codecvsr.pipeline.window import OVERLAP
+
+#: Gets what happens, as it happens: {"event": "survey" | "plan" | "progress" | "done" | "failed", ...}.
+Listener = Callable[[dict[str, Any]], None]
+
+NETWORK_SCALE = 4  #: of the networks that upscale
+
+
+@dataclass(frozen=True)
+class UpscaleOptions:
+    """What decides the result, with the input.
+
+    Attributes:
+        model: a name of the zoo or a weights file.
+        motion: what aligns the frames; the model's usual one by default.
+        scale: output pixels per input pixel, 1 to 4; by other sizes than 4 resampled from there.
+        width: of the output, in place of ``scale``; the height follows where it is not given.
+        height: of the output.
+        codec: "h264", "hevc" or "ffv1".
+        crf: constant rate factor of the encoder.
+        preset: of the encoder.
+        pixel_format: of the output; "auto" keeps the chroma of the source at 8 bits.
+        chunk: most frames of a shard; 0 for as many as memory sensibly holds.
+        overlap: frames a shard and a window look at beyond each of their ends.
+        window: frames looked at together; 0 for as many as memory sensibly holds.
+        start: seconds from the first frame.
+        end: seconds from the first frame.
+        fps: rate of a folder of frames.
+        allow_damaged: use the frames before the damage of a damaged video.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
+    """
+
+    model: str | Path = "codecvsr"
+    motion: MotionKind | None = None
+    scale: int = 4
+    width: int | None = None
+    height: int | None = None
+    codec: Codec = "h264"
+    crf: float = 18
+    preset: str = "medium"
+    pixel_format: str = "auto"
+    chunk: int = 0
+    overlap: int = OVERLAP
+    window: int = 0
+    start: float | None = None
+    end: float | None = None
+    fps: Fraction = Fraction(24)
+    allow_damaged: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if not 1 <= self.scale <= NETWORK_SCALE:
+            raise InputError(f"a scale of {self.scale} is outside 1 to {NETWORK_SCALE}.")
+        if (
+            min(self.chunk, self.overlap, self.window) < 0
+            or min(1 if side is None else side for side in (self.width, self.height)) < 1
+        ):
+            raise InputError("chunk, overlap and window are at least 0, width and height at least 1.")
+        if not 0 < self.fps <= 1000:
+            raise InputError(f"a frame rate of {self.fps} is not between 0 and 1000.")
+        if self.start is not None and self.start < 0:
+            raise InputError(f"a start at {self.start:g} seconds lies before the video.")
+        if self.end is not None and self.end <= (self.start or 0):
+            raise InputError(f"an end at {self.end:g} seconds leaves nothing after the start.")
+
+    @property
+    def is_cut(self) -> bool:
+        """Only a part of the input is wanted."""
+        return self.start is not None or self.end is not None
+
+
+@dataclass(frozen=True)
+class UpscaleReport:
+    """What became of one input."""
+
+    input: str
+    output: str
+    frames: int
+    resumed_frames: int  #: of them, done by earlier runs
+    shards: int
+    width: int
+    height: int
+    seconds: float
+    frames_per_second: float  #: of this run
+    peak_memory_mb: float
+    model: str
+    training: str
+    motion: str
+    device: str
+    precision: str
+    losses: list[str] = field(default_factory=list)  #: what of the source the output's container cannot hold
+    compare: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as the command's ``--json`` prints it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What runs: the same for every input."""
+
+    model: LoadedModel
+    kind: str
+    device: torch.device
+    dtype: torch.dtype
+    options: UpscaleOptions
+
+
+def output_size(
+    height: int, width: int, options: UpscaleOptions, multiples: tuple[int, int] = (1, 1)
+) -> tuple[int, int]:
+    """(height, width) of the output for an input of height x width.
+
+    Args:
+        height: of the input.
+        width: of the input.
+        options: a size or a scale.
+        multiples: what height and width must be multiples of; a side that was not asked for is rounded.
+
+    Raises:
+        InputError: a side that was asked for is no such multiple.
+    """
+    for name, side, multiple in zip(("height", "width"), (options.height, options.width), multiples, strict=True):
+        if side is not None and side % multiple:
+            raise InputError(f"a {name} of {side} cannot be coded with halved chroma; an even one was expected.")
+    tall, wide = options.height, options.width
+    if tall is None and wide is None:
+        tall, wide = height * options.scale, width * options.scale
+        return tall + -tall % multiples[0], wide + -wide % multiples[1]
+    if tall is None:
+        assert wide is not None
+        tall = max(round(Fraction(height * wide, width * multiples[0])), 1) * multiples[0]
+    if wide is None:
+        wide = max(round(Fraction(width * tall, height * multiples[1])), 1) * multiples[1]
+    return tall, wide
