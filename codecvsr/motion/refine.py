@@ -7,6 +7,8 @@ super-resolution needs is a tenth.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +34,11 @@ _KEEP_RATIO, _KEEP_OFFSET = 1.05, 0.1  # how much worse a cell may match and sti
 
 def by_qp(ends: tuple[float, float], qp: float) -> float:
     """A setting between its values at fine and at coarse quantisers, by the mean quantiser of a frame."""
-    share = float(np.clip((qp - _QP_RANGE[0]) / (_QP_RANGE[1] - _QP_RANGE[0]), 0, 1))
+    share = min(max((qp - _QP_RANGE[0]) / (_QP_RANGE[1] - _QP_RANGE[0]), 0.0), 1.0)
     return ends[0] + share * (ends[1] - ends[0])
 
 
+@lru_cache(maxsize=64)
 def settings(qp: float, steps: int = STEPS) -> Refinement:
     """How to step at a mean quantiser: coarse ones get a wider window and a smoother field, lest noise be fitted."""
     smoothing = by_qp(_SMOOTH_CELLS, qp)

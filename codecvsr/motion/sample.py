@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -65,11 +67,17 @@ def warp(picture: Array, flow: Array) -> Array:
     return np.asarray(lines[0] + (lines[1] - lines[0]) * part[1], np.float32)
 
 
+@lru_cache(maxsize=64)
 def gaussian_taps(sigma: float) -> Array:
-    """Half of a normalised Gaussian filter, from its middle to three sigmas, at most ``kernels.MOST_RADIUS`` samples."""
+    """Half of a normalised Gaussian filter, from its middle to three sigmas, at most ``kernels.MOST_RADIUS`` samples.
+
+    Not to be written to: it is kept.
+    """
     radius = min(max(round(3 * sigma), 1), kernels.MOST_RADIUS)
     taps = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
-    return (taps / (2 * taps.sum() - taps[0])).astype(np.float32)
+    taps = (taps / (2 * taps.sum() - taps[0])).astype(np.float32)
+    taps.flags.writeable = False
+    return taps
 
 
 def blur_numpy(picture: Array, taps: Array) -> Array:
