@@ -17,7 +17,7 @@ from codecvsr.motion.field import CELL
 from codecvsr.motion.kernels import Refinement
 from codecvsr.motion.refine import by_qp, refine_as
 from codecvsr.motion.resolve import Mapper
-from codecvsr.motion.sample import Array, gaussian_taps, warp
+from codecvsr.motion.sample import Array, gaussian_taps, warp_numpy
 
 FRAMES = 4  #: frames that a direct match spans
 _WINDOW = (2.4, 5.0)  # sigma in pixels, at fine and at coarse quantisers
@@ -43,7 +43,7 @@ def settings(qp: float) -> Refinement:
 
 def compose_numpy(first: Array, second: Array) -> Array:
     """(2, h, w) in pixels: ``first``, then ``second`` from where it points, bilinear between cell centres."""
-    carried = warp(np.ascontiguousarray(second.transpose(1, 2, 0)), first / np.float32(CELL))
+    carried = warp_numpy(np.ascontiguousarray(second.transpose(1, 2, 0)), first / np.float32(CELL))
     return np.asarray(first + carried.transpose(2, 0, 1), np.float32)
 
 

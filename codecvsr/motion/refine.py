@@ -17,7 +17,7 @@ from codecvsr.bitstream.native import fields_library
 from codecvsr.motion import kernels
 from codecvsr.motion.field import CELL
 from codecvsr.motion.kernels import Refinement
-from codecvsr.motion.sample import Array, blur, blur_numpy, gaussian_taps, matching_error_numpy, to_pixels, warp
+from codecvsr.motion.sample import Array, blur, blur_numpy, gaussian_taps, matching_error_numpy, to_pixels, warp_numpy
 
 STEPS = 2
 _BLOCK = 2  # pixels; systems on blocks move fields as those on pixels do, to a hundredth of a decibel
@@ -68,7 +68,7 @@ def refine_numpy(current: Array, other: Array, field: Array, how: Refinement) ->
     """A field (2, h, w) from ``current`` to ``other``, both (H, W), after ``how.steps`` Gauss-Newton steps."""
     refined = field
     for _ in range(how.steps):
-        moved = warp(other, to_pixels(refined, smooth=True))
+        moved = warp_numpy(other, to_pixels(refined, smooth=True))
         difference = moved - current
         mean = np.pad((moved + current) * 0.5, 1, mode="edge")
         gx = (mean[1:-1, 2:] - mean[1:-1, :-2]) * 0.5

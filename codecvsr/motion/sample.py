@@ -43,7 +43,7 @@ def to_cells(picture: Array) -> Array:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def warp(picture: Array, flow: Array) -> Array:
+def warp_numpy(picture: Array, flow: Array) -> Array:
     """Backward warp: the value at p is ``picture(p + flow(p))``, bilinear at the exact position, the border repeated.
 
     Args:
@@ -65,6 +65,12 @@ def warp(picture: Array, flow: Array) -> Array:
         )
         lines.append(left + (right - left) * part[0])
     return np.asarray(lines[0] + (lines[1] - lines[0]) * part[1], np.float32)
+
+
+def warp(picture: Array, flow: Array) -> Array:
+    """:func:`warp_numpy` of one plane (H, W), done by the native library where it was built."""
+    library = fields_library()
+    return warp_numpy(picture, flow) if library is None else kernels.warp(library, picture, flow)
 
 
 @lru_cache(maxsize=64)
@@ -100,7 +106,7 @@ def matching_error_numpy(current: Array, other: Array, field: Array) -> Array:
     """
     holes = ~np.isfinite(field).all(axis=0)
     flow = to_pixels(np.where(holes, np.float32(0), field), smooth=False)
-    difference = np.abs(current - warp(other, flow))
+    difference = np.abs(current - warp_numpy(other, flow))
     blurred = cv2.blur(difference, (5, 5), borderType=cv2.BORDER_REPLICATE)
     error = to_cells(np.asarray(blurred, np.float32))
     error[holes] = np.inf
