@@ -15,7 +15,7 @@ from codecvsr.compare.charts import Series, chart
 from codecvsr.compare.comparison import Comparison
 from codecvsr.compare.crops import Box, write_pictures
 from codecvsr.compare.rows import BICUBIC
-from codecvsr.compare.tables import Table, cells_table, means_table
+from codecvsr.compare.tables import Table, cells_table, markdown_table, means_table
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_file, atomic_folder, write_png
 from codecvsr.pipeline.drawing import Picture
@@ -201,14 +201,3 @@ def _markdown(comparison: Comparison, folder: str, pictures: list[str], charts: 
     table = cells_table(comparison)
     parts += [f"## {table.title}", markdown_table(table)]
     return "\n\n".join(parts) + "\n"
-
-
-def markdown_table(table: Table) -> str:
-    """A table in Markdown, the best values bold."""
-    last = len(table.header) - 1
-    rule = ["---" if column < table.words or column == last else "--:" for column in range(last + 1)]
-    lines = []
-    for index, texts in enumerate(table.lines):
-        safe = [text.replace("|", "\\|") for text in texts]
-        lines.append([f"**{text}**" if (index, column) in table.best else text for column, text in enumerate(safe)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in [list(table.header), rule, *lines])

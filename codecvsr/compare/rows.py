@@ -97,8 +97,11 @@ def parse_rows(texts: Iterable[str]) -> list[Row]:
 
 
 def ablation_rows(row: Row, model: LoadedModel) -> list[Row]:
-    """The same row without each part that the model has, and without motion and second order together."""
-    if row.ablations.names:
+    """The same row without each part that the model has, and without motion and second order together.
+
+    None for random weights, which show nothing, and for a row that leaves something out or cuts the clip already.
+    """
+    if row.ablations.names or row.segments or row.window or model.training == "untrained":
         return []
     sets = [(part,) for part in PARTS] + [("mvs", "second_order")]
     found = []

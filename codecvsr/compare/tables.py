@@ -125,3 +125,14 @@ def _steady(cell: Cell) -> str:
     if cell.warping_error is None:
         return NOTHING
     return f"{cell.warping_error:.3f} (original {_number(cell.warping_error_original, 3)})"
+
+
+def markdown_table(table: Table) -> str:
+    """A table in Markdown, the best values bold."""
+    last = len(table.header) - 1
+    rule = ["---" if column < table.words or column == last else "--:" for column in range(last + 1)]
+    lines = []
+    for index, texts in enumerate(table.lines):
+        safe = [text.replace("|", "\\|") for text in texts]
+        lines.append([f"**{text}**" if (index, column) in table.best else text for column, text in enumerate(safe)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in [list(table.header), rule, *lines])
