@@ -100,9 +100,11 @@ def test_random_weights_have_no_scores_and_no_rank(result, small):
 
 def test_segments_are_clips_of_their_own(material, basic, tmp_path):
     """A clip in as many segments as frames has no neighbours: the motion does not matter."""
-    rows = [f"{basic}@{kind}+segments={FRAMES}" for kind in ("zero", "dis")] + [f"{basic}@dis"]
+    rows = [f"{basic}@{kind}+segments={FRAMES}" for kind in ("zero", "dis")]
+    rows += [f"{basic}@dis", f"{basic}@dis+window={FRAMES}"]
     result = compare([material / "bench" / "hr_CRF15" / "a"], material / "hr", rows, settings=CPU, out_dir=tmp_path)
-    zero, dis, whole = (result.cell(row, "hr_CRF15/a").per_frame for row in rows)
+    zero, dis, whole, window = (result.cell(row, "hr_CRF15/a").per_frame for row in rows)
+    assert window == whole  # the only window there is, whatever its frame
     assert zero == dis and whole != pytest.approx(dis, abs=1e-6)
 
 

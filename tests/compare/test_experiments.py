@@ -29,9 +29,7 @@ def test_rows(script):
     assert script.rows_of("alignment", model) == [f"{model}@{k}" for k in ("zero", "raw", "codec", "dis", "spynet")]
 
 
-@pytest.mark.parametrize(
-    ("experiment", "code", "measured"), [("segments", 3, 2), ("windows", 3, 1), ("alignment", 0, 5)]
-)
+@pytest.mark.parametrize(("experiment", "code", "measured"), [("segments", 3, 2), ("alignment", 0, 5)])
 def test_each_writes_table_and_plots(script, material, basic, tmp_path, experiment, code, measured):
     """The clips have 3 frames: what needs more is named, and the rest is there."""
     arguments = [experiment, "--model", basic, "--hr-root", material / "hr", "--out", tmp_path, "-d", "cpu"]
