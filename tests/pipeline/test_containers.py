@@ -50,7 +50,7 @@ def of_type(facts, kind):
 
 
 def packets(facts, stream):
-    """(seconds, hash) of a stream's packets in the order of showing."""
+    """(seconds, hash) of a stream's packets in the order of showing, without those an edit list hides."""
     base = Fraction(stream["time_base"])
     found = [p for p in facts["packets"] if p["stream_index"] == stream["index"] and int(p["size"])]
     dts = [int(p["dts"]) for p in found if "dts" in p]
@@ -114,7 +114,7 @@ def test_container(source, tmp_path, container):
     assert new["sample_aspect_ratio"] == old["sample_aspect_ratio"] == "4:3"
     for fact in ("color_range", "color_space", "color_primaries", "color_transfer"):
         assert new[fact] == old[fact]
-    if not is_ts:
+    if not is_ts and "side_data_list" in old:
         rotation = [next(d["rotation"] for d in s["side_data_list"] if "rotation" in d) for s in (old, new)]
         assert rotation == [-90, -90]
     old_times, new_times = ([time for time, _ in packets(f, s)] for f, s in ((before, old), (after, new)))
@@ -126,9 +126,14 @@ def test_container(source, tmp_path, container):
 
     (old_sound,), (new_sound,) = of_type(before, "audio"), of_type(after, "audio")
     assert new_sound["codec_name"] == old_sound["codec_name"] == ("opus" if "opus" in case else "aac")
-    assert after["streams"][0]["codec_type"] == "audio"  # the order of the streams stays
+    order = [[s["codec_type"] for s in f["streams"]][:2] for f in (before, after)]
+    assert order[0] == order[1] == (["video", "audio"] if case == "ass.mkv" else ["audio", "video"])
     heard, hears = packets(before, old_sound), packets(after, new_sound)
-    assert len(heard) == len(hears) > 5
+    shared = min(
+        len(heard), len(hears)
+    )  # the packet before the first one that is heard is hidden where that can be said
+    assert shared > 5 and max(len(heard), len(hears)) <= shared + 1
+    heard, hears = heard[-shared:], hears[-shared:]
     if not is_ts:
         assert [h for _, h in heard] == [h for _, h in hears]
     assert max(abs(b - a - moved) for (a, _), (b, _) in zip(heard, hears, strict=True)) <= Fraction(2, 1000)
@@ -144,7 +149,7 @@ def test_container(source, tmp_path, container):
         assert subtitles == attached == report.losses == []
     elif case == "ass.mkv":
         assert subtitles == (["ass"] if is_whole else [])
-        assert any("ass" in loss for loss in report.losses) == (not is_whole)
+        assert any("subtitle stream" in loss for loss in report.losses) == (not is_whole)
     else:
         assert subtitles == (["subrip"] if is_whole else ["mov_text"])
     if path.suffix == ".mkv":
