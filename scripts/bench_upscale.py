@@ -195,8 +195,8 @@ def companion(clips: Path, folder: Path, work: Path, model: str, frames: int) ->
 
 def killed(clips: Path, work: Path, kills: int) -> dict[str, Any]:
     """Kill runs at random moments until so many are dead; go on after each; compare every result, packet by packet."""
-    film, model = looped(clips, work, 5, 24, 160, 96), tiny_network(work)
-    common = ["-m", model, "--preset", "ultrafast", "--chunk", "8", "--overlap", "4", "-q"]
+    film, model = looped(clips, work, 2, 24, 96, 64), tiny_network(work)
+    common = ["-m", model, "--preset", "ultrafast", "--chunk", "6", "--overlap", "2", "-q"]
     whole, out = work / "uninterrupted.mkv", work / "killed.mkv"
     begun = time.monotonic()
     finish(start([film, "-o", whole, *common, "-y"]))
