@@ -179,6 +179,13 @@ def kept_channels(network: nn.Module) -> int:
     return 3 * 64
 
 
+def reach(network: nn.Module) -> int:
+    """Frames before and after one that a network of :data:`SLIDING` looks at to make it; 0 for the others, who see all."""
+    if isinstance(network, RateGroups):
+        return GROUP // 2 * max(network.rates)
+    return network.num_frame // 2 if isinstance(network, (EDVR, RBPN)) else 0
+
+
 def pictures(source: Source, frames: slice | list[int], device: torch.device) -> Tensor:
     """Frames of a clip, (1, T, 3, H, W) in 0..1."""
     return (_tensor(source.frames[frames], device).permute(0, 3, 1, 2).float() / 255)[None]
