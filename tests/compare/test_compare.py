@@ -104,6 +104,8 @@ def test_segments_are_clips_of_their_own(material, basic, tmp_path):
     rows += [f"{basic}@dis", f"{basic}@dis+window={FRAMES}"]
     result = compare([material / "bench" / "hr_CRF15" / "a"], material / "hr", rows, settings=CPU, out_dir=tmp_path)
     zero, dis, whole, window = (result.cell(row, "hr_CRF15/a").per_frame for row in rows)
+    convolutions = 2 * 9 * 8 * (11 + 8 + 8) + 16 * 8 + 9 * (8 * 32 + 4 * 8 * 256 + 16 * 64 * (64 + 3))
+    assert result.cell(rows[0], "hr_CRF15/a").gmacs == pytest.approx(convolutions * 32 * 48 / 1e9)
     assert window == whole  # the only window there is, whatever its frame
     assert zero == dis and whole != pytest.approx(dis, abs=1e-6)
 
