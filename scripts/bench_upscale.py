@@ -38,6 +38,7 @@ from safetensors.torch import save_file
 
 import codecvsr
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
+from codecvsr.cli import cli
 from codecvsr.files import atomic_file, read_image
 from codecvsr.metrics.psnr import psnr
 from codecvsr.models.codecvsr import CodecVSR
@@ -158,9 +159,7 @@ def streamed(clips: Path, folder: Path, work: Path, model: str, chunk: int, fram
     truth = list(original_frames(clips, folder.name))[:frames]
     whole = run(clip, work / "whole", model, len(truth), chunk=len(truth), window=len(truth))
     parts = run(clip, work / "parts", model, len(truth), chunk=chunk)
-    with av.open(str(clip)) as container:
-        shown = container.decode(container.streams.video[0])
-        keys = [frame.pict_type == 1 for frame in itertools.islice(shown, len(truth))]
+    keys = [frame.pict_type == 1 for frame in itertools.islice(decode(clip), len(truth))]
     edges = [shard.start for shard in plan(keys, chunk)][1:]
     scores = [(psnr(a, t), psnr(b, t), psnr(a, b)) for a, b, t in zip(whole, parts, truth, strict=True)]
     inside = [score[2] for i, score in enumerate(scores) if all(i < edge - EDGE or i >= edge + EDGE for edge in edges)]
@@ -185,6 +184,9 @@ def companion(clips: Path, folder: Path, work: Path, model: str, frames: int) ->
         ("vp9", "libvpx-vp9", {"lossless": "1", "cpu-used": "8"}),
     ):
         inputs.append((codec, copied(clip, work / f"{codec}.mkv", encoder, options), None))
+    decoded = [[frame.to_ndarray() for frame in decode(path)] for path in (clip, *(item[1] for item in inputs[2:]))]
+    if not all(np.array_equal(other, decoded[0]) for other in decoded):
+        raise click.ClickException("the copies do not hold the pictures of the H.264 clip")
     for name, path, motion in inputs:
         pictures = run(path, work / "pictures", model, len(truth), motion=motion)
         found[f"psnr_{name}"] = round(float(np.mean([psnr(a, t) for a, t in zip(pictures, truth, strict=True)])), 4)
@@ -194,37 +196,69 @@ def companion(clips: Path, folder: Path, work: Path, model: str, frames: int) ->
 
 
 def killed(clips: Path, work: Path, kills: int) -> dict[str, Any]:
-    """Kill runs at random moments until so many are dead; go on after each; compare every result, packet by packet."""
+    """Kill runs at random moments until so many are dead; go on after each; compare every result, packet by packet.
+
+    A moment is a number of progress events and a part of the time a frame took: from the survey to the putting together, and
+    whatever else the machine does.
+    """
     film, model = looped(clips, work, 2, 24, 96, 64), tiny_network(work)
-    common = ["-m", model, "--preset", "ultrafast", "--chunk", "6", "--overlap", "2", "-q"]
+    common = ["-m", model, "--preset", "ultrafast", "--chunk", "6", "--overlap", "2", "--json"]
     whole, out = work / "uninterrupted.mkv", work / "killed.mkv"
-    begun = time.monotonic()
-    finish(start([film, "-o", whole, *common, "-y"]))
-    usual = time.monotonic() - begun
+    run_until([film, "-o", whole, *common, "-y"], None, 0)
     expected, generator = packets(whole), random.Random(20)
-    dead = runs = 0
-    moments: list[float] = []
-    while dead < kills or out.with_name(f".{out.name}.codecvsr").exists():
-        process = start([film, "-o", out, *common])
-        if dead < kills:
-            moment = generator.uniform(0, usual)
-            try:
-                process.wait(moment)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-                dead += 1
-                moments.append(round(moment, 2))
-                continue
-        finish(process)
+    out.unlink(missing_ok=True)
+    after: list[int] = []
+    runs = 0
+    while len(after) < kills or out.with_name(f".{out.name}.codecvsr").exists():
+        events = generator.randrange(len(expected) // 2 + 1) if len(after) < kills else None
+        if run_until([film, "-o", out, *common], events, generator.random()):
+            after.append(events or 0)
+            continue
         runs += 1
         if packets(out) != expected:
-            raise click.ClickException(f"after {dead} kills the result differs from the uninterrupted one")
+            raise click.ClickException(f"after {len(after)} kills the result differs from the uninterrupted one")
         out.unlink()
     return {
-        "kills": dead, "results_compared": runs, "frames": len(expected), "equal": True,
-        "uninterrupted_seconds": round(usual, 1), "killed_after_seconds": moments,
+        "kills": len(after), "results_compared": runs, "frames": len(expected), "shards": -(-len(expected) // 6),
+        "equal": True, "killed_after_frames_of_the_run": after,
     }  # fmt: skip
+
+
+def run_until(arguments: list[Any], events: int | None, part: float) -> bool:
+    """The command in a forked process, which spares loading PyTorch; kill -9 after so many progress events, or never.
+
+    Returns:
+        Whether it was killed before it ended.
+    """
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(write, 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        try:
+            cli.main(["upscale", *map(str, arguments)], standalone_mode=False)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    os.close(write)
+    seen, last, step = 0, time.monotonic(), 0.2
+    with os.fdopen(read) as lines:
+        if events == 0:
+            time.sleep(part * step)
+            os.kill(child, signal.SIGKILL)
+        for line in lines:
+            if not line.startswith("{") or json.loads(line)["event"] != "progress":
+                continue
+            seen, last, step = seen + 1, time.monotonic(), time.monotonic() - last
+            if seen == events:
+                time.sleep(part * step)
+                os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return True
+    if os.waitstatus_to_exitcode(status):
+        raise click.ClickException(f"upscale {shlex.join(map(str, arguments))} failed")
+    return False
 
 
 def containers() -> dict[str, Any]:
@@ -277,13 +311,7 @@ def run(source: Path, target: Path, model: str, frames: int, **options: Any) -> 
 def start(arguments: list[Any], **keywords: Any) -> subprocess.Popen[bytes]:
     """Begin ``codecvsr upscale``; its messages go nowhere."""
     command = [sys.executable, "-m", "codecvsr", "upscale", *map(str, arguments)]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL, **keywords)
-
-
-def finish(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a process that must succeed."""
-    if process.wait():
-        raise click.ClickException(f"{shlex.join(map(str, process.args))} ended with {process.returncode}")  # type: ignore[call-overload, arg-type]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL, **{"stdout": subprocess.DEVNULL, **keywords})
 
 
 def looped(clips: Path, work: Path, seconds: int, fps: int, width: int, height: int) -> Path:
@@ -327,13 +355,19 @@ def cluster(nodes: int) -> Iterator[str]:
         made.shutdown()
 
 
+def decode(path: Path) -> Iterator[av.VideoFrame]:
+    """The decoded pictures of a video."""
+    with av.open(str(path)) as container:
+        yield from container.decode(container.streams.video[0])
+
+
 def copied(clip: Path, path: Path, encoder: str, options: dict[str, str]) -> Path:
     """The decoded pictures of a clip, without loss, in another codec."""
-    with av.open(str(clip)) as old, av.open(str(path), "w") as new:
-        source = old.streams.video[0]
-        stream = new.add_stream(encoder, rate=source.average_rate, options=options)
-        stream.width, stream.height, stream.pix_fmt = source.width, source.height, "yuv420p"
-        for frame in old.decode(source):
+    with av.open(str(path), "w") as new:
+        stream = new.add_stream(encoder, rate=24, options=options)
+        for frame in decode(clip):
+            if not stream.codec_context.is_open:
+                stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
             plain = av.VideoFrame.from_ndarray(frame.to_ndarray(), format="yuv420p")
             plain.pts, plain.time_base = frame.pts, frame.time_base
             new.mux(stream.encode(plain))
