@@ -1,4 +1,4 @@
-/* Two fields one after the other: motion over more frames than a vector spans. */
+/* Sampling along a field: of another field, for motion over more frames than a vector spans, and of a picture. */
 #include "cvsr_motion_internal.h"
 
 /* composed = first + second where first points, bilinear between cell centres, the border repeated. */
@@ -32,5 +32,34 @@ int32_t cvsr_compose(const float *first, const float *second, int32_t rows, int3
     if (sizes_are_wrong(rows, columns) || !first || !second || !composed)
         return -1;
     compose(first, second, rows, columns, composed);
+    return 0;
+}
+
+CVSR_CLONES
+static void warp(const float *restrict picture, const float *restrict flow, int32_t height, int32_t width,
+                 float *restrict warped)
+{
+    const size_t plane = (size_t)height * (size_t)width;
+    for (int32_t row = 0; row < height; row++) {
+        const size_t line = (size_t)row * (size_t)width;
+        for (int32_t column = 0; column < width; column++) {
+            const size_t at = line + (size_t)column;
+            const float x = bounded(flow[at]), y = bounded(flow[plane + at]);
+            const int32_t ix = whole(x), iy = whole(y);
+            const float part_x = x - (float)ix, part_y = y - (float)iy;
+            const float *above = picture + (size_t)within(row + iy, height) * (size_t)width;
+            const float *below = picture + (size_t)within(row + iy + 1, height) * (size_t)width;
+            const int32_t left = within(column + ix, width), right = within(column + ix + 1, width);
+            warped[at] = mix(mix(above[left], above[right], part_x), mix(below[left], below[right], part_x), part_y);
+        }
+    }
+}
+
+int32_t cvsr_warp(const float *picture, const float *flow, int32_t height, int32_t width, float *warped)
+{
+    if (height < 0 || width < 0 || height > CELL * CVSR_MOST_CELLS || width > CELL * CVSR_MOST_CELLS || !picture ||
+        !flow || !warped)
+        return -1;
+    warp(picture, flow, height, width, warped);
     return 0;
 }

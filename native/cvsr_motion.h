@@ -77,4 +77,8 @@ CVSR_API int32_t cvsr_refine(const float *current, const float *other, const flo
  * vector of `first` leads nowhere and stays empty. */
 CVSR_API int32_t cvsr_compose(const float *first, const float *second, int32_t rows, int32_t columns, float *composed);
 
+/* warped: the picture where a flow (two planes, in pixels, x then y) points from each of its pixels; where the flow is NaN
+ * it points nowhere else. */
+CVSR_API int32_t cvsr_warp(const float *picture, const float *flow, int32_t height, int32_t width, float *warped);
+
 #endif

@@ -19,7 +19,8 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from codecvsr.bitstream import color
 from codecvsr.bitstream.frames import CodedFrame
 from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import CodecVSRError
@@ -58,6 +60,14 @@ TITLES = {
     "dis": "DIS optical flow",
     "spynet": "SPyNet of official BasicVSR",
 }
+#: Frame rate, preset and x264 parameters besides those of every stream.
+SETTINGS = {
+    "preset veryfast": (24, "veryfast", ""),
+    "closed GOPs of 12": (24, "medium", ":keyint=12:min-keyint=12"),
+    "open GOPs of 12": (24, "medium", ":keyint=12:min-keyint=12:open-gop=1"),
+    "30 frames/s": (30, "medium", ""),
+    "60 frames/s": (60, "medium", ""),
+}
 Methods = dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
 
 
@@ -69,6 +79,7 @@ Methods = dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
 @click.option("--frames", type=int, default=40, show_default=True, help="Only so many of each clip; 0: all.")
 @click.option("--spynet-clips", default="", help="Comma-separated clips on which SPyNet is measured.")
 @click.option("--spynet-frames", type=int, default=21, show_default=True, help="So many of their frames.")
+@click.option("--settings-clip", default="", help="Clip that is also coded at other presets, GOPs and frame rates.")
 @click.option("--timing-clip", default="", help="Clip on which time is measured, at every CRF.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
 @click.option("--readme", type=click.Path(path_type=Path), default=ROOT / "README.md", help="Where the table goes.")
@@ -80,6 +91,7 @@ def main(
     frames: int,
     spynet_clips: str,
     spynet_frames: int,
+    settings_clip: str,
     timing_clip: str,
     results: Path,
     readme: Path,
@@ -112,6 +124,11 @@ def main(
             if name in spynet_clips.split(","):
                 key = f"{label} spynet {spynet_frames} {code}"
                 keep(key, {"kind": "spynet"} | facts, partial(measure, clip, stream, spynet_frames))
+            for setting in SETTINGS if name == settings_clip else {}:
+                other = work / "settings" / f"{name} {crf_label(rate)} {setting}.mp4"
+                key = f"{label} {setting} {code}"
+                about = {"kind": "settings", "setting": setting} | facts
+                keep(key, about, partial(measure_setting, clip, other, rate, setting))
             if name == timing_clip:
                 keep(f"{label} time {code}", {"kind": "time"} | facts, partial(measure_time, stream, frames))
     current = [cell for cell in cells.values() if cell["key"].endswith(code)]
@@ -132,6 +149,11 @@ class Clip:
         """Nothing is read yet; ``frames``: how many at most, 0 for all."""
         self._root, self._name, self._frames = root, name, frames
         self._lumas: tuple[list[npt.NDArray[np.uint8]], list[npt.NDArray[np.uint8]]] | None = None
+
+    def small_frames(self) -> Iterator[npt.NDArray[np.uint8]]:
+        """The pristine frames at low resolution, (H, W, 3) uint8 RGB."""
+        for picture in itertools.islice(original_frames(self._root, self._name), self._frames or None):
+            yield downsample(picture, 4)
 
     def lumas(self) -> tuple[list[npt.NDArray[np.uint8]], list[npt.NDArray[np.uint8]]]:
         """Small and large."""
@@ -166,6 +188,23 @@ def measure(clip: Clip, stream: Path, spynet_frames: int = 0) -> dict[str, Any]:
         "track": {name: tracks(large, fields, motion) for name, fields in methods.items()},
         "refined_minus_dis": worst_frame(pairs["refined"], pairs["dis"]),
     }
+
+
+def measure_setting(clip: Clip, stream: Path, crf: float | None, setting: str) -> dict[str, Any]:
+    """One cell of a stream coded as :data:`SETTINGS` says."""
+    if not stream.is_file():
+        rate, preset, parameters = SETTINGS[setting]
+        stream.parent.mkdir(parents=True, exist_ok=True)
+        options = {"crf": f"{crf:g}", "preset": preset, "x264-params": f"cpu-independent=1{parameters}"}
+        with atomic_file(stream) as part, av.open(str(part), "w", format="mp4") as container:
+            video: Any = container.add_stream("libx264", rate=rate, options=options)
+            for index, rgb in enumerate(clip.small_frames()):
+                video.width, video.height, video.pix_fmt = rgb.shape[1], rgb.shape[0], "yuv420p"
+                picture = color.from_rgb(rgb)
+                picture.pts, picture.time_base = index, Fraction(1, rate)
+                container.mux(video.encode(picture))
+            container.mux(video.encode(None))
+    return measure(clip, stream)
 
 
 def one_frame(
@@ -281,7 +320,7 @@ def save(results: Path, cells: dict[str, Any], commands: list[str]) -> None:
 def summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
     """By CRF: means over clips, and the clip and frame where refined motion falls behind DIS most."""
     found: dict[str, Any] = {}
-    for kind in ("fields", "spynet"):
+    for kind in ("fields", "spynet", "settings"):
         chosen = [cell for cell in cells if cell["kind"] == kind]
         for crf in sorted({cell["crf"] for cell in chosen}):
             here = [cell for cell in chosen if cell["crf"] == crf]
@@ -359,6 +398,7 @@ def table(cells: list[dict[str, Any]]) -> str:
             if entry["worst_clip_against_dis"]["track"]
         ]
         lines += [f"Worst clip of the refined motion against DIS, dB: {'; '.join(worst)}.", ""]
+    lines += settings_table([cell for cell in cells if cell["kind"] == "settings"])
     times = [cell for cell in cells if cell["kind"] == "time"]
     if times:
         spent = "; ".join(
@@ -368,6 +408,31 @@ def table(cells: list[dict[str, Any]]) -> str:
         size = times[0]["size"]
         lines += [f"Processor time of both fields of a {size[0]}x{size[1]} frame, one thread, in turn: {spent}.", ""]
     return "\n".join(lines)
+
+
+def settings_table(cells: list[dict[str, Any]]) -> list[str]:
+    """Refined motion and DIS at other presets, GOPs and frame rates."""
+    if not cells:
+        return []
+    crfs = sorted({cell["crf"] for cell in cells})
+    lines = [
+        f"{cells[0]['clip']}, refined motion (DIS), one frame / {TRACK_FRAMES} frames, at other settings of x264:",
+        "",
+        "| |" + "".join(f" CRF {crf:g} |" for crf in crfs),
+        "|---|" + "---|" * len(crfs),
+    ]
+    for setting in SETTINGS:
+        row = f"| {setting} |"
+        for crf in crfs:
+            found = [cell for cell in cells if cell["setting"] == setting and cell["crf"] == crf]
+            texts = [
+                f"{_db(c[kind]['refined']['mean'])} ({_db(c[kind]['dis']['mean'])})"
+                for c in found
+                for kind in ("one_frame", "track")
+            ]
+            row += f" {' / '.join(texts)} |"
+        lines.append(row)
+    return [*lines, ""]
 
 
 def _db(value: float | None) -> str:

@@ -235,11 +235,12 @@ def run_until(arguments: list[Any], events: int | None, part: float) -> bool:
     if child == 0:
         os.dup2(write, 2)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 1
         try:
             cli.main(["upscale", *map(str, arguments)], standalone_mode=False)
-        except BaseException:
-            os._exit(1)
-        os._exit(0)
+            code = 0
+        finally:
+            os._exit(code)
     os.close(write)
     seen, last, step = 0, time.monotonic(), 0.2
     with os.fdopen(read) as lines:

@@ -108,8 +108,7 @@ def compose(motion: Array, direction: Direction, start: int, length: int, size: 
         if composed is None:
             composed = step
         else:
-            carried = warp(np.ascontiguousarray(composed.transpose(1, 2, 0)), step)
-            composed = step + carried.transpose(2, 0, 1)
+            composed = step + np.stack([warp(part, step) for part in composed])
     if composed is None:
         raise ValueError(f"length = {length}; at least 1 expected.")
     return composed

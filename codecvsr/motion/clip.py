@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.bitstream.frames import CodedFrame
-from codecvsr.bitstream.reader import Backend, read_video
-from codecvsr.errors import InputError
-from codecvsr.motion import drift
-from codecvsr.motion import refine as refinement
-from codecvsr.motion.field import BlockField, grid_shape, rasterise
-from codecvsr.motion.resolve import FUTURE, PAST, StreamFacts, choose, raw_fields, velocities
-from codecvsr.motion.sample import Array, matching_error, pad_to_cells
+from codecvsr.motion.field import grid_shape
+from codecvsr.motion.resolve import FUTURE, PAST
+from codecvsr.motion.sample import Array, matching_error
 
 TYPE_CODES = {"I": 1, "P": 2, "B": 3}
 _CONFIDENT_ERROR = 8.0  # luma steps: a cell that matches this badly has a confidence of one half
-_CUT_ERROR = 10.0  # luma steps
-_CUT_RATIO = 3.0
-_CUT_PASTLESS_SHARE = 0.5  # of the cells
-_MOST_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -94,81 +82,6 @@ class ClipMotion:
         return ClipMotion(**{f.name: getattr(self, f.name)[start:stop] for f in fields(self)})
 
 
-def estimate_motion(
-    frames: Iterable[CodedFrame], options: MotionOptions = FULL_REPAIR, *, threads: int | None = None
-) -> ClipMotion:
-    """Repair the vectors of a clip into motion between neighbouring frames.
-
-    Args:
-        frames: the clip in display order, one size. Only its luma and codec data are kept in memory.
-        options: what to leave out.
-        threads: how many to use, at least 1; None for one per processor, at most 8. The result is the same with any.
-
-    Raises:
-        InputError: there are no frames.
-    """
-    blocks: list[BlockField] = []
-    lumas: list[Array] = []
-    seen: list[tuple[int, bool, bool, int]] = []
-    most_references: int | None = None
-    qps: list[npt.NDArray[np.uint8]] = []
-    for frame in frames:
-        blocks.append(rasterise(frame.vectors, frame.height, frame.width))
-        lumas.append(pad_to_cells(frame.luma))
-        most_references = frame.most_references
-        seen.append((TYPE_CODES[frame.type], frame.is_reference, frame.is_idr, frame.decode_index))
-        rows, columns = -(-frame.height // 16), -(-frame.width // 16)
-        qps.append(np.zeros((rows, columns), np.uint8) if frame.qp is None else frame.qp.clip(0, 51).astype(np.uint8))
-    if not blocks:
-        raise InputError("The clip holds no frames; at least one was expected.")
-    types, is_reference, is_idr, decode_order = zip(*seen, strict=True)
-    facts = StreamFacts(
-        np.array(types, np.uint8),
-        np.array(is_reference),
-        np.array(is_idr),
-        np.array(decode_order, np.int32),
-        most_references,
-    )
-    qp = np.stack(qps)
-    with ThreadPoolExecutor(threads or min(os.cpu_count() or 1, _MOST_THREADS)) as pool:
-        fields_, errors = _fields(blocks, lumas, facts, options, pool)
-        past = np.stack([b.past for b in blocks])
-        is_cut = _scene_cuts(errors[PAST], past)
-        if options.resolve and options.refine:
-            _refine_all(fields_, errors, lumas, qp, is_cut, pool)
-    for t in np.flatnonzero(is_cut):
-        fields_[PAST][t] = fields_[FUTURE][t - 1] = 0
-    error = np.stack(errors, 1)
-    return ClipMotion(
-        past=past,
-        future=np.stack([b.future for b in blocks]),
-        to_prev=fields_[PAST],
-        to_next=fields_[FUTURE],
-        confidence=_confidence(error, is_cut),
-        error=error,
-        partition=np.stack([b.partition for b in blocks]),
-        qp=qp,
-        types=facts.types,
-        is_reference=facts.is_reference,
-        is_idr=facts.is_idr,
-        decode_order=facts.decode_order,
-        is_cut=is_cut,
-    )
-
-
-def motion_fields(
-    path: str | Path,
-    options: MotionOptions = FULL_REPAIR,
-    *,
-    backend: Backend = "auto",
-    allow_damaged: bool = False,
-    threads: int | None = None,
-) -> ClipMotion:
-    """The repaired motion of an H.264 file: :func:`estimate_motion` of :func:`read_video`, which names the errors."""
-    frames = read_video(path, backend=backend, allow_damaged=allow_damaged)
-    return estimate_motion(frames, options, threads=threads)
-
-
 def unknown_motion(frames: int, height: int, width: int) -> ClipMotion:
     """The motion of a clip whose bitstream is not known: no vectors, no quantisers, no types, zero fields."""
     h, w = grid_shape(height, width)
@@ -203,90 +116,25 @@ def measured(motion: ClipMotion, to_prev: Array, to_next: Array, lumas: list[Arr
     """
     fields_ = [to_prev.copy(), to_next.copy()]
     error = np.zeros_like(motion.error)
-    for direction, t, n in _neighbours(len(lumas)):
-        error[t, direction] = matching_error(lumas[t], lumas[n], fields_[direction][t])
+    confidence = np.zeros_like(motion.confidence)
+    for direction, step in ((PAST, -1), (FUTURE, +1)):
+        for t in range(len(lumas)):
+            if 0 <= t + step < len(lumas):
+                error[t, direction] = matching_error(lumas[t], lumas[t + step], fields_[direction][t])
+                confidence[t, direction] = confidence_of(error[t, direction])
     for cut in np.flatnonzero(motion.is_cut):
         fields_[PAST][cut] = fields_[FUTURE][cut - 1] = 0
-    confidence = _confidence(error, motion.is_cut)
+        confidence[cut, PAST] = confidence[cut - 1, FUTURE] = 0
     return replace(motion, to_prev=fields_[PAST], to_next=fields_[FUTURE], error=error, confidence=confidence)
 
 
-def _confidence(error: Array, is_cut: npt.NDArray[np.bool_]) -> Array:
-    confidence = (1.0 / (1.0 + (error / _CONFIDENT_ERROR) ** 2)).astype(np.float32)
-    confidence[0, PAST] = confidence[-1, FUTURE] = 0
-    for cut in np.flatnonzero(is_cut):
-        confidence[cut, PAST] = confidence[cut - 1, FUTURE] = 0
-    return confidence
+def join(pieces: Sequence[ClipMotion]) -> ClipMotion:
+    """Consecutive pieces of one clip in one."""
+    return ClipMotion(
+        **{f.name: np.concatenate([getattr(piece, f.name) for piece in pieces]) for f in fields(ClipMotion)}
+    )
 
 
-def _neighbours(frames: int) -> Iterator[tuple[int, int, int]]:
-    """(direction, t, index of its neighbour) for every pair of neighbouring frames, both ways."""
-    for t in range(frames):
-        if t > 0:
-            yield PAST, t, t - 1
-        if t < frames - 1:
-            yield FUTURE, t, t + 1
-
-
-def _fields(
-    blocks: list[BlockField], lumas: list[Array], facts: StreamFacts, options: MotionOptions, pool: ThreadPoolExecutor
-) -> tuple[list[Array], list[Array]]:
-    if options.resolve:
-        velocity, error = velocities(blocks, lumas, facts, pool.map)
-
-        def one_direction(direction: int) -> tuple[Array, Array]:
-            return choose(velocity, error, lumas, direction, invert=options.invert)
-
-        made = list(pool.map(one_direction, (PAST, FUTURE)))
-        return [m[0] for m in made], [m[1] for m in made]
-    fields_ = list(raw_fields(blocks))
-    if not options.invert:
-        fields_[FUTURE] = np.nan_to_num(np.stack([b.future for b in blocks]), nan=0.0)
-    fields_[PAST][0] = fields_[FUTURE][-1] = 0
-    errors = [np.zeros(f[:, 0].shape, np.float32) for f in fields_]
-    for direction, t, n in _neighbours(len(blocks)):
-        errors[direction][t] = matching_error(lumas[t], lumas[n], fields_[direction][t])
-    return fields_, errors
-
-
-def _refine_all(
-    fields_: list[Array],
-    errors: list[Array],
-    lumas: list[Array],
-    qp: npt.NDArray[np.uint8],
-    is_cut: npt.NDArray[np.bool_],
-    pool: ThreadPoolExecutor,
-) -> None:
-    """Refine every field in place, first between neighbours, then over several frames, and measure its error again."""
-    blurred = list(pool.map(refinement.pre_blur, lumas))
-    coarseness = [float(frame.mean()) for frame in qp]
-
-    def one_field(pair: tuple[int, int, int]) -> None:
-        direction, t, n = pair
-        fields_[direction][t] = refinement.refine(blurred[t], blurred[n], fields_[direction][t], coarseness[t])
-
-    def one_error(pair: tuple[int, int, int]) -> None:
-        direction, t, n = pair
-        errors[direction][t] = matching_error(lumas[t], lumas[n], fields_[direction][t])
-
-    for _ in pool.map(one_field, _neighbours(len(lumas))):
-        pass  # an error of a thread is raised here
-    for direction, step in ((PAST, -1), (FUTURE, +1)):
-        fields_[direction] = drift.correct(fields_[direction], step, blurred, coarseness, is_cut, pool.map)
-    for _ in pool.map(one_error, _neighbours(len(lumas))):
-        pass
-
-
-def _scene_cuts(error: Array, past: Array) -> npt.NDArray[np.bool_]:
-    """Frames that match the one before badly, far worse than their surroundings do, and mostly owe nothing to the past.
-
-    They are intra-coded, or B-frames predicted from the future alone.
-    """
-    level = error.mean(axis=(1, 2))
-    pastless_share = np.isnan(past[:, 0]).mean(axis=(1, 2))
-    is_cut = np.zeros(len(level), np.bool_)
-    for t in range(1, len(level)):
-        around = np.concatenate([level[max(1, t - 3) : t], level[t + 1 : t + 4]])
-        usual = float(np.median(around)) if around.size else 0.0
-        is_cut[t] = level[t] > max(_CUT_ERROR, _CUT_RATIO * usual) and pastless_share[t] >= _CUT_PASTLESS_SHARE
-    return is_cut
+def confidence_of(error: Array) -> Array:
+    """1 where pictures match exactly, a half at an error of :data:`_CONFIDENT_ERROR`, in the shape of ``error``."""
+    return (1.0 / (1.0 + (error / _CONFIDENT_ERROR) ** 2)).astype(np.float32)

@@ -6,10 +6,10 @@ fields are composed, the composed match is refined once, and its correction goes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from codecvsr.bitstream.native import fields_library
 from codecvsr.motion import kernels
@@ -17,7 +17,7 @@ from codecvsr.motion.field import CELL
 from codecvsr.motion.kernels import Refinement
 from codecvsr.motion.refine import by_qp, refine_as
 from codecvsr.motion.resolve import Mapper
-from codecvsr.motion.sample import Array, gaussian_taps, warp
+from codecvsr.motion.sample import Array, gaussian_taps, warp_numpy
 
 FRAMES = 4  #: frames that a direct match spans
 _WINDOW = (2.4, 5.0)  # sigma in pixels, at fine and at coarse quantisers
@@ -26,6 +26,7 @@ _LONGEST_STEP = 0.6  # pixels, over all the frames
 _GAIN = 2.0  # a field has its part of up to four corrections, each of which finds half of what is missing
 
 
+@lru_cache(maxsize=64)
 def settings(qp: float) -> Refinement:
     """One step at a mean quantiser, taken wherever it leads: it is short, and few cells match worse for it."""
     return Refinement(
@@ -42,7 +43,7 @@ def settings(qp: float) -> Refinement:
 
 def compose_numpy(first: Array, second: Array) -> Array:
     """(2, h, w) in pixels: ``first``, then ``second`` from where it points, bilinear between cell centres."""
-    carried = warp(np.ascontiguousarray(second.transpose(1, 2, 0)), first / np.float32(CELL))
+    carried = warp_numpy(np.ascontiguousarray(second.transpose(1, 2, 0)), first / np.float32(CELL))
     return np.asarray(first + carried.transpose(2, 0, 1), np.float32)
 
 
@@ -52,55 +53,73 @@ def compose(first: Array, second: Array) -> Array:
     return compose_numpy(first, second) if library is None else kernels.compose(library, first, second)
 
 
-def correct(
-    field: Array,
-    step: int,
-    blurred: Sequence[Array],
-    qp: Sequence[float],
-    is_cut: npt.NDArray[np.bool_],
-    mapper: Mapper = map,
-) -> Array:
-    """Fields whose composition over :data:`FRAMES` frames matches better.
+class Drift:
+    """The matches of one direction, kept while fields to come still need them."""
 
-    Args:
-        field: (T, 2, h, w) motion between neighbouring frames, in pixels.
-        step: index of the neighbour the fields point at: -1 or +1.
-        blurred: the T pictures (:func:`codecvsr.motion.refine.pre_blur`).
-        qp: T mean luma quantisers.
-        is_cut: (T,) where a new scene begins: no match crosses it.
-        mapper: runs the frames; what it runs at once does not depend on each other.
+    def __init__(self, step: int) -> None:
+        """``step``: index of the neighbour the fields point at, -1 or +1."""
+        self._step = step
+        self._pairs: dict[int, Array] = {}
+        self._found: dict[int, Array] = {}
 
-    Returns:
-        (T, 2, h, w). A field changes by no more than a quarter of the longest step times the gain: 0.3 pixels.
-    """
-    frames = len(field)
-    starts = [t for t in range(frames) if _stays_in_scene(is_cut, t, t + FRAMES * step)]
-    pairs: dict[int, Array] = {}
-    found: dict[int, Array] = {}
+    def correct(
+        self,
+        frames: Sequence[int],
+        field: Mapping[int, Array] | Sequence[Array],
+        blurred: Mapping[int, Array] | Sequence[Array],
+        qp: Mapping[int, float] | Sequence[float],
+        stays_in_scene: Callable[[int, int], bool],
+        mapper: Mapper = map,
+    ) -> list[Array]:
+        """The fields of ``frames``, so that their composition over :data:`FRAMES` frames matches better.
 
-    def join(t: int) -> None:
-        pairs[t] = compose(field[t], field[t + step])
+        Args:
+            frames: which fields, in rising order, each frame once in the life of the object.
+            field: motion between neighbouring frames (2, h, w) by frame, in pixels: of ``frames`` and of the three
+                frames to each side, where there are such frames.
+            blurred: pictures by frame (:func:`codecvsr.motion.refine.pre_blur`), one farther.
+            qp: mean luma quantisers by frame.
+            stays_in_scene: whether both of two frames exist and no cut lies between them.
+            mapper: runs the frames; what it runs at once does not depend on each other.
 
-    def match(t: int) -> None:
-        composed = compose(pairs[t], pairs[t + 2 * step])
-        found[t] = refine_as(blurred[t], blurred[t + FRAMES * step], composed, settings(qp[t])) - composed
+        Returns:
+            (2, h, w) each. A field changes by no more than a quarter of the longest step times the gain: 0.3 pixels.
+        """
+        step = self._step
+        passing = {t - k * step for t in frames for k in range(FRAMES)}
+        starts = [t for t in sorted(passing - self._found.keys()) if stays_in_scene(t, t + FRAMES * step)]
 
-    _run(mapper, join, sorted({start + k * step for start in starts for k in (0, 2)}))
-    _run(mapper, match, starts)
-    corrected = field.copy()
-    for t in range(frames):
+        def join(t: int) -> None:
+            self._pairs[t] = compose(field[t], field[t + step])
+
+        def match(t: int) -> None:
+            composed = compose(self._pairs[t], self._pairs[t + 2 * step])
+            self._found[t] = refine_as(blurred[t], blurred[t + FRAMES * step], composed, settings(qp[t])) - composed
+
+        run(mapper, join, sorted({start + k * step for start in starts for k in (0, 2)} - self._pairs.keys()))
+        run(mapper, match, starts)
+        corrected = [self._corrected(t, field[t]) for t in frames]
+        if frames:
+            for kept in (self._pairs, self._found):
+                for t in [t for t in kept if t + FRAMES <= frames[-1] + 1]:
+                    del kept[t]
+        return corrected
+
+    def _corrected(self, t: int, field: Array) -> Array:
         # A match that starts up to three frames earlier on its way passes here too. Its correction is smoother than
         # what moves between those frames, so it is taken at the same place of the picture.
-        parts = [found[t - k * step] for k in range(FRAMES) if t - k * step in found]
-        if parts:
-            corrected[t] += np.float32(_GAIN / (FRAMES * len(parts))) * np.sum(parts, axis=0)
-    return corrected
+        parts = [self._found[start] for k in range(FRAMES) if (start := t - k * self._step) in self._found]
+        if not parts:
+            return field
+        total = parts[0].copy()
+        for part in parts[1:]:
+            total += part
+        total *= np.float32(_GAIN / (FRAMES * len(parts)))
+        total += field
+        return total
 
 
-def _stays_in_scene(is_cut: npt.NDArray[np.bool_], t: int, end: int) -> bool:
-    return 0 <= end < len(is_cut) and not is_cut[min(t, end) + 1 : max(t, end) + 1].any()
-
-
-def _run(mapper: Mapper, work: Callable[[int], None], frames: Sequence[int]) -> None:
+def run(mapper: Mapper, work: Callable[[int], None], frames: Iterable[int]) -> None:
+    """Do ``work`` for every frame; an error of a thread is raised here."""
     for _ in mapper(work, frames):
-        pass  # an error of a thread is raised here
+        pass

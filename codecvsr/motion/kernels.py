@@ -86,6 +86,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "cvsr_blur": [pointer, size, size, pointer, size, pointer],
         "cvsr_refine": [pointer, pointer, pointer, size, size, pointer, pointer],
         "cvsr_compose": [pointer, pointer, size, size, pointer],
+        "cvsr_warp": [pointer, pointer, size, size, pointer],
     }
     for name, arguments in signatures.items():
         function = getattr(library, name)
@@ -223,3 +224,12 @@ def compose(library: ctypes.CDLL, first: Array, second: Array) -> Array:
     composed = np.empty_like(first)
     _check(_declared(library).cvsr_compose(first.ctypes.data, second.ctypes.data, *cells, composed.ctypes.data))
     return composed
+
+
+def warp(library: ctypes.CDLL, picture: Array, flow: Array) -> Array:
+    """``sample.warp_numpy`` of one plane (H, W)."""
+    height, width = picture.shape
+    picture, flow = _input(picture, (height, width)), _input(flow, (2, height, width))
+    warped = np.empty_like(picture)
+    _check(_declared(library).cvsr_warp(picture.ctypes.data, flow.ctypes.data, height, width, warped.ctypes.data))
+    return warped

@@ -7,6 +7,8 @@ super-resolution needs is a tenth.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +17,7 @@ from codecvsr.bitstream.native import fields_library
 from codecvsr.motion import kernels
 from codecvsr.motion.field import CELL
 from codecvsr.motion.kernels import Refinement
-from codecvsr.motion.sample import Array, blur, blur_numpy, gaussian_taps, matching_error_numpy, to_pixels, warp
+from codecvsr.motion.sample import Array, blur, blur_numpy, gaussian_taps, matching_error_numpy, to_pixels, warp_numpy
 
 STEPS = 2
 _BLOCK = 2  # pixels; systems on blocks move fields as those on pixels do, to a hundredth of a decibel
@@ -32,10 +34,11 @@ _KEEP_RATIO, _KEEP_OFFSET = 1.05, 0.1  # how much worse a cell may match and sti
 
 def by_qp(ends: tuple[float, float], qp: float) -> float:
     """A setting between its values at fine and at coarse quantisers, by the mean quantiser of a frame."""
-    share = float(np.clip((qp - _QP_RANGE[0]) / (_QP_RANGE[1] - _QP_RANGE[0]), 0, 1))
+    share = min(max((qp - _QP_RANGE[0]) / (_QP_RANGE[1] - _QP_RANGE[0]), 0.0), 1.0)
     return ends[0] + share * (ends[1] - ends[0])
 
 
+@lru_cache(maxsize=64)
 def settings(qp: float, steps: int = STEPS) -> Refinement:
     """How to step at a mean quantiser: coarse ones get a wider window and a smoother field, lest noise be fitted."""
     smoothing = by_qp(_SMOOTH_CELLS, qp)
@@ -65,7 +68,7 @@ def refine_numpy(current: Array, other: Array, field: Array, how: Refinement) ->
     """A field (2, h, w) from ``current`` to ``other``, both (H, W), after ``how.steps`` Gauss-Newton steps."""
     refined = field
     for _ in range(how.steps):
-        moved = warp(other, to_pixels(refined, smooth=True))
+        moved = warp_numpy(other, to_pixels(refined, smooth=True))
         difference = moved - current
         mean = np.pad((moved + current) * 0.5, 1, mode="edge")
         gx = (mean[1:-1, 2:] - mean[1:-1, :-2]) * 0.5

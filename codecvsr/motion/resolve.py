@@ -7,7 +7,7 @@ decoded pictures best.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from codecvsr.bitstream.native import fields_library
 from codecvsr.motion import kernels
-from codecvsr.motion.field import BlockField
+from codecvsr.motion.field import CELL, BlockField
 from codecvsr.motion.kernels import Candidate
 from codecvsr.motion.sample import Array, fill_holes_numpy, matching_error, matching_error_numpy, splat_numpy
 
@@ -25,8 +25,10 @@ _MOST_REFERENCES = (4, 3)  # pictures tried per list, nearest first
 _FARTHER_MUST_WIN_BY = 0.92
 _B = 3  # of StreamFacts.types
 _MOST_REORDERED = 32  # places between the orders of decoding and of display; the standard allows 16 frames
+FARTHEST_REFERENCE = (32, 16)  #: frames; encoders put at most 16 B-frames between two others
 
 Mapper = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]  #: ``map``, or that of a pool of threads
+Velocity = tuple[Array, Array]  #: what :func:`block_velocity` returns
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ def usable_references(facts: StreamFacts, t: int, direction: int) -> list[int]:
 
     A reference picture was decoded earlier, is marked as used for reference, and is not older than the last IDR
     picture in decode order (ITU-T H.264 clause 8.2.5.1). Of those, ``most_references`` are kept, the last decoded ones
-    (clause 8.2.5.3); B-frames do not count, since encoders give them up before their turn.
+    (clause 8.2.5.3); B-frames do not count, since encoders give them up before their turn. None is farther away than
+    :data:`FARTHEST_REFERENCE`.
     """
     decode = facts.decode_order
     limit = _MOST_REFERENCES[direction]
@@ -68,7 +71,7 @@ def usable_references(facts: StreamFacts, t: int, direction: int) -> list[int]:
     step = _STEP[direction]
     found: list[int] = []
     r = t + step
-    while 0 <= r < len(decode) and len(found) < limit:
+    while 0 <= r < len(decode) and len(found) < limit and abs(r - t) <= FARTHEST_REFERENCE[direction]:
         if not oldest - _MOST_REORDERED <= decode[r] < decode[t] + _MOST_REORDERED:
             break
         if facts.is_reference[r] and oldest <= decode[r] < decode[t]:
@@ -141,89 +144,77 @@ def best_candidate(
     return kernels.best_candidate(library, current, other, candidates, cells)
 
 
-def velocities(
-    fields: Sequence[BlockField], lumas: Sequence[Array], facts: StreamFacts, mapper: Mapper = map
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """The motion per frame of every block, and how well its best reference matches.
+def block_velocity(
+    t: int, raw: Array, references: Sequence[int], lumas: Mapping[int, Array] | Sequence[Array]
+) -> Velocity | None:
+    """The motion per frame of every block of frame ``t``, and how well its best reference matches.
 
     Args:
-        fields: the raw vectors of T frames.
-        lumas: their pictures, whole cells.
-        facts: what the stream says of them.
-        mapper: runs the frames, which do not depend on each other.
+        t: the frame.
+        raw: (2, h, w) its vectors of one list, NaN where there are none.
+        references: what they may point at (:func:`usable_references`).
+        lumas: pictures by frame, whole cells.
 
     Returns:
-        velocity (2, T, 2, h, w): by list, in pixels per frame along the list's direction, NaN where there is none;
-        error (2, T, h, w): matching error of the chosen reference, infinity where there is none.
+        velocity (2, h, w) in pixels per frame along the list's direction, NaN where there is none, and error (h, w), the
+        matching error of the chosen reference, infinity where there is none; None where there is none anywhere.
     """
-    h, w = fields[0].past.shape[1:]
-    velocity = np.full((2, len(fields), 2, h, w), np.nan, np.float32)
-    error = np.full((2, len(fields), h, w), np.inf, np.float32)
-
-    def one_frame(t: int) -> None:
-        for direction, raw in ((PAST, fields[t].past), (FUTURE, fields[t].future)):
-            references = usable_references(facts, t, direction)
-            if references and not np.isnan(raw[0]).all():
-                others, distances = [lumas[r] for r in references], [abs(r - t) for r in references]
-                found = best_reference(lumas[t], others, distances, raw)
-                velocity[direction, t], error[direction, t] = found
-
-    for _ in mapper(one_frame, range(len(fields))):
-        pass  # an error of a thread is raised here
-    return velocity, error
+    if not references or np.isnan(raw[0]).all():
+        return None
+    return best_reference(lumas[t], [lumas[r] for r in references], [abs(r - t) for r in references], raw)
 
 
 def choose(
-    velocity: npt.NDArray[np.float32],
-    velocity_error: npt.NDArray[np.float32],
-    lumas: Sequence[Array],
+    t: int,
     direction: int,
+    lumas: Mapping[int, Array] | Sequence[Array],
+    velocities: Mapping[int, tuple[Velocity | None, Velocity | None]],
+    found: Mapping[int, tuple[Array, Array]],
     *,
     invert: bool = True,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Motion from every frame to its neighbour in ``direction``: per cell the candidate that matches best.
+) -> tuple[Array, Array]:
+    """Motion from frame ``t`` to its neighbour in ``direction``: per cell the candidate that matches best.
 
     Candidates: the block's own velocity; its velocity in the other list, negated; the neighbour's motion towards this
-    frame, carried along itself and negated; the opposite neighbour's motion, carried here; the field just found for the
-    frame before (behind, for the future), carried here; no motion. Without ``invert`` only the block's own velocity.
+    frame, carried along itself and negated; the opposite neighbour's motion, carried here; the field found before for
+    the neighbour, carried here; no motion. Without ``invert`` only the block's own velocity.
+
+    Args:
+        t: the frame; its neighbour exists.
+        direction: ``PAST`` or ``FUTURE``.
+        lumas: pictures by frame, whole cells.
+        velocities: :func:`block_velocity` by frame, of both lists, for ``t`` and the frames around it that exist.
+        found: what this function returned for the neighbour, if it was asked.
+        invert: off: a missing direction stays empty.
 
     Returns:
-        field (T, 2, h, w) in pixels, zero for the frame that has no neighbour;
-        error (T, h, w) in luma steps, zero there too.
+        field (2, h, w) in pixels and error (h, w) in luma steps.
     """
-    other, step = 1 - direction, _STEP[direction]
-    _, frames, _, h, w = velocity.shape
-    field = np.zeros((frames, 2, h, w), np.float32)
-    error = np.zeros((frames, h, w), np.float32)
-    for t in range(frames) if direction == PAST else range(frames - 1, -1, -1):
-        n, opposite = t + step, t - step  # the neighbour we look for, and the frame on the other side
-        if not 0 <= n < frames:
-            continue
-        own = velocity[direction, t]
-        if not invert:
-            field[t] = np.where(np.isnan(own), np.float32(0), own)
-            error[t] = matching_error(lumas[t], lumas[n], field[t])
-            continue
-        candidates = [
-            Candidate(own),
-            Candidate(velocity[other, t], -1),
-            Candidate(velocity[other, n], -1, velocity_error[other, n]),
-        ]
-        if 0 <= opposite < frames:
-            candidates.append(Candidate(velocity[direction, opposite], 1, velocity_error[direction, opposite]))
-        if 0 <= n + step < frames:
-            candidates.append(Candidate(-field[n], -1, error[n]))
-        candidates.append(Candidate(None))
-        field[t], error[t] = best_candidate(lumas[t], lumas[n], candidates, (h, w))
-    return field, error
+    other, n, opposite = 1 - direction, t + _STEP[direction], t - _STEP[direction]
+    cells = (lumas[t].shape[0] // CELL, lumas[t].shape[1] // CELL)
+    own = velocities[t][direction]
+    if not invert:
+        field = np.zeros((2, *cells), np.float32) if own is None else np.where(np.isnan(own[0]), np.float32(0), own[0])
+        return field, matching_error(lumas[t], lumas[n], field)
+    candidates = [Candidate(own[0])] if own else []
+    if reverse := velocities[t][other]:
+        candidates.append(Candidate(reverse[0], -1))
+    if towards := velocities[n][other]:
+        candidates.append(Candidate(towards[0], -1, towards[1]))
+    if opposite in velocities and (along := velocities[opposite][direction]):
+        candidates.append(Candidate(along[0], 1, along[1]))
+    if n in found:
+        candidates.append(Candidate(-found[n][0], -1, found[n][1]))
+    candidates.append(Candidate(None))
+    return best_candidate(lumas[t], lumas[n], candidates, cells)
 
 
-def raw_fields(fields: Sequence[BlockField]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def raw_field(block: BlockField, direction: int) -> Array:
     """Vectors taken as motion between neighbours whatever their reference: what ``--ablate-resolve`` shows.
 
     Centred and scaled right, but not divided by the reference distance; a frame without future vectors gets its own
-    past vectors negated. Returns to_prev and to_next, (T, 2, h, w) each, zero where there is no vector.
+    past vectors negated. (2, h, w), zero where there is no vector.
     """
-    past = np.stack([f.past for f in fields])
-    future = np.stack([f.future if not np.isnan(f.future).all() else -f.past for f in fields])
-    return np.nan_to_num(past, nan=0.0), np.nan_to_num(future, nan=0.0)
+    if direction == PAST:
+        return np.nan_to_num(block.past, nan=0.0)
+    return np.nan_to_num(-block.past if np.isnan(block.future).all() else block.future, nan=0.0)

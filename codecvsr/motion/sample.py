@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +43,7 @@ def to_cells(picture: Array) -> Array:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def warp(picture: Array, flow: Array) -> Array:
+def warp_numpy(picture: Array, flow: Array) -> Array:
     """Backward warp: the value at p is ``picture(p + flow(p))``, bilinear at the exact position, the border repeated.
 
     Args:
@@ -65,11 +67,23 @@ def warp(picture: Array, flow: Array) -> Array:
     return np.asarray(lines[0] + (lines[1] - lines[0]) * part[1], np.float32)
 
 
+def warp(picture: Array, flow: Array) -> Array:
+    """:func:`warp_numpy` of one plane (H, W), done by the native library where it was built."""
+    library = fields_library()
+    return warp_numpy(picture, flow) if library is None else kernels.warp(library, picture, flow)
+
+
+@lru_cache(maxsize=64)
 def gaussian_taps(sigma: float) -> Array:
-    """Half of a normalised Gaussian filter, from its middle to three sigmas, at most ``kernels.MOST_RADIUS`` samples."""
+    """Half of a normalised Gaussian filter, from its middle to three sigmas, at most ``kernels.MOST_RADIUS`` samples.
+
+    Not to be written to: it is kept.
+    """
     radius = min(max(round(3 * sigma), 1), kernels.MOST_RADIUS)
     taps = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
-    return (taps / (2 * taps.sum() - taps[0])).astype(np.float32)
+    taps = (taps / (2 * taps.sum() - taps[0])).astype(np.float32)
+    taps.flags.writeable = False
+    return taps
 
 
 def blur_numpy(picture: Array, taps: Array) -> Array:
@@ -92,7 +106,7 @@ def matching_error_numpy(current: Array, other: Array, field: Array) -> Array:
     """
     holes = ~np.isfinite(field).all(axis=0)
     flow = to_pixels(np.where(holes, np.float32(0), field), smooth=False)
-    difference = np.abs(current - warp(other, flow))
+    difference = np.abs(current - warp_numpy(other, flow))
     blurred = cv2.blur(difference, (5, 5), borderType=cv2.BORDER_REPLICATE)
     error = to_cells(np.asarray(blurred, np.float32))
     error[holes] = np.inf

@@ -16,7 +16,7 @@ from codecvsr.bitstream.frames import CodedFrame
 from codecvsr.bitstream.reader import open_video, read_video
 from codecvsr.errors import InputError
 from codecvsr.metrics.alignment import BORDER, TRACK_FRAMES, AlignmentTable
-from codecvsr.motion.clip import ClipMotion, MotionOptions, estimate_motion
+from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion
 from codecvsr.motion.optical_flow import dis_flows
 from codecvsr.motion.sample import Array
 from codecvsr.pipeline.tally import StripFrame, Tally

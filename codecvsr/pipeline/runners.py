@@ -161,6 +161,7 @@ RUNNERS: dict[str, Runner] = {
     "basicvsr": _run_on_flows,
     "iconvsr": _run_on_flows,
     "basicvsr-pp": _run_on_flows,
+    "study": _run_on_flows,
     "mvsr-seed": _run_on_vectors,
     "edvr": _run_sliding,
     "rbpn": _run_on_pairs,

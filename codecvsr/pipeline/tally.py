@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from codecvsr.bitstream.frames import CodedFrame
 from codecvsr.motion.clip import TYPE_CODES, ClipMotion
-from codecvsr.motion.field import BlockField
-from codecvsr.motion.resolve import FUTURE, PAST, StreamFacts, usable_references, velocities
+from codecvsr.motion.resolve import FUTURE, PAST, StreamFacts, block_velocity, usable_references
 from codecvsr.motion.sample import Array, matching_error, pad_to_cells
 
 PARTITIONS = {10: "16x16", 9: "16x8", 6: "8x16", 5: "8x8", 0: "none"}  #: codes of ``BlockField.partition``
@@ -39,17 +38,15 @@ def reference_distances(motion: ClipMotion, lumas: Sequence[Array]) -> npt.NDArr
 
     The resolver tells how well the reference it chose matches; the distance is that of the picture which matches so.
     """
-    blocks = [BlockField(*parts) for parts in zip(motion.past, motion.future, motion.partition, strict=True)]
     facts = StreamFacts(motion.types, motion.is_reference, motion.is_idr, motion.decode_order)
-    _, error = velocities(blocks, lumas, facts)
-    found = np.zeros(error.shape, np.int32)
+    found = np.zeros((2, *motion.partition.shape), np.int32)
     for direction, raw in ((PAST, motion.past), (FUTURE, motion.future)):
         for t in range(len(motion)):
-            known = np.isfinite(raw[t, 0]) & np.isfinite(error[direction, t])
             references = usable_references(facts, t, direction)
-            if known.any() and references:
+            resolved = block_velocity(t, raw[t], references, lumas)
+            if resolved is not None and (known := np.isfinite(raw[t, 0]) & np.isfinite(resolved[1])).any():
                 matches = np.stack([matching_error(lumas[t], lumas[r], raw[t])[known] for r in references])
-                chosen = np.abs(matches - error[direction, t][known]).argmin(axis=0)
+                chosen = np.abs(matches - resolved[1][known]).argmin(axis=0)
                 found[direction, t][known] = np.abs(np.array(references) - t)[chosen]
     return found
 

@@ -169,7 +169,7 @@ def test_refinement_leaves_a_right_field_alone_and_never_goes_far():
 def test_matches_over_four_frames_are_part_of_the_refinement_and_of_nothing_else(tmp_path, monkeypatch):
     path = moving(tmp_path, 3, 1)
     whole, repaired = motion_fields(path), motion_fields(path, MotionOptions(refine=False))
-    monkeypatch.setattr(drift, "correct", lambda field, *_: field)
+    monkeypatch.setattr(drift.Drift, "_corrected", lambda self, t, field: field)
     single = motion_fields(path)
     for name in ("to_prev", "to_next", "error"):
         changed = abs(getattr(whole, name) - getattr(single, name))

@@ -26,6 +26,21 @@ def clip(dx, dy, frames=10):
     ]
 
 
+def correct(field, step, blurred, qp, is_cut):
+    """All frames of a clip at once, and again in two parts: the same either way."""
+
+    def stays(t, end):
+        both = range(len(field))
+        return t in both and end in both and not is_cut[min(t, end) + 1 : max(t, end) + 1].any()
+
+    frames = range(len(field))
+    whole = drift.Drift(step).correct(frames, field, blurred, qp, stays)
+    in_parts = drift.Drift(step)
+    parts = [in_parts.correct(part, field, blurred, qp, stays) for part in (frames[:6], frames[6:])]
+    np.testing.assert_array_equal(whole, parts[0] + parts[1])
+    return np.array(whole).reshape(field.shape)
+
+
 def constant(x, y, frames=10):
     field = np.empty((frames, 2, 24, 32), np.float32)
     field[:, 0], field[:, 1] = x, y
@@ -39,18 +54,18 @@ def test_a_small_error_of_every_field_shrinks(step, dx, dy):
     blurred = [pre_blur(picture) for picture in clip(dx, dy)]
     true = constant(step * dx, step * dy)
     wrong = true + np.array([0.1, -0.08], np.float32)[None, :, None, None]
-    corrected = drift.correct(wrong, step, blurred, QP, NO_CUT)
+    corrected = correct(wrong, step, blurred, QP, NO_CUT)
     before, after = (np.linalg.norm(f - true, axis=1)[INSIDE].mean(axis=(1, 2)) for f in (wrong, corrected))
     within = slice(4, None) if step < 0 else slice(None, -4)
     assert (after[within] < 0.6 * before[within]).all(), after
-    assert np.linalg.norm(drift.correct(true, step, blurred, QP, NO_CUT) - true, axis=1)[INSIDE].max() < 0.05
+    assert np.linalg.norm(correct(true, step, blurred, QP, NO_CUT) - true, axis=1)[INSIDE].max() < 0.05
 
 
 def test_a_field_never_changes_by_more_than_the_step_allows():
     rng = np.random.default_rng(3)
     noise = [rng.integers(0, 255, (96, 128)).astype(np.float32) for _ in range(10)]
     field = constant(0, 0)
-    changed = np.linalg.norm(drift.correct(field, -1, noise, QP, NO_CUT), axis=1)
+    changed = np.linalg.norm(correct(field, -1, noise, QP, NO_CUT), axis=1)
     assert 0.01 < changed.max() <= 0.3001
 
 
@@ -62,8 +77,8 @@ def test_no_match_crosses_a_cut(step):
     is_cut = NO_CUT.copy()
     is_cut[5] = True
     field = constant(step * 0.5, step * -0.2)
-    whole = drift.correct(field, step, blurred[:5] + other, QP, is_cut)
-    alone = drift.correct(field[:5], step, blurred[:5], QP, is_cut[:5])
+    whole = correct(field, step, blurred[:5] + other, QP, is_cut)
+    alone = correct(field[:5], step, blurred[:5], QP, is_cut[:5])
     assert (alone != field[:5]).any()
     np.testing.assert_array_equal(whole[:5], alone)
 
@@ -71,8 +86,8 @@ def test_no_match_crosses_a_cut(step):
 def test_clips_shorter_than_a_match_stay_as_they_are():
     blurred = [pre_blur(picture) for picture in clip(0.6, -0.3, 4)]
     field = constant(-0.5, 0.2, 4)
-    np.testing.assert_array_equal(drift.correct(field, -1, blurred, QP, NO_CUT[:4]), field)
-    np.testing.assert_array_equal(drift.correct(field[:0], -1, [], QP, NO_CUT[:0]), field[:0])
+    np.testing.assert_array_equal(correct(field, -1, blurred, QP, NO_CUT[:4]), field)
+    np.testing.assert_array_equal(correct(field[:0], -1, [], QP, NO_CUT[:0]), field[:0])
 
 
 def test_composition_of_two_shifts_is_their_sum_and_follows_the_first():

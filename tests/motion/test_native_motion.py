@@ -101,11 +101,21 @@ def test_composition_and_its_refinement_agree_with_their_twins(library, grid, si
     assert 0.01 < np.linalg.norm(refined - composed, axis=0).max() <= how.longest_step * 1.001
 
 
-def test_warping_is_exact_between_pixels():
-    """The twin's positions are not rounded to fractions of a pixel, as some versions of OpenCV do."""
+@pytest.mark.parametrize("size", [0.3, 4, 90])
+def test_both_warps_agree(library, size):
+    rng = np.random.default_rng(10)
+    current = picture(rng, 9, 13)
+    flow = (rng.standard_normal((2, *current.shape)) * size).astype(np.float32)
+    flow[:, 3, 4:9] = np.nan, np.inf, -np.inf, 3e38, -1e-30
+    same(kernels.warp(library, current, flow), sample.warp_numpy(current, flow))
+
+
+def test_warping_is_exact_between_pixels(library):
+    """Positions are not rounded to fractions of a pixel, as some versions of OpenCV do."""
     ramp = np.tile(np.arange(24, dtype=np.float32), (8, 1))
     flow = np.stack([np.full_like(ramp, 0.3337), np.zeros_like(ramp)])
-    np.testing.assert_allclose(sample.warp(ramp, flow)[:, :-1], ramp[:, :-1] + np.float32(0.3337), atol=1e-5)
+    for warped in (sample.warp_numpy(ramp, flow), kernels.warp(library, ramp, flow)):
+        np.testing.assert_allclose(warped[:, :-1], ramp[:, :-1] + np.float32(0.3337), atol=1e-5)
 
 
 HOSTILE = np.array([np.nan, np.inf, -np.inf, 3e38, -3e38, 1e9, -2147483648.0, 1e-40], np.float32)

@@ -9,7 +9,15 @@ import pytest
 
 from codecvsr.bitstream.reader import read_video
 from codecvsr.motion.field import BlockField, rasterise
-from codecvsr.motion.resolve import FUTURE, PAST, StreamFacts, choose, raw_fields, usable_references, velocities
+from codecvsr.motion.resolve import (
+    FUTURE,
+    PAST,
+    StreamFacts,
+    block_velocity,
+    choose,
+    raw_field,
+    usable_references,
+)
 from codecvsr.motion.sample import pad_to_cells
 from tests.streams import encode, moving_texture
 
@@ -122,9 +130,18 @@ def pyramid(tmp_path_factory):
     return frames, blocks, known, [pad_to_cells(f.luma) for f in frames]
 
 
+def velocities(blocks, lumas, known):
+    """Both lists of every frame."""
+
+    def of_list(t, direction, raw):
+        return block_velocity(t, raw, usable_references(known, t, direction), lumas)
+
+    return {t: (of_list(t, PAST, b.past), of_list(t, FUTURE, b.future)) for t, b in enumerate(blocks)}
+
+
 def test_velocities_are_per_frame_although_raw_vectors_are_multiples(pyramid):
     frames, blocks, known, lumas = pyramid
-    velocity, error = velocities(blocks, lumas, known)
+    velocity = velocities(blocks, lumas, known)
     inside = (slice(None), slice(4, -4), slice(6, -6))
     seen = set()
     for t, frame in enumerate(frames):
@@ -134,10 +151,10 @@ def test_velocities_are_per_frame_although_raw_vectors_are_multiples(pyramid):
             if not has.any():
                 continue
             seen |= {(frame.type, direction, round(float(np.median(raw_x[has])) / 2))}
-            got = velocity[direction, t][inside]
+            got = velocity[t][direction][0][inside]
             close = (abs(got[0][has] - sign * 2) < 0.3) & (abs(got[1][has] + sign) < 0.3)
             assert close.mean() > 0.95, (t, frame.type, direction)
-            assert np.isfinite(error[direction, t][4:-4, 6:-6][has]).all()
+            assert np.isfinite(velocity[t][direction][1][4:-4, 6:-6][has]).all()
     assert ("P", PAST, -4) in seen  # P4 looks four frames back
     assert {entry[:2] for entry in seen} == {("P", PAST), ("B", PAST), ("B", FUTURE)}
     assert len({abs(distance) for _, _, distance in seen}) > 1
@@ -145,29 +162,36 @@ def test_velocities_are_per_frame_although_raw_vectors_are_multiples(pyramid):
 
 def test_where_there_is_no_vector_there_is_no_velocity(pyramid):
     _, blocks, known, lumas = pyramid
-    velocity, error = velocities(blocks, lumas, known)
+    found = velocities(blocks, lumas, known)
     for t, block in enumerate(blocks):
         for direction, raw in ((PAST, block.past), (FUTURE, block.future)):
-            np.testing.assert_array_equal(np.isnan(velocity[direction, t, 0]), np.isnan(raw[0]))
-            np.testing.assert_array_equal(np.isinf(error[direction, t]), np.isnan(raw[0]))
+            if np.isnan(raw).all():
+                assert found[t][direction] is None
+            else:
+                velocity, error = found[t][direction]
+                np.testing.assert_array_equal(np.isnan(velocity[0]), np.isnan(raw[0]))
+                np.testing.assert_array_equal(np.isinf(error), np.isnan(raw[0]))
 
 
 def test_both_directions_are_filled_on_p_frames_unless_nothing_is_inverted(pyramid):
     frames, blocks, known, lumas = pyramid
-    velocity, error = velocities(blocks, lumas, known)
-    to_next, matched = choose(velocity, error, lumas, FUTURE)
-    empty, _ = choose(velocity, error, lumas, FUTURE, invert=False)
-    to_prev, _ = choose(velocity, error, lumas, PAST)
-    for t, frame in enumerate(frames):
-        middle = (slice(None), slice(6, -6), slice(8, -8))
-        if t > 0:
-            assert (abs(to_prev[t][middle] - np.array([-2, 1])[:, None, None]) < 0.3).mean() > 0.95
-        if t < len(frames) - 1:
-            assert (abs(to_next[t][middle] - np.array([2, -1])[:, None, None]) < 0.3).mean() > 0.95
-        if frame.type in "IP":
-            assert not empty[t].any()
-    assert not to_prev[0].any() and not to_next[-1].any() and not matched[-1].any()
-    assert any(empty[t].any() for t, frame in enumerate(frames) if frame.type == "B")
+    velocity = velocities(blocks, lumas, known)
+
+    def chosen(direction, order, invert=True):
+        found = {}
+        for t in order:
+            found[t] = choose(t, direction, lumas, velocity, found, invert=invert)
+        return {t: field for t, (field, _) in found.items()}
+
+    last = len(frames) - 1
+    to_prev, to_next = chosen(PAST, range(1, last + 1)), chosen(FUTURE, range(last - 1, -1, -1))
+    middle = (slice(None), slice(6, -6), slice(8, -8))
+    for field in to_prev.values():
+        assert (abs(field[middle] - np.array([-2, 1])[:, None, None]) < 0.3).mean() > 0.95
+    for field in to_next.values():
+        assert (abs(field[middle] - np.array([2, -1])[:, None, None]) < 0.3).mean() > 0.95
+    for t, field in chosen(FUTURE, range(last), invert=False).items():
+        assert field.any() == (frames[t].type == "B")
 
 
 def test_raw_fields_are_neither_divided_nor_chosen():
@@ -175,13 +199,10 @@ def test_raw_fields_are_neither_divided_nor_chosen():
     partition = np.zeros((2, 3), np.uint8)
     holed = past.copy()
     holed[:, 0, 0] = np.nan
-    blocks = [
-        BlockField(nothing, nothing, partition),
-        BlockField(holed, nothing, partition),
-        BlockField(past, future, partition),
-    ]
-    to_prev, to_next = raw_fields(blocks)
-    assert not to_prev[0].any() and not to_next[0].any()
-    assert to_prev[1, :, 0, 0].tolist() == [0, 0] and to_prev[1, :, 1, 1].tolist() == [-8, -8]
-    assert to_next[1, :, 1, 1].tolist() == [8, 8]  # a P frame's own past, negated
-    assert to_next[2, :, 0, 0].tolist() == [4, 4]
+    intra = BlockField(nothing, nothing, partition)
+    assert not raw_field(intra, PAST).any() and not raw_field(intra, FUTURE).any()
+    forward = BlockField(holed, nothing, partition)
+    assert raw_field(forward, PAST)[:, 0, 0].tolist() == [0, 0]
+    assert raw_field(forward, PAST)[:, 1, 1].tolist() == [-8, -8]
+    assert raw_field(forward, FUTURE)[:, 1, 1].tolist() == [8, 8]  # a P frame's own past, negated
+    assert raw_field(BlockField(past, future, partition), FUTURE)[:, 0, 0].tolist() == [4, 4]

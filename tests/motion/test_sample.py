@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from codecvsr.motion.sample import fill_holes, matching_error, pad_to_cells, splat, to_cells, to_pixels, warp
+from codecvsr.motion.sample import (
+    fill_holes,
+    matching_error,
+    pad_to_cells,
+    splat,
+    to_cells,
+    to_pixels,
+    warp,
+    warp_numpy,
+)
 from codecvsr.motion.warp import warp as torch_warp
 from tests.streams import texture
 
@@ -53,7 +62,7 @@ def test_warp_takes_what_the_flow_points_at():
 
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_both_warps_agree(channels_last):
-    """The one on numpy arrays (positions to 1/32 pixel, as OpenCV has them) and the one the networks use."""
+    """The ones on arrays and the one the networks use."""
     rng = np.random.default_rng(1)
     picture = texture(24, 40).astype(np.float32)
     flow = np.round(rng.normal(0, 6, (2, 24, 40)) * 32).astype(np.float32) / 32
@@ -61,7 +70,9 @@ def test_both_warps_agree(channels_last):
     if channels_last:
         features = features.contiguous(memory_format=torch.channels_last)
     expected = torch_warp(features, torch.from_numpy(flow[None]))[0].permute(1, 2, 0).numpy()
-    np.testing.assert_allclose(warp(picture, flow), expected, atol=0.02)
+    planes = [warp(np.ascontiguousarray(plane), flow) for plane in picture.transpose(2, 0, 1)]
+    np.testing.assert_allclose(np.stack(planes, -1), expected, atol=0.02)
+    np.testing.assert_allclose(warp_numpy(picture, flow), expected, atol=0.02)
 
 
 def test_matching_error_is_the_difference_to_what_is_pointed_at():

@@ -192,6 +192,8 @@ static int one_input(void)
     wrong |= cvsr_compose(field, second, rows, columns, out) != 0;
     note(out, 2 * plane);
     wrong |= cvsr_compose(field, NULL, rows, columns, out) != -1;
+    wrong |= cvsr_warp(current, field, rows, columns, error) != 0; /* a picture of the size of the field */
+    note(error, plane);
 
     free(current);
     free(other);
@@ -219,6 +221,7 @@ static int refuses_nonsense(void)
            cvsr_best_candidate(some, some, NULL, 1, 1, 1, some, some) == -1 &&
            cvsr_splat(some, 1.0f, NULL, 1, 1, some) == -1 && cvsr_fill_holes(some, 1, INT32_MIN, some) == -1 &&
            cvsr_blur(some, 4, 4, some, CVSR_MOST_RADIUS + 1, some) == -1 &&
+           cvsr_warp(some, some, -1, 1, some) == -1 && cvsr_warp(some, NULL, 1, 1, some) == -1 &&
            cvsr_refine(some, some, some, 1, 1, &wide, some) == -1 &&
            cvsr_refine(some, some, some, 1, 1, &none, some) == -1;
 }

@@ -1,0 +1,85 @@
+"""A stream in pieces: the same motion as of the whole, and no more held than a window of frames."""
+
+from __future__ import annotations
+
+import dataclasses
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from codecvsr.bitstream.reader import read_video
+from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion, stream_motion
+from codecvsr.motion.clip import join
+from codecvsr.motion.estimate import STRETCH
+from tests.streams import encode, moving_texture
+
+PYRAMID = "bframes=3:b-pyramid=normal:ref=3:keyint=30:scenecut=0:b-adapt=0"
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory):
+    """Fifty frames with two changes of scene, of a size that is no multiple of a cell."""
+    scenes = [moving_texture(n, 62, 78, dx, 1, seed=n) for n, dx in ((21, 2), (9, -1), (20, 1))]
+    path = encode(tmp_path_factory.mktemp("stream") / "c.mp4", np.concatenate(scenes), options={"x264-params": PYRAMID})
+    return list(read_video(path))
+
+
+def assert_equal(a, b):
+    for part in dataclasses.fields(ClipMotion):
+        assert getattr(a, part.name).tobytes() == getattr(b, part.name).tobytes(), part.name
+
+
+@pytest.mark.parametrize(
+    "options", [MotionOptions(), MotionOptions(resolve=False), MotionOptions(refine=False, invert=False)]
+)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_pieces_are_the_whole(frames, options, threads):
+    pieces = list(stream_motion(iter(frames), options, threads=threads))
+    assert len(pieces) > 3
+    assert [frame.index for held, _ in pieces for frame in held] == list(range(50))
+    assert all(len(held) == len(motion) for held, motion in pieces)
+    whole = estimate_motion(frames, options, stretch=STRETCH, threads=2)
+    assert_equal(join([motion for _, motion in pieces]), whole)
+    assert np.flatnonzero(whole.is_cut).tolist() == (
+        [21, 30] if options.resolve else np.flatnonzero(whole.is_cut).tolist()
+    )
+
+
+def test_stretches_change_little_and_only_what_runs_backwards(frames):
+    whole, stretches = estimate_motion(frames), estimate_motion(frames, stretch=STRETCH)
+    np.testing.assert_array_equal(whole.to_prev, stretches.to_prev)
+    np.testing.assert_array_equal(whole.is_cut, stretches.is_cut)
+    assert not np.array_equal(whole.to_next, stretches.to_next)
+    assert (abs(whole.to_next - stretches.to_next).max(axis=1) > 0.1).mean() < 0.05
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 17])
+def test_short_streams(frames, count):
+    pieces = list(stream_motion(frames[:count], threads=1))
+    assert_equal(join([motion for _, motion in pieces]), estimate_motion(frames[:count], stretch=STRETCH))
+
+
+def test_nothing_comes_of_nothing():
+    assert list(stream_motion([])) == []
+
+
+def test_memory_does_not_grow_with_the_stream(frames):
+    """The same ten frames again and again, as if each began with an IDR picture of its own."""
+
+    def endless(rounds):
+        for k in range(rounds):
+            for frame in frames[:10]:
+                where = {"index": 10 * k + frame.index, "decode_index": 10 * k + frame.decode_index}
+                yield dataclasses.replace(frame, **where)
+
+    def peak(rounds):
+        tracemalloc.start()
+        for _ in stream_motion(endless(rounds), threads=1):
+            pass
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(2)
+    assert peak(40) < 1.1 * peak(12)
