@@ -52,12 +52,13 @@ Cells = dict[str, dict[str, Any]]
 @click.option("--memory", default="bicubic:30,bicubic:600", show_default=True,
               help="MODEL:SECONDS of the 360p films, for memory.")  # fmt: skip
 @click.option("--memory-fps", type=int, default=24, show_default=True, help="Their frames per second.")
+@click.option("--memory-chunk", type=int, default=0, show_default=True, help="Their shards: 0 for as long as usual.")
 @click.option("--kills", type=int, default=20, show_default=True, help="How many processes are killed.")
 @click.option("--ray/--no-ray", default=True, show_default=True, help="Measure workers on a local Ray cluster, too.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
 def main(
     clips: Path, work: Path, parts: str, model: str, names: str, frames: int, crf: float, chunks: str, memory: str,
-    memory_fps: int, kills: int, ray: bool, results: Path,
+    memory_fps: int, memory_chunk: int, kills: int, ray: bool, results: Path,
 ) -> None:  # fmt: skip
     """Measure what is missing."""
     wanted = parts.split(",")
@@ -87,8 +88,8 @@ def main(
     for part in wanted:
         if part == "memory":
             for name, seconds in (item.rsplit(":", 1) for item in memory.split(",")):
-                key = f"{name} {(load_model(name).sha256 or '-')[:12]} 640x360 {seconds} s at {memory_fps}"
-                cell(part, key, lambda n=name, s=int(seconds): peak_memory(clips, work, n, s, memory_fps))
+                key = f"{name} {(load_model(name).sha256 or '-')[:12]} 640x360 {seconds} s at {memory_fps} chunk {memory_chunk}"
+                cell(part, key, lambda n=name, s=int(seconds): peak_memory(clips, work, n, s, memory_fps, memory_chunk))
         elif part == "streamed":
             for name in chosen:
                 for chunk in map(int, chunks.split(",")):

@@ -39,11 +39,11 @@ ROOT = Path(__file__).resolve().parents[1]
 EDGE = 4  # frames: this near to the edge of a shard the pictures may differ more
 
 
-def peak_memory(clips: Path, work: Path, model: str, seconds: int, fps: int) -> dict[str, Any]:
+def peak_memory(clips: Path, work: Path, model: str, seconds: int, fps: int, chunk: int) -> dict[str, Any]:
     """The process's own peak, its size over time, and the most the work folder took."""
     film = looped(clips, work, seconds, fps, 640, 360)
     out = work / f"memory_{seconds}.mkv"
-    arguments = [film, "-o", out, "-m", model, "--preset", "ultrafast", "--crf", "28", "-y", "--json"]
+    arguments = [film, "-o", out, "-m", model, "--preset", "ultrafast", "--crf", "28", "--chunk", chunk, "-y", "--json"]
     process = start(arguments, stdout=subprocess.PIPE)
     sizes, disk = [], 0
     while process.poll() is None:
@@ -56,7 +56,7 @@ def peak_memory(clips: Path, work: Path, model: str, seconds: int, fps: int) -> 
     out.unlink()
     quarters = [round(max(part), 1) if len(part) else None for part in np.array_split(np.array(sizes), 4)]
     return {
-        "model": model, "film_seconds": seconds, "frames": report["frames"], "shards": report["shards"],
+        "model": model, "film_seconds": seconds, "chunk": chunk, "frames": report["frames"], "shards": report["shards"],
         "motion": report["motion"], "peak_mib": round(report["peak_memory_mb"], 1), "peak_mib_by_quarter": quarters,
         "work_folder_mib": round(disk / 2**20, 1), "output_mib": round(size / 2**20, 1),
         "frames_per_second": round(report["frames_per_second"], 3),
