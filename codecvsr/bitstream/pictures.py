@@ -12,7 +12,7 @@ import numpy.typing as npt
 from codecvsr.bitstream import color
 from codecvsr.bitstream.damage import SoundFrames, cut_short, end_of_stream
 from codecvsr.bitstream.frames import NO_VECTORS, CodedFrame
-from codecvsr.bitstream.reader import open_video
+from codecvsr.bitstream.reader import open_video, packets_from
 from codecvsr.bitstream.refusals import check_picture
 
 
@@ -24,11 +24,19 @@ class VideoPictures:
         damage: after an iteration, why it ended before the file should have; empty where it did not.
     """
 
-    def __init__(self, path: Path, *, allow_damaged: bool = False) -> None:
-        """Nothing is opened yet. ``allow_damaged``: end at the first damaged picture instead of raising."""
+    def __init__(self, path: Path, *, allow_damaged: bool = False, begin: int | None = None) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            path: the file.
+            allow_damaged: end at the first damaged picture instead of raising.
+            begin: decode from the key picture shown at this time (in units of the stream's time base) on, leaving out
+                what comes after it but is shown before; no picture comes out where it cannot be found.
+        """
         self.path = path
         self.damage = ""
         self._allow_damaged = allow_damaged
+        self._begin = begin
 
     def __iter__(self) -> Iterator[npt.NDArray[np.uint8]]:
         """Decode from the start.
@@ -70,11 +78,15 @@ class VideoPictures:
             seconds: list[float | None] = []  # of each packet
             for picture in self._decode(container, stream, seconds):
                 number = picture.pts if picture.pts is not None and 0 <= picture.pts < len(seconds) else None
+                shown = None if number is None else seconds[number]
+                if self._begin is not None and shown is not None and seconds[0] is not None and shown < seconds[0]:
+                    continue
                 if picture.is_corrupt:
                     self.damage, broken = self.damage or "a picture cannot be decoded in full", number
                     break
-                shown = None if number is None else seconds[number]
                 yield from sound.add((picture, shown), number, shown)
+        if self._begin is not None and not seconds:
+            return
         if self.damage and broken is None:
             broken = len(seconds) - 1
         self.damage = self.damage or cut_short(self.path)
@@ -89,7 +101,7 @@ class VideoPictures:
         """Pictures whose ``pts`` is the number of their packet; ends where a packet is broken and sets ``damage``."""
         context = stream.codec_context
         try:
-            for packet in container.demux(stream):
+            for packet in packets_from(container, stream, self._begin):
                 if packet.size:
                     seconds.append(None if packet.pts is None else float(packet.pts * packet.time_base))
                     if packet.is_corrupt:

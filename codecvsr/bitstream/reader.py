@@ -23,8 +23,8 @@ from codecvsr.errors import InputError
 
 Backend = Literal["auto", "native", "pyav"]
 
-_TYPES: dict[int, FrameType] = {1: "I", 2: "P", 3: "B", 5: "I", 6: "P"}  # 5 and 6: switching SI and SP
-_DECODER_OPTIONS = {"flags2": "+export_mvs", "export_side_data": "mvs+venc_params"}
+FRAME_TYPES: dict[int, FrameType] = {1: "I", 2: "P", 3: "B", 5: "I", 6: "P"}  # 5 and 6: switching SI and SP
+DECODER_OPTIONS = {"flags2": "+export_mvs", "export_side_data": "mvs+venc_params"}
 
 
 def active_backend(backend: Backend = "auto") -> Literal["native", "pyav"]:
@@ -42,6 +42,10 @@ def active_backend(backend: Backend = "auto") -> Literal["native", "pyav"]:
             "and reinstall codecvsr, or use the backend 'pyav'."
         )
     return "native" if built else "pyav"
+
+
+_SEEK_EARLIER = (0, 1, 10)  # seconds
+_MOST_TRIED = 8  # key packets that may come before the one that was sought
 
 
 def read_video(path: str | Path, *, backend: Backend = "auto", allow_damaged: bool = False) -> Iterator[CodedFrame]:
@@ -90,14 +94,54 @@ def open_video(path: Path) -> tuple[av.container.InputContainer, av.video.stream
     raise InputError(f"{path}: has no video stream; a video file was expected.")
 
 
-def _read_pyav(path: Path, allow_damaged: bool) -> Iterator[CodedFrame]:
+def read_from(path: Path, pts: int) -> Iterator[CodedFrame]:
+    """Decode an H.264 file from an IDR picture on, with PyAV; indices count from there.
+
+    Args:
+        path: the file.
+        pts: when that picture is shown, in units of the stream's time base.
+
+    Raises:
+        InputError: the file cannot be opened; as :func:`read_video` for all else.
+
+    Nothing comes out where the picture cannot be found.
+    """
+    return _read_pyav(path, False, pts)
+
+
+def packets_from(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream, pts: int | None
+) -> Iterator[av.Packet]:
+    """The packets of a stream: all, or from the key packet shown at ``pts``; none where that cannot be found."""
+    if pts is None:
+        yield from container.demux(stream)
+        return
+    for earlier in _SEEK_EARLIER:  # a transport stream has no index: what is found may lie behind
+        back = 0 if stream.time_base is None else round(earlier / stream.time_base)
+        try:
+            container.seek(pts - back, stream=stream)
+        except av.FFmpegError:
+            return
+        tried = 0
+        packets = container.demux(stream)
+        for packet in packets:
+            if packet.pts == pts and packet.is_keyframe:
+                yield packet
+                yield from packets
+                return
+            tried += packet.is_keyframe
+            if tried > _MOST_TRIED or (tried and packet.dts is not None and packet.dts > pts):
+                break
+
+
+def _read_pyav(path: Path, allow_damaged: bool, begin: int | None = None) -> Iterator[CodedFrame]:
     container, stream = open_video(path)
     with container:
         context = stream.codec_context
         check_codec(path, context.name)
         context.thread_type = "SLICE"
         context.thread_count = 1  # with several slice threads the decoder keeps errors to itself
-        context.options = dict(_DECODER_OPTIONS)
+        context.options = dict(DECODER_OPTIONS)
         length_size = nal.length_prefix_size(context.extradata)
         sequence = nal.sequence_facts(context.extradata)
         packets: list[tuple[float | None, bool, bool]] = []  # pts_seconds, is_reference, is_idr
@@ -107,7 +151,7 @@ def _read_pyav(path: Path, allow_damaged: bool) -> Iterator[CodedFrame]:
             """Pictures whose ``pts`` is the number of their packet; ends where a packet is broken and sets ``damage``."""
             nonlocal damage
             try:
-                for packet in container.demux(stream):
+                for packet in packets_from(container, stream, begin):
                     if packet.size:
                         pts = None if packet.pts is None else float(packet.pts * packet.time_base)
                         packets.append((pts, *nal.picture_flags(bytes(packet), length_size)))
@@ -138,21 +182,23 @@ def _read_pyav(path: Path, allow_damaged: bool) -> Iterator[CodedFrame]:
                 index=index,
                 decode_index=decode_index,
                 pts_seconds=pts_seconds,
-                type=_TYPES.get(int(picture.pict_type), "P"),
+                type=FRAME_TYPES.get(int(picture.pict_type), "P"),
                 is_reference=is_reference,
                 is_idr=is_idr,
-                vectors=_vectors(picture),
-                qp=_qp(picture),
+                vectors=vectors_of(picture),
+                qp=quantisers(picture),
                 picture=picture,
                 most_references=sequence.most_references,
             )
             yield from sound.add(coded, decode_index, pts_seconds)
         if damage and broken is None:
             broken = len(packets) - 1
-        yield from end_of_stream(path, sound, damage, broken, allow_damaged=allow_damaged)
+        if packets or begin is None:
+            yield from end_of_stream(path, sound, damage, broken, allow_damaged=allow_damaged)
 
 
-def _vectors(picture: av.VideoFrame) -> npt.NDArray[np.void]:
+def vectors_of(picture: av.VideoFrame) -> npt.NDArray[np.void]:
+    """The exported motion vectors of a picture as an array of :data:`VECTOR_DTYPE`."""
     exported = picture.side_data.get("MOTION_VECTORS")
     if exported is None:
         return NO_VECTORS
@@ -163,7 +209,8 @@ def _vectors(picture: av.VideoFrame) -> npt.NDArray[np.void]:
     return vectors
 
 
-def _qp(picture: av.VideoFrame) -> npt.NDArray[np.int8] | None:
+def quantisers(picture: av.VideoFrame) -> npt.NDArray[np.int8] | None:
+    """The exported luma quantisers of a picture's macroblocks, None where there are none."""
     exported: Any = picture.side_data.get("VIDEO_ENC_PARAMS")
     if exported is None:
         return None

@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "infer": "Super-resolve a clip or a video into PNG frames.",
     "upscale": "Upscale whole videos of any length, with their sound and everything else they have.",
     "eval": "Score super-resolved frames against the originals: PSNR and SSIM.",
+    "compare": "Compare models on benchmark clips: quality, size, speed and memory in one table.",
     "inspect": "Show what a video is made of and what its vectors are worth, as tables or drawn over it.",
     "models": "List, inspect, fetch and convert networks and their weights.",
     "train": "Train a network, or continue a training run.",

@@ -76,6 +76,10 @@ class Narrator:
             left = f"{event['eta_seconds']:.0f} s left" if event["frame"] < event["frames"] else "putting it together"
             info(f"{self._name}: {percent:.0f} %, {event['frame']}/{event['frames']} frames, {speed}, {left}")
 
+    def _retry(self, event: dict[str, Any]) -> None:
+        last = event["first_frame"] + event["frames"] - 1
+        info(f"{self._name}: a worker was lost; frames {event['first_frame']} to {last} are made again.")
+
     def _done(self, event: dict[str, Any]) -> None:
         self._clear()
 

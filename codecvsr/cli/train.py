@@ -29,12 +29,15 @@ def command(
     device: str,
     precision: str,
 ) -> None:
-    """Train the network codecvsr on benchmark clips."""
-    from codecvsr.train.loop import CHECKPOINT, WEIGHTS, train
+    """Train a network of the zoo on benchmark clips; by default codecvsr.
+
+    The recipe's model.network names it, model.channels and model.blocks give its size, model.motion what aligns its frames.
+    """
+    from codecvsr.train.loop import CHECKPOINT, train, weights_name
     from codecvsr.train.recipe import read_recipe
 
     recipe = read_recipe(config, overrides)
     steps = train(recipe, out, resume=resume, initial=initial, minutes=minutes, device=device, precision=precision)
     if steps < recipe.optimisation.steps:
         info(f"Stopped at step {steps} of {recipe.optimisation.steps}; go on with --resume {out / CHECKPOINT}")
-    info(f"Weights: {out / WEIGHTS}")
+    info(f"Weights: {out / weights_name(recipe.model)}")

@@ -78,8 +78,16 @@ def _fps(ctx: click.Context, param: click.Parameter, value: str) -> Fraction:
               help="Go on with an unfinished run, or throw it away; by default go on unless -y is given.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Refuse an output that cannot hold everything the input has.")
 @click.option("--allow-damaged", is_flag=True, help="Use the frames before the damage of a damaged video.")
+@click.option("--conceal", is_flag=True,
+              help="Use all frames of a damaged video: what cannot be decoded is patched, and counted.")  # fmt: skip
 @click.option("--compare", type=click.Path(path_type=Path, dir_okay=False), metavar="PNG|MP4",
               help="Also make a picture or a video of before and after.")  # fmt: skip
+@click.option("--preview", type=click.Path(path_type=Path, dir_okay=False), metavar="PNG",
+              help="Keep a picture here of before and after of the shot that is worked on.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Processes that share the work; 0: one per GPU, one in all on a CPU.")  # fmt: skip
+@click.option("--ray", metavar="auto|ADDRESS",
+              help="Have the machines of a Ray cluster do the work; they see input and output at the same paths.")  # fmt: skip
 @device_option
 @precision_option
 @overwrite_option
@@ -104,6 +112,7 @@ def command(inputs: tuple[Path, ...], output: Path, form: str, as_json: bool, **
     else:
         for report in result.made:
             again = f", {report.resumed_frames} of them by an earlier run" if report.resumed_frames else ""
+            again += f", {report.concealed_frames} of them patched" if report.concealed_frames else ""
             click.echo(
                 f"{report.output}: {report.frames} frames{again}, {report.width}x{report.height}, "
                 f"{report.frames_per_second:.2f} frames/s ({report.model}, motion {report.motion}, {report.device} "

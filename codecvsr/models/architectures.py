@@ -19,6 +19,7 @@ from codecvsr.models.iconvsr import IconVSR
 from codecvsr.models.mvsr_seed import MVSRSeed
 from codecvsr.models.rate_groups import RateGroups
 from codecvsr.models.rbpn import RBPN
+from codecvsr.models.study import ALIGNMENTS, PROPAGATIONS, Study
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,15 @@ def _stride(text: str) -> int:
     if int(text) < 1:
         raise ValueError(text)
     return int(text)
+
+
+def _one_of(words: tuple[str, ...]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise ValueError(text)
+        return text
+
+    return read
 
 
 @dataclass(frozen=True)
@@ -174,6 +184,18 @@ ARCHITECTURES: dict[str, Architecture] = {
         recognises=_has("mv_refiner.net.0.weight", "feat_extract.0.weight", "backward_resblocks.0.body.0.weight"),
         from_state_dict=MVSRSeed.from_state_dict,
         accepts="the seed project's network ('mv_refiner.net.0.weight', ...)",
+    ),
+    "study": Architecture(
+        title="a recurrent network with exchangeable parts, for the experiments of the BasicVSR paper",
+        motion=("codec", "spynet", "dis", "zero", "raw"),
+        default=Study,
+        recognises=_has("trunks.past.main.0.weight", "upconv1.weight"),
+        from_state_dict=Study.from_state_dict,
+        accepts="the study network ('trunks.past.main.0.weight', ...)",
+        settings={
+            "propagation": Setting(_one_of(PROPAGATIONS), str, f"one of {', '.join(PROPAGATIONS)}"),
+            "alignment": Setting(_one_of(ALIGNMENTS), str, f"one of {', '.join(ALIGNMENTS)}"),
+        },
     ),
 }
 

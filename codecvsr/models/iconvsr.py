@@ -77,7 +77,7 @@ class IconVSR(X4Head):
         """
         height, width = x.shape[-2:]
         x = pad_to_multiple(x, _MULTIPLE)
-        given = (_continued(flows, (height, width), x.shape[-2:]) for flows in (flows_forward, flows_backward))
+        given = (continued(flows, (height, width), x.shape[-2:]) for flows in (flows_forward, flows_backward))
         flows_forward, flows_backward = window_flows(self.spynet, x, *given)
         n, t = x.shape[:2]
         refill = self._refill(x)
@@ -112,12 +112,12 @@ class IconVSR(X4Head):
         """EDVR's features (N, C, H, W) of every key frame."""
         reach, last = self.temporal_padding, x.shape[1] - 1
         windows = {
-            i: [_inside(j, last, reach) for j in range(i - reach, i + reach + 1)] for i in self.key_frames(last + 1)
+            i: [inside(j, last, reach) for j in range(i - reach, i + reach + 1)] for i in self.key_frames(last + 1)
         }
         return {i: self.edvr(x[:, window]) for i, window in windows.items()}
 
 
-def _inside(index: int, last: int, reach: int) -> int:
+def inside(index: int, last: int, reach: int) -> int:
     """The frame that stands in for one beyond an end: one that no window at that end has; the nearest in a short clip."""
     if index < 0:
         index = reach - index
@@ -126,7 +126,7 @@ def _inside(index: int, last: int, reach: int) -> int:
     return min(max(index, 0), last)
 
 
-def _continued(flows: Tensor | None, size: tuple[int, int], padded: torch.Size) -> Tensor | None:
+def continued(flows: Tensor | None, size: tuple[int, int], padded: torch.Size) -> Tensor | None:
     """Given flows for the continued picture: their last row and column repeated; wrong shapes stay for the error."""
     if flows is None or flows.ndim != 5 or flows.shape[-2:] != size or flows.shape[1] == 0:
         return flows if flows is None or flows.shape[-2:] != size else flows.new_zeros(*flows.shape[:-2], *padded)

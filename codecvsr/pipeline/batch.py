@@ -14,7 +14,7 @@ from codecvsr.pipeline.media import is_folder_of_frames
 from codecvsr.pipeline.streams import CONTAINERS
 from codecvsr.pipeline.targets import split_pattern
 from codecvsr.pipeline.upscale import make_engine, upscale_one
-from codecvsr.pipeline.upscale_options import Listener, UpscaleOptions, UpscaleReport
+from codecvsr.pipeline.upscale_options import Listener, RunSettings, UpscaleOptions, UpscaleReport
 
 FRAME_NAME_PATTERN = "%08d.png"
 
@@ -44,6 +44,9 @@ def upscale_all(
     overwrite: bool = False,
     strict: bool = False,
     compare: Path | None = None,
+    preview: Path | None = None,
+    workers: int = 0,
+    ray: str | None = None,
     listener: Listener | None = None,
     **options: Any,
 ) -> BatchResult:
@@ -57,12 +60,16 @@ def upscale_all(
         overwrite: replace outputs.
         strict: refuse outputs that cannot hold everything.
         compare: a picture or video of before and after.
+        preview: a picture of the shot that is worked on.
+        workers: processes.
+        ray: "auto" or the address of a Ray cluster.
         listener: is told what happens.
         **options: fields of ``UpscaleOptions``.
 
     Raises:
         CodecVSRError: what is asked for cannot be; or there is but one input, and that failed.
     """
+    settings = RunSettings(resume, overwrite, strict, compare, preview, workers, ray, listener)
     engine = make_engine(UpscaleOptions(**options))
     jobs = plan_outputs(inputs, output, form)
     if compare is not None and len(jobs) > 1:
@@ -71,7 +78,7 @@ def upscale_all(
     failed: list[Failure] = []
     for source, target in jobs:
         try:
-            made.append(upscale_one(engine, source, target, resume, overwrite, strict, compare, listener))
+            made.append(upscale_one(engine, source, target, settings))
         except CodecVSRError as error:
             if len(jobs) == 1:
                 raise

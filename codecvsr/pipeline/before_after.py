@@ -13,7 +13,8 @@ import numpy.typing as npt
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_file, write_png
-from codecvsr.pipeline.media import Media, frames_between, survey
+from codecvsr.pipeline.decoding import frames_between
+from codecvsr.pipeline.media import Damage, Media, Survey, survey
 from codecvsr.pipeline.resize import resample
 
 _LINE = 2  # pixels
@@ -42,7 +43,9 @@ def split_picture(before: Picture, after: Picture) -> Picture:
     return joined
 
 
-def write_comparison(media: Media, output: str | Path, target: Path, start: float | None, end: float | None) -> None:
+def write_comparison(
+    media: Media, output: str | Path, target: Path, start: float | None, end: float | None, damage: Damage
+) -> None:
     """Compare an input with what was made of it.
 
     Args:
@@ -51,12 +54,13 @@ def write_comparison(media: Media, output: str | Path, target: Path, start: floa
         target: a .png (the middle frame) or .mp4 (all of them).
         start: what was left out before, in seconds.
         end: where the part that was upscaled ends.
+        damage: what became of a damaged input.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    found = survey(media, start=start, end=end, allow_damaged=True)
-    pairs = _pairs(media, Path(output), found.first, len(found))
+    found = survey(media, start=start, end=end, damage=damage)
+    pairs = _pairs(media, Path(output), found, damage)
     if target.suffix.lower() == ".png":
         write_png(target, split_picture(*next(itertools.islice(pairs, len(found) // 2, None))))
         return
@@ -67,9 +71,9 @@ def write_comparison(media: Media, output: str | Path, target: Path, start: floa
         )
 
 
-def _pairs(media: Media, output: Path, first: int, frames: int) -> Iterator[tuple[Picture, Picture]]:
-    before = (frame.rgb for frame in frames_between(media, first, first + frames, allow_damaged=True))
-    after = (frame.rgb for frame in Media.open(output).frames(allow_damaged=True))
+def _pairs(media: Media, output: Path, found: Survey, damage: Damage) -> Iterator[tuple[Picture, Picture]]:
+    before = (frame.rgb for frame in frames_between(media, found, damage))
+    after = (frame.rgb for frame in Media.open(output).frames())
     return zip(before, after, strict=True)
 
 

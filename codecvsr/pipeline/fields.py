@@ -18,6 +18,7 @@ from codecvsr.motion import MotionOptions, estimate_motion
 from codecvsr.motion.clip import unknown_motion
 from codecvsr.pipeline.infer import with_motion
 from codecvsr.pipeline.media import Media
+from codecvsr.pipeline.segments import unique
 from codecvsr.pipeline.source import Source
 
 _COMPANION_CRF = 12  # as for benchmark --crf none: fine enough that the vectors follow the picture, not its noise
@@ -52,7 +53,9 @@ def make_source(frames: Sequence[CodedFrame], media: Media, kind: str, model: Lo
     names = tuple(str(frame.index) for frame in frames)
     options = MotionOptions(resolve=False, refine=False) if kind == "raw" else MotionOptions()
     if kind in ("codec", "raw"):
-        coded = frames if media.kind == "h264" else companion(frames, media.rate, scratch / "companion.mp4")
+        coded = (
+            frames if media.kind == "h264" else companion(frames, media.rate, scratch / f".companion.{unique()}.mp4")
+        )
         return with_motion(Source(names, pixels, estimate_motion(coded, options)), kind)
     if media.kind == "h264" and kind != "none":
         motion = estimate_motion(frames, options)

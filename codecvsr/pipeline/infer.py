@@ -24,6 +24,7 @@ from codecvsr.pipeline.source import Source, load_source, with_dis, with_flows, 
 from codecvsr.pipeline.window import Window, longest_window, split
 
 MotionKind = Literal["codec", "spynet", "dis", "zero", "raw"]
+_CPU = torch.device("cpu")
 SPYNET_FROM = "basicvsr-reds4"  #: the model whose SPyNet serves networks without one
 
 
@@ -112,6 +113,7 @@ def infer(
         dtype = choose_dtype(target, precision)
         loaded = load_model(model)
         kind = choose_motion(loaded, motion, ablations)
+        place(loaded.network, target)  # its SPyNet, too, runs there
         source = load_motion(Path(clip), kind, ablations, model=loaded, allow_damaged=allow_damaged)
         height, width = source.frames.shape[1:3]
         length = window or longest_window(height, width, kept_channels(loaded.network))
@@ -241,7 +243,9 @@ def _with_spynet(source: Source, model: LoadedModel | None) -> Source:
     """The same clip with SPyNet's optical flow for its motion: the model's own where it has one."""
     spynet = getattr(model.network, "spynet", None) if model is not None else None
     if spynet is None:
-        spynet = load_model(SPYNET_FROM).network.spynet
+        weight = next(model.network.parameters(), None) if model is not None else None
+        lent = place(load_model(SPYNET_FROM).network, _CPU if weight is None else weight.device)
+        spynet = lent.spynet
     assert isinstance(spynet, SPyNet)
 
     def between(here: int, there: int) -> npt.NDArray[np.float32]:

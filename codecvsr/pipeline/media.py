@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,14 +13,17 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.bitstream.conceal import ConcealedVideo
 from codecvsr.bitstream.frames import NO_VECTORS, CodedFrame
 from codecvsr.bitstream.pictures import VideoPictures
-from codecvsr.bitstream.reader import open_video, read_video
+from codecvsr.bitstream.reader import open_video, read_from, read_video
 from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.files import list_images, read_image
 from codecvsr.pipeline.clip import check_size, numbered_frames
 
 Kind = Literal["h264", "other", "pictures"]
+#: What becomes of a damaged video: it is refused, used up to its damage, or used with its damage patched and counted.
+Damage = Literal["refuse", "stop", "conceal"]
 
 _HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}  # ITU-T H.273 TransferCharacteristics
 _UNSPECIFIED, _BT601 = 2, 6  # ITU-T H.273 code points
@@ -68,21 +70,39 @@ class Media:
             time_base = stream.time_base or 1 / rate
         return cls(path, "h264" if codec == "h264" else "other", codec, time_base, rate)
 
-    def frames(self, *, allow_damaged: bool = False) -> Iterator[CodedFrame]:
+    def frames(self, damage: Damage = "refuse") -> Iterable[CodedFrame]:
         """Decode from the start, in display order.
+
+        Args:
+            damage: what becomes of a damaged video.
 
         Raises:
             InputError: the input cannot be used; UnsupportedInputError or DamagedInputError where that is why.
         """
+        if self.kind == "pictures":
+            return self._picture_frames()
+        if damage == "conceal":
+            return ConcealedVideo(self.path)
         if self.kind == "h264":
-            return read_video(self.path, backend="pyav", allow_damaged=allow_damaged)
-        if self.kind == "other":
-            return VideoPictures(self.path, allow_damaged=allow_damaged).coded()
-        return self._picture_frames()
+            return read_video(self.path, backend="pyav", allow_damaged=damage == "stop")
+        return VideoPictures(self.path, allow_damaged=damage == "stop").coded()
 
-    def _picture_frames(self) -> Iterator[CodedFrame]:
+    def frames_from(self, index: int, pts: int) -> Iterator[CodedFrame]:
+        """Decode from a frame on that decoding can begin with; nothing comes where the file does not let it be found.
+
+        Args:
+            index: of the frame in the input.
+            pts: when it is shown, in units of the time base.
+        """
+        if self.kind == "pictures":
+            return self._picture_frames(index)
+        if self.kind == "h264":
+            return read_from(self.path, pts)
+        return VideoPictures(self.path, begin=pts).coded()
+
+    def _picture_frames(self, first: int = 0) -> Iterator[CodedFrame]:
         size: tuple[int, int] | None = None
-        for index, path in enumerate(self.pictures):
+        for index, path in enumerate(self.pictures[first:], first):
             rgb = read_image(path)
             size = size or (rgb.shape[0], rgb.shape[1])
             check_size(path, rgb, self.pictures[0], size)
@@ -121,24 +141,28 @@ class Survey:
         pts: (T,) int64, when each is shown, in units of the time base; strictly increasing.
         last_duration: how long the last one is shown, in the same units.
         keys: (T,) bool, frames a scene may begin with (intra pictures).
+        starts: (T,) bool, frames that decoding can begin with: nothing shown from there on needs what was before.
         height: of a frame, in pixels.
         width: of a frame, in pixels.
         pixel_format: FFmpeg's name of the decoded pictures' format.
         colour: how its pixels are meant.
         aspect: shape of a pixel, width / height.
         rotation: the display matrix, 9 integers, where the container states one.
+        concealed: how many frames are damaged and were patched.
     """
 
     first: int
     pts: npt.NDArray[np.int64]
     last_duration: int
     keys: npt.NDArray[np.bool_]
+    starts: npt.NDArray[np.bool_]
     height: int
     width: int
     pixel_format: str
     colour: Colour
     aspect: Fraction
     rotation: tuple[int, ...] | None
+    concealed: int = 0
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -149,16 +173,14 @@ class Survey:
         return int(self.pts[-1]) + self.last_duration
 
 
-def survey(
-    media: Media, *, start: float | None = None, end: float | None = None, allow_damaged: bool = False
-) -> Survey:
+def survey(media: Media, *, start: float | None = None, end: float | None = None, damage: Damage = "refuse") -> Survey:
     """Decode an input once, before any work is done: every frame's time, and whether all of it can be decoded.
 
     Args:
         media: the input.
         start: seconds from the first frame; earlier ones are left out.
         end: seconds from the first frame; ones from there on are left out.
-        allow_damaged: use the frames before the damage of a damaged video.
+        damage: what becomes of a damaged video.
 
     Raises:
         InputError: no frame lies between ``start`` and ``end``, or the input cannot be used.
@@ -166,9 +188,11 @@ def survey(
     """
     times: list[int | None] = []
     keys: list[bool] = []
+    starts: list[bool] = []
     facts, duration = None, 0
     origin: Fraction | None = None
-    for frame in media.frames(allow_damaged=allow_damaged):
+    frames = media.frames(damage)
+    for frame in frames:
         if facts is None:
             facts = _facts(media, frame.picture)
         pts = None if frame.pts_seconds is None else round(Fraction(frame.pts_seconds) / media.time_base)
@@ -177,7 +201,9 @@ def survey(
         if end is not None and _seconds(media, pts, frame.index) - origin >= Fraction(end):
             break
         times.append(pts)
-        keys.append(frame.type == "I")
+        is_key = bool(frame.picture.key_frame) and media.kind == "other"
+        keys.append(frame.type == "I" if media.kind == "h264" else is_key)
+        starts.append(frame.is_idr or is_key)
         duration = int(frame.picture.duration or 0)
     if facts is None or origin is None:
         raise InputError(f"{media.path}: holds no frames.")
@@ -189,11 +215,20 @@ def survey(
     if first >= len(pts_array):
         shown = float(pts_array[-1] * media.time_base - origin) if len(pts_array) else 0.0
         raise InputError(f"{media.path}: no frame lies in the part asked for; its last one is shown at {shown:.3f} s.")
+    concealed = frames.concealed if isinstance(frames, ConcealedVideo) else 0
+    if concealed:
+        _logger.warning("%s: damaged; %d of its %d frames were patched.", media.path, concealed, len(pts_array))
     usual = round(1 / media.rate / media.time_base) or 1
     if not duration and len(pts_array) > 1:
         duration = int(pts_array[-1] - pts_array[-2])
     return Survey(
-        first=first, pts=pts_array[first:], last_duration=duration or usual, keys=np.array(keys[first:]), **facts
+        first=first,
+        pts=pts_array[first:],
+        last_duration=duration or usual,
+        keys=np.array(keys[first:]),
+        starts=np.array(starts[first:]),
+        concealed=concealed,
+        **facts,
     )
 
 
@@ -260,8 +295,3 @@ def _aspect(media: Media) -> Fraction:
     container, stream = open_video(media.path)
     with container:
         return stream.sample_aspect_ratio or Fraction(1)
-
-
-def frames_between(media: Media, first: int, stop: int, *, allow_damaged: bool = False) -> Iterator[CodedFrame]:
-    """Frames ``first`` to ``stop - 1`` of an input, decoded from its start."""
-    return itertools.islice(media.frames(allow_damaged=allow_damaged), first, stop)

@@ -26,6 +26,7 @@ _MP4_TAGS = {
     "season_number", "episode_sort", "media_type", "hd_video", "gapless_playback", "compilation", "timecode", "language",
 }  # fmt: skip
 _FINEST = 1 << 31
+_PREROLL = Fraction(1, 10)  # seconds: longer than a packet of sound
 
 
 def assemble(
@@ -162,7 +163,7 @@ class _Assembly:
         waiting = next(pictures, None)
         if source is not None and self._copies:
             streams = [source.streams[index] for index in self._copies]
-            for packet in source.demux(streams):
+            for packet in _shown(source.demux(streams)):
                 time = _time(packet)
                 if packet.size == 0 or time is None:
                     continue
@@ -247,6 +248,21 @@ def _fresh_packets(path: Path, index: int) -> Iterator[av.Packet]:
         for packet in container.demux(container.streams[index]):
             if packet.size:
                 yield packet
+
+
+def _shown(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+    """Without what an edit list hides; but a decoder of sound needs the packet before the first one that is heard."""
+    hidden: dict[int, av.Packet] = {}
+    for packet in packets:
+        if packet.is_discard:
+            hidden[packet.stream_index] = packet
+            continue
+        before = hidden.pop(packet.stream_index, None)
+        if before is not None and packet.stream.type == "audio":
+            gap = (_time(packet) or 0) - (_time(before) or 0)
+            if gap <= _PREROLL:
+                yield before
+        yield packet
 
 
 def _time(packet: av.Packet) -> Fraction | None:

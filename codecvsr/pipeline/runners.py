@@ -161,6 +161,7 @@ RUNNERS: dict[str, Runner] = {
     "basicvsr": _run_on_flows,
     "iconvsr": _run_on_flows,
     "basicvsr-pp": _run_on_flows,
+    "study": _run_on_flows,
     "mvsr-seed": _run_on_vectors,
     "edvr": _run_sliding,
     "rbpn": _run_on_pairs,
@@ -176,6 +177,13 @@ def kept_channels(network: nn.Module) -> int:
     if isinstance(network, BasicVSRPlusPlus):
         return 6 * network.mid_channels // (1 if network.is_low_res_input else CELL**2) + 8
     return 3 * 64
+
+
+def reach(network: nn.Module) -> int:
+    """Frames before and after one that a network of :data:`SLIDING` looks at to make it; 0 for the others, who see all."""
+    if isinstance(network, RateGroups):
+        return GROUP // 2 * max(network.rates)
+    return network.num_frame // 2 if isinstance(network, (EDVR, RBPN)) else 0
 
 
 def pictures(source: Source, frames: slice | list[int], device: torch.device) -> Tensor:

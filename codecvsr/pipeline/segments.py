@@ -7,6 +7,7 @@ the disk and renamed: what is there is whole.
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -122,7 +123,7 @@ class SegmentWriter:
 
     def __init__(self, path: Path, options: EncoderOptions, form: PictureFormat) -> None:
         """Begin the file, under a temporary name."""
-        self._path, self._part = path, path.with_name(f".{path.name}.part")
+        self._path, self._part = path, path.with_name(f".{path.name}.{unique()}.part")
         self._options, self._form = options, form
         self.frames = 0
         self._packets = 0
@@ -192,6 +193,11 @@ class SegmentWriter:
         for packet in packets:
             self._packets += 1
             self._container.mux_one(packet)
+
+
+def unique() -> str:
+    """Tells this process from all others that may write to the same folder, those of other machines included."""
+    return f"{platform.node()}-{os.getpid()}"
 
 
 def sync_folder(folder: Path) -> None:

@@ -42,7 +42,13 @@ class ShardWriter(Protocol):
 
 
 class Target(Protocol):
-    """An output that is made shard by shard."""
+    """An output that is made shard by shard.
+
+    Attributes:
+        is_copied: what the shards hold is written once more in the end.
+    """
+
+    is_copied: bool
 
     def is_done(self, shard: Shard) -> bool:
         """The shard's pictures are there, all of them, from this run or an earlier one."""
@@ -56,6 +62,8 @@ class Target(Protocol):
 
 class VideoTarget:
     """A video file: one segment per shard, put together at the end."""
+
+    is_copied = True
 
     def __init__(
         self,
@@ -121,6 +129,8 @@ class _VideoShard:
 
 class PictureTarget:
     """A folder of PNG files, one per frame."""
+
+    is_copied = False
 
     def __init__(self, output: Path, work: WorkFolder, names: Sequence[str]) -> None:
         """Nothing is written yet; ``names`` are those of all frames."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,21 @@ import torch
 
 import codecvsr
 from codecvsr.engine.device import choose_device, choose_dtype
-from codecvsr.errors import CodecVSRError, InputError, OutputError
+from codecvsr.errors import CodecVSRError, DamagedInputError, InputError, OutputError
 from codecvsr.models.zoo import load_model
 from codecvsr.pipeline import streams, targets
 from codecvsr.pipeline.before_after import check_comparison, write_comparison
 from codecvsr.pipeline.infer import Ablations, choose_motion
 from codecvsr.pipeline.media import Media
 from codecvsr.pipeline.upscale_job import Job
-from codecvsr.pipeline.upscale_options import NETWORK_SCALE, Engine, Listener, UpscaleOptions, UpscaleReport
+from codecvsr.pipeline.upscale_options import (
+    NETWORK_SCALE,
+    Engine,
+    Listener,
+    RunSettings,
+    UpscaleOptions,
+    UpscaleReport,
+)
 from codecvsr.pipeline.workfolder import WorkFolder, fingerprint
 
 
@@ -37,6 +44,9 @@ def upscale(
     overwrite: bool = False,
     strict: bool = False,
     compare: str | Path | None = None,
+    preview: str | Path | None = None,
+    workers: int = 0,
+    ray: str | None = None,
     listener: Listener | None = None,
     **options: Any,
 ) -> UpscaleReport:
@@ -49,6 +59,9 @@ def upscale(
         overwrite: replace the output, and start over unless ``resume`` is given as well.
         strict: refuse, before any work, an output that cannot hold everything the source has.
         compare: also make a picture (.png) or video (.mp4) of before and after, side by side.
+        preview: keep a picture (.png) of before and after of the shot that is worked on.
+        workers: processes; 0 for one per GPU, or this one alone on a CPU.
+        ray: "auto" or the address of a Ray cluster whose machines do the work, seeing input and output at the same paths.
         listener: is told what happens.
         **options: fields of :class:`UpscaleOptions`.
 
@@ -58,11 +71,11 @@ def upscale(
         CheckpointError: the model's file is not one.
         KeyboardInterrupt: with the text how to go on, where Ctrl-C stopped it.
     """
-    settings = UpscaleOptions(**options)
-    engine = make_engine(settings)
-    return upscale_one(
-        engine, Path(source), Path(output), resume, overwrite, strict, Path(compare) if compare else None, listener
-    )
+    settings = RunSettings(
+        resume, overwrite, strict, Path(compare) if compare else None, Path(preview) if preview else None, workers, ray,
+        listener,
+    )  # fmt: skip
+    return upscale_one(make_engine(UpscaleOptions(**options)), Path(source), Path(output), settings)
 
 
 def make_engine(settings: UpscaleOptions) -> Engine:
@@ -83,69 +96,67 @@ def make_engine(settings: UpscaleOptions) -> Engine:
     return Engine(model, kind, device, choose_dtype(device, settings.precision), settings)
 
 
-def upscale_one(
-    engine: Engine,
-    source: Path,
-    output: Path,
-    resume: bool | None,
-    overwrite: bool,
-    strict: bool,
-    compare: Path | None,
-    listener: Listener | None,
-) -> UpscaleReport:
+def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSettings) -> UpscaleReport:
     """:func:`upscale` with what runs loaded already; it names the arguments and errors."""
     begun = time.monotonic()
     output, pattern = targets.split_pattern(output)
-    as_pictures = pattern is not None or not output.suffix or output.is_dir()
+    is_pictures = pattern is not None or not output.suffix or output.is_dir()
+    pictures = (pattern or "") if is_pictures else None
     media = Media.open(source, engine.options.fps)
-    _check_paths(media, output, compare, as_pictures, overwrite)
+    _check_paths(media, output, settings, is_pictures)
     plans: list[streams.StreamPlan] = []
-    if not as_pictures:
+    if not is_pictures:
         streams.check_codec(output, engine.options.codec)
         plans = streams.plan_streams(media, output)
     losses = streams.losses(plans)
-    if losses and strict:
+    if losses and settings.strict:
         raise OutputError(
             f"{output}: would not hold everything ({'; '.join(losses)}); use .mkv, or leave out --strict."
         )
     with WorkFolder(output) as work:
-        _refuse_existing(work, overwrite)
-        job = Job(engine, media, output, work, listener or (lambda event: None))
-        resumed = work.open(
-            _manifest(engine, media, as_pictures, pattern), resume=not overwrite if resume is None else resume
-        )
+        _refuse_existing(work, settings.overwrite)
+        job = Job(engine, media, work, settings)
+        resumed = work.open(_manifest(engine, media, pictures), resume=settings.resumes)
         try:
-            report = job.run(as_pictures, pattern, plans, losses, begun, is_complete=resumed and work.is_finished)
+            report = job.run(pictures, plans, losses, begun, is_complete=resumed and work.is_finished)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(job.how_to_go_on()) from None
         except (OSError, av.FFmpegError) as error:
             raise _explain(error, output, job) from error
-        except CodecVSRError:
+        except CodecVSRError as error:
             if not job.has_work:
                 work.remove()
+            if isinstance(error, DamagedInputError) and engine.options.damage == "refuse":
+                raise DamagedInputError(
+                    f"{error} --conceal uses all of its frames, with the damage patched."
+                ) from error
             raise
         work.remove()
-    if compare is not None:
-        write_comparison(media, report.output, compare, engine.options.start, engine.options.end)
-        report = replace(report, compare=str(compare))
+    if settings.compare is not None:
+        options = engine.options
+        write_comparison(media, report.output, settings.compare, options.start, options.end, options.damage)
+        report = replace(report, compare=str(settings.compare))
     job.tell(event="done", **report.to_json())
     return report
 
 
-def _check_paths(media: Media, output: Path, compare: Path | None, as_pictures: bool, overwrite: bool) -> None:
+def _check_paths(media: Media, output: Path, settings: RunSettings, is_pictures: bool) -> None:
     """Everything about names that can be refused before any work."""
     if output.exists() and output.samefile(media.path):
         raise OutputError(f"{output}: is the input itself; choose another output.")
-    if as_pictures:
+    if is_pictures:
         targets.check_replaceable(output)
     else:
         streams.container_of(output)
+    compare, preview = settings.compare, settings.preview
     if compare is not None:
         check_comparison(compare)
-        if compare.exists() and not overwrite:
+        if compare.exists() and not settings.overwrite:
             raise OutputError(
                 f"{compare}: exists already; give -y/--overwrite to replace it, or choose another output."
             )
+    if preview is not None and not preview.parent.is_dir():
+        raise OutputError(f"{preview}: its folder does not exist; create it, or choose another place.")
 
 
 def _refuse_existing(work: WorkFolder, overwrite: bool) -> None:
@@ -155,11 +166,10 @@ def _refuse_existing(work: WorkFolder, overwrite: bool) -> None:
         raise OutputError(f"{output}: exists already; give -y/--overwrite to replace it, or choose another output.")
 
 
-def _manifest(engine: Engine, media: Media, as_pictures: bool, pattern: str | None) -> dict[str, Any]:
-    options = asdict(engine.options)
+def _manifest(engine: Engine, media: Media, pictures: str | None) -> dict[str, Any]:
+    options = engine.options.to_json()
     for name in ("model", "device", "precision"):
         del options[name]
-    options["fps"] = str(options["fps"])
     model = engine.model
     return {
         "input": fingerprint(media.path),
@@ -167,7 +177,7 @@ def _manifest(engine: Engine, media: Media, as_pictures: bool, pattern: str | No
         "options": {
             **options,
             "motion": engine.kind,
-            "pictures": (pattern or True) if as_pictures else False,
+            "pictures": pictures,
             "device": engine.device.type,
             "precision": str(engine.dtype).removeprefix("torch."),
         },

@@ -1,54 +1,49 @@
-"""One input on its way to one output, shard by shard; decoding, network and encoding overlap."""
+"""One input on its way to one output: planned here, made shard by shard wherever there is somebody to do it."""
 
 from __future__ import annotations
 
-import functools
 import logging
+import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from fractions import Fraction
-from pathlib import Path
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from codecvsr.bitstream.frames import CodedFrame
 from codecvsr.engine.device import peak_memory_bytes
-from codecvsr.errors import InputError
-from codecvsr.pipeline import targets
-from codecvsr.pipeline.fields import describe_motion, make_source
-from codecvsr.pipeline.infer import Ablations, upscale_frames
-from codecvsr.pipeline.media import Media, Survey, frames_between, survey
-from codecvsr.pipeline.resize import resample
-from codecvsr.pipeline.segments import EncoderOptions, PictureFormat, even_sides, usual_pixel_format
-from codecvsr.pipeline.shards import Shard, plan, usual_chunk
-from codecvsr.pipeline.source import Source
-from codecvsr.pipeline.stages import Ahead, Behind
+from codecvsr.pipeline.crew import Crew, usual_workers
+from codecvsr.pipeline.fields import describe_motion
+from codecvsr.pipeline.media import Media, survey
+from codecvsr.pipeline.shard_work import ShardWork, job_description
+from codecvsr.pipeline.shards import Shard
 from codecvsr.pipeline.streams import StreamPlan
-from codecvsr.pipeline.upscale_options import Engine, Listener, UpscaleReport, output_size
-from codecvsr.pipeline.window import longest_window
+from codecvsr.pipeline.upscale_options import Engine, RunSettings, UpscaleReport
 from codecvsr.pipeline.workfolder import WorkFolder
 
-_ASPECT_TOLERANCE = Fraction(1, 100)  # a change of shape below comes from rounding the size and is not seen
-_BYTES_WAITING = 256 << 20  # pictures between network and encoder
 _logger = logging.getLogger(__name__)
 
 
 class Job:
     """One input on its way to one output."""
 
-    def __init__(self, engine: Engine, media: Media, output: Path, work: WorkFolder, listener: Listener) -> None:
-        self._engine, self._media, self._output, self._work, self._listener = engine, media, output, work, listener
-        self._survey: Survey | None = None
-        self._target: targets.Target | None = None
-        self._shards: list[Shard] = []
+    def __init__(self, engine: Engine, media: Media, work: WorkFolder, settings: RunSettings) -> None:
+        self._engine, self._media, self._work_folder, self._settings = engine, media, work, settings
+        self._work: ShardWork | None = None
+        self._frames: Counter[int] = Counter()  # made by this run, by shard
+        self._before = 0  # frames that were done before it
+        self._started = 0.0
+        self._workers = 1
+        self._peak = 0
+        self._is_looked_at = False
 
     def tell(self, **event: Any) -> None:
         """Say what happens."""
-        self._listener(event)
+        if self._settings.listener is not None:
+            self._settings.listener(event)
 
     def _done_frames(self) -> int:
-        if self._target is None:
+        if self._work is None:
             return 0
-        return sum(shard.stop - shard.start for shard in self._shards if self._target.is_done(shard))
+        return sum(s.stop - s.start for s in self._work.shards if self._work.target.is_done(s))
 
     @property
     def has_work(self) -> bool:
@@ -57,148 +52,134 @@ class Job:
 
     def how_to_go_on(self, run: str = "Run") -> str:
         """What is kept, and what to do to go on."""
-        total = "" if self._survey is None else f" of {len(self._survey)}"
-        return f"{self._done_frames()}{total} frames are done and kept in {self._work.path}. {run} the same command to go on."
+        total = "" if self._work is None else f" of {len(self._work.survey)}"
+        return (
+            f"{self._done_frames()}{total} frames are done and kept in {self._work_folder.path}. "
+            f"{run} the same command to go on."
+        )
 
     def run(
         self,
-        as_pictures: bool,
-        pattern: str | None,
+        pictures: str | None,
         plans: Sequence[StreamPlan],
         losses: list[str],
         begun: float,
         *,
         is_complete: bool,
     ) -> UpscaleReport:
-        """Do everything that is not done yet."""
-        engine, options, media = self._engine, self._engine.options, self._media
-        found = self._work.load_survey()
+        """Do everything that is not done yet.
+
+        Args:
+            pictures: pattern of the names of PNG files, empty for the usual one; None for a video.
+            plans: what becomes of the input's other streams.
+            losses: what of them is lost, in words.
+            begun: when, by the monotonic clock.
+            is_complete: nothing is left to do.
+        """
+        engine, options, media, output = self._engine, self._engine.options, self._media, self._work_folder.output
+        found = self._work_folder.load_survey()
         if found is None:
             self.tell(event="survey", input=str(media.path))
-            found = survey(media, start=options.start, end=options.end, allow_damaged=options.allow_damaged)
-            self._work.save_survey(found)
-        self._survey = found
-        height, width = self._prepare(found, as_pictures, pattern, plans)
+            found = survey(media, start=options.start, end=options.end, damage=options.damage)
+            self._work_folder.save_survey(found)
+        preview = self._settings.preview
+        self._work = work = ShardWork(engine, media, found, self._work_folder, pictures, plans, preview)
         for loss in losses:
-            _logger.warning("%s: %s.", self._output, loss)
+            _logger.warning("%s: %s.", output, loss)
         for other in plans:
             if other.title.startswith("video") and other.action == "copy":
                 _logger.info("%s: %s is copied as it is; only the main video is upscaled.", media.path, other.title)
         _logger.info("%s: motion %s.", media.path, describe_motion(media, engine.kind))
-        assert self._target is not None
-        pending = [shard for shard in self._shards if not self._target.is_done(shard)]
-        done = len(found) - sum(shard.stop - shard.start for shard in pending)
+        pending = [] if is_complete else work.pending()
+        self._before = len(found) - sum(shard.stop - shard.start for shard in pending)
         self.tell(
-            event="plan", input=str(media.path), output=str(self._output), frames=len(found), done_frames=done,
-            shards=len(self._shards), width=width, height=height, motion=engine.kind,
+            event="plan", input=str(media.path), output=str(output), frames=len(found), done_frames=self._before,
+            shards=len(work.shards), width=work.width, height=work.height, motion=engine.kind,
         )  # fmt: skip
-        started = time.monotonic()
+        self._started = time.monotonic()
+        if pending:
+            self._work_off(pending, pictures)
+        elapsed = time.monotonic() - self._started
         if not is_complete:
-            self._work_off(pending, height, width, done)
-            elapsed = time.monotonic() - started
-            self._target.finish(self._shards)
-        else:
-            elapsed = 0.0
-        made = 0 if is_complete else len(found) - done
+            work.target.finish(work.shards)
+        made = len(found) - self._before
         return UpscaleReport(
             input=str(media.path),
-            output=str(self._output),
+            output=str(output),
             frames=len(found),
-            resumed_frames=len(found) - made,
-            shards=len(self._shards),
-            width=width,
-            height=height,
+            resumed_frames=self._before,
+            shards=len(work.shards),
+            width=work.width,
+            height=work.height,
             seconds=time.monotonic() - begun,
             frames_per_second=made / elapsed if elapsed > 0 else 0.0,
-            peak_memory_mb=peak_memory_bytes(engine.device) / 2**20,
+            peak_memory_mb=max(peak_memory_bytes(engine.device), self._peak) / 2**20,
             model=engine.model.name,
             training=engine.model.training,
             motion=engine.kind,
             device=str(engine.device),
             precision=str(engine.dtype).removeprefix("torch."),
+            workers=self._workers,
+            concealed_frames=found.concealed,
             losses=losses,
         )
 
-    def _prepare(
-        self, found: Survey, as_pictures: bool, pattern: str | None, plans: Sequence[StreamPlan]
-    ) -> tuple[int, int]:
-        """Choose sizes, shards and the target; returns height and width of the output."""
-        options = self._engine.options
-        chunk = options.chunk or usual_chunk(found.height, found.width)
-        self._shards = plan(found.keys.tolist(), chunk, options.overlap)
-        if as_pictures:
-            height, width = output_size(found.height, found.width, options)
-            names = targets.picture_names(self._media, len(found), found.first, pattern)
-            self._target = targets.PictureTarget(self._output, self._work, names)
-            return height, width
-        pixel_format = options.pixel_format
-        if pixel_format == "auto":
-            pixel_format = usual_pixel_format(options.codec, found.pixel_format)
-        encoder = EncoderOptions(options.codec, options.crf, options.preset, pixel_format)
-        height, width = output_size(found.height, found.width, options, even_sides(pixel_format))
-        encoder.check_size(height, width)
-        change = Fraction(width * found.height, height * found.width)
-        aspect = found.aspect if abs(change - 1) < _ASPECT_TOLERANCE else found.aspect / change
-        form = PictureFormat(
-            height, width, self._media.time_base, self._media.rate, found.colour, aspect.limit_denominator(9999)
-        )
-        self._target = targets.VideoTarget(
-            self._output, self._work, self._media, found, encoder, form, plans, cut=options.is_cut
-        )
-        return height, width
+    def _work_off(self, pending: Sequence[Shard], pictures: str | None) -> None:
+        """Make shards: here, in worker processes, or on a cluster."""
+        assert self._work is not None
+        settings, output = self._settings, self._work_folder.output
+        description = job_description(self._engine, self._media, output, pictures, settings.preview)
+        if settings.ray is not None:
+            from codecvsr.pipeline.on_ray import run_on_ray
 
-    def _work_off(self, pending: Sequence[Shard], height: int, width: int, done: int) -> None:
-        engine = self._engine
-        assert self._survey is not None and self._target is not None
-        total = len(self._survey)
-        length = engine.options.window or longest_window(self._survey.height, self._survey.width)
-        room = max(2, min(8, _BYTES_WAITING // (height * width * 3)))
-        started, before = time.monotonic(), done
-        with Ahead(functools.partial(self._sources, pending)) as sources:
-            for shard, source in sources:
-                windows = shard.windows(length, engine.options.overlap)
-                pictures = upscale_frames(
-                    engine.model, source, Ablations(), length, engine.device, engine.dtype, windows
-                )
-                with self._target.writer(shard) as writer, Behind(room) as encoder:
-                    for index, picture in zip(range(shard.start, shard.stop), pictures, strict=True):
-                        encoder.submit(functools.partial(_finish_picture, writer, index, picture, height, width))
-                        done += 1
-                        speed = (done - before) / max(time.monotonic() - started, 1e-9)
-                        self.tell(
-                            event="progress", frame=done, frames=total, frames_per_second=speed,
-                            eta_seconds=(total - done) / speed,
-                        )  # fmt: skip
-                    encoder.submit(writer.close)
-
-    def _sources(self, pending: Sequence[Shard], stopped: Callable[[], bool]) -> Iterator[tuple[Shard, Source]]:
-        """The shards that are left, decoded and with their motion; frames that no later one looks at are let go."""
-        found = self._survey
-        if found is None or not pending:
+            self._workers = run_on_ray(settings.ray, description, pending, self._hear)
             return
-        options = self._engine.options
-        numbered = enumerate(
-            frames_between(self._media, found.first, found.first + len(found), allow_damaged=options.allow_damaged)
+        count = min(settings.workers or usual_workers(self._engine.device), len(pending))
+        if count > 1:
+            with Crew(count, description) as crew:
+                crew.run(pending, self._hear)
+            self._workers, self._peak = count, crew.peak_memory_bytes
+            return
+        self._work.make(
+            pending,
+            lambda shard, frame: self._hear({"event": "done" if frame is None else "frame", "shard": shard.index}),
         )
-        held: dict[int, CodedFrame] = {}
-        at = 0
-        for shard in pending:
-            held = {index: frame for index, frame in held.items() if index >= shard.look_start}
-            while at < shard.look_stop:
-                if stopped():
-                    return
-                try:
-                    at, frame = next(numbered)
-                except StopIteration:
-                    raise InputError(
-                        f"{self._media.path}: has fewer frames than at first; give -y to start over."
-                    ) from None
-                if at >= shard.look_start:
-                    held[at] = frame
-                at += 1
-            frames = [held[index] for index in range(shard.look_start, shard.look_stop)]
-            yield shard, make_source(frames, self._media, self._engine.kind, self._engine.model, self._work.path)
 
+    def _hear(self, event: Mapping[str, Any]) -> None:
+        """Count what was made, and tell how far it is."""
+        assert self._work is not None
+        shard = self._work.shards[event["shard"]]
+        length = shard.stop - shard.start
+        if event["event"] == "lost":
+            self._frames[shard.index] = 0
+            self.tell(event="retry", shard=shard.index, first_frame=shard.start, frames=length)
+            return
+        if event["event"] == "done":
+            self._look_at_the_disk(length)
+            if self._frames[shard.index] == length:
+                return
+            self._frames[shard.index] = length
+        else:
+            self._frames[shard.index] += 1
+        made, total = self._frames.total(), len(self._work.survey)
+        speed = made / max(time.monotonic() - self._started, 1e-9)
+        self.tell(
+            event="progress", frame=self._before + made, frames=total, frames_per_second=speed,
+            eta_seconds=(total - self._before - made) / speed,
+        )  # fmt: skip
 
-def _finish_picture(writer: targets.ShardWriter, index: int, picture: Any, height: int, width: int) -> None:
-    writer.add(index, resample(picture, height, width))
+    def _look_at_the_disk(self, frames: int) -> None:
+        """After the first ``frames`` of this run, say whether there is room for the rest, to go by what came so far."""
+        assert self._work is not None
+        if self._is_looked_at:
+            return
+        self._is_looked_at = True
+        taken = sum(p.stat().st_size for p in self._work_folder.path.rglob("*") if p.is_file())
+        whole = taken / (self._before + frames) * len(self._work.survey)
+        needed = whole - taken + (whole if self._work.target.is_copied else 0)
+        free = shutil.disk_usage(self._work_folder.path).free
+        if needed > free:
+            _logger.warning(
+                "%s: about %.1f GB more will be needed, %.1f GB are free. Make room in time; what is done is kept.",
+                self._work_folder.output, needed / 1e9, free / 1e9,
+            )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 from codecvsr.errors import InputError
 from codecvsr.models.zoo import LoadedModel
 from codecvsr.pipeline.infer import MotionKind
+from codecvsr.pipeline.media import Damage
 from codecvsr.pipeline.segments import Codec
 from codecvsr.pipeline.window import OVERLAP
 
@@ -43,6 +44,7 @@ class UpscaleOptions:
         end: seconds from the first frame.
         fps: rate of a folder of frames.
         allow_damaged: use the frames before the damage of a damaged video.
+        conceal: use all frames of a damaged video, its damage patched.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
     """
@@ -63,6 +65,7 @@ class UpscaleOptions:
     end: float | None = None
     fps: Fraction = Fraction(24)
     allow_damaged: bool = False
+    conceal: bool = False
     device: str = "auto"
     precision: str = "auto"
 
@@ -77,6 +80,10 @@ class UpscaleOptions:
             raise InputError("chunk, overlap and window are at least 0, width and height at least 1.")
         if not 0 < self.fps <= 1000:
             raise InputError(f"a frame rate of {self.fps} is not between 0 and 1000.")
+        if self.allow_damaged and self.conceal:
+            raise InputError(
+                "of a damaged video either all is used (conceal) or what lies before the damage, not both."
+            )
         if self.start is not None and self.start < 0:
             raise InputError(f"a start at {self.start:g} seconds lies before the video.")
         if self.end is not None and self.end <= (self.start or 0):
@@ -86,6 +93,59 @@ class UpscaleOptions:
     def is_cut(self) -> bool:
         """Only a part of the input is wanted."""
         return self.start is not None or self.end is not None
+
+    @property
+    def damage(self) -> Damage:
+        """What becomes of a damaged video."""
+        return "conceal" if self.conceal else "stop" if self.allow_damaged else "refuse"
+
+    def to_json(self) -> dict[str, Any]:
+        """The options as JSON holds them."""
+        return {**asdict(self), "model": str(self.model), "fps": str(self.fps)}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> UpscaleOptions:
+        """What :meth:`to_json` gave."""
+        return cls(**{**stored, "fps": Fraction(stored["fps"])})
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How it is done, which changes nothing about the result.
+
+    Attributes:
+        resume: go on with an unfinished run; None for yes unless ``overwrite`` is given.
+        overwrite: replace the output, and start over unless ``resume`` is given as well.
+        strict: refuse, before any work, an output that cannot hold everything the source has.
+        compare: also make a picture (.png) or video (.mp4) of before and after, side by side.
+        preview: a .png that shows before and after of the shot that is worked on.
+        workers: processes; 0 for one per GPU, or this one alone.
+        ray: "auto" or the address of a Ray cluster whose machines do the work.
+        listener: is told what happens.
+    """
+
+    resume: bool | None = None
+    overwrite: bool = False
+    strict: bool = False
+    compare: Path | None = None
+    preview: Path | None = None
+    workers: int = 0
+    ray: str | None = None
+    listener: Listener | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.workers < 0:
+            raise InputError(f"{self.workers} workers were asked for; at least 1 was expected, or 0 to choose.")
+        if self.ray is not None and self.workers:
+            raise InputError("workers of this machine and a Ray cluster were asked for; choose one of them.")
+        if self.preview is not None and self.preview.suffix.lower() != ".png":
+            raise InputError(f"{self.preview}: a preview ends in .png.")
+
+    @property
+    def resumes(self) -> bool:
+        """Go on with an unfinished run."""
+        return not self.overwrite if self.resume is None else self.resume
 
 
 @dataclass(frozen=True)
@@ -101,12 +161,14 @@ class UpscaleReport:
     height: int
     seconds: float
     frames_per_second: float  #: of this run
-    peak_memory_mb: float
+    peak_memory_mb: float  #: of the largest process
     model: str
     training: str
     motion: str
     device: str
     precision: str
+    workers: int = 1  #: processes, or Ray tasks at once where that is known
+    concealed_frames: int = 0  #: damaged ones that were patched
     losses: list[str] = field(default_factory=list)  #: what of the source the output's container cannot hold
     compare: str | None = None
 

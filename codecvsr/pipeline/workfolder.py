@@ -24,9 +24,9 @@ import numpy as np
 
 from codecvsr.errors import OutputError
 from codecvsr.pipeline.media import Colour, Survey
-from codecvsr.pipeline.segments import sync_folder
+from codecvsr.pipeline.segments import sync_folder, unique
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _MANIFEST, _SURVEY, _FINISHED, _LOCK = "manifest.json", "survey.npz", "finished", "lock"
 _SAMPLE = 1 << 20  # bytes at both ends of an input that identify it, with its size
 
@@ -116,6 +116,8 @@ class WorkFolder:
             self._take()
             if self.exists and resume:
                 self._check(manifest)
+                for part in self.path.glob(".*.part"):  # of runs that were killed
+                    part.unlink()
                 return True
             for item in self.path.iterdir():
                 if item.name != _LOCK:
@@ -157,13 +159,15 @@ class WorkFolder:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 facts = json.loads(str(stored["facts"]))
-                pts, keys = stored["pts"].astype(np.int64), stored["keys"].astype(np.bool_)
+                pts = stored["pts"].astype(np.int64)
+                keys, starts = (stored[name].astype(np.bool_) for name in ("keys", "starts"))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None  # made again
         rotation = facts.pop("rotation")
         return Survey(
             pts=pts,
             keys=keys,
+            starts=starts,
             colour=Colour(**facts.pop("colour")),
             aspect=Fraction(facts.pop("aspect")),
             rotation=None if rotation is None else tuple(rotation),
@@ -185,9 +189,12 @@ class WorkFolder:
             "colour": asdict(survey.colour),
             "aspect": str(survey.aspect),
             "rotation": survey.rotation,
+            "concealed": survey.concealed,
         }
         part = self.path / f".{_SURVEY}.part.npz"
-        np.savez_compressed(part, pts=survey.pts, keys=survey.keys, facts=np.array(json.dumps(facts)))
+        np.savez_compressed(
+            part, pts=survey.pts, keys=survey.keys, starts=survey.starts, facts=np.array(json.dumps(facts))
+        )
         _settle(part, self.path / _SURVEY)
 
     def mark(self, name: str, text: str = "") -> None:
@@ -217,7 +224,7 @@ def write_durably(path: Path, data: bytes) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.{unique()}.part")
     part.write_bytes(data)
     _settle(part, path)
 

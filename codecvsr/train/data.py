@@ -151,7 +151,7 @@ def check_clips(clips: Sequence[TrainingClip], settings: Optimisation) -> None:
 
 
 def make_batch(clips: Sequence[TrainingClip], settings: Optimisation, dropout: Dropout, step: int) -> Batch:
-    """The batch of one step: random windows and crops, flipped, transposed and reversed in time at random."""
+    """The batch of one step: random windows and crops; flipped, transposed, reversed in time and recoloured at random."""
     rng = np.random.default_rng((settings.seed, step))
     lengths = np.array([len(clip) for clip in clips], np.float64)
     samples = []
@@ -201,6 +201,10 @@ def _crop(clip: TrainingClip, window: slice, y: int, x: int, crop: int, context:
     return pixels(clip.lr, window, 1), pixels(clip.hr, core, SCALE), cells(clip.fields), cells(clip.priors), is_cut
 
 
+_RECOLOURED = 0.5  # share of the samples
+_RGB_TO_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+
+
 def _augment(sample: _Sample, rng: np.random.Generator) -> _Sample:
     lr, hr, fields, priors, is_cut = sample
     spatial = [lr, hr, fields, priors]
@@ -219,4 +223,20 @@ def _augment(sample: _Sample, rng: np.random.Generator) -> _Sample:
         spatial[2] = spatial[2][:, [2, 3, 0, 1]]
         spatial[3] = spatial[3][:, [0, 1, 2, 3, 5, 4, 7, 6]]
         is_cut = np.concatenate([is_cut[:1], is_cut[:0:-1]])
+    if rng.random() < _RECOLOURED:
+        recolour = _recolouring(*(rng.random(3) < 0.5))
+        spatial[:2] = [np.einsum("ij,tjhw->tihw", recolour, a) for a in spatial[:2]]
     return (*(np.ascontiguousarray(a) for a in spatial), np.ascontiguousarray(is_cut))
+
+
+def _recolouring(negate_cb: bool, negate_cr: bool, swap: bool) -> npt.NDArray[np.float32]:
+    """The (3, 3) matrix on RGB that turns colour differences over or exchanges them and leaves luma (BT.601) alone.
+
+    The codec treats the two colour differences alike, so that its errors look the same afterwards; but the network cannot
+    learn by heart which colours its clips happen to have.
+    """
+    change = np.diag([1.0, -1.0 if negate_cb else 1.0, -1.0 if negate_cr else 1.0])
+    if swap:
+        change = change[[0, 2, 1]]
+    matrix: npt.NDArray[np.float32] = (np.linalg.inv(_RGB_TO_YCBCR) @ change @ _RGB_TO_YCBCR).astype(np.float32)
+    return matrix

@@ -21,11 +21,15 @@ from torch import Tensor, nn
 from codecvsr.engine.device import autocast, choose_device, choose_dtype, place
 from codecvsr.errors import CheckpointError
 from codecvsr.files import atomic_file
-from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.train.data import Batch, TrainingClip, check_clips, load_clips, make_batch
-from codecvsr.train.recipe import Optimisation, Recipe
+from codecvsr.train.networks import build, metadata, run
+from codecvsr.train.recipe import Model, Optimisation, Recipe
 
-CHECKPOINT, WEIGHTS, LOG = "checkpoint.pt", "codecvsr.safetensors", "log.jsonl"
+CHECKPOINT, WEIGHTS, LOG = (
+    "checkpoint.pt",
+    "codecvsr.safetensors",
+    "log.jsonl",
+)  # WEIGHTS: those of the network codecvsr
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +44,13 @@ def train(
     device: str = "auto",
     precision: str = "auto",
 ) -> int:
-    """Train ``codecvsr`` and leave checkpoint, averaged weights and log in ``out``.
+    """Train a network and leave checkpoint, averaged weights and log in ``out``.
 
     Args:
         recipe: data, network and schedule.
-        out: folder for ``checkpoint.pt`` (everything needed to go on), ``codecvsr.safetensors`` and ``log.jsonl``.
+        out: folder for ``checkpoint.pt`` (everything needed to go on), ``NETWORK.safetensors`` and ``log.jsonl``.
         resume: a ``checkpoint.pt`` to go on from, exactly.
-        initial: weights to begin a new run with, a ``codecvsr.safetensors`` of the same ``[model]``.
+        initial: weights to begin a new run with, a ``NETWORK.safetensors`` of the same ``[model]``.
         minutes: stop after so long, with the state saved.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``; weights and optimiser stay in fp32.
@@ -82,7 +86,7 @@ def train(
                 group["lr"] = learning_rate(settings, step)
             batch = _move(make_batch(clips, settings, recipe.dropout, step), target_device)
             with autocast(target_device, dtype):
-                predicted = _run(network, batch)
+                predicted = run(network, batch, recipe.model.motion)
             loss = charbonnier(predicted.float(), batch.target, settings.charbonnier)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -105,18 +109,23 @@ def train(
             if step % reporting.save_every == 0:
                 _save(out, step, network, average, optimiser, recipe)
             if val_clips and step % reporting.validate_every == 0:
-                _note(out, step=step, val=validate(average, val_clips, target_device))
+                _note(out, step=step, val=validate(average, val_clips, target_device, recipe.model.motion))
     finally:  # an interrupt, or an error in a batch, keeps what was learnt
         _save(out, step, network, average, optimiser, recipe)
     return step
 
 
-def _begin(recipe: Recipe, initial: Path | None) -> CodecVSR:
-    network = CodecVSR(**dataclasses.asdict(recipe.model))
+def weights_name(model: Model) -> str:
+    """The file of averaged weights: ``codecvsr.safetensors`` for the network codecvsr."""
+    return f"{model.network}.safetensors"
+
+
+def _begin(recipe: Recipe, initial: Path | None) -> nn.Module:
+    network = build(recipe.model)
     if initial is None:
         return network
     try:
-        network.load_state_dict({key: value.float() for key, value in load_file(initial).items()})
+        network.load_state_dict(load_file(initial))
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"{initial}: holds no weights of this [model] ({reason}).") from error
@@ -135,7 +144,9 @@ def charbonnier(predicted: Tensor, target: Tensor, epsilon: float) -> Tensor:
 
 
 @torch.no_grad()
-def validate(network: CodecVSR, clips: Sequence[TrainingClip], device: torch.device) -> dict[str, dict[str, float]]:
+def validate(
+    network: nn.Module, clips: Sequence[TrainingClip], device: torch.device, motion: str = "codec"
+) -> dict[str, dict[str, float]]:
     """Mean RGB PSNR (dB) by benchmark folder, of the full network and without motion."""
     sums: dict[str, list[tuple[float, float]]] = {}
     network.eval()
@@ -146,11 +157,11 @@ def validate(network: CodecVSR, clips: Sequence[TrainingClip], device: torch.dev
         is_cut = torch.from_numpy(clip.is_cut[None])
         one = torch.ones(1)
         values = []
-        for motion in (one, one * 0):
+        for share in (one, one * 0):
             known = priors.clone()
-            known[:, :, 4:] *= motion
-            batch = Batch(frames, fields[:, :, :2], fields[:, :, 2:], known, is_cut, motion, one, target)
-            predicted = (_run(network, _move(batch, device)).cpu() * 255).round().clamp(0, 255)
+            known[:, :, 4:] *= share
+            batch = Batch(frames, fields[:, :, :2], fields[:, :, 2:], known, is_cut, share, one, target)
+            predicted = (run(network, _move(batch, device), motion).cpu() * 255).round().clamp(0, 255)
             error = ((predicted - target * 255) ** 2).mean(dim=(2, 3, 4)).clamp_min(1e-8)
             values.append((10 * torch.log10(255**2 / error)).mean().item())
         sums.setdefault(clip.name.split("/")[0], []).append((values[0], values[1]))
@@ -159,19 +170,6 @@ def validate(network: CodecVSR, clips: Sequence[TrainingClip], device: torch.dev
         name: {"psnr_rgb": float(np.mean([v[0] for v in rows])), "without_motion": float(np.mean([v[1] for v in rows]))}
         for name, rows in sums.items()
     }
-
-
-def _run(network: CodecVSR, batch: Batch) -> Tensor:
-    return network(
-        batch.frames,
-        batch.to_prev,
-        batch.to_next,
-        batch.priors,
-        batch.is_cut,
-        use_motion=batch.use_motion,
-        use_second_order=batch.use_second_order,
-        context=batch.context,
-    )
 
 
 def _move(batch: Batch, device: torch.device) -> Batch:
@@ -184,6 +182,8 @@ def _move(batch: Batch, device: torch.device) -> Batch:
 def _average(average: nn.Module, network: nn.Module, decay: float) -> None:
     for slow, fast in zip(average.parameters(), network.parameters(), strict=True):
         slow.lerp_(fast, 1 - decay)
+    for kept, now in zip(average.buffers(), network.buffers(), strict=True):  # statistics of normalisations
+        kept.copy_(now)
 
 
 def _note(out: Path, **entry: Any) -> None:
@@ -193,7 +193,7 @@ def _note(out: Path, **entry: Any) -> None:
 
 
 def _save(
-    out: Path, step: int, network: CodecVSR, average: CodecVSR, optimiser: torch.optim.Optimizer, recipe: Recipe
+    out: Path, step: int, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer, recipe: Recipe
 ) -> None:
     state = {
         "step": step,
@@ -204,12 +204,16 @@ def _save(
     }
     with atomic_file(out / CHECKPOINT) as part:
         torch.save(state, part)
-    weights = {key: value.detach().cpu().half().contiguous() for key, value in average.state_dict().items()}
-    with atomic_file(out / WEIGHTS) as part:
-        save_file(weights, part, metadata={"architecture": "codecvsr", "steps": str(step)})
+    halved = {name for name, _ in average.named_parameters()}
+    weights = {
+        key: (value.half() if key in halved else value).detach().cpu().contiguous()
+        for key, value in average.state_dict().items()
+    }
+    with atomic_file(out / weights_name(recipe.model)) as part:
+        save_file(weights, part, metadata={**metadata(recipe.model, average), "steps": str(step)})
 
 
-def _restore(path: Path, network: CodecVSR, average: CodecVSR, optimiser: torch.optim.Optimizer) -> int:
+def _restore(path: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer) -> int:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         network.load_state_dict(state["network"])

@@ -25,10 +25,16 @@ class Data:
 
 @dataclass(frozen=True)
 class Model:
-    """Hyper-parameters of ``models.codecvsr.CodecVSR``."""
+    """The network, a name of ``models.architectures.NETWORKS``, and its size; the rest has its published values."""
 
+    network: str = "codecvsr"
     channels: int = 32
     blocks: int = 4
+    motion: str = "codec"  #: "codec", "zero", or "own" for the optical-flow network inside
+    propagation: str = "bidirectional"  #: this and the following are of the network "study"
+    alignment: str = "feature"
+    refill: bool = False
+    coupled: bool = False
 
 
 @dataclass(frozen=True)

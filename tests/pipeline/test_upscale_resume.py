@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from codecvsr.pipeline.workfolder import work_path
 from tests.films import make_film, read, small_network, video_packets
 
 FRAMES = 14
+LONG = 30
 FAST = {"preset": "ultrafast"}
 
 
@@ -114,27 +115,26 @@ def start(arguments, **keywords):
     )  # fmt: skip
 
 
-def wait_for(path, process):
-    for _ in range(6000):
-        if path.exists():
+def wait_for(frame, process):
+    """Read the events of a process until it has made so many frames."""
+    for line in process.stderr:
+        if line.startswith("{") and json.loads(line).get("frame", 0) >= frame:
             return
-        if process.poll() is not None:
-            pytest.fail(f"ended early: {process.communicate()}")
-        time.sleep(0.01)
-    pytest.fail(f"{path} did not appear")
+    pytest.fail(f"ended early: {process.communicate()}")
 
 
 @pytest.fixture(scope="module")
 def long_film(tmp_path_factory):
-    return make_film(tmp_path_factory.mktemp("long") / "long.mkv", 20, extras=False)
+    return make_film(tmp_path_factory.mktemp("long") / "long.mkv", LONG, extras=False)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_killed_and_started_again(long_film, small, tmp_path, how):
     out = tmp_path / "o.mkv"
     arguments = [long_film, "-o", out, "-m", small, "--chunk", "3", "--overlap", "1", "--preset", "ultrafast"]
-    process = start(arguments)
-    wait_for(work_path(out) / "000001.nut", process)
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which shells take from background jobs
+    process = start([*arguments, "--json"], preexec_fn=heed)
+    wait_for(8, process)
     process.send_signal(how)
     told = process.communicate()[1]
     assert process.returncode == (-9 if how == signal.SIGKILL else 130)
@@ -145,10 +145,10 @@ def test_killed_and_started_again(long_film, small, tmp_path, how):
     result, told = process.communicate()
     assert process.returncode == 0, told
     made = json.loads(result)["made"][0]
-    assert made["frames"] == 20 and 6 <= made["resumed_frames"] < 20
+    assert made["frames"] == LONG and 6 <= made["resumed_frames"] < LONG
     whole = tmp_path / "whole.mkv"
     codecvsr.upscale(long_film, whole, model=small, chunk=3, overlap=1, **FAST)
-    assert read(out) == read(whole) and len(video_packets(out)) == 20
+    assert read(out) == read(whole) and len(video_packets(out)) == LONG
 
 
 def test_a_full_disk_is_said_and_what_is_done_stays(long_film, small, tmp_path):
@@ -175,7 +175,7 @@ def test_a_full_disk_is_said_and_what_is_done_stays(long_film, small, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [work_path(out).name] and not list(work_path(out).glob("*.part"))
     process = start(arguments)
     assert process.communicate() and process.returncode == 0
-    assert len(video_packets(out)) == 20
+    assert len(video_packets(out)) == LONG
 
 
 def test_two_at_once_on_one_output_are_refused(films, small, tmp_path):

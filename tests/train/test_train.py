@@ -70,6 +70,20 @@ def test_batches_are_what_the_clip_is(material: Path) -> None:
     assert len(seen) == 4  # flips and reversals have turned the motion every way
 
 
+@pytest.mark.parametrize("negate_cb", [False, True])
+@pytest.mark.parametrize("negate_cr", [False, True])
+@pytest.mark.parametrize("swap", [False, True])
+def test_recolouring_leaves_luma_and_the_size_of_colour(negate_cb: bool, negate_cr: bool, swap: bool) -> None:
+    colours = np.random.default_rng(3).random((3, 50))
+    before, after = (
+        training_data._RGB_TO_YCBCR @ rgb
+        for rgb in (colours, training_data._recolouring(negate_cb, negate_cr, swap) @ colours)
+    )
+    np.testing.assert_allclose(after[0], before[0], atol=1e-5)
+    np.testing.assert_allclose(np.sort(np.abs(after[1:]), axis=0), np.sort(np.abs(before[1:]), axis=0), atol=1e-5)
+    assert np.allclose(after, before, atol=1e-5) == (not (negate_cb or negate_cr or swap))
+
+
 def test_context_has_no_target(material: Path) -> None:
     """Frames of context are looked at only: the rest of the batch is what it is without them."""
     clips = training_data.load_clips(str(material / "hr"), [str(material / "bench" / "hr_CRF20")])

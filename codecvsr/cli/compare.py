@@ -1,0 +1,175 @@
+"""``codecvsr compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from codecvsr.cli.common import (
+    CodecVSRCommand,
+    ExitCode,
+    device_option,
+    info,
+    json_option,
+    jsonable,
+    overwrite_option,
+    precision_option,
+    print_json,
+    refuse_existing,
+    stdout_console,
+    warn,
+)
+
+if TYPE_CHECKING:
+    from codecvsr.compare.comparison import Comparison
+    from codecvsr.compare.tables import Table
+
+
+def _models(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    from codecvsr.compare.rows import parse_rows
+    from codecvsr.errors import InputError
+
+    try:
+        parse_rows(value)
+    except InputError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+    return value
+
+
+def _reports(ctx: click.Context, param: click.Parameter, value: tuple[Path, ...]) -> tuple[Path, ...]:
+    from codecvsr.compare.report import check_report
+    from codecvsr.errors import InputError
+
+    try:
+        for path in value:
+            check_report(path)
+    except InputError as error:
+        raise click.BadParameter(str(error), ctx, param) from error
+    return value
+
+
+def _crop(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int, int, int] | None:
+    if value is None:
+        return None
+    numbers = value.split(",")
+    if len(numbers) != 4 or not all(number.strip().isdigit() for number in numbers):
+        raise click.BadParameter(f"{value!r} is not X,Y,WIDTH,HEIGHT in pixels of the original.", ctx, param)
+    x, y, width, height = map(int, numbers)
+    if not width or not height:
+        raise click.BadParameter(f"{value!r} has no pixels.", ctx, param)
+    return x, y, width, height
+
+
+@click.command(cls=CodecVSRCommand)
+@click.option("--clip-root", type=click.Path(path_type=Path), multiple=True, required=True, metavar="CLIP...",
+              help="Clip folders, benchmark folders such as OUT/val_CRF25, or what holds those; several may follow.")  # fmt: skip
+@click.argument("more_clips", nargs=-1, type=click.Path(path_type=Path), metavar="")
+@click.option("--gt-root", type=click.Path(path_type=Path), required=True,
+              help="Their originals: a sub-folder of frames, or a video, of the name of every clip.")  # fmt: skip
+@click.option("--models", multiple=True, required=True, callback=_models, metavar="A[,B...]",
+              help="Names, weights files or NETWORK:random, each with @MOTION, +ablate-PART, +segments=K or +window=N "
+                   "behind it where wanted: basicvsr-reds4@codec.")  # fmt: skip
+@click.option("--ablations", is_flag=True, help="A row more for every part that a model has, without it.")
+@click.option("--report", "reports", multiple=True, type=click.Path(path_type=Path, dir_okay=False), callback=_reports,
+              metavar="HTML|MD", help="Write tables, plots and pictures; an HTML page needs nothing but itself.")  # fmt: skip
+@click.option("--out-dir", type=click.Path(path_type=Path), default=Path("out/compare"), show_default=True,
+              help="Folder where measured cells are kept, so that a run can be stopped and continued.")  # fmt: skip
+@click.option("--clips", default="", metavar="A[,B...]", help="Names of the clips to take; all by default.")
+@click.option("--frames", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Only so many from the start of each clip; 0: all.")  # fmt: skip
+@click.option("--window", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Frames looked at together; 0: as many as infer would.")  # fmt: skip
+@click.option("--crop-border", type=click.IntRange(min=0), default=0, show_default=True,
+              help="Pixels to leave out on each side when scoring.")  # fmt: skip
+@click.option("--crop", callback=_crop, metavar="X,Y,W,H",
+              help="The part that the pictures show; by default where the original has most detail.")  # fmt: skip
+@click.option(
+    "--temporal", is_flag=True, help="Measure steadiness in time too (warping error along the codec's motion)."
+)
+@click.option("--fresh", is_flag=True, help="Measure everything again, whatever --out-dir holds.")
+@device_option
+@precision_option
+@overwrite_option
+@json_option
+def command(
+    clip_root: tuple[Path, ...],
+    more_clips: tuple[Path, ...],
+    gt_root: Path,
+    models: tuple[str, ...],
+    ablations: bool,
+    reports: tuple[Path, ...],
+    out_dir: Path,
+    clips: str,
+    frames: int,
+    window: int,
+    crop_border: int,
+    crop: tuple[int, int, int, int] | None,
+    temporal: bool,
+    fresh: bool,
+    device: str,
+    precision: str,
+    overwrite: bool,
+    as_json: bool,
+) -> ExitCode:
+    """Compare models on benchmark clips: quality, size, speed and memory in one table.
+
+    Bicubic is always a row. A row that cannot be run is named, and the others go on. Random weights are marked
+    'untrained' and have no scores. Measured cells are kept: the same command goes on where it was stopped.
+    """
+    from codecvsr.compare.cells import Settings
+    from codecvsr.compare.report import write_report
+    from codecvsr.compare.run import compare
+
+    refuse_existing(*reports, overwrite=overwrite)
+    result = compare(
+        [*clip_root, *more_clips],
+        gt_root,
+        models,
+        ablations=ablations,
+        clips=tuple(filter(None, (item.strip() for item in clips.split(",")))),
+        settings=Settings(frames, window, crop_border, temporal, device, precision),
+        out_dir=out_dir,
+        fresh=fresh,
+    )
+    values = jsonable(result.to_json())
+    for report in reports:
+        write_report(report, result, values, crop)
+        info(f"Report: {report}")
+    for failure in result.failed:
+        warn(f"{failure.row}{' on ' + failure.clip if failure.clip else ''}: {failure.error}")
+    if as_json:
+        print_json(values)
+    else:
+        _print_tables(result)
+    if not result.failed:
+        return ExitCode.OK
+    return ExitCode.FAILURE if result.all_failed() else ExitCode.PARTIAL
+
+
+def _print_tables(result: Comparison) -> None:
+    """Means by CRF, and every clip where there are several, on stdout."""
+    from codecvsr.compare.tables import cells_table, means_table
+
+    for label in result.labels:
+        _print_table(means_table(result, label))
+    if len(result.clips) > len(result.labels):
+        _print_table(cells_table(result))
+
+
+def _print_table(table: Table) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+
+    shown = RichTable(title=table.title, title_justify="left", box=SIMPLE_HEAD)
+    last = len(table.header) - 1
+    for column, name in enumerate(table.header):
+        is_word = column < table.words or column == last
+        shown.add_column(name, justify="left" if is_word else "right", overflow="fold")
+    for index, texts in enumerate(table.lines):
+        best = (column for line, column in table.best if line == index)
+        marked = set(best)
+        shown.add_row(*(f"[bold]{text}[/bold]" if column in marked else text.replace("[", "\\[")
+                        for column, text in enumerate(texts)))  # fmt: skip
+    stdout_console().print(shown)

@@ -1,0 +1,64 @@
+"""Pictures of what the frame-rate-group attention model looks at."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from codecvsr.models.rate_groups import RateGroups
+from codecvsr.models.zoo import LoadedModel
+from codecvsr.pipeline import drawing
+from codecvsr.pipeline.drawing import Picture
+from codecvsr.pipeline.infer import Ablations
+from codecvsr.pipeline.runners import RUNNERS
+from codecvsr.pipeline.source import Source
+
+_PAD, _CAPTION = 10, 30
+
+
+def attention_weights(model: LoadedModel, source: Source, index: int) -> npt.NDArray[np.float32]:
+    """How a frame's groups are weighed: (heads, groups, H, W), mean over the channels; over the groups they add up to 1.
+
+    Raises:
+        TypeError: the model is another one.
+    """
+    network = model.network
+    if not isinstance(network, RateGroups):
+        raise TypeError(f"{model.name} is no frame-rate-group model.")
+    seen: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen.append(network.attention_maps(inputs[0]))
+
+    handle = network.attention.register_forward_pre_hook(keep)
+    device = next(network.parameters()).device
+    try:
+        with torch.inference_mode():
+            list(RUNNERS[model.architecture](network, source, slice(index, index + 1), Ablations(), device))
+    finally:
+        handle.remove()
+    return seen[0][0].float().mean(dim=1).cpu().numpy()
+
+
+def draw_attention(model: LoadedModel, source: Source, index: int) -> Picture:
+    """The frame, and the map of every head (a line each) and every rate (a column each), dark to bright over their range."""
+    weights = attention_weights(model, source, index)
+    rates = model.network.rates
+    assert isinstance(rates, tuple)
+    heads, groups, height, width = weights.shape
+    low, high = float(weights.min()), float(weights.max())
+    canvas = drawing.blank(heads * (height + _CAPTION) + _PAD, (groups + 1) * (width + _PAD) + _PAD)
+    for head in range(heads):
+        top = _PAD + head * (height + _CAPTION)
+        if head == 0:
+            canvas[top : top + height, _PAD : _PAD + width] = source.frames[index]
+            drawing.text(canvas, f"frame {index}", _PAD, top + height + 12, size=9)
+        for group in range(groups):
+            left = _PAD + (group + 1) * (width + _PAD)
+            values = weights[head, group]
+            canvas[top : top + height, left : left + width] = drawing.heat(values, low, high)
+            told = f"head {head + 1}, rate 1/{rates[group]}, mean {values.mean():.3f}"
+            drawing.text(canvas, told, left, top + height + 12, size=8, color=drawing.MUTED)
+    return canvas

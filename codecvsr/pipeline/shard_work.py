@@ -1,0 +1,188 @@
+"""Making shards: the same in this process, in worker processes and in tasks of a cluster.
+
+A shard depends on nothing but its own frames and those it looks at, and is whole when its file has its name: it may be made
+anywhere, in any order, and twice.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from codecvsr.files import write_png
+from codecvsr.pipeline import targets
+from codecvsr.pipeline.before_after import split_picture
+from codecvsr.pipeline.decoding import Decoder
+from codecvsr.pipeline.fields import make_source
+from codecvsr.pipeline.infer import Ablations, upscale_frames
+from codecvsr.pipeline.media import Media, Survey
+from codecvsr.pipeline.resize import resample
+from codecvsr.pipeline.runners import kept_channels, reach
+from codecvsr.pipeline.segments import EncoderOptions, PictureFormat, even_sides, usual_pixel_format
+from codecvsr.pipeline.shards import Shard, plan, usual_chunk
+from codecvsr.pipeline.source import Source
+from codecvsr.pipeline.stages import Ahead, Behind
+from codecvsr.pipeline.streams import StreamPlan
+from codecvsr.pipeline.upscale_options import Engine, output_size
+from codecvsr.pipeline.window import longest_window
+from codecvsr.pipeline.workfolder import WorkFolder
+
+_ASPECT_TOLERANCE = Fraction(1, 100)  # a change of shape below comes from rounding the size and is not seen
+_BYTES_WAITING = 256 << 20  # pictures between network and encoder
+_PREVIEW_SECONDS = 10  # between two previews within a shot
+
+#: Is told of every picture of a shard that was made, and with None when the shard is whole.
+Heard = Callable[[Shard, int | None], None]
+
+
+class ShardWork:
+    """What all shards of one input have in common.
+
+    Attributes:
+        survey: the input's frames.
+        shards: how they are divided.
+        target: where the pictures go.
+        height: of the output, in pixels.
+        width: of the output.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        media: Media,
+        survey: Survey,
+        work: WorkFolder,
+        pictures: str | None,
+        plans: Sequence[StreamPlan] = (),
+        preview: Path | None = None,
+    ) -> None:
+        """Choose sizes, shards and the target.
+
+        Args:
+            engine: what runs.
+            media: the input.
+            survey: its frames.
+            work: the work folder of the output.
+            pictures: pattern of the names of PNG files, empty for the usual one; None for a video.
+            plans: what becomes of the input's other streams.
+            preview: a PNG that shows before and after of the latest shot.
+
+        Raises:
+            InputError: the output cannot have this size.
+        """
+        self._engine, self._media, self._work, self._preview = engine, media, work, preview
+        self._shown = -float("inf")
+        self.survey = survey
+        options, network = engine.options, engine.model.network
+        self._overlap = max(options.overlap, reach(network))
+        self._window = options.window or longest_window(survey.height, survey.width, kept_channels(network))
+        chunk = options.chunk or usual_chunk(survey.height, survey.width)
+        self.shards = plan(survey.keys.tolist(), chunk, self._overlap)
+        self.target: targets.Target
+        if pictures is not None:
+            self.height, self.width = output_size(survey.height, survey.width, options)
+            names = targets.picture_names(media, len(survey), survey.first, pictures or None)
+            self.target = targets.PictureTarget(work.output, work, names)
+            return
+        pixel_format = options.pixel_format
+        if pixel_format == "auto":
+            pixel_format = usual_pixel_format(options.codec, survey.pixel_format)
+        encoder = EncoderOptions(options.codec, options.crf, options.preset, pixel_format)
+        self.height, self.width = output_size(survey.height, survey.width, options, even_sides(pixel_format))
+        encoder.check_size(self.height, self.width)
+        change = Fraction(self.width * survey.height, self.height * survey.width)
+        aspect = survey.aspect if abs(change - 1) < _ASPECT_TOLERANCE else survey.aspect / change
+        form = PictureFormat(
+            self.height, self.width, media.time_base, media.rate, survey.colour, aspect.limit_denominator(9999)
+        )
+        self.target = targets.VideoTarget(
+            work.output, work, media, survey, encoder, form, plans, cut=engine.options.is_cut
+        )
+
+    def pending(self) -> list[Shard]:
+        """The shards that are not done."""
+        return [shard for shard in self.shards if not self.target.is_done(shard)]
+
+    def make(self, shards: Iterable[Shard | None], heard: Heard) -> None:
+        """Make shards; decoding, network and encoding overlap.
+
+        Args:
+            shards: best in the order of the video; the next one is asked for while one is worked on. None where none is
+                known yet.
+            heard: is told how far it is.
+        """
+        engine = self._engine
+        room = max(2, min(8, _BYTES_WAITING // (self.height * self.width * 3)))
+        with Ahead(functools.partial(self._sources, shards)) as sources:
+            for shard, source in sources:
+                windows = shard.windows(self._window, self._overlap)
+                made = upscale_frames(
+                    engine.model, source, Ablations(), self._window, engine.device, engine.dtype, windows
+                )
+                with self.target.writer(shard) as writer, Behind(room) as encoder:
+                    for index, picture in zip(range(shard.start, shard.stop), made, strict=True):
+                        encoder.submit(functools.partial(self._finish, writer, index, picture))
+                        self._show(shard, source, index, picture)
+                        heard(shard, index)
+                    encoder.submit(writer.close)
+                heard(shard, None)
+
+    def _finish(self, writer: targets.ShardWriter, index: int, picture: npt.NDArray[np.uint8]) -> None:
+        writer.add(index, resample(picture, self.height, self.width))
+
+    def _show(self, shard: Shard, source: Source, index: int, picture: npt.NDArray[np.uint8]) -> None:
+        """Before and after of the frame, if it begins a shot or the last preview is old."""
+        if self._preview is None:
+            return
+        place = index - shard.look_start
+        begins = bool(source.motion.is_cut[place])
+        if not begins and time.monotonic() - self._shown < _PREVIEW_SECONDS:
+            return
+        self._shown = time.monotonic()
+        part = self._preview.with_name(f".{self._preview.stem}.{os.getpid()}.png")
+        try:
+            write_png(part, split_picture(source.frames[place], picture))
+            os.replace(part, self._preview)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _sources(self, shards: Iterable[Shard | None], stopped: Callable[[], bool]) -> Iterator[tuple[Shard, Source]]:
+        """Shards decoded and with their motion; frames that the next one does not look at are let go."""
+        decoder = Decoder(self._media, self.survey, self._engine.options.damage)
+        for shard in shards:
+            if stopped():
+                return
+            if shard is None:
+                continue
+            frames = []
+            for frame in decoder.stretch(shard.look_start, shard.look_stop):
+                if stopped():
+                    return
+                if frame is not None:
+                    frames.append(frame)
+            yield shard, make_source(frames, self._media, self._engine.kind, self._engine.model, self._work.path)
+
+
+def job_description(
+    engine: Engine, media: Media, output: Path, pictures: str | None, preview: Path | None
+) -> dict[str, Any]:
+    """What another process needs to make shards of a job that was planned here, as JSON holds it."""
+    options = engine.options.to_json()
+    model = engine.model
+    if model.path is not None:
+        options["model"] = str(model.path.resolve())
+    return {
+        "source": str(media.path.resolve()),
+        "output": str(output.resolve()),
+        "pictures": pictures,
+        "preview": None if preview is None else str(preview.resolve()),
+        "options": {**options, "motion": None if engine.kind == "none" else engine.kind, "device": str(engine.device)},
+    }

@@ -1,0 +1,192 @@
+"""The command: one table whose figures are those of infer and eval, whatever fails on the way."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from click.testing import CliRunner
+
+from codecvsr.cli import cli
+from codecvsr.compare import run as module
+from codecvsr.compare.cells import Settings
+from codecvsr.compare.run import compare
+from codecvsr.compare.tables import cells_table, means_table
+from codecvsr.metrics.report import evaluate
+from codecvsr.pipeline.infer import Ablations, infer
+from tests.compare.conftest import FRAMES
+
+CPU = Settings(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def result(material, small, store):
+    """Bicubic, a trained network, random weights, one that is not there, and one that cannot be."""
+    return compare(
+        [material / "bench"],
+        material / "hr",
+        [f"{small},codecvsr:random+segments=3,no-such-model", f"{small}+window={FRAMES + 1}"],
+        settings=Settings(device="cpu", temporal=True),
+        out_dir=store,
+    )
+
+
+def test_ablations_are_rows(material, small, tmp_path):
+    root = material / "bench" / "hr_CRF35" / "a"
+    result = compare([root], material / "hr", [str(small)], ablations=True, settings=CPU, out_dir=tmp_path)
+    ablated = ["mvs", "second-order", "p-inversion", "resolve", "refine", "priors", "mvs+ablate-second-order"]
+    expected = ["bicubic", str(small), *(f"{small}+ablate-{part}" for part in ablated)]
+    assert [cell.row for cell in result.cells] == [row.name for row in result.rows] == expected
+    assert len({cell.psnr_rgb for cell in result.cells}) == 9
+    infer(root, tmp_path / "sr", model=small, ablations=Ablations(refine=True), device="cpu")
+    cell = result.cell(f"{small}+ablate-refine", "hr_CRF35/a")
+    assert cell.psnr_rgb == pytest.approx(evaluate(tmp_path / "sr", material / "hr" / "a").psnr_rgb, abs=1e-9)
+
+
+def test_scores_are_those_of_infer_and_eval(result, material, small, tmp_path):
+    for model in ("bicubic", str(small)):
+        infer(material / "bench" / "hr_CRF15" / "b", tmp_path / "sr", model=model, device="cpu", overwrite=True)
+        expected = evaluate(tmp_path / "sr", material / "hr" / "b")
+        cell = result.cell(model, "hr_CRF15/b")
+        for name in ("frames", "psnr_rgb", "ssim_rgb", "psnr_y", "ssim_y"):
+            assert getattr(cell, name) == pytest.approx(getattr(expected, name), abs=1e-9)
+        assert cell.per_frame == pytest.approx([row.psnr_rgb for row in expected.rows])
+        assert cell.network_ms > 0 and cell.peak_memory_mb > 1
+        assert cell.ms_per_frame == pytest.approx(cell.network_ms + cell.motion_ms)
+        assert (cell.motion_ms > 0) == (model != "bicubic")
+    assert result.cell("bicubic", "hr_CRF15/b").gmacs == 0 < cell.gmacs
+    assert cell.warping_error > cell.warping_error_original > 0
+
+
+def test_rows_and_failures(result, small):
+    names = [row.name for row in result.rows]
+    rows = ["bicubic", str(small), "codecvsr:random+segments=3", "no-such-model", f"{small}+window={FRAMES + 1}"]
+    assert names == rows
+    failed = {(f.row, f.clip): f.error for f in result.failed}
+    assert "neither a model nor a weights file" in failed["no-such-model", ""]
+    assert f"but there are {FRAMES}" in failed[f"{small}+window={FRAMES + 1}", "hr_CRF35/a"]
+    assert len(failed) == 5 and not result.all_failed()
+    table = cells_table(result)
+    assert len(table.lines) == (len(names) - 1) * 4 + 1
+    assert sum(line[-1].startswith("failed: ") for line in table.lines) == 5
+
+
+def test_random_weights_have_no_scores_and_no_rank(result, small):
+    cells = [cell for cell in result.cells if cell.training == "untrained"]
+    assert len(cells) == 4 and {cell.row for cell in cells} == {"codecvsr:random+segments=3"}
+    for cell in cells:
+        assert cell.psnr_rgb is cell.ssim_y is cell.warping_error is None and cell.per_frame == ()
+        assert cell.gmacs > 0 and cell.network_ms > 0 and cell.parameters > 1000
+    means = {(mean.row, mean.crf): mean for mean in result.means()}
+    mean = means["codecvsr:random+segments=3", "CRF35"]
+    assert mean.rank is None and mean.values["psnr_rgb"] is None and mean.clips == 2
+    ranked = [m for m in means.values() if m.crf == "CRF35" and m.rank is not None]
+    order = sorted(ranked, key=lambda m: m.rank)
+    assert [m.rank for m in order] == list(range(1, len(ranked) + 1)) and len(ranked) == 2
+    assert [m.values["psnr_rgb"] for m in order] == sorted((m.values["psnr_rgb"] for m in ranked), reverse=True)
+    table = means_table(result, "CRF35")
+    (line,) = [line for line in table.lines if line[0].startswith("codecvsr:random")]
+    assert line[1:6] == ("-",) * 5 and line[-1].startswith("untrained")
+    bicubic = means["bicubic", "CRF15"].values["psnr_rgb"]
+    cells = [result.cell("bicubic", f"hr_CRF15/{name}").psnr_rgb for name in "ab"]
+    assert bicubic == pytest.approx(sum(cells) / 2)
+
+
+def test_segments_are_clips_of_their_own(material, basic, tmp_path):
+    """A clip in as many segments as frames has no neighbours: the motion does not matter."""
+    rows = [f"{basic}@{kind}+segments={FRAMES}" for kind in ("zero", "dis")]
+    rows += [f"{basic}@dis", f"{basic}@dis+window={FRAMES}"]
+    result = compare([material / "bench" / "hr_CRF15" / "a"], material / "hr", rows, settings=CPU, out_dir=tmp_path)
+    zero, dis, whole, window = (result.cell(row, "hr_CRF15/a").per_frame for row in rows)
+    convolutions = 2 * 9 * 8 * (11 + 8 + 8) + 16 * 8 + 9 * (8 * 32 + 4 * 8 * 256 + 16 * 64 * (64 + 3))
+    assert result.cell(rows[0], "hr_CRF15/a").gmacs == pytest.approx(convolutions * 32 * 48 / 1e9)
+    assert window == whole  # the only window there is, whatever its frame
+    assert zero == dis and whole != pytest.approx(dis, abs=1e-6)
+
+
+def test_only_the_first_frames(material, tmp_path):
+    result = compare([material / "bench" / "hr_CRF15" / "a"], material / "hr", ["bicubic"],
+                     settings=Settings(device="cpu", frames=2, crop_border=8), out_dir=tmp_path)  # fmt: skip
+    cell = result.cell("bicubic", "hr_CRF15/a")
+    assert cell.frames == len(cell.per_frame) == 2
+
+
+def test_kept_cells_are_not_measured_again(result, material, small, store, monkeypatch):
+    def never(*args):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(module, "measure", never)
+    settings = Settings(device="cpu", temporal=True)
+    again = compare([material / "bench"], material / "hr", [str(small)], settings=settings, out_dir=store)
+    assert len(again.cells) == 8
+    for cell in again.cells:
+        assert cell == result.cell(cell.row, cell.clip_key)
+    assert set(again.pictures) <= set(result.pictures) and len(again.pictures) == 8
+    for other in ({"settings": CPU}, {"settings": settings, "fresh": True}):
+        with pytest.raises(AssertionError, match="measured again"):
+            compare([material / "bench"], material / "hr", [str(small)], out_dir=store, **other)
+
+
+def test_an_interrupted_run_goes_on(material, small, tmp_path, monkeypatch):
+    real, calls = module.measure, []
+
+    def interrupted(*args):
+        calls.append(args[0].name)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(module, "measure", interrupted)
+    arguments = ([material / "bench" / "hr_CRF15"], material / "hr", [str(small)])
+    with pytest.raises(KeyboardInterrupt, match="2 cells are kept"):
+        compare(*arguments, settings=CPU, out_dir=tmp_path)
+    result = compare(*arguments, settings=CPU, out_dir=tmp_path)
+    assert len(result.cells) == 4 and calls == ["bicubic", "bicubic", str(small), str(small), str(small)]
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(cli, ["compare", *map(str, arguments), "-d", "cpu"])
+
+
+def test_command(material, tmp_path):
+    roots = ["--clip-root", material / "bench" / "hr_CRF15" / "a", material / "bench" / "hr_CRF35"]
+    page = tmp_path / "page.html"
+    common = [*roots, "--gt-root", material / "hr", "--out-dir", tmp_path / "out"]
+    done = run(*common, "--models", "bicubic", "--json", "--report", page, "--report", tmp_path / "page.md")
+    assert done.exit_code == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert set(said) == {"protocol", "rows", "clips", "cells", "means", "failed"}
+    assert [(c["clip"], c["crf"]) for c in said["cells"]] == [("a", 15), ("a", 35), ("b", 35)]
+    assert all(math.isfinite(cell["psnr_rgb"]) for cell in said["cells"]) and said["failed"] == []
+    assert [clip["preset"] for clip in said["clips"]] == ["medium"] * 3
+    assert page.is_file() and (tmp_path / "page.md").is_file()
+    again = run(*common, "--models", "bicubic", "--report", page)
+    assert again.exit_code == 1 and "exists already" in again.stderr
+    assert run(*common, "--models", "bicubic", "--report", page, "-y").exit_code == 0
+
+
+def test_exit_codes(material, small, tmp_path):
+    common = ["--clip-root", material / "bench" / "hr_CRF15" / "a", "--gt-root", material / "hr"]
+    common += ["--out-dir", tmp_path / "out"]
+    part = run(*common, "--models", f"{small},nothing")
+    assert part.exit_code == 3 and "warning: nothing: 'nothing' is neither" in part.stderr
+    assert "failed" in part.stdout and "bicubic" in part.stdout
+    assert run(*common, "--models", "nothing").exit_code == 1
+    assert run(*common, "--models", "bicubic").exit_code == 0
+    for wrong in (["--models", "a@b"], ["--models", "bicubic", "--report", "x.txt"],
+                  ["--models", "bicubic", "--crop", "1,2,3"]):  # fmt: skip
+        assert run(*common, *wrong).exit_code == 2
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    other = run(*common[:4], "--out-dir", tmp_path / "mine", "--models", "bicubic")
+    assert other.exit_code == 1 and "no folder of codecvsr compare" in other.stderr
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["letter.txt"]

@@ -1,0 +1,74 @@
+"""What upscale says while it runs, and what it refuses before it does."""
+
+from __future__ import annotations
+
+import io
+from types import SimpleNamespace
+
+import av
+import pytest
+from rich.console import Console
+
+import codecvsr
+from codecvsr.cli import progress
+from codecvsr.cli.progress import Narrator
+from codecvsr.errors import InputError, OutputError
+from codecvsr.pipeline import upscale_job
+from codecvsr.pipeline.workfolder import work_path
+from tests.films import make_film
+
+FRAMES = 9
+OPTIONS = {"model": "bicubic", "preset": "ultrafast", "chunk": 3}
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    return make_film(tmp_path_factory.mktemp("film") / "film.mkv", FRAMES, extras=False)
+
+
+def test_a_terminal_has_a_bar_with_speed_and_time_left(film, tmp_path, monkeypatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(progress, "stderr_console", lambda: Console(file=screen, force_terminal=True, width=120))
+    with Narrator(as_json=False) as narrator:
+        codecvsr.upscale(film, tmp_path / "o.mkv", listener=narrator.hear, **OPTIONS)
+    shown = screen.getvalue()
+    assert "o.mkv" in shown and f"{FRAMES}/{FRAMES}" in shown and "frames/s" in shown and "0:00:0" in shown
+
+
+def test_a_lost_worker_is_told(capsys):
+    Narrator(as_json=False).hear({"event": "retry", "shard": 1, "first_frame": 4, "frames": 4})
+    assert "a worker was lost; frames 4 to 7 are made again" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("free", "is_warned"), [(1000, True), (10**12, False)])
+def test_too_little_room_is_told_after_the_first_shard(film, tmp_path, monkeypatch, caplog, free, is_warned):
+    monkeypatch.setattr(upscale_job.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    codecvsr.upscale(film, tmp_path / "o.mkv", **OPTIONS)
+    said = [r.getMessage() for r in caplog.records if "Make room in time" in r.getMessage()]
+    assert len(said) == is_warned and (not said or "GB more will be needed, 0.0 GB are free" in said[0])
+
+
+def test_the_preview_is_of_the_latest_shot(film, tmp_path):
+    shown = []
+
+    def hear(event):
+        if event["event"] == "progress" and (tmp_path / "now.png").exists():
+            shown.append(event["frame"])
+
+    codecvsr.upscale(film, tmp_path / "o.mkv", preview=tmp_path / "now.png", listener=hear, **OPTIONS)
+    assert shown[0] == 1 and sorted(p.name for p in tmp_path.iterdir()) == ["now.png", "o.mkv"]
+    with pytest.raises(InputError, match="a preview ends in .png"):
+        codecvsr.upscale(film, tmp_path / "p.mkv", preview=tmp_path / "now.jpg", **OPTIONS)
+    with pytest.raises(OutputError, match="its folder does not exist"):
+        codecvsr.upscale(film, tmp_path / "p.mkv", preview=tmp_path / "no" / "now.png", **OPTIONS)
+
+
+def test_a_video_without_frames_is_refused(tmp_path):
+    empty = tmp_path / "empty.mkv"
+    with av.open(str(empty), "w") as out:
+        stream = out.add_stream("libx264", rate=24)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        out.start_encoding()
+    with pytest.raises(InputError, match="empty.mkv"):
+        codecvsr.upscale(empty, tmp_path / "o.mkv", **OPTIONS)
+    assert not (tmp_path / "o.mkv").exists() and not work_path(tmp_path / "o.mkv").exists()
