@@ -157,7 +157,7 @@ def measure(folder: Path, model: LoadedModel, row: Row, hr: np.ndarray, window: 
 
 def save(results: Path, cells: dict[str, Any], commands: list[str], models: dict[str, LoadedModel]) -> None:
     """Write the results file."""
-    command = shlex.join(["python", *map(str, sys.argv)])
+    command = shlex.join(["python", f"scripts/{Path(__file__).name}", *sys.argv[1:]])
     content = {
         "commands": commands if command in commands else [*commands, command],
         "protocol": "RGB PSNR and SSIM per frame on 8-bit values, then averaged; x264 medium, 24 fps, LR by antialiased bicubic",
