@@ -114,7 +114,7 @@ def main(
 
 def save(results: Path, cells: Cells, commands: list[str], weights: str) -> None:
     """Write the results file."""
-    command = shlex.join(["python", *map(str, sys.argv)])
+    command = shlex.join(["python", f"scripts/{Path(__file__).name}", *sys.argv[1:]])
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     content = {
         "commands": commands if command in commands else [*commands, command],
