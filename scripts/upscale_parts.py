@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -105,7 +106,7 @@ def companion(clips: Path, folder: Path, work: Path, model: str, frames: int) ->
     return found
 
 
-def killed(clips: Path, work: Path, kills: int) -> dict[str, Any]:
+def killed(clips: Path, work: Path, kills: int, seed: int) -> dict[str, Any]:
     """Kill runs at random moments until so many are dead; go on after each; compare every result, packet by packet.
 
     A moment is a number of progress events and a part of the time a frame took: from the survey to the putting together, and
@@ -115,8 +116,9 @@ def killed(clips: Path, work: Path, kills: int) -> dict[str, Any]:
     common = ["-m", model, "--preset", "ultrafast", "--chunk", "6", "--overlap", "2", "--json"]
     whole, out = work / "uninterrupted.mkv", work / "killed.mkv"
     run_until([film, "-o", whole, *common, "-y"], None, 0)
-    expected, generator = packets(whole), random.Random(20)
+    expected, generator = packets(whole), random.Random(seed)
     out.unlink(missing_ok=True)
+    shutil.rmtree(out.with_name(f".{out.name}.codecvsr"), ignore_errors=True)
     after: list[int] = []
     runs = 0
     while len(after) < kills or out.with_name(f".{out.name}.codecvsr").exists():

@@ -16,6 +16,7 @@ from codecvsr.pipeline.runners import RUNNERS
 from codecvsr.pipeline.source import Source
 
 _PAD, _CAPTION = 10, 30
+_NARROWEST = 200  # pixels that a map's caption needs
 
 
 def attention_weights(model: LoadedModel, source: Source, index: int) -> npt.NDArray[np.float32]:
@@ -47,13 +48,16 @@ def draw_attention(model: LoadedModel, source: Source, index: int) -> Picture:
     weights = attention_weights(model, source, index)
     rates = model.network.rates
     assert isinstance(rates, tuple)
+    zoom = -(-_NARROWEST // weights.shape[3])
+    weights = weights.repeat(zoom, axis=2).repeat(zoom, axis=3)
+    frame = source.frames[index].repeat(zoom, axis=0).repeat(zoom, axis=1)
     heads, groups, height, width = weights.shape
     low, high = float(weights.min()), float(weights.max())
     canvas = drawing.blank(heads * (height + _CAPTION) + _PAD, (groups + 1) * (width + _PAD) + _PAD)
     for head in range(heads):
         top = _PAD + head * (height + _CAPTION)
         if head == 0:
-            canvas[top : top + height, _PAD : _PAD + width] = source.frames[index]
+            canvas[top : top + height, _PAD : _PAD + width] = frame
             drawing.text(canvas, f"frame {index}", _PAD, top + height + 12, size=9)
         for group in range(groups):
             left = _PAD + (group + 1) * (width + _PAD)
