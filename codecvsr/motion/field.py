@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 CELL = 4  #: side of a cell in pixels
+_LONGEST = 4096.0  # pixels
 
 
 def grid_shape(height: int, width: int) -> tuple[int, int]:
@@ -69,6 +70,18 @@ def rasterise(vectors: npt.NDArray[np.void], height: int, width: int) -> BlockFi
         return rasterise_numpy(vectors, height, width)
     past, future, partition = native.rasterise(library, vectors, height, width)
     return BlockField(past, future, partition)
+
+
+def drop_impossible(block: BlockField) -> BlockField:
+    """The same without vectors longer than any stream may hold; of a damaged one, they could match by chance.
+
+    H.264 annex A.3.1 keeps them within 2048 pixels.
+    """
+    for raw in (block.past, block.future):
+        impossible = np.abs(raw) > _LONGEST
+        if impossible.any():
+            raw[:, impossible.any(axis=0)] = np.nan
+    return block
 
 
 def painted_from_corner(field: npt.NDArray[np.float32], partition: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -16,7 +16,7 @@ from codecvsr.bitstream.frames import CodedFrame
 from codecvsr.motion import refine as refinement
 from codecvsr.motion.clip import TYPE_CODES, ClipMotion, MotionOptions, confidence_of
 from codecvsr.motion.drift import FRAMES, Drift, run
-from codecvsr.motion.field import BlockField, rasterise
+from codecvsr.motion.field import BlockField, drop_impossible, rasterise
 from codecvsr.motion.resolve import (
     FARTHEST_REFERENCE,
     FUTURE,
@@ -92,7 +92,7 @@ class MotionStream:
         self._read += 1
         self._facts.append((TYPE_CODES[frame.type], frame.is_reference, frame.is_idr, frame.decode_index))
         self._most_references = frame.most_references
-        self._blocks[t] = rasterise(frame.vectors, frame.height, frame.width)
+        self._blocks[t] = drop_impossible(rasterise(frame.vectors, frame.height, frame.width))
         self._lumas.decoded[t] = frame.luma
         rows, columns = -(-frame.height // 16), -(-frame.width // 16)
         qp = np.zeros((rows, columns), np.uint8) if frame.qp is None else frame.qp.clip(0, 51).astype(np.uint8)

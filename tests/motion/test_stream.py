@@ -83,3 +83,27 @@ def test_memory_does_not_grow_with_the_stream(frames):
 
     peak(2)
     assert peak(40) < 1.1 * peak(12)
+
+
+def test_missing_references_harm_nothing(frames):
+    """After a seek, or in a stream that begins without a key frame, what vectors point at is not there."""
+    motion = estimate_motion(frames[5:15])
+    for name in ("to_prev", "to_next", "confidence", "error"):
+        assert np.isfinite(getattr(motion, name)).all(), name
+    inside = (slice(None), slice(4, -4), slice(4, -4))
+    assert abs(motion.to_prev[4][inside] - np.array([-2, -1])[:, None, None]).mean() < 0.3
+
+
+def test_vectors_that_point_out_of_the_picture_harm_nothing(frames):
+    def thrown(frame):
+        vectors = frame.vectors.copy()
+        vectors["motion_x"][::3] = 2**31 - 1
+        vectors["motion_y"][1::3] = -(2**31)
+        vectors["dst_x"][::5] = 32767
+        vectors["dst_y"][::7] = -32768
+        return dataclasses.replace(frame, vectors=vectors)
+
+    motion = estimate_motion([thrown(frame) for frame in frames[:8]])
+    for name in ("to_prev", "to_next", "confidence", "error"):
+        assert np.isfinite(getattr(motion, name)).all(), name
+    assert abs(motion.to_prev).max() < 100 and abs(motion.to_next).max() < 100  # what points nowhere was not believed
