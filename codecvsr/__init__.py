@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from codecvsr.metrics.psnr import psnr
     from codecvsr.metrics.ssim import ssim
     from codecvsr.models.zoo import load_model
-    from codecvsr.motion import motion_fields
+    from codecvsr.motion import motion_fields, stream_motion
     from codecvsr.pipeline.infer import infer
     from codecvsr.pipeline.upscale import upscale
 
 __version__ = "0.1.0"
 
-__all__ = ["infer", "load_model", "motion_fields", "psnr", "read_video", "ssim", "upscale"]
+__all__ = ["infer", "load_model", "motion_fields", "psnr", "read_video", "ssim", "stream_motion", "upscale"]
 
 _HOME = {
     "infer": "codecvsr.pipeline.infer",
@@ -29,6 +29,7 @@ _HOME = {
     "psnr": "codecvsr.metrics.psnr",
     "read_video": "codecvsr.bitstream.reader",
     "ssim": "codecvsr.metrics.ssim",
+    "stream_motion": "codecvsr.motion",
     "upscale": "codecvsr.pipeline.upscale",
 }
 

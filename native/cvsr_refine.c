@@ -4,21 +4,17 @@
 enum {
     BLOCK = 2,     /* side in pixels of the blocks on which systems are solved */
     RING = 8,      /* lines of the warped picture kept at a time */
+    SYSTEMS = 2 * CVSR_MOST_RADIUS + 1, /* lines of systems kept at a time */
     LONG_RUN = 32, /* pixels */
 };
 
 /* ------------------------------------------------------------------------------------------------------------- blur */
 
-/* One line: down the picture into `line`, which has CVSR_MOST_RADIUS samples of border, then along it. */
-CVSR_INLINE void blur_line(const float *picture, int32_t height, int32_t width, const float *taps, int radius,
-                           int32_t y, float *restrict line, float *restrict blurred)
+/* One line: down the picture into `line`, which has CVSR_MOST_RADIUS samples of border, then along it. above and below:
+ * the lines around it, nearest first. */
+CVSR_INLINE void blur_line(const float *here, const float *const *above, const float *const *below, int32_t width,
+                           const float *taps, int radius, float *restrict line, float *restrict blurred)
 {
-    const float *above[CVSR_MOST_RADIUS], *below[CVSR_MOST_RADIUS];
-    const float *here = picture + (size_t)y * (size_t)width;
-    for (int i = 0; i < radius; i++) {
-        above[i] = picture + (size_t)within(y - 1 - i, height) * (size_t)width;
-        below[i] = picture + (size_t)within(y + 1 + i, height) * (size_t)width;
-    }
     for (int32_t x = 0; x < width; x++) {
         float sum = taps[0] * here[x];
         for (int i = 0; i < radius; i++)
@@ -37,19 +33,21 @@ CVSR_INLINE void blur_line(const float *picture, int32_t height, int32_t width, 
     }
 }
 
-/* scratch: width + 2 * CVSR_MOST_RADIUS. The radius is a constant in each branch, so that its loops unroll. */
+/* Line y of a picture of which the last `kept` lines are there, line i at i % kept. The radius is a constant in each
+ * branch, so that the loops unroll. */
 CVSR_CLONES
-static void blur_plane(const float *picture, int32_t height, int32_t width, const float *taps, int32_t radius,
-                        float *scratch, float *blurred)
+static void blur_at(const float *lines, int32_t kept, int32_t height, int32_t width, const float *taps, int32_t radius,
+                    int32_t y, float *line, float *blurred)
 {
-    float *line = scratch + CVSR_MOST_RADIUS, own_taps[CVSR_MOST_RADIUS + 1];
-    memcpy(own_taps, taps, ((size_t)radius + 1) * sizeof *taps);
-    if (!width)
-        return;
+    const float *above[CVSR_MOST_RADIUS], *below[CVSR_MOST_RADIUS];
+    const float *here = lines + (size_t)(y % kept) * (size_t)width;
+    for (int32_t i = 0; i < radius; i++) {
+        above[i] = lines + (size_t)(within(y - 1 - i, height) % kept) * (size_t)width;
+        below[i] = lines + (size_t)(within(y + 1 + i, height) % kept) * (size_t)width;
+    }
 #define CVSR_BLUR_CASE(R) \
     case R: \
-        for (int32_t y = 0; y < height; y++) \
-            blur_line(picture, height, width, own_taps, R, y, line, blurred + (size_t)y * (size_t)width); \
+        blur_line(here, above, below, width, taps, R, line, blurred); \
         break
     switch (radius) {
         CVSR_BLUR_CASE(0);
@@ -63,6 +61,19 @@ static void blur_plane(const float *picture, int32_t height, int32_t width, cons
         CVSR_BLUR_CASE(8);
     }
 #undef CVSR_BLUR_CASE
+}
+
+/* scratch: width + 2 * CVSR_MOST_RADIUS. */
+static void blur_plane(const float *picture, int32_t height, int32_t width, const float *taps, int32_t radius,
+                       float *scratch, float *blurred)
+{
+    float own_taps[CVSR_MOST_RADIUS + 1];
+    memcpy(own_taps, taps, ((size_t)radius + 1) * sizeof *taps);
+    if (!width)
+        return;
+    for (int32_t y = 0; y < height; y++)
+        blur_at(picture, height, height, width, own_taps, radius, y, scratch + CVSR_MOST_RADIUS,
+                blurred + (size_t)y * (size_t)width);
 }
 
 int32_t cvsr_blur(const float *picture, int32_t height, int32_t width, const float *taps, int32_t radius,
@@ -263,6 +274,21 @@ CVSR_INLINE void line_of_steps(float *const *systems, size_t at, int32_t count, 
     }
 }
 
+/* Move a line of cells by the mean step of their blocks, two lines of which are in `systems`. steps: 4 lines of blocks. */
+CVSR_INLINE void move_cells(float *const *systems, int32_t columns, const struct cvsr_refinement *how, float *steps,
+                            float *restrict to_x, float *restrict to_y)
+{
+    const int32_t wide = columns * CELL / BLOCK;
+    float *step_x = steps, *step_y = steps + 2 * wide;
+    for (int32_t half = 0; half < BLOCK; half++)
+        line_of_steps(systems, (size_t)(half * wide), wide, how->damping, how->longest_step, step_x + half * wide,
+                      step_y + half * wide);
+    for (int32_t i = 0; i < columns; i++) {
+        to_x[i] += (step_x[2 * i] + step_x[2 * i + 1] + (step_x[wide + 2 * i] + step_x[wide + 2 * i + 1])) * 0.25f;
+        to_y[i] += (step_y[2 * i] + step_y[2 * i + 1] + (step_y[wide + 2 * i] + step_y[wide + 2 * i + 1])) * 0.25f;
+    }
+}
+
 struct workspace {
     float *bounded; /* 2 planes of cells: the field cut to where pictures are */
     float *cells;   /* 2 lines of columns + 2 */
@@ -271,8 +297,8 @@ struct workspace {
     float *difference; /* RING lines of width */
     float *sums;       /* 5 lines */
     float *line;       /* for blurs */
-    float *systems[5]; /* planes of blocks */
-    float *blurred[5];
+    float *systems[5]; /* SYSTEMS lines of blocks */
+    float *blurred[5]; /* 2 lines of blocks: those of a line of cells */
     struct run *runs;
     int32_t *whole; /* 4 lines of columns + 1 */
 };
@@ -284,6 +310,10 @@ static void one_step(const float *current, const float *other, float *field, int
     const int32_t height = rows * CELL, width = columns * CELL, wide = width / BLOCK;
     const size_t plane = (size_t)rows * (size_t)columns, mean_stride = (size_t)width + 2;
     const float falloff = 1.0f / (how->robust * how->robust);
+    const int32_t block_rows = height / BLOCK, radius = how->window_radius;
+    float window[CVSR_MOST_RADIUS + 1];
+    int32_t solved = 0; /* lines of blocks */
+    memcpy(window, how->window, ((size_t)radius + 1) * sizeof *window);
     float *flow_x = work->flow, *flow_y = work->flow + width + CELL;
     int32_t run_count = 0;
     for (size_t i = 0; i < 2 * plane; i++)
@@ -325,23 +355,19 @@ static void one_step(const float *current, const float *other, float *field, int
                 mean[k] = work->mean + (size_t)(within(y - 3 + k, height) % RING) * mean_stride + 1;
             for (int k = 0; k < 2; k++)
                 difference[k] = work->difference + (size_t)((y - 2 + k) % RING) * (size_t)width;
+            const int32_t newest = y / BLOCK - 1;
             for (int k = 0; k < 5; k++)
-                systems[k] = work->systems[k] + (size_t)(y / BLOCK - 1) * (size_t)wide;
+                systems[k] = work->systems[k] + (size_t)(newest % SYSTEMS) * (size_t)wide;
             line_of_systems(mean, difference, width, falloff, work->sums, systems);
-        }
-    }
-    for (int k = 0; k < 5; k++)
-        blur_plane(work->systems[k], height / BLOCK, wide, how->window, how->window_radius, work->line,
-                           work->blurred[k]);
-    float *step_x = work->sums, *step_y = step_x + 2 * wide;
-    for (int32_t row = 0; row < rows; row++) {
-        float *restrict to_x = field + (size_t)row * (size_t)columns, *restrict to_y = to_x + plane;
-        for (int32_t half = 0; half < 2; half++)
-            line_of_steps(work->blurred, (size_t)(2 * row + half) * (size_t)wide, wide, how->damping, how->longest_step,
-                          step_x + half * wide, step_y + half * wide);
-        for (int32_t i = 0; i < columns; i++) {
-            to_x[i] += (step_x[2 * i] + step_x[2 * i + 1] + (step_x[wide + 2 * i] + step_x[wide + 2 * i + 1])) * 0.25f;
-            to_y[i] += (step_y[2 * i] + step_y[2 * i + 1] + (step_y[wide + 2 * i] + step_y[wide + 2 * i + 1])) * 0.25f;
+            for (; solved < block_rows && (solved + radius <= newest || newest == block_rows - 1); solved++) {
+                for (int k = 0; k < 5; k++)
+                    blur_at(work->systems[k], SYSTEMS, block_rows, wide, window, radius, solved,
+                            work->line + CVSR_MOST_RADIUS, work->blurred[k] + solved % BLOCK * wide);
+                if (solved % BLOCK) {
+                    float *restrict to_x = field + (size_t)(solved / BLOCK) * (size_t)columns;
+                    move_cells(work->blurred, columns, how, work->sums, to_x, to_x + plane);
+                }
+            }
         }
     }
 }
@@ -353,12 +379,12 @@ int32_t cvsr_refine(const float *current, const float *other, const float *field
         how->window_radius < 0 || how->window_radius > CVSR_MOST_RADIUS ||
         (how->smooth && (how->smooth_radius < 0 || how->smooth_radius > CVSR_MOST_RADIUS)))
         return -1;
-    const size_t plane = (size_t)rows * (size_t)columns, width = (size_t)columns * CELL, blocks = plane * 4;
+    const size_t plane = (size_t)rows * (size_t)columns, width = (size_t)columns * CELL, wide = width / BLOCK;
     if (!plane)
         return 0;
     const size_t line_count = 6 * (columns + (size_t)2) + 2 * (width + CELL) + RING * (2 * width + 2) + 5 * width +
                               (width + 2 * CVSR_MOST_RADIUS);
-    float *memory = floats(6 * plane + 10 * blocks + line_count + cvsr_match_scratch(columns));
+    float *memory = floats(6 * plane + 5 * (SYSTEMS + BLOCK) * wide + line_count + cvsr_match_scratch(columns));
     struct run *runs = malloc(((size_t)columns + 1) * sizeof *runs);
     if (!memory || !runs) {
         free(memory);
@@ -378,8 +404,8 @@ int32_t cvsr_refine(const float *current, const float *other, const float *field
     work.sums = CVSR_TAKE(5 * width);
     work.line = CVSR_TAKE(width + 2 * CVSR_MOST_RADIUS);
     for (int k = 0; k < 5; k++) {
-        work.systems[k] = CVSR_TAKE(blocks);
-        work.blurred[k] = CVSR_TAKE(blocks);
+        work.systems[k] = CVSR_TAKE(SYSTEMS * wide);
+        work.blurred[k] = CVSR_TAKE(BLOCK * wide);
     }
     float *scratch = CVSR_TAKE(cvsr_match_scratch(columns));
 #undef CVSR_TAKE

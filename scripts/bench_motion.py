@@ -16,6 +16,7 @@ import hashlib
 import itertools
 import json
 import platform
+import resource
 import shlex
 import sys
 import time
@@ -40,7 +41,7 @@ from codecvsr.files import atomic_file
 from codecvsr.metrics.alignment import DIRECTIONS, TRACK_FRAMES, neighbour_psnr, track_psnr
 from codecvsr.metrics.planes import luma
 from codecvsr.models.zoo import load_model
-from codecvsr.motion import ClipMotion, estimate_motion
+from codecvsr.motion import ClipMotion, estimate_motion, stream_motion
 from codecvsr.motion.optical_flow import dis_flows
 from codecvsr.pipeline.benchmark import BenchmarkSettings, crf_label, make_benchmark, parse_crfs
 from codecvsr.pipeline.inspect import motion_methods
@@ -48,6 +49,7 @@ from codecvsr.pipeline.resize import downsample
 from codecvsr.train.data import original_frames
 
 ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "inputs" / "bunny_720p.mp4"
 RESULTS = ROOT / "scripts" / "results" / "motion.json"
 PROBE_FRAMES = 8
 BEGIN, END = "<!-- motion:begin -->", "<!-- motion:end -->"
@@ -72,7 +74,7 @@ Methods = dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
 
 
 @click.command(help=__doc__)
-@click.option("--clips", type=click.Path(path_type=Path), required=True, multiple=True, help="Folder of HR clips.")
+@click.option("--clips", type=click.Path(path_type=Path), multiple=True, help="Folder of HR clips.")
 @click.option("--names", default="", help="Comma-separated clips; all by default.")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("bench"), show_default=True, help="Benchmarks.")
 @click.option("--crf", default="15,25,35", show_default=True, help="Rate factors.")
@@ -81,6 +83,9 @@ Methods = dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
 @click.option("--spynet-frames", type=int, default=21, show_default=True, help="So many of their frames.")
 @click.option("--settings-clip", default="", help="Clip that is also coded at other presets, GOPs and frame rates.")
 @click.option("--timing-clip", default="", help="Clip on which time is measured, at every CRF.")
+@click.option(
+    "--stream-minutes", type=int, default=0, help="Memory while a looped clip of so many minutes runs through."
+)
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
 @click.option("--readme", type=click.Path(path_type=Path), default=ROOT / "README.md", help="Where the table goes.")
 def main(
@@ -93,6 +98,7 @@ def main(
     spynet_frames: int,
     settings_clip: str,
     timing_clip: str,
+    stream_minutes: int,
     results: Path,
     readme: Path,
 ) -> None:
@@ -109,6 +115,9 @@ def main(
             click.echo(f"{key}: {time.monotonic() - begun:.0f} s", err=True)
             save(results, cells, stored.get("commands", []))
 
+    if stream_minutes:
+        about = {"kind": "memory", "minutes": stream_minutes}
+        keep(f"memory {stream_minutes} {code}", about, partial(measure_memory, work, stream_minutes))
     wanted = [(root, path.stem) for root in clips for path in sorted(root.glob("*.mp4"))]
     for root, name in wanted:
         if names and name not in names.split(","):
@@ -138,7 +147,7 @@ def main(
 
 def fingerprint() -> str:
     """Stands for the code that makes the fields: the fields themselves, of the demo clip's first frames."""
-    motion = estimate_motion(itertools.islice(read_video(ROOT / "inputs" / "bunny_720p.mp4"), PROBE_FRAMES))
+    motion = estimate_motion(itertools.islice(read_video(DEMO), PROBE_FRAMES))
     return hashlib.sha256(motion.to_prev.tobytes() + motion.to_next.tobytes()).hexdigest()[:12]
 
 
@@ -287,6 +296,35 @@ def measure_time(stream: Path, frames: int, rounds: int = 5) -> dict[str, Any]:
         "size": [coded[0].width, coded[0].height],
         "rounds": rounds,
         "processor_ms_per_frame": {name: round(spent, 3) for name, spent in least.items()},
+    }
+
+
+def measure_memory(work: Path, minutes: int) -> dict[str, Any]:
+    """Resident memory at every tenth of a long stream whose fields are made in one pass; nothing of it is kept."""
+    path, size, frames = work / f"loop_{minutes}_minutes.mp4", (160, 90), 24 * 60 * minutes
+    if not path.is_file():
+        demo = [frame.reformat(*size) for frame in av.open(str(DEMO)).decode(video=0)]
+        loop = itertools.cycle([*demo, *demo[-2:0:-1]])
+        work.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as part, av.open(str(part), "w", format="mp4") as container:
+            options = {"crf": "25", "preset": "veryfast", "x264-params": "cpu-independent=1"}
+            video: Any = container.add_stream("libx264", rate=24, options=options)
+            video.width, video.height, video.pix_fmt = *size, "yuv420p"
+            for index, picture in enumerate(itertools.islice(loop, frames)):
+                picture.pts, picture.time_base = index, Fraction(1, 24)
+                container.mux(video.encode(picture))
+            container.mux(video.encode(None))
+    resident, seen, begun = [], 0, time.process_time()
+    for held, _ in stream_motion(read_video(path), threads=1):
+        seen += len(held)
+        if seen * 10 >= frames * (len(resident) + 1):
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            resident.append(round(pages * resource.getpagesize() / 2**20, 1))
+    return {
+        "size": list(size),
+        "frames": seen,
+        "resident_mib": resident,
+        "processor_ms_per_frame": round(1000 * (time.process_time() - begun) / seen, 3),
     }
 
 

@@ -12,46 +12,30 @@ it depends on: cells the results file holds already are not computed again, so t
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import json
-import math
 import os
 import platform
-import random
 import shlex
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from fractions import Fraction
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import av
 import click
-import numpy as np
 import torch
-from safetensors.torch import save_file
+from upscale_parts import companion, containers, killed, peak_memory, streamed, workers
 
 import codecvsr
-from codecvsr.bitstream.encode import EncodeSettings, encode_h264
-from codecvsr.files import atomic_file, read_image
-from codecvsr.metrics.psnr import psnr
-from codecvsr.models.codecvsr import CodecVSR
+from codecvsr.files import atomic_file
 from codecvsr.models.zoo import load_model
 from codecvsr.pipeline.benchmark import BenchmarkSettings, crf_label, make_benchmark
-from codecvsr.pipeline.resize import resample
-from codecvsr.pipeline.shards import plan
-from codecvsr.train.data import original_frames
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "scripts" / "results" / "upscale.json"
 PARTS = ("memory", "streamed", "companion", "kills", "containers", "workers")
-LOOP_SECONDS = 5  # a film of any length is so much of a clip, again and again
-EDGE = 4  # frames: this near to the edge of a shard the pictures may differ more
+KILLS_AT_ONCE = 5  # in a cell
 Cells = dict[str, dict[str, Any]]
 
 
@@ -69,12 +53,13 @@ Cells = dict[str, dict[str, Any]]
 @click.option("--memory", default="bicubic:30,bicubic:600", show_default=True,
               help="MODEL:SECONDS of the 360p films, for memory.")  # fmt: skip
 @click.option("--memory-fps", type=int, default=24, show_default=True, help="Their frames per second.")
+@click.option("--memory-chunk", type=int, default=0, show_default=True, help="Their shards: 0 for as long as usual.")
 @click.option("--kills", type=int, default=20, show_default=True, help="How many processes are killed.")
 @click.option("--ray/--no-ray", default=True, show_default=True, help="Measure workers on a local Ray cluster, too.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
 def main(
     clips: Path, work: Path, parts: str, model: str, names: str, frames: int, crf: float, chunks: str, memory: str,
-    memory_fps: int, kills: int, ray: bool, results: Path,
+    memory_fps: int, memory_chunk: int, kills: int, ray: bool, results: Path,
 ) -> None:  # fmt: skip
     """Measure what is missing."""
     wanted = parts.split(",")
@@ -104,8 +89,8 @@ def main(
     for part in wanted:
         if part == "memory":
             for name, seconds in (item.rsplit(":", 1) for item in memory.split(",")):
-                key = f"{name} {(load_model(name).sha256 or '-')[:12]} 640x360 {seconds} s at {memory_fps}"
-                cell(part, key, lambda n=name, s=int(seconds): peak_memory(clips, work, n, s, memory_fps))
+                key = f"{name} {(load_model(name).sha256 or '-')[:12]} 640x360 {seconds} s at {memory_fps} chunk {memory_chunk}"
+                cell(part, key, lambda n=name, s=int(seconds): peak_memory(clips, work, n, s, memory_fps, memory_chunk))
         elif part == "streamed":
             for name in chosen:
                 for chunk in map(int, chunks.split(",")):
@@ -116,260 +101,15 @@ def main(
                 key = f"{name} {crf_label(crf)} {frames} {tag}"
                 cell(part, key, lambda n=name: companion(clips, bench / n, work, model, frames))
         elif part == "kills":
-            cell(part, f"{kills} kills", lambda: killed(clips, work, kills))
+            for first in range(0, kills, KILLS_AT_ONCE):
+                count = min(KILLS_AT_ONCE, kills - first)
+                cell(part, f"{first} to {first + count - 1}", lambda f=first, c=count: killed(clips, work, c, seed=f))
         elif part == "containers":
             cell(part, "matrix", containers)
         else:
             for how in ("processes", *(["ray"] if ray else [])):
                 cell(part, how, lambda h=how: workers(clips, work, h))
     save(results, cells, stored["commands"], weights)
-
-
-# --- the parts --------------------------------------------------------------------------------------------------------
-
-
-def peak_memory(clips: Path, work: Path, model: str, seconds: int, fps: int) -> dict[str, Any]:
-    """The process's own peak, its size over time, and the most the work folder took."""
-    film = looped(clips, work, seconds, fps, 640, 360)
-    out = work / f"memory_{seconds}.mkv"
-    arguments = [film, "-o", out, "-m", model, "--preset", "ultrafast", "--crf", "28", "-y", "--json"]
-    process = start(arguments, stdout=subprocess.PIPE)
-    sizes, disk = [], 0
-    while process.poll() is None:
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        sizes.append(int(status.split("VmRSS:")[1].split()[0]) / 1024 if "VmRSS:" in status else 0.0)
-        disk = max(disk, folder_bytes(out.with_name(f".{out.name}.codecvsr")))
-        time.sleep(0.5)
-    report = json.loads(process.communicate()[0])["made"][0]
-    size = out.stat().st_size
-    out.unlink()
-    quarters = [round(max(part), 1) if len(part) else None for part in np.array_split(np.array(sizes), 4)]
-    return {
-        "model": model, "film_seconds": seconds, "frames": report["frames"], "shards": report["shards"],
-        "motion": report["motion"], "peak_mib": round(report["peak_memory_mb"], 1), "peak_mib_by_quarter": quarters,
-        "work_folder_mib": round(disk / 2**20, 1), "output_mib": round(size / 2**20, 1),
-        "frames_per_second": round(report["frames_per_second"], 3),
-    }  # fmt: skip
-
-
-def streamed(clips: Path, folder: Path, work: Path, model: str, chunk: int, frames: int) -> dict[str, Any]:
-    """PSNR against the original of the whole clip and of its shards, and between the two."""
-    clip = folder / "clip.mp4"
-    truth = list(original_frames(clips, folder.name))[:frames]
-    whole = run(clip, work / "whole", model, len(truth), chunk=len(truth), window=len(truth))
-    parts = run(clip, work / "parts", model, len(truth), chunk=chunk)
-    with av.open(str(clip)) as container:
-        shown = container.decode(container.streams.video[0])
-        keys = [frame.pict_type == 1 for frame in itertools.islice(shown, len(truth))]
-    edges = [shard.start for shard in plan(keys, chunk)][1:]
-    scores = [(psnr(a, t), psnr(b, t), psnr(a, b)) for a, b, t in zip(whole, parts, truth, strict=True)]
-    inside = [score[2] for i, score in enumerate(scores) if all(i < edge - EDGE or i >= edge + EDGE for edge in edges)]
-    first, second, _ = np.mean(scores, axis=0)
-    return {
-        "clip": folder.name, "frames": len(truth), "chunk": chunk, "shard_edges": edges,
-        "psnr_whole": round(float(first), 4), "psnr_streamed": round(float(second), 4),
-        "streamed_minus_whole": round(float(second - first), 5),
-        "between_min": finite(min(score[2] for score in scores)),
-        "between_min_away_from_edges": finite(min(inside)),
-    }  # fmt: skip
-
-
-def companion(clips: Path, folder: Path, work: Path, model: str, frames: int) -> dict[str, Any]:
-    """The same decoded pictures as H.264, and as lossless HEVC and VP9, which export no vectors."""
-    clip = folder / "clip.mp4"
-    truth = list(original_frames(clips, folder.name))[:frames]
-    found: dict[str, Any] = {"clip": folder.name, "frames": len(truth)}
-    inputs = [("h264", clip, None), ("h264_dis", clip, "dis")]
-    for codec, encoder, options in (
-        ("hevc", "libx265", {"x265-params": "lossless=1:log-level=none"}),
-        ("vp9", "libvpx-vp9", {"lossless": "1", "cpu-used": "8"}),
-    ):
-        inputs.append((codec, copied(clip, work / f"{codec}.mkv", encoder, options), None))
-    for name, path, motion in inputs:
-        pictures = run(path, work / "pictures", model, len(truth), motion=motion)
-        found[f"psnr_{name}"] = round(float(np.mean([psnr(a, t) for a, t in zip(pictures, truth, strict=True)])), 4)
-    for name in ("hevc", "vp9", "h264_dis"):
-        found[f"{name}_minus_h264"] = round(found[f"psnr_{name}"] - found["psnr_h264"], 4)
-    return found
-
-
-def killed(clips: Path, work: Path, kills: int) -> dict[str, Any]:
-    """Kill runs at random moments until so many are dead; go on after each; compare every result, packet by packet."""
-    film, model = looped(clips, work, 2, 24, 96, 64), tiny_network(work)
-    common = ["-m", model, "--preset", "ultrafast", "--chunk", "6", "--overlap", "2", "-q"]
-    whole, out = work / "uninterrupted.mkv", work / "killed.mkv"
-    begun = time.monotonic()
-    finish(start([film, "-o", whole, *common, "-y"]))
-    usual = time.monotonic() - begun
-    expected, generator = packets(whole), random.Random(20)
-    dead = runs = 0
-    moments: list[float] = []
-    while dead < kills or out.with_name(f".{out.name}.codecvsr").exists():
-        process = start([film, "-o", out, *common])
-        if dead < kills:
-            moment = generator.uniform(0, usual)
-            try:
-                process.wait(moment)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.wait()
-                dead += 1
-                moments.append(round(moment, 2))
-                continue
-        finish(process)
-        runs += 1
-        if packets(out) != expected:
-            raise click.ClickException(f"after {dead} kills the result differs from the uninterrupted one")
-        out.unlink()
-    return {
-        "kills": dead, "results_compared": runs, "frames": len(expected), "equal": True,
-        "uninterrupted_seconds": round(usual, 1), "killed_after_seconds": moments,
-    }  # fmt: skip
-
-
-def containers() -> dict[str, Any]:
-    """Run the tests of the container matrix and list what they say."""
-    report = RESULTS.with_name(".containers.xml")
-    command = [sys.executable, "-m", "pytest", "-q", "tests/pipeline/test_containers.py", f"--junitxml={report}"]
-    subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.DEVNULL)
-    cases: dict[str, str] = {}
-    for case in ElementTree.parse(report).iter("testcase"):
-        cases[str(case.get("name"))] = case[0].tag if len(case) and case[0].tag != "properties" else "passed"
-    report.unlink()
-    return {"tests": "tests/pipeline/test_containers.py", "cases": cases}
-
-
-def workers(clips: Path, work: Path, how: str) -> dict[str, Any]:
-    """One against two: seconds of the whole job, and what each shard costs more."""
-    film, model = looped(clips, work, 10, 24, 160, 96), tiny_network(work)
-    seconds: dict[int, float] = {}
-    results = []
-    common: dict[str, Any] = {"model": model, "preset": "ultrafast", "chunk": 24, "overlap": 4}
-    shards = 0
-    for count in (1, 2):
-        out = work / f"workers_{count}.mkv"
-        out.unlink(missing_ok=True)
-        with cluster(count) if how == "ray" else contextlib.nullcontext() as address:
-            settings = {"ray": address} if how == "ray" else {"workers": count}
-            begun = time.monotonic()
-            shards = codecvsr.upscale(film, out, **common, **settings).shards
-            seconds[count] = time.monotonic() - begun
-        results.append(packets(out))
-    if results[0] != results[1]:
-        raise click.ClickException("two workers made other pictures than one")
-    return {
-        "how": how, "shards": shards, "cores": os.cpu_count(), "load_before": round(os.getloadavg()[0], 1),
-        "seconds_one": round(seconds[1], 1), "seconds_two": round(seconds[2], 1), "equal": True,
-        "speed_up": round(seconds[1] / seconds[2], 2),
-        "overhead_seconds_per_shard": round((seconds[2] - seconds[1] / 2) / shards, 3),
-    }  # fmt: skip
-
-
-# --- what they need ---------------------------------------------------------------------------------------------------
-
-
-def run(source: Path, target: Path, model: str, frames: int, **options: Any) -> Iterator[np.ndarray]:
-    """The first frames of a 24 fps clip, upscaled: (H, W, 3) uint8 each."""
-    codecvsr.upscale(source, target, model=model, end=(frames - 0.5) / 24, overwrite=True, **options)
-    return map(read_image, sorted(target.iterdir()))
-
-
-def start(arguments: list[Any], **keywords: Any) -> subprocess.Popen[bytes]:
-    """Begin ``codecvsr upscale``; its messages go nowhere."""
-    command = [sys.executable, "-m", "codecvsr", "upscale", *map(str, arguments)]
-    return subprocess.Popen(command, stderr=subprocess.DEVNULL, **keywords)
-
-
-def finish(process: subprocess.Popen[bytes]) -> None:
-    """Wait for a process that must succeed."""
-    if process.wait():
-        raise click.ClickException(f"{shlex.join(map(str, process.args))} ended with {process.returncode}")  # type: ignore[call-overload, arg-type]
-
-
-def looped(clips: Path, work: Path, seconds: int, fps: int, width: int, height: int) -> Path:
-    """A film of any length: the beginning of the first clip, shrunk, coded once and copied again and again."""
-    film = work / f"film_{width}x{height}_{fps}fps_{seconds}s.mp4"
-    if film.is_file():
-        return film
-    frames = [resample(rgb, height, width) for rgb in original_frames(clips, min(clips.glob("*.mp4")).stem)]
-    count = fps * min(LOOP_SECONDS, seconds)
-    there_and_back = frames + frames[-2:0:-1]
-    piece = work / "piece.mp4"
-    encode_h264(itertools.islice(itertools.cycle(there_and_back), count), piece, EncodeSettings(25, fps=Fraction(fps)))
-    with av.open(str(piece)) as old, atomic_file(film) as part, av.open(str(part), "w") as new:
-        copy = new.add_stream_from_template(old.streams.video[0])
-        held = [packet for packet in old.demux(old.streams.video[0]) if packet.size]
-        length = round(Fraction(count, fps) / held[0].time_base)
-        for number in range(seconds * fps // count):
-            for packet in held:
-                again = av.Packet(bytes(packet))
-                again.pts, again.dts = packet.pts + number * length, packet.dts + number * length
-                again.time_base, again.is_keyframe, again.stream = packet.time_base, packet.is_keyframe, copy
-                again.duration = packet.duration
-                new.mux(again)
-    return film
-
-
-@contextlib.contextmanager
-def cluster(nodes: int) -> Iterator[str]:
-    """A Ray cluster on this machine, of so many nodes with one core each; yields its address."""
-    import ray
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    try:
-        for _ in range(nodes - 1):
-            made.add_node(num_cpus=1, include_dashboard=False)
-        made.wait_for_nodes()
-        yield made.address
-    finally:
-        ray.shutdown()
-        made.shutdown()
-
-
-def copied(clip: Path, path: Path, encoder: str, options: dict[str, str]) -> Path:
-    """The decoded pictures of a clip, without loss, in another codec."""
-    with av.open(str(clip)) as old, av.open(str(path), "w") as new:
-        source = old.streams.video[0]
-        stream = new.add_stream(encoder, rate=source.average_rate, options=options)
-        stream.width, stream.height, stream.pix_fmt = source.width, source.height, "yuv420p"
-        for frame in old.decode(source):
-            plain = av.VideoFrame.from_ndarray(frame.to_ndarray(), format="yuv420p")
-            plain.pts, plain.time_base = frame.pts, frame.time_base
-            new.mux(stream.encode(plain))
-        new.mux(stream.encode(None))
-    return path
-
-
-def tiny_network(work: Path) -> Path:
-    """Weights of a network so small that the pipeline around it is what takes the time."""
-    path = work / "tiny.safetensors"
-    if not path.is_file():
-        generator = torch.Generator().manual_seed(1)
-        state = CodecVSR(channels=8, blocks=1).state_dict()
-        state = {k: torch.randn(v.shape, generator=generator) * 0.05 if v.ndim == 4 else v for k, v in state.items()}
-        save_file({k: v.contiguous() for k, v in state.items()}, path)
-    return path
-
-
-def packets(path: Path) -> list[tuple[int | None, bytes]]:
-    """Times and bytes of a video's coded pictures."""
-    with av.open(str(path)) as container:
-        return [(p.pts, bytes(p)) for p in container.demux(container.streams.video[0]) if p.size]
-
-
-def folder_bytes(folder: Path) -> int:
-    """What a folder takes while others write to it and remove from it."""
-    total = 0
-    for path in folder.glob("**/*"):
-        with contextlib.suppress(FileNotFoundError):
-            total += path.stat().st_size
-    return total
-
-
-def finite(value: float) -> float | str:
-    """A PSNR as JSON holds it."""
-    return "inf" if math.isinf(value) else round(float(value), 2)
 
 
 def save(results: Path, cells: Cells, commands: list[str], weights: str) -> None:

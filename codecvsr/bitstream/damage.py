@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 _MOST_HELD = 32  # twice the largest reorder delay of H.264 (16 pictures): a packet that shows nothing holds up no more
 _NEWEST = 4  # so many are held in any case: where packets are missing, a gap may be among them
+_USUAL_DELAY = 2  # pictures decoded before one and shown after it, in a pyramid of B pictures
 _BOXES = (b"ftyp", b"styp", b"sidx", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"uuid", b"meta", b"mfra")
 _logger = logging.getLogger(__name__)
 
@@ -109,7 +110,10 @@ class SoundFrames(Generic[T]):
         if broken is not None and held.decode_index is not None and held.decode_index >= broken:
             return False
         if held.seconds is None:  # a gap cannot be seen; the decoder had at most so many pictures waiting behind one
-            return len(self._held) > min(self._delay, _NEWEST) or self._shown == 1
+            waiting = (
+                max(self._delay, _USUAL_DELAY) if self._reorders else self._delay
+            )  # so early it may not show in full
+            return len(self._held) > min(waiting, _NEWEST) or self.count == 0
         if self._last is None:
             return True
         step = self._usual_step(frame_seconds)

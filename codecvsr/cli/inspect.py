@@ -119,6 +119,7 @@ def _print_summary(found: Inspection) -> None:
     more = f"... ({len(structure)} in all)" if len(structure) > _STRUCTURE_SHOWN else ""
     cuts = ", ".join(map(str, found.scene_cuts)) or "none"
     confidence = ", ".join(f"{name} {_number(value)}" for name, value in found.confidence.items())
+    residual = ", ".join(f"{name} {_number(value)}" for name, value in found.residual.items())
     rows = {
         "video": str(found.video),
         "picture": f"{found.width}x{found.height}",
@@ -128,6 +129,7 @@ def _print_summary(found: Inspection) -> None:
         "IDR frames": f"{len(found.gop['idr'])}, one in {found.gop['mean_length']:.1f} frames",
         "scene cuts": cuts,
         "confidence": confidence,
+        "residual (luma steps)": residual,
     }
     for name, value in rows.items():
         head.add_row(name, value)

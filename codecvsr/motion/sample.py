@@ -23,8 +23,9 @@ _FARTHEST = 1048576.0  # pixels; vectors are cut to it, beyond there is only bor
 def pad_to_cells(luma: npt.NDArray[np.uint8]) -> Array:
     """(H, W) luma as float32, its last row and column repeated up to whole cells."""
     height, width = luma.shape
-    padded = np.pad(luma, ((0, -height % CELL), (0, -width % CELL)), mode="edge")
-    return padded.astype(np.float32)
+    if height % CELL or width % CELL:
+        luma = np.pad(luma, ((0, -height % CELL), (0, -width % CELL)), mode="edge")
+    return luma.astype(np.float32)
 
 
 def to_pixels(field: Array, *, smooth: bool) -> Array:

@@ -50,6 +50,8 @@ class Inspection:
         qp: by type and ``all``, mean, min and max of the macroblocks' luma quantisers.
         scene_cuts: positions of the first frames of new scenes.
         confidence: mean over cells of the repaired motion's confidence, by direction.
+        residual: likewise, the mean absolute difference in 8-bit luma steps between a frame and its neighbour moved onto
+            it: what the motion leaves to be explained, standing in for the coded residual, which is not exported.
         alignment: see :class:`codecvsr.metrics.alignment.AlignmentTable`; None unless asked for.
         strip: every frame, for drawing; not part of the JSON.
     """
@@ -70,6 +72,7 @@ class Inspection:
     qp: dict[str, dict[str, float]]
     scene_cuts: list[int]
     confidence: dict[str, float]
+    residual: dict[str, float]
     alignment: dict[str, Any] | None
     strip: tuple[StripFrame, ...] = field(repr=False, default=())
 

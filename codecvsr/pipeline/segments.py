@@ -149,9 +149,10 @@ class SegmentWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._file.closed:
-            self._file.close()  # the container's trailer is of no use any more
-        self._part.unlink(missing_ok=True)
+        try:
+            self._file.close()  # on a full disk this fails as well; the container's trailer is of no use any more
+        finally:
+            self._part.unlink(missing_ok=True)
 
     def add(self, rgb: npt.NDArray[np.uint8], pts: int) -> None:
         """Encode (H, W, 3) uint8 RGB, shown from ``pts`` on.

@@ -68,12 +68,14 @@ def parse_subrip(payload: bytes) -> StyledText:
 def write_subrip(styled: StyledText) -> bytes:
     """A SubRip packet."""
     pieces: list[str] = []
-    now = 0
+    opened: list[str] = []  # the innermost last: tags are never interleaved
     for character, face in zip(styled.text + "\0", (*styled.faces, 0), strict=True):
-        if face != now:  # all stretches end and begin again: tags are never interleaved
-            pieces += [f"</{name}>" for name, flag in reversed(_FACES.items()) if now & flag]
-            pieces += [f"<{name}>" for name, flag in _FACES.items() if face & flag]
-            now = face
+        while any(not face & _FACES[name] for name in opened):
+            pieces.append(f"</{opened.pop()}>")
+        for name, flag in _FACES.items():
+            if face & flag and name not in opened:
+                pieces.append(f"<{name}>")
+                opened.append(name)
         pieces.append(character)
     return "".join(pieces[:-1]).encode()
 

@@ -65,6 +65,7 @@ class Tally:
         self.distances: list[Counter[str]] = [Counter(), Counter()]
         self.qp: dict[str, npt.NDArray[np.int64]] = {kind: np.zeros(52, np.int64) for kind in TYPE_CODES}
         self.confidence: list[list[float]] = [[], []]
+        self.residual: list[list[float]] = [[], []]
 
     def add(self, piece: Sequence[CodedFrame], motion: ClipMotion, keep: slice) -> None:
         """Count the frames ``keep`` of a piece."""
@@ -95,6 +96,7 @@ class Tally:
             for direction, n, cut in ((PAST, t - 1, t), (FUTURE, t + 1, t + 1)):
                 if 0 <= n < len(piece) and not motion.is_cut[cut]:
                     self.confidence[direction].append(float(motion.confidence[t, direction].mean()))
+                    self.residual[direction].append(float(motion.error[t, direction].mean()))
 
     def counts(self) -> dict[str, Any]:
         """The counts as shares and means, by the names of ``inspect.Inspection``."""
@@ -125,10 +127,8 @@ class Tally:
                 "all": _quantisers(sum(self.qp.values(), np.zeros(52, np.int64))),
             },
             "scene_cuts": self.cuts,
-            "confidence": {
-                name: float(np.mean(self.confidence[d])) if self.confidence[d] else math.nan
-                for d, name in enumerate(("to_prev", "to_next"))
-            },
+            "confidence": _by_direction(self.confidence),
+            "residual": _by_direction(self.residual),
             "strip": tuple(self.strip),
         }
 
@@ -139,6 +139,11 @@ class Tally:
             return {**{f"p{p}": math.nan for p in PERCENTILES}, "max": math.nan}
         at = {f"p{p}": float(_BINS[np.searchsorted(total, total[-1] * p / 100)]) for p in PERCENTILES}
         return {**at, "max": self.longest[direction]}
+
+
+def _by_direction(values: Sequence[Sequence[float]]) -> dict[str, float]:
+    names = ("to_prev", "to_next")
+    return {name: float(np.mean(found)) if found else math.nan for name, found in zip(names, values, strict=True)}
 
 
 def _shares(counts: Counter[str], names: Iterable[str]) -> dict[str, float]:

@@ -74,6 +74,12 @@ def test_a_cut_stream_without_timestamps_loses_what_may_follow_a_gap():
     assert early + late == list(range(12))  # two pictures may wait in this decoder: 12 is dropped for 16's sake
 
 
+def test_a_cut_at_the_start_of_a_pyramid_without_timestamps_leaves_the_first_picture():
+    """I0 P8 B4, and b2 broken: 4 and 8 come out evenly, and nothing tells that 1, 2 and 3 are missing."""
+    assert chained(handed_on([(0, 0), (4, 2), (8, 1)], timed=False, damaged=True, broken=3)) == [0]
+    assert chained(handed_on([(0, 0), (8, 1)], timed=False, damaged=True, broken=2)) == [0]
+
+
 def test_a_cut_stream_without_b_frames_is_used_to_its_end():
     order = [(i, i) for i in range(9)]
     assert chained(handed_on(order, damaged=True)) == list(range(9))

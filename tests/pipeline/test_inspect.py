@@ -16,6 +16,7 @@ from codecvsr.bitstream.reader import read_video
 from codecvsr.cli import cli
 from codecvsr.errors import InputError
 from codecvsr.files import read_image
+from codecvsr.motion import motion_fields
 from codecvsr.pipeline import drawing, overlay
 from codecvsr.pipeline import inspect as inspection_room
 from codecvsr.pipeline.inspect import inspect_video
@@ -23,7 +24,7 @@ from tests.streams import encode, moving_texture, remux
 
 KEYS = [
     "video", "width", "height", "frames", "fps", "duration_seconds", "encoder", "gop", "types", "reference_share",
-    "partitions", "vector_pixels", "reference_distance", "qp", "scene_cuts", "confidence",
+    "partitions", "vector_pixels", "reference_distance", "qp", "scene_cuts", "confidence", "residual",
 ]  # fmt: skip
 PYRAMID = "keyint=8:min-keyint=8:bframes=3:b-pyramid=normal:ref=3:b-adapt=0:scenecut=0:weightp=0"
 
@@ -85,6 +86,9 @@ def test_shares_and_vectors_of_known_motion(pyramid):
     assert all(found.reference_distance["past"][away] > 0.05 for away in ("2", "4"))
     assert found.reference_distance["future"]["1"] > 0.4 and found.reference_distance["future"]["4"] == 0
     assert found.confidence["to_prev"] > 0.7 and found.confidence["to_next"] > 0.7
+    motion = motion_fields(pyramid)
+    assert found.residual["to_prev"] == pytest.approx(motion.error[1:, 0].mean(), rel=1e-3)
+    assert 0 < found.residual["to_next"] < 6
 
 
 def test_low_delay_points_one_frame_back_by_the_known_motion(low_delay):
@@ -133,7 +137,7 @@ def test_a_long_video_is_read_in_pieces_with_the_same_result(pyramid, monkeypatc
 def test_tables_for_people(pyramid):
     result = run(pyramid)
     assert result.exit_code == 0, result.stderr
-    for words in ("112x80", "x264 core", "IBBBPBBP", "3, one in 6.7 frames", "16x16", "4 away", "none"):
+    for words in ("112x80", "x264 core", "IBBBPBBP", "3, one in 6.7 frames", "16x16", "4 away", "none", "residual"):
         assert words in result.stdout
     assert "Alignment" not in result.stdout
 

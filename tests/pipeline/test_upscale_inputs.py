@@ -121,8 +121,11 @@ def test_a_codec_without_vectors_gets_them_from_x264(small, tmp_path):
     assert "vp9 exports no motion vectors, so each stretch is coded with x264" in done.stderr.replace("libvpx-", "")
     still = CliRunner().invoke(cli, [*arguments, str(tmp_path / "zero.mkv"), "--motion", "zero"])
     assert still.exit_code == 0
-    a, b = pictures(tmp_path / "o.mkv")[0], pictures(tmp_path / "zero.mkv")[0]
-    assert len(a) == len(b) == 8 and not np.array_equal(a, b)
+    flow = CliRunner().invoke(cli, [*arguments, str(tmp_path / "dis.mkv"), "--motion", "dis"])
+    assert flow.exit_code == 0 and "motion dis: DIS optical flow" in flow.stderr
+    a, b, c = (pictures(tmp_path / f"{name}.mkv")[0] for name in ("o", "zero", "dis"))
+    assert len(a) == len(b) == len(c) == 8
+    assert not np.array_equal(a, b) and not np.array_equal(b, c) and not np.array_equal(a, c)
 
 
 def test_frames_in_a_folder_come_in_and_go_out(small, tmp_path):

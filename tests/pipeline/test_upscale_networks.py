@@ -28,7 +28,7 @@ def run(film, target, network, **options):
 
 def test_one_of_each_is_run_here():
     architectures = {NETWORKS[name][0] for name in ONE_OF_EACH}
-    assert architectures | {"codecvsr", "bicubic"} == set(RUNNERS)
+    assert architectures | {"codecvsr", "bicubic", "study"} == set(RUNNERS)  # "study" runs as BasicVSR does
 
 
 @pytest.mark.slow
