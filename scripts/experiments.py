@@ -46,6 +46,7 @@ from codecvsr.train.loop import train, weights_name
 from codecvsr.train.recipe import read_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
+HELP = (__doc__ or "").replace("\n\nWith", "\n\n\b\nWith")  # click leaves the lines of such a paragraph as they are
 RECIPES = ROOT / "scripts" / "recipes" / "experiments"
 SEGMENTS = (1, 2, 4, 8)
 WINDOWS = (5, 7, 11)
@@ -136,7 +137,7 @@ def draw_maps(files: list[str], folder: Path, out: Path, frames: int) -> None:
         info(f"Written: {target}")
 
 
-@click.command(cls=CodecVSRCommand, help=__doc__)
+@click.command(cls=CodecVSRCommand, help=HELP)
 @click.argument("experiment", type=click.Choice([*FREE, *TRAINED]))
 @click.option("--model", default="basicvsr-reds4", show_default=True,
               help="A name, a weights file, or NETWORK:random; for experiments without training.")  # fmt: skip

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
-from codecvsr.compare.cells import CellStore, Settings, measure
+from codecvsr.compare.cells import Settings, measure
 from codecvsr.compare.clips import TestClip, find_clips
 from codecvsr.compare.comparison import Comparison, Failed
 from codecvsr.compare.rows import Row, ablation_rows, parse_rows
+from codecvsr.compare.store import CellStore
 from codecvsr.engine.device import choose_device
 from codecvsr.errors import CodecVSRError, OutputError
 from codecvsr.models.zoo import LoadedModel, load_model
