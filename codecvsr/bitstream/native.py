@@ -236,9 +236,7 @@ def _text(value: bytes | None) -> str:
 _problems: dict[str, str] = {}
 
 
-@cache
 def _enabled() -> bool:
-    """Looked up once: it is asked for many times a frame."""
     return os.environ.get("CODECVSR_NATIVE", "1") != "0"
 
 
