@@ -44,9 +44,12 @@ def encode(
     pixel_format: str = "yuv420p",
 ) -> Path:
     """Encode (T, H, W, 3) uint8 frames into ``path``; with ``audio_first`` stream 0 is a silent AAC track."""
+    options = dict(options or {})
+    if codec == "libx264":  # the same stream on every processor and in every run
+        options["x264-params"] = ":".join(filter(None, [options.get("x264-params", ""), "cpu-independent=1"]))
     with av.open(str(path), "w") as container:
         audio = container.add_stream("aac", rate=48000) if audio_first else None
-        video = container.add_stream(codec, rate=fps, options=options or {})
+        video = container.add_stream(codec, rate=fps, options=options)
         video.width, video.height = frames.shape[2], frames.shape[1]
         video.pix_fmt = pixel_format
         video.time_base = Fraction(1, fps)
