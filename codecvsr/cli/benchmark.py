@@ -13,6 +13,7 @@ from codecvsr.bitstream.encode import GOP_PARAMETERS, PRESETS
 from codecvsr.cli.common import (
     CodecVSRCommand,
     ExitCode,
+    FrameRateType,
     json_option,
     overwrite_option,
     print_json,
@@ -29,15 +30,6 @@ def _crfs(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float
         return parse_crfs(value)
     except InputError as error:
         raise click.BadParameter(str(error), ctx, param) from error
-
-
-def _fps(ctx: click.Context, param: click.Parameter, value: str) -> Fraction:
-    try:
-        return Fraction(value)
-    except (ValueError, ZeroDivisionError):
-        raise click.BadParameter(
-            f"{value!r} is not a frame rate such as 24, 23.976 or 24000/1001.", ctx, param
-        ) from None
 
 
 @click.command("benchmark", cls=CodecVSRCommand)
@@ -73,7 +65,7 @@ def _fps(ctx: click.Context, param: click.Parameter, value: str) -> Fraction:
     "--fps",
     default="24",
     show_default=True,
-    callback=_fps,
+    type=FrameRateType(),
     help="Frame rate of the streams; a CRF's quality depends on it.",
 )
 @click.option("--preset", type=click.Choice(PRESETS), default="medium", show_default=True, help="x264's preset.")

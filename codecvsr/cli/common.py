@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -67,6 +68,19 @@ class DeviceType(click.ParamType):
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
             self.fail(f"{value!r} is not one of auto, cpu, cuda, cuda:N.", param, ctx)
         return value
+
+
+class FrameRateType(click.ParamType):
+    """Frames per second as a ``Fraction``: ``24``, ``23.976`` or ``24000/1001``."""
+
+    name = "fps"
+
+    def convert(self, value: str | Fraction, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        """Refuse what is no number as a wrong use."""
+        try:
+            return Fraction(value)
+        except (ValueError, ZeroDivisionError):
+            self.fail(f"{value!r} is not a frame rate such as 24, 23.976 or 24000/1001.", param, ctx)
 
 
 def json_option(function: F) -> F:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import click
 from codecvsr.cli.common import (
     CodecVSRCommand,
     ExitCode,
+    FrameRateType,
     device_option,
     json_option,
     overwrite_option,
@@ -33,15 +33,6 @@ def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> floa
         raise click.BadParameter(f"{value!r} is not a time such as 83.5, 1:23.5 or 0:01:23.5.", ctx, param)
     hours, minutes, seconds = match.groups()
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
-
-
-def _fps(ctx: click.Context, param: click.Parameter, value: str) -> Fraction:
-    try:
-        return Fraction(value)
-    except (ValueError, ZeroDivisionError):
-        raise click.BadParameter(
-            f"{value!r} is not a frame rate such as 24, 23.976 or 24000/1001.", ctx, param
-        ) from None
 
 
 @click.command("upscale", cls=CodecVSRCommand)
@@ -67,7 +58,7 @@ def _fps(ctx: click.Context, param: click.Parameter, value: str) -> Fraction:
               help="Of the output, such as yuv420p or yuv420p10le; auto keeps the chroma of the source.")  # fmt: skip
 @click.option("--start", callback=_time, metavar="TIME", help="Begin here: seconds or H:MM:SS from the first frame.")
 @click.option("--end", callback=_time, metavar="TIME", help="End before this time.")
-@click.option("--fps", default="24", show_default=True, callback=_fps, help="Frame rate of a folder of frames.")
+@click.option("--fps", default="24", show_default=True, type=FrameRateType(), help="Frame rate of a folder of frames.")
 @click.option("--chunk", type=click.IntRange(min=0), default=0, show_default=True,
               help="Most frames that are worked on, and kept, at once; 0: as many as memory sensibly holds.")  # fmt: skip
 @click.option("--overlap", type=click.IntRange(min=0), default=8, show_default=True,
