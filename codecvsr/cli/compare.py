@@ -85,6 +85,7 @@ def _crop(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
               help="Pixels to leave out on each side when scoring.")  # fmt: skip
 @click.option("--crop", callback=_crop, metavar="X,Y,W,H",
               help="The part that the pictures show; by default where the original has most detail.")  # fmt: skip
+@click.option("--lpips", is_flag=True, help="Measure LPIPS (AlexNet) too; its weights are got once, see README.")
 @click.option(
     "--temporal", is_flag=True, help="Measure steadiness in time too (warping error along the codec's motion)."
 )
@@ -106,6 +107,7 @@ def command(
     window: int,
     crop_border: int,
     crop: tuple[int, int, int, int] | None,
+    lpips: bool,
     temporal: bool,
     fresh: bool,
     device: str,
@@ -129,7 +131,7 @@ def command(
         models,
         ablations=ablations,
         clips=tuple(filter(None, (item.strip() for item in clips.split(",")))),
-        settings=Settings(frames, window, crop_border, temporal, device, precision),
+        settings=Settings(frames, window, crop_border, temporal, device, precision, lpips),
         out_dir=out_dir,
         fresh=fresh,
     )

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Draw the scores over the frames as PNG (needs the extra 'plots').",
 )
+@click.option("--lpips", is_flag=True, help="Measure LPIPS (AlexNet) too; its weights are got once, see README.")
 @overwrite_option
 @json_option
 def command(
@@ -61,6 +62,7 @@ def command(
     min_psnr: float | None,
     per_frame: Path | None,
     plot: Path | None,
+    lpips: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -72,11 +74,13 @@ def command(
     from codecvsr.errors import QualityGateError
     from codecvsr.metrics import plot as plots
     from codecvsr.metrics import report
+    from codecvsr.metrics.lpips import load_lpips
 
     refuse_existing(per_frame, plot, overwrite=overwrite)
     if plot is not None:
         plots.require_plots()
-    result = report.evaluate(sr_dir, gt_dir, crop_border=crop_border, progress=track)
+    perceptual = load_lpips() if lpips else None
+    result = report.evaluate(sr_dir, gt_dir, crop_border=crop_border, lpips=perceptual, progress=track)
     if result.matched_by == "order":
         info(f"Frames were paired by their order: {sr_dir} with {gt_dir}.")
     if result.identical_frames:
@@ -107,3 +111,5 @@ def _print_table(result: EvalResult) -> None:
     table.add_row("RGB", f"{result.psnr_rgb:.4f}", f"{result.ssim_rgb:.6f}")
     table.add_row("Y", f"{result.psnr_y:.4f}", f"{result.ssim_y:.6f}")
     stdout_console().print(table)
+    if result.lpips is not None:
+        stdout_console().print(f"LPIPS {result.lpips:.4f} (lower is better)")

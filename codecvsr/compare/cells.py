@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import time
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from codecvsr.compare.rows import Row, windows_of
 from codecvsr.engine.cost import counting_macs, forget_peak, peak_bytes
 from codecvsr.engine.device import choose_device, choose_dtype, place
 from codecvsr.errors import InputError
+from codecvsr.metrics.lpips import Lpips, load_lpips
 from codecvsr.metrics.planes import comparable
 from codecvsr.metrics.psnr import psnr_of_planes
 from codecvsr.metrics.ssim import ssim_of_planes
@@ -46,6 +49,7 @@ class Settings:
         window: frames looked at together by a recurrent network; 0 for as many as ``infer`` would.
         crop_border: pixels left out on each side when scoring.
         temporal: measure the warping error too.
+        lpips: measure LPIPS too.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
     """
@@ -56,6 +60,7 @@ class Settings:
     temporal: bool = False
     device: str = "auto"
     precision: str = "auto"
+    lpips: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class Cell:
         motion_ms: per frame to have the motion: reading and repairing vectors, or optical flow; None where it is unknown.
         peak_memory_mb: by tensors on a GPU, by the whole process on the CPU.
         warping_error: see ``metrics.temporal``; None where it was not asked for or the clip has no codec motion.
+        lpips: see ``metrics.lpips``; None where it was not asked for.
         per_frame: RGB PSNR in dB of every frame.
     """
 
@@ -95,6 +101,7 @@ class Cell:
     ssim_y: float | None = None
     warping_error: float | None = None
     warping_error_original: float | None = None
+    lpips: float | None = None
     per_frame: tuple[float, ...] = ()
 
     @property
@@ -182,6 +189,12 @@ def measure(
     ), middle
 
 
+@functools.cache
+def shared_lpips() -> Lpips:
+    """LPIPS, loaded once for all cells; raises what :func:`load_lpips` raises."""
+    return load_lpips()
+
+
 class _Scorer:
     """Gathers the scores of a clip's frames."""
 
@@ -189,6 +202,8 @@ class _Scorer:
         self._clip, self._scale, self._border = clip, scale, settings.crop_border
         self._lr_size = source.frames.shape[1:3]
         self._rows: list[tuple[float, float, float, float]] = []
+        self._lpips = shared_lpips() if settings.lpips else None
+        self._distances: list[float] = []
         self._warping: WarpingError | None = None
         if settings.temporal and clip.folder.has_motion:
             motion = clip.folder.load_motion()  # the repaired field, whatever the row runs on
@@ -208,16 +223,20 @@ class _Scorer:
             planes = comparable(picture, original, channel=channel, crop_border=self._border)
             scores += [psnr_of_planes(*planes), ssim_of_planes(*planes)]
         self._rows.append((scores[0], scores[1], scores[2], scores[3]))
+        if self._lpips is not None:
+            self._distances.append(self._lpips.distance(picture, original, self._border))
         if self._warping is not None:
             self._warping.add(picture, original)
 
     def means(self) -> dict[str, Any]:
         means = [float(value) for value in np.mean(self._rows, axis=0)]
         names = ("psnr_rgb", "ssim_rgb", "psnr_y", "ssim_y")
-        warping: dict[str, float] = {}
+        extras: dict[str, float] = {}
         if self._warping is not None and not math.isnan(self._warping.value):
-            warping = {"warping_error": self._warping.value, "warping_error_original": self._warping.of_original}
-        return dict(zip(names, means, strict=True)) | warping | {"per_frame": tuple(row[0] for row in self._rows)}
+            extras = {"warping_error": self._warping.value, "warping_error_original": self._warping.of_original}
+        if self._distances:
+            extras["lpips"] = fmean(self._distances)
+        return dict(zip(names, means, strict=True)) | extras | {"per_frame": tuple(row[0] for row in self._rows)}
 
 
 def _repair_ms(clip: TestClip, options: MotionOptions) -> float | None:

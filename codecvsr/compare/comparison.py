@@ -20,7 +20,7 @@ from codecvsr.compare.clips import TestClip, crf_value
 from codecvsr.compare.rows import BICUBIC, Row
 from codecvsr.metrics.ssim import SIGMA, WINDOW
 
-_SCORES = ("psnr_rgb", "ssim_rgb", "psnr_y", "ssim_y", "warping_error", "warping_error_original")
+_SCORES = ("psnr_rgb", "ssim_rgb", "psnr_y", "ssim_y", "warping_error", "warping_error_original", "lpips")
 _COSTS = ("gmacs", "ms_per_frame", "network_ms", "peak_memory_mb")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from codecvsr.compare.cells import Settings, measure
+from codecvsr.compare.cells import Settings, measure, shared_lpips
 from codecvsr.compare.clips import TestClip, find_clips
 from codecvsr.compare.comparison import Comparison, Failed
 from codecvsr.compare.rows import Row, ablation_rows, parse_rows
@@ -46,13 +46,15 @@ def compare(
         fresh: measure all of them again.
 
     Raises:
-        InputError: there are no clips or no originals, or a row is misspelt. What concerns one row is in ``failed``.
+        InputError: there are no clips or no originals, a row is misspelt, or LPIPS has no weights. What concerns one row is in ``failed``.
         OutputError: ``out_dir`` is something else, or cannot be written.
         KeyboardInterrupt: with a sentence that says what is kept.
     """
     asked = parse_rows(models)
     found = find_clips(clip_roots, gt_root, clips)
     choose_device(settings.device)
+    if settings.lpips:
+        shared_lpips()  # what it lacks is told before any work
     store = CellStore(out_dir)
     result = Comparison([], found, settings)
     loaded: dict[str, LoadedModel] = {}  # the last one only: a model of its size may not fit beside another

@@ -51,7 +51,7 @@ class CellStore:
             "weights": model.sha256 or model.name,
             "metadata": sorted(model.metadata.items()),
             "clip": clip.fingerprint(),
-            "settings": [settings.frames, settings.window, settings.crop_border, settings.temporal],
+            "settings": [settings.frames, settings.window, settings.crop_border, settings.temporal, settings.lpips],
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
             "precision": str(choose_dtype(device, settings.precision)),
             "threads": torch.get_num_threads() if device.type == "cpu" else None,

@@ -36,9 +36,8 @@ def means_table(comparison: Comparison, label: str) -> Table:
     means = {mean.row: mean for mean in comparison.means() if mean.crf == label}
     clips = [clip for clip in comparison.clips if clip.label == label]
     frames = {clip.length(comparison.settings.frames) for clip in clips}
-    has_steady = any(mean.values["warping_error"] is not None for mean in means.values())
-    header = ["model", "rank", "PSNR RGB", "SSIM RGB", "PSNR Y", "SSIM Y"]
-    header += ["warping error"] if has_steady else []
+    extras = [name for name in EXTRAS if any(mean.values[name] is not None for mean in means.values())]
+    header = ["model", "rank", "PSNR RGB", "SSIM RGB", "PSNR Y", "SSIM Y", *(EXTRAS[name] for name in extras)]
     header += ["parameters", "GMACs", "ms/frame", "peak MiB", "note"]
     lines = []
     for row in comparison.rows:
@@ -47,26 +46,28 @@ def means_table(comparison: Comparison, label: str) -> Table:
             lines.append((row.name, *[NOTHING] * (len(header) - 2), "failed"))
             continue
         cell = next(cell for cell in comparison.cells if cell.row == row.name)
-        steady = [_number(mean.values["warping_error"], 3)] if has_steady else []
+        also = [_number(mean.values[name], 3) for name in extras]
         scores = [_number(mean.values[name], digits) for name, digits in _DIGITS]
         cost = [f"{cell.parameters:,}", _gmacs(mean.values["gmacs"])]
         cost += [_number(mean.values["ms_per_frame"], 1), _number(mean.values["peak_memory_mb"], 0)]
         rank = NOTHING if mean.rank is None else str(mean.rank)
-        lines.append((row.name, rank, *scores, *steady, *cost, _note(cell, mean, len(clips))))
+        lines.append((row.name, rank, *scores, *also, *cost, _note(cell, mean, len(clips))))
     size = f"{min(frames)}" if len(frames) == 1 else f"{min(frames)} to {max(frames)}"
     names = ", ".join(clip.name for clip in clips)
     title = f"{label}: mean over {names}; {size} frames of each"
     return Table(title, tuple(header), tuple(lines), _best(comparison, label, means))
 
 
+#: Scores that are measured where they are asked for, and their columns; lower is better.
+EXTRAS = {"lpips": "LPIPS", "warping_error": "warping error"}
 _DIGITS = (("psnr_rgb", 3), ("ssim_rgb", 4), ("psnr_y", 3), ("ssim_y", 4))
 
 
 def cells_table(comparison: Comparison) -> Table:
     """Every row on every clip, those that failed with the reason."""
-    has_steady = any(cell.warping_error is not None for cell in comparison.cells)
+    extras = [name for name in EXTRAS if any(getattr(cell, name) is not None for cell in comparison.cells)]
     header = ["model", "clip", "CRF", "frames", "PSNR RGB", "SSIM RGB", "PSNR Y", "SSIM Y"]
-    header += ["warping error"] if has_steady else []
+    header += [EXTRAS[name] for name in extras]
     header += ["parameters", "GMACs", "ms/frame", "peak MiB", "note"]
     names = [clip.name for clip in comparison.clips]
     is_ambiguous = len({(clip.name, clip.label) for clip in comparison.clips}) < len(names)
@@ -84,11 +85,11 @@ def cells_table(comparison: Comparison) -> Table:
                 said = errors.get((row.name, clip.key), "not measured")
                 lines.append((row.name, place, rate, *[NOTHING] * (len(header) - 4), f"failed: {said}"))
                 continue
-            steady = [_steady(cell)] if has_steady else []
+            also = [_steady(cell) if name == "warping_error" else _number(getattr(cell, name), 3) for name in extras]
             scores = [_number(getattr(cell, name), digits) for name, digits in _DIGITS]
             cost = [f"{cell.parameters:,}", _gmacs(cell.gmacs)]
             cost += [_number(cell.ms_per_frame, 1), _number(cell.peak_memory_mb, 0)]
-            lines.append((row.name, place, rate, str(cell.frames), *scores, *steady, *cost, _note(cell)))
+            lines.append((row.name, place, rate, str(cell.frames), *scores, *also, *cost, _note(cell)))
     return Table("Every clip", tuple(header), tuple(lines), words=2)
 
 

@@ -8,7 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from itertools import zip_longest
 from pathlib import Path
 from statistics import fmean
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_file, read_image
+from codecvsr.metrics.lpips import SMALLEST, Lpips
 from codecvsr.metrics.pairs import NAMED, MatchedBy, list_frames, name_some, pair_folders, video_frames
 from codecvsr.metrics.planes import comparable
 from codecvsr.metrics.psnr import psnr_of_planes
@@ -31,13 +32,14 @@ Progress = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
 
 @dataclass(frozen=True)
 class FrameScore:
-    """The scores of one frame; PSNR in dB, ``math.inf`` where the frame equals its original."""
+    """The scores of one frame; PSNR in dB, ``math.inf`` where the frame equals its original; LPIPS where it was asked for."""
 
     frame: str
     psnr_rgb: float
     ssim_rgb: float
     psnr_y: float
     ssim_y: float
+    lpips: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,12 @@ class EvalResult:
         return fmean(row.ssim_y for row in self.rows)
 
     @property
+    def lpips(self) -> float | None:
+        """Mean over the frames of LPIPS; None where it was not asked for."""
+        values = [row.lpips for row in self.rows if row.lpips is not None]
+        return fmean(values) if values else None
+
+    @property
     def identical_frames(self) -> int:
         """How many frames equal their originals."""
         return sum(math.isinf(row.psnr_rgb) for row in self.rows)
@@ -107,17 +115,21 @@ class EvalResult:
             "ssim_rgb": self.ssim_rgb,
             "psnr_y": self.psnr_y,
             "ssim_y": self.ssim_y,
+            **({} if self.lpips is None else {"lpips": self.lpips}),
             "protocol": self.protocol,
         }
 
 
-def evaluate(sr_dir: Path, gt: Path, *, crop_border: int = 0, progress: Progress | None = None) -> EvalResult:
+def evaluate(
+    sr_dir: Path, gt: Path, *, crop_border: int = 0, lpips: Lpips | None = None, progress: Progress | None = None
+) -> EvalResult:
     """Score the frames of ``sr_dir`` against a folder of frames or a video.
 
     Args:
         sr_dir: folder of PNG or JPEG frames.
         gt: folder of originals (paired by name, else by number, else by order), or a video of any codec (by order).
         crop_border: pixels to leave out on each side.
+        lpips: measures LPIPS too.
         progress: wraps the iteration over the frames, called with it, a description and the number of frames.
 
     Raises:
@@ -134,7 +146,7 @@ def evaluate(sr_dir: Path, gt: Path, *, crop_border: int = 0, progress: Progress
         work = _with_video(sr, gt)
     else:
         raise InputError(f"{gt}: no such folder or video.")
-    results = _in_order(work, crop_border)
+    results = _in_order(work, crop_border, lpips)
     rows: list[FrameScore] = []
     wrong: list[str] = []
     for result in results if progress is None else progress(results, "scoring", total):
@@ -170,14 +182,16 @@ def _with_video(sr: list[Path], video: Path) -> Iterator[tuple[Path, Rgb]]:
         yield path, picture
 
 
-def _in_order(work: Iterator[tuple[Path, Path | Rgb]], crop_border: int) -> Iterator[FrameScore | str]:
+def _in_order(
+    work: Iterator[tuple[Path, Path | Rgb]], crop_border: int, lpips: Lpips | None
+) -> Iterator[FrameScore | str]:
     """Score on all cores, a few frames ahead, and give the results back in order."""
     workers = os.cpu_count() or 1
     pending: deque[Future[FrameScore | str]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:
             for sr, gt in work:
-                pending.append(pool.submit(_score, sr, gt, crop_border))
+                pending.append(pool.submit(_score, sr, gt, crop_border, lpips))
                 if len(pending) >= 2 * workers:
                     yield pending.popleft().result()
             while pending:
@@ -186,17 +200,18 @@ def _in_order(work: Iterator[tuple[Path, Path | Rgb]], crop_border: int) -> Iter
             pool.shutdown(cancel_futures=True)
 
 
-def _score(sr_path: Path, gt: Path | Rgb, crop_border: int) -> FrameScore | str:
+def _score(sr_path: Path, gt: Path | Rgb, crop_border: int, lpips: Lpips | None) -> FrameScore | str:
     """The scores of one frame, or what is wrong with its size."""
     sr = read_image(sr_path)
     original = read_image(gt) if isinstance(gt, Path) else gt
     if sr.shape != original.shape:
         return f"{sr_path.name} ({_size(sr)} against {_size(original)})"
     smallest = min(sr.shape[:2]) - 2 * crop_border
-    if smallest < WINDOW:
+    needed = WINDOW if lpips is None else max(WINDOW, SMALLEST)
+    if smallest < needed:
         raise InputError(
             f"{sr_path}: {_size(sr)} with a border of {crop_border} left out is too small to score; "
-            f"{WINDOW} pixels or more must remain each way."
+            f"{needed} pixels or more must remain each way."
         )
     rgb = comparable(sr, original, channel="rgb", crop_border=crop_border)
     y = comparable(sr, original, channel="y", crop_border=crop_border)
@@ -206,6 +221,7 @@ def _score(sr_path: Path, gt: Path | Rgb, crop_border: int) -> FrameScore | str:
         ssim_rgb=ssim_of_planes(*rgb),
         psnr_y=psnr_of_planes(*y),
         ssim_y=ssim_of_planes(*y),
+        lpips=None if lpips is None else lpips.distance(sr, original, crop_border),
     )
 
 
@@ -214,14 +230,14 @@ def _size(picture: Rgb) -> str:
 
 
 def write_csv(path: Path, result: EvalResult) -> None:
-    """Write one line per frame: frame, psnr_rgb, ssim_rgb, psnr_y, ssim_y.
+    """Write one line per frame: frame, psnr_rgb, ssim_rgb, psnr_y, ssim_y, and lpips where it was measured.
 
     Raises:
         OutputError: the file cannot be written.
     """
     with atomic_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(field.name for field in fields(FrameScore))
-        table.writerows(
-            [cell if isinstance(cell, str) else f"{cell:.6f}" for cell in astuple(row)] for row in result.rows
-        )
+        names = [field.name for field in fields(FrameScore) if field.name != "lpips" or result.lpips is not None]
+        table.writerow(names)
+        for row in result.rows:
+            table.writerow([row.frame, *(f"{getattr(row, name):.6f}" for name in names[1:])])

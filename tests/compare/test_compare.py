@@ -13,6 +13,7 @@ from codecvsr.compare import run as module
 from codecvsr.compare.cells import Settings
 from codecvsr.compare.run import compare
 from codecvsr.compare.tables import cells_table, means_table
+from codecvsr.errors import InputError
 from codecvsr.metrics.report import evaluate
 from codecvsr.pipeline.infer import Ablations, infer
 from tests.compare.conftest import FRAMES
@@ -190,3 +191,26 @@ def test_exit_codes(material, small, tmp_path):
     other = run(*common[:4], "--out-dir", tmp_path / "mine", "--models", "bicubic")
     assert other.exit_code == 1 and "no folder of codecvsr compare" in other.stderr
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+
+
+def test_lpips_is_a_column_where_it_is_asked_for(material, tmp_path, monkeypatch):
+    class Distance:
+        def distance(self, picture, original, crop_border):
+            return abs(float(picture.mean()) - float(original.mean())) + crop_border
+
+    monkeypatch.setattr("codecvsr.compare.cells.shared_lpips", lambda: Distance())
+    monkeypatch.setattr(module, "shared_lpips", lambda: None)
+    root = material / "bench" / "hr_CRF35" / "a"
+    settings = Settings(device="cpu", lpips=True, crop_border=2)
+    result = compare([root], material / "hr", ["bicubic"], settings=settings, out_dir=tmp_path)
+    assert 2 < result.cells[0].lpips < 4
+    assert "LPIPS" in means_table(result, "CRF35").header and "LPIPS" in cells_table(result).header
+    assert result.to_json()["cells"][0]["lpips"] == result.cells[0].lpips
+
+
+def test_lpips_without_weights_is_told_before_any_work(material, tmp_path, monkeypatch):
+    monkeypatch.setenv("CODECVSR_CACHE", str(tmp_path / "empty"))
+    with pytest.raises(InputError, match="models fetch lpips-alex"):
+        compare(
+            [material / "bench"], material / "hr", ["bicubic"], settings=Settings(lpips=True), out_dir=tmp_path / "out"
+        )
