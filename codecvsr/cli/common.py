@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -139,6 +140,14 @@ def _message_options() -> list[click.Option]:
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 
+_GIVEN = "codecvsr.command_line"
+
+
+def command_line() -> str:
+    """The command that runs, as it was given: results say how they were made."""
+    return str(click.get_current_context().meta[_GIVEN])
+
+
 def _dashes(token: str) -> str:
     """The seed project's ``--hr_root`` is our ``--hr-root``."""
     return token.replace("_", "-")
@@ -193,7 +202,8 @@ class CodecVSRCommand(_Door):
         self.params.extend(_message_options())
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Name the environment variables after the options' spellings, then parse."""
+        """Name the environment variables after the options' spellings, then parse; what was given is remembered."""
+        ctx.meta[_GIVEN] = shlex.join([ctx.command_path, *args])
         if ctx.auto_envvar_prefix is not None:
             for option in self.params:
                 if isinstance(option, click.Option):

@@ -10,6 +10,7 @@ import click
 from codecvsr.cli.common import (
     CodecVSRCommand,
     ExitCode,
+    command_line,
     device_option,
     info,
     json_option,
@@ -135,7 +136,7 @@ def command(
         out_dir=out_dir,
         fresh=fresh,
     )
-    values = jsonable(result.to_json())
+    values = jsonable({"command": command_line(), **result.to_json()})
     for report in reports:
         write_report(report, result, values, crop)
         info(f"Report: {report}")

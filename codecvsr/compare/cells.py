@@ -69,6 +69,7 @@ class Cell:
 
     Attributes:
         scale: 4, or 1 for a network that restores at the same size (scored against the shrunken original).
+        weights_sha256: of the weights file; None for random weights and networks without any.
         gmacs: 1e9 multiply-accumulates per frame, of the network and the optical-flow network it uses.
         ms_per_frame: ``network_ms + motion_ms``.
         network_ms: milliseconds per frame in the network.
@@ -95,6 +96,7 @@ class Cell:
     peak_memory_mb: float
     device: str
     precision: str
+    weights_sha256: str | None = None
     psnr_rgb: float | None = None
     ssim_rgb: float | None = None
     psnr_y: float | None = None
@@ -185,6 +187,7 @@ def measure(
         peak_memory_mb=peak_bytes(device) / 2**20,
         device=str(device),
         precision=str(dtype).removeprefix("torch."),
+        weights_sha256=model.sha256,
         **(scorer.means() if scorer is not None else {}),
     ), middle
 

@@ -19,7 +19,7 @@ from codecvsr.pipeline.clip import FRAMES, META, ClipFolder
 from codecvsr.pipeline.hr_sources import HRSource, find_sources
 
 _LABEL = re.compile(r"_CRF(none|[0-9.]+)$")
-_TOLD = ("encoder_choice", "preset", "gop", "fps", "bit_rate", "lr_psnr", "scale")  # of meta.json
+_TOLD = ("encoder_choice", "preset", "gop", "fps", "bit_rate", "lr_psnr", "scale", "lr_size", "hr_size")  # of meta.json
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 
 import pytest
 from click.testing import CliRunner
@@ -165,7 +166,9 @@ def test_command(material, tmp_path):
     done = run(*common, "--models", "bicubic", "--json", "--report", page, "--report", tmp_path / "page.md")
     assert done.exit_code == 0, done.stderr
     said = json.loads(done.stdout)
-    assert set(said) == {"protocol", "rows", "clips", "cells", "means", "failed"}
+    command = shlex.split(said["command"])
+    assert command[-1] == "cpu" and command[command.index("--gt-root") + 1] == str(material / "hr")
+    assert set(said) == {"command", "protocol", "rows", "clips", "cells", "means", "failed"}
     assert [(c["clip"], c["crf"]) for c in said["cells"]] == [("a", 15), ("a", 35), ("b", 35)]
     assert all(math.isfinite(cell["psnr_rgb"]) for cell in said["cells"]) and said["failed"] == []
     assert [clip["preset"] for clip in said["clips"]] == ["medium"] * 3

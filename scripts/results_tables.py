@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+r"""Write README's tables of picture quality from the committed outputs of ``codecvsr compare --json``.
+
+    python scripts/fetch_clips.py clips
+    codecvsr models fetch basicvsr-reds4
+    codecvsr benchmark --hr-root clips/val --out-root bench --crf none,15,25,35
+    codecvsr benchmark --hr-root inputs --out-root bench --crf none,15,25,35
+    codecvsr compare --clip-root bench/val_CRF{15,25,35} --gt-root clips/val --frames 32 \
+        --models codecvsr,codecvsr+ablate-mvs --json > scripts/results/quality.json
+    codecvsr compare --clip-root bench/val_CRF* --gt-root clips/val --frames 9 --ablations --report compare.html \
+        --models codecvsr,basicvsr-reds4,basicvsr-reds4@codec --json > scripts/results/compare.json
+    codecvsr compare --clip-root bench/inputs_CRF* --gt-root inputs --frames 9 \
+        --models codecvsr,basicvsr-reds4,basicvsr-reds4@codec --json > scripts/results/compare_demo.json
+    python scripts/results_tables.py
+
+Each file says by which command, of which versions and weights it was made.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from codecvsr.files import atomic_file
+
+ROOT = Path(__file__).resolve().parents[1]
+TITLES = {
+    "basicvsr-reds4": "official BasicVSR, SPyNet",
+    "basicvsr-reds4@codec": "official BasicVSR, codec motion, not retrained",
+    "codecvsr": "**codecvsr**",
+}
+WITHOUT_MOTION = "codecvsr+ablate-mvs"
+
+
+@click.command(help=__doc__)
+@click.option("--results", type=click.Path(path_type=Path), default=ROOT / "scripts" / "results", show_default="there")
+@click.option("--readme", type=click.Path(path_type=Path), default=ROOT / "README.md", show_default="there")
+def main(results: Path, readme: Path) -> None:
+    """Replace what is between README's markers."""
+    text = readme.read_text(encoding="utf-8")
+    quality, field, demo = (read(results / f"{name}.json") for name in ("quality", "compare", "compare_demo"))
+    text = between(text, "quality", f"{scores(quality)}\n\n{gains(quality)}")
+    text = between(text, "compare", f"{scores(field)}\n\n{scores(demo)}\n\n{costs(field)}")
+    with atomic_file(readme) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What ``codecvsr compare --json`` printed; nothing may have failed."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if content["failed"]:
+        raise click.ClickException(f"{path}: rows failed in this run; make it again.")
+    return content
+
+
+def between(text: str, name: str, table: str) -> str:
+    """``text`` with ``table`` between the markers of that name."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}"
+
+
+def scores(content: dict[str, Any]) -> str:
+    """RGB PSNR / SSIM by row and CRF, means over the clips."""
+    crfs = rates(content)
+    means = {(mean["row"], mean["crf"]): mean for mean in content["means"]}
+    clips = sorted({clip["clip"] for clip in content["clips"]})
+    frames = sorted({cell["frames"] for cell in content["cells"]})
+    which = f"mean over {', '.join(clips)}" if len(clips) > 1 else clips[0]
+    lines = [f"RGB PSNR (dB) / SSIM, {which}; {' or '.join(map(str, frames))} frames of each:", "", *head(crfs)]
+    for row in content["rows"]:
+        values = [means[row["row"], crf] for crf in crfs]
+        entries = [f"{value['psnr_rgb']:.2f} / {value['ssim_rgb']:.4f}" for value in values]
+        lines.append(f"| {title(row['row'])} | {' | '.join(entries)} |")
+    return "\n".join(lines)
+
+
+def gains(content: dict[str, Any]) -> str:
+    """What codecvsr is ahead by, clip by clip."""
+    crfs = rates(content)
+    psnr = {(cell["row"], cell["clip"], cell["crf"]): cell["psnr_rgb"] for cell in content["cells"]}
+    lines = ["Gain of codecvsr clip by clip, dB over bicubic / over `--ablate-mvs`:", "", *head(crfs)]
+    for clip in sorted({cell["clip"] for cell in content["cells"]}):
+        entries = []
+        for crf in crfs:
+            over = (psnr["codecvsr", clip, crf] - psnr[other, clip, crf] for other in ("bicubic", WITHOUT_MOTION))
+            entries.append(" / ".join(f"{gain:+.2f}" for gain in over))
+        lines.append(f"| {clip} | {' | '.join(entries)} |")
+    return "\n".join(lines)
+
+
+def costs(content: dict[str, Any]) -> str:
+    """Parameters and multiplications of the rows that differ in them."""
+    found = {cell["row"]: cell for cell in content["cells"] if "+" not in cell["row"]}
+    sizes = [
+        f"{title(row)}: {c['parameters']:,} parameters, {c['gmacs']:.0f} GMACs"
+        for row, c in found.items()
+        if c["gmacs"]
+    ]
+    size = "x".join(map(str, frame_size(content)))
+    return f"To {size} pixels, per frame: {'; '.join(sizes)}."
+
+
+def frame_size(content: dict[str, Any]) -> tuple[int, int]:
+    """Width and height of the enlarged frames of the first clip."""
+    height, width = content["clips"][0]["hr_size"]
+    return width, height
+
+
+def rates(content: dict[str, Any]) -> list[float | str]:
+    """CRFs, the pristine frames first."""
+    found = {mean["crf"] for mean in content["means"]}
+    return sorted(found, key=lambda crf: -math.inf if crf == "none" else crf)
+
+
+def head(crfs: list[float | str]) -> list[str]:
+    """The first two lines of a table over the CRFs."""
+    names = ("not compressed" if crf == "none" else f"CRF {crf:g}" for crf in crfs)
+    return [f"| | {' | '.join(names)} |", "|---|" + "---|" * len(crfs)]
+
+
+def title(row: str) -> str:
+    """What the table calls a row."""
+    known = TITLES.get(row)
+    return known or row.replace("codecvsr+", "codecvsr `--").replace("+", " --") + ("`" if "+" in row else "")
+
+
+if __name__ == "__main__":
+    main()
