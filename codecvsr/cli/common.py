@@ -113,6 +113,12 @@ def device_option(function: F) -> F:
     return click.option("-d", "--device", type=DeviceType(), default="auto", show_default=True, help=text)(function)
 
 
+def tile_option(function: F) -> F:
+    """Add ``--tile`` (parameter ``tile``)."""
+    text = "Work on frames in parts of so many pixels each way; 0: on whole frames, while memory lasts."
+    return click.option("--tile", type=click.IntRange(min=0), default=0, show_default=True, help=text)(function)
+
+
 def precision_option(function: F) -> F:
     """Add ``--precision`` (parameter ``precision``)."""
     choice = click.Choice(["auto", "fp32", "fp16", "bf16"])

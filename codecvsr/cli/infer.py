@@ -14,6 +14,7 @@ from codecvsr.cli.common import (
     overwrite_option,
     precision_option,
     print_json,
+    tile_option,
     warn,
 )
 
@@ -34,6 +35,7 @@ from codecvsr.cli.common import (
 @click.option("--ablate-priors", is_flag=True, help="Make quantisers, frame types and matching errors neutral.")
 @click.option("--window", type=click.IntRange(min=0), default=0, show_default=True,
               help="Frames looked at together; 0: as many as memory sensibly holds.")  # fmt: skip
+@tile_option
 @click.option("--allow-damaged", is_flag=True, help="Use the frames before the damage of a damaged video.")
 @device_option
 @precision_option

@@ -17,6 +17,7 @@ from codecvsr.cli.common import (
     overwrite_option,
     precision_option,
     print_json,
+    tile_option,
     warn,
 )
 from codecvsr.cli.progress import Narrator
@@ -65,6 +66,7 @@ def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> floa
               help="Frames looked at beyond each end of a stretch.")  # fmt: skip
 @click.option("--window", type=click.IntRange(min=0), default=0, show_default=True,
               help="Frames the network sees at once; 0: as many as memory sensibly holds.")  # fmt: skip
+@tile_option
 @click.option("--resume/--no-resume", default=None,
               help="Go on with an unfinished run, or throw it away; by default go on unless -y is given.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Refuse an output that cannot hold everything the input has.")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -26,6 +25,7 @@ from codecvsr.metrics.ssim import ssim_of_planes
 from codecvsr.metrics.temporal import WarpingError
 from codecvsr.models.zoo import LoadedModel
 from codecvsr.motion import MotionOptions, motion_fields
+from codecvsr.pipeline.budget import Budget
 from codecvsr.pipeline.infer import choose_motion, upscale_frames, with_motion
 from codecvsr.pipeline.resize import downsample
 from codecvsr.pipeline.runners import SLIDING, kept_channels
@@ -35,7 +35,6 @@ from codecvsr.pipeline.window import longest_window
 COUNTED_SIDE = 64  #: multiply-accumulates are counted on so many pixels each way, and scaled to the frame's area
 _COUNTED_FRAMES = 15, 3  # of a clip, by a recurrent network and by one with a window of its own
 _WARM_UP_FRAMES = 5  # on a GPU, before the clock runs
-_PART_CELL, _PART_BLOCK = 4, 16  # pixels of a cell and of a macroblock
 
 Picture = npt.NDArray[np.uint8]
 
@@ -138,7 +137,7 @@ def measure(
     bare = load_source(clip.folder.path, options, needs_vectors=kind in ("codec", "raw")).cut(0, frames)
     windows = windows_of(row, model, frames)
     height, width = bare.frames.shape[1:3]
-    length = settings.window or longest_window(height, width, kept_channels(model.network))
+    budget = Budget(settings.window or longest_window(height, width, kept_channels(model.network)), is_fixed=True)
     if row.name not in counted:
         counted[row.name] = _macs_per_pixel(row, model, bare, kind)
 
@@ -154,14 +153,14 @@ def measure(
         motion_ms = 0.0
     if device.type == "cuda":
         few = source.cut(0, min(frames, _WARM_UP_FRAMES))
-        list(upscale_frames(model, few, row.ablations, length, device, dtype))
+        list(upscale_frames(model, few, row.ablations, budget, device, dtype))
     forget_peak(device)
     is_scored = model.training != "untrained"
     scorer = _Scorer(clip, source, model.scale, settings) if is_scored else None
     originals = clip.originals(frames) if is_scored else None
     network_seconds, middle = 0.0, None
     begun = time.perf_counter()
-    for index, picture in enumerate(upscale_frames(model, source, row.ablations, length, device, dtype, windows)):
+    for index, picture in enumerate(upscale_frames(model, source, row.ablations, budget, device, dtype, windows)):
         network_seconds += time.perf_counter() - begun
         if scorer is not None and originals is not None:
             scorer.add(picture, next(originals))
@@ -258,24 +257,15 @@ def _macs_per_pixel(row: Row, model: LoadedModel, source: Source, kind: str) -> 
     multiples of 32 pixels is left out.
     """
     frames = min(len(source.names), max(_COUNTED_FRAMES[model.architecture in SLIDING], row.window, row.segments))
-    corner = _corner(source.cut(0, frames), COUNTED_SIDE)
+    height, width = (min(COUNTED_SIDE, side) for side in source.frames.shape[1:3])
+    corner = source.cut(0, frames).crop(slice(0, height), slice(0, width))
     device = torch.device("cpu")
     place(model.network, device)
     with counting_macs() as macs:
         moved = with_motion(corner, kind, model)
         windows = windows_of(row, model, frames)
-        for _ in upscale_frames(model, moved, row.ablations, frames, device, torch.float32, windows):
+        for _ in upscale_frames(
+            model, moved, row.ablations, Budget(frames, is_fixed=True), device, torch.float32, windows
+        ):
             pass
     return macs.total / frames / math.prod(corner.frames.shape[1:3])
-
-
-def _corner(source: Source, side: int) -> Source:
-    """The upper left corner of a clip, at most ``side`` pixels each way."""
-    changes: dict[str, Any] = {}
-    for field in dataclasses.fields(source.motion):
-        values = getattr(source.motion, field.name)
-        if values.ndim >= 3:
-            cells = side // (_PART_BLOCK if field.name == "qp" else _PART_CELL)
-            changes[field.name] = np.ascontiguousarray(values[..., :cells, :cells])
-    frames = np.ascontiguousarray(source.frames[:, :side, :side])
-    return replace(source, frames=frames, motion=replace(source.motion, **changes))

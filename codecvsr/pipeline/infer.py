@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
@@ -19,8 +20,10 @@ from codecvsr.files import atomic_folder, write_png
 from codecvsr.models.spynet import SPyNet
 from codecvsr.models.zoo import LoadedModel, load_model
 from codecvsr.motion import MotionOptions
+from codecvsr.pipeline.budget import Budget
 from codecvsr.pipeline.runners import RUNNERS, SLIDING, kept_channels, pictures
 from codecvsr.pipeline.source import Source, load_source, with_dis, with_flows, without_motion
+from codecvsr.pipeline.tiles import assembled, check_tile, split_frame
 from codecvsr.pipeline.window import Window, longest_window, split
 
 MotionKind = Literal["codec", "spynet", "dis", "zero", "raw"]
@@ -82,6 +85,7 @@ def infer(
     motion: MotionKind | None = None,
     ablations: Ablations = Ablations(),
     window: int = 0,
+    tile: int = 0,
     device: str = "auto",
     precision: str = "auto",
     allow_damaged: bool = False,
@@ -96,6 +100,7 @@ def infer(
         motion: what aligns the frames; the model's usual one by default.
         ablations: parts to leave out.
         window: frames looked at together; 0 for as many as memory sensibly holds.
+        tile: pixels each way of the parts in which frames are worked on; 0 for whole frames.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         allow_damaged: use the frames before the damage of a damaged video.
@@ -107,6 +112,7 @@ def infer(
         CheckpointError: the model's file is not one.
     """
     begun = time.monotonic()
+    check_tile(tile)
     out_dir = Path(out_dir)
     with atomic_folder(out_dir, overwrite=overwrite) as part:
         target = choose_device(device)
@@ -119,7 +125,7 @@ def infer(
         length = window or longest_window(height, width, kept_channels(loaded.network))
         network_seconds, pending = 0.0, []
         with ThreadPoolExecutor(1) as writer:
-            upscaled = upscale_frames(loaded, source, ablations, length, target, dtype)
+            upscaled = upscale_frames(loaded, source, ablations, Budget(length, tile), target, dtype)
             before = time.monotonic()
             for name, picture in zip(source.names, upscaled, strict=True):
                 network_seconds += time.monotonic() - before
@@ -209,34 +215,80 @@ def upscale_frames(
     model: LoadedModel,
     source: Source,
     ablations: Ablations,
-    length: int,
+    budget: Budget,
     device: torch.device,
     dtype: torch.dtype,
     windows: Sequence[Window] | None = None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """The frames of a clip, upscaled, (scale * H, scale * W, 3) uint8 each, in order.
 
+    Where memory runs out, the rest goes on in shorter windows or in tiles, which the budget remembers.
+
     Args:
         model: any of the zoo.
         source: the clip, with the motion to use.
         ablations: parts to leave out inside the network.
-        length: frames per window; networks that look at a short window around every frame do without.
+        budget: frames per window (networks that look at a short window around every frame do without), and tiles.
         device: where to run.
         dtype: what to run in.
-        windows: the windows themselves, in place of ``length``; only the frames they keep come out.
+        windows: the windows themselves, in place of the budget's; only the frames they keep come out.
+
+    Raises:
+        InputError: memory does not suffice for the smallest tiles.
     """
-    network = place(model.network, device)
-    for window in split(len(source.names), length) if windows is None else windows:
-        first = window.keep_start if model.architecture in SLIDING else window.start
-        part = slice(first, window.stop)
-        with torch.inference_mode(), autocast(device, dtype):
-            outputs = RUNNERS[model.architecture](network, source, part, ablations, device)
-            for index, output in enumerate(outputs, first):
-                if index >= window.keep_stop:
-                    break
-                if window.keep_start <= index < window.keep_stop:
-                    picture = (output[0].float().clamp(0, 1) * 255).round().to(torch.uint8)
-                    yield picture.permute(1, 2, 0).contiguous().cpu().numpy()
+    place(model.network, device)
+    height, width = source.frames.shape[1:3]
+    is_sliding = model.architecture in SLIDING
+    waiting = deque(split(len(source.names), budget.window) if windows is None else windows)
+    while waiting:
+        window = waiting.popleft()
+        done = window.keep_start
+        try:
+            for picture in _upscale_window(model, source, ablations, window, budget.tile, device, dtype):
+                yield picture
+                done += 1
+        except (MemoryError, RuntimeError) as error:
+            budget.shrink(error, window.keep_stop - done, height, width, by_window=not is_sliding)
+            waiting.appendleft(replace(window, keep_start=done))
+            waiting = deque(part for each in waiting for part in each.shortened(budget.window))
+        if waiting and device.type == "cuda" and done < window.keep_stop:  # what the error held is free by now
+            torch.cuda.empty_cache()
+
+
+def _upscale_window(
+    model: LoadedModel,
+    source: Source,
+    ablations: Ablations,
+    window: Window,
+    tile: int,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """The frames that a window keeps, upscaled in one piece or in tiles."""
+    size = source.frames.shape[1], source.frames.shape[2]
+    tiles = split_frame(*size, tile)
+    parts = [source] if len(tiles) == 1 else [source.crop(part.rows, part.columns) for part in tiles]
+    made = [_pictures_of(model, part, ablations, window, device, dtype) for part in parts]
+    yield from made[0] if len(tiles) == 1 else assembled(tiles, made, size, model.scale)
+
+
+def _pictures_of(
+    model: LoadedModel,
+    source: Source,
+    ablations: Ablations,
+    window: Window,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Iterator[npt.NDArray[np.uint8]]:
+    first = window.keep_start if model.architecture in SLIDING else window.start
+    with torch.inference_mode(), autocast(device, dtype):
+        outputs = RUNNERS[model.architecture](model.network, source, slice(first, window.stop), ablations, device)
+        for index, output in enumerate(outputs, first):
+            if index >= window.keep_stop:
+                break
+            if window.keep_start <= index:
+                picture = (output[0].float().clamp(0, 1) * 255).round().to(torch.uint8)
+                yield picture.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def _with_spynet(source: Source, model: LoadedModel | None) -> Source:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from codecvsr.files import write_png
 from codecvsr.pipeline import targets
 from codecvsr.pipeline.before_after import split_picture
+from codecvsr.pipeline.budget import Budget
 from codecvsr.pipeline.decoding import Decoder
 from codecvsr.pipeline.fields import make_source
 from codecvsr.pipeline.infer import Ablations, upscale_frames
@@ -83,7 +84,8 @@ class ShardWork:
         self.survey = survey
         options, network = engine.options, engine.model.network
         self._overlap = max(options.overlap, reach(network))
-        self._window = options.window or longest_window(survey.height, survey.width, kept_channels(network))
+        window = options.window or longest_window(survey.height, survey.width, kept_channels(network))
+        self._budget = Budget(window, options.tile)
         chunk = options.chunk or usual_chunk(survey.height, survey.width)
         self.shards = plan(survey.keys.tolist(), chunk, self._overlap)
         self.target: targets.Target
@@ -123,9 +125,9 @@ class ShardWork:
         room = max(2, min(8, _BYTES_WAITING // (self.height * self.width * 3)))
         with Ahead(functools.partial(self._sources, shards)) as sources:
             for shard, source in sources:
-                windows = shard.windows(self._window, self._overlap)
+                windows = shard.windows(self._budget.window, self._overlap)
                 made = upscale_frames(
-                    engine.model, source, Ablations(), self._window, engine.device, engine.dtype, windows
+                    engine.model, source, Ablations(), self._budget, engine.device, engine.dtype, windows
                 )
                 with self.target.writer(shard) as writer, Behind(room) as encoder:
                     for index, picture in zip(range(shard.start, shard.stop), made, strict=True):

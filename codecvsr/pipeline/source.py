@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,9 +17,11 @@ from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion, motion_fields
 from codecvsr.motion.clip import FULL_REPAIR, measured, unknown_motion
+from codecvsr.motion.field import CELL
 from codecvsr.motion.optical_flow import dis_between, dis_flows
 from codecvsr.motion.sample import pad_to_cells, to_cells
 from codecvsr.pipeline.clip import FRAME_NAME, ClipFolder
+from codecvsr.pipeline.tiles import BLOCK
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,28 @@ class Source:
             dense=dense,
             pairwise=None if estimate is None else lambda here, there: estimate(here + start, there + start),
         )
+
+    def crop(self, rows: slice, columns: slice) -> Source:
+        """A part of every frame; it begins at whole macroblocks (16 pixels)."""
+        place = (..., rows, columns)
+        cut: dict[str, npt.NDArray[Any]] = {}
+        for field in fields(self.motion):
+            values = getattr(self.motion, field.name)
+            if values.ndim >= 3:
+                cell = BLOCK if field.name == "qp" else CELL
+                cut[field.name] = np.ascontiguousarray(values[..., _cell_part(rows, cell), _cell_part(columns, cell)])
+        dense, estimate = self.dense, self.pairwise
+        return replace(
+            self,
+            frames=np.ascontiguousarray(self.frames[:, rows, columns]),
+            motion=replace(self.motion, **cut),
+            dense=None if dense is None else (dense[0][place], dense[1][place]),
+            pairwise=None if estimate is None else lambda here, there: estimate(here, there)[place],
+        )
+
+
+def _cell_part(pixels: slice, cell: int) -> slice:
+    return slice(pixels.start // cell, -(-pixels.stop // cell))
 
 
 def load_source(

@@ -15,6 +15,7 @@ from codecvsr.models.zoo import LoadedModel
 from codecvsr.pipeline.infer import MotionKind
 from codecvsr.pipeline.media import Damage
 from codecvsr.pipeline.segments import Codec
+from codecvsr.pipeline.tiles import check_tile
 from codecvsr.pipeline.window import OVERLAP
 
 #: Gets what happens, as it happens: {"event": "survey" | "plan" | "progress" | "done" | "failed", ...}.
@@ -40,6 +41,7 @@ class UpscaleOptions:
         chunk: most frames of a shard; 0 for as many as memory sensibly holds.
         overlap: frames a shard and a window look at beyond each of their ends.
         window: frames looked at together; 0 for as many as memory sensibly holds.
+        tile: pixels each way of the parts in which frames are worked on; 0 for whole frames, or as memory allows.
         start: seconds from the first frame.
         end: seconds from the first frame.
         fps: rate of a folder of frames.
@@ -61,6 +63,7 @@ class UpscaleOptions:
     chunk: int = 0
     overlap: int = OVERLAP
     window: int = 0
+    tile: int = 0
     start: float | None = None
     end: float | None = None
     fps: Fraction = Fraction(24)
@@ -78,6 +81,7 @@ class UpscaleOptions:
             or min(1 if side is None else side for side in (self.width, self.height)) < 1
         ):
             raise InputError("chunk, overlap and window are at least 0, width and height at least 1.")
+        check_tile(self.tile)
         if not 0 < self.fps <= 1000:
             raise InputError(f"a frame rate of {self.fps} is not between 0 and 1000.")
         if self.allow_damaged and self.conceal:

@@ -19,6 +19,16 @@ class Window:
     keep_start: int
     keep_stop: int
 
+    def shortened(self, length: int) -> list[Window]:
+        """Windows that keep the same frames, at most ``length`` each, and look as far beyond them as this one may."""
+        before, after = self.keep_start - self.start, self.stop - self.keep_stop
+        reach = max(OVERLAP, before, after)
+        count = -(-(self.keep_stop - self.keep_start) // length)
+        if count <= 1:
+            return [self]
+        bounds = [self.keep_start + round(i * (self.keep_stop - self.keep_start) / count) for i in range(count + 1)]
+        return [Window(max(self.start, a - reach), min(self.stop, b + reach), a, b) for a, b in pairwise(bounds)]
+
 
 def longest_window(height: int, width: int, channels: int = _CHANNELS_KEPT) -> int:
     """So many frames of height x width pixels are looked at together unless the user says otherwise.
