@@ -23,7 +23,7 @@ FRAMES = 4  #: frames that a direct match spans
 _WINDOW = (2.4, 5.0)  # sigma in pixels, at fine and at coarse quantisers
 _DAMPING = (6.0, 16.0)
 _LONGEST_STEP = 0.6  # pixels, over all the frames
-_GAIN = 2.0  # a field has its part of up to four corrections, each of which finds half of what is missing
+_GAIN = 1.5  # a field has its part of up to four corrections, each of which finds half of what is missing
 
 
 @lru_cache(maxsize=64)
@@ -83,7 +83,7 @@ class Drift:
             mapper: runs the frames; what it runs at once does not depend on each other.
 
         Returns:
-            (2, h, w) each. A field changes by no more than a quarter of the longest step times the gain: 0.3 pixels.
+            (2, h, w) each. A field changes by no more than a quarter of the longest step times the gain: 0.225 pixels.
         """
         step = self._step
         passing = {t - k * step for t in frames for k in range(FRAMES)}

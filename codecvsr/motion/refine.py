@@ -32,9 +32,9 @@ _QP_RANGE = (28.0, 38.0)  # mean QP where the coarse settings begin to mix in, a
 _KEEP_RATIO, _KEEP_OFFSET = 1.05, 0.1  # how much worse a cell may match and still take its new vector
 
 
-def by_qp(ends: tuple[float, float], qp: float) -> float:
+def by_qp(ends: tuple[float, float], qp: float, between: tuple[float, float] = _QP_RANGE) -> float:
     """A setting between its values at fine and at coarse quantisers, by the mean quantiser of a frame."""
-    share = min(max((qp - _QP_RANGE[0]) / (_QP_RANGE[1] - _QP_RANGE[0]), 0.0), 1.0)
+    share = min(max((qp - between[0]) / (between[1] - between[0]), 0.0), 1.0)
     return ends[0] + share * (ends[1] - ends[0])
 
 
