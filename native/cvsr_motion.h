@@ -65,8 +65,6 @@ struct cvsr_refinement {
     float robust;       /* a difference of this size gets half the weight */
     float damping;      /* added to the diagonal of the 2x2 matrices */
     float longest_step; /* in pixels */
-    float keep_ratio;   /* a cell takes its new vector where error <= keep_ratio * error before + keep_offset; */
-    float keep_offset;  /* every cell does, and no errors are measured, where keep_ratio is infinite */
 };
 
 /* refined: `field` after Gauss-Newton steps towards where `other` matches `current`. */

@@ -47,8 +47,6 @@ class Refinement:
     damping: float
     robust: float
     longest_step: float
-    keep_ratio: float  #: infinite: every cell takes its new vector, and no errors are measured
-    keep_offset: float
 
 
 class _Candidate(ctypes.Structure):
@@ -69,8 +67,6 @@ class _Refinement(ctypes.Structure):
         ("robust", ctypes.c_float),
         ("damping", ctypes.c_float),
         ("longest_step", ctypes.c_float),
-        ("keep_ratio", ctypes.c_float),
-        ("keep_offset", ctypes.c_float),
     ]
 
 
@@ -209,8 +205,6 @@ def refine(library: ctypes.CDLL, current: Array, other: Array, field: Array, how
         how.robust,
         how.damping,
         how.longest_step,
-        how.keep_ratio,
-        how.keep_offset,
     )
     refined = np.empty_like(field)
     inputs = (current.ctypes.data, other.ctypes.data, field.ctypes.data, *cells, ctypes.byref(told))

@@ -185,8 +185,7 @@ static int one_input(void)
     note(picture, pixels);
     const float *smoothing = draw() % 2 ? smooth : NULL;
     const int32_t steps = (int32_t)(draw() % 4);
-    const float keep_ratio = draw() % 4 ? 1.05f : INFINITY;
-    const struct cvsr_refinement how = {taps, smoothing, radius, smooth_radius, steps, 6.0f, 20.0f, 1.0f, keep_ratio, 0.1f};
+    const struct cvsr_refinement how = {taps, smoothing, radius, smooth_radius, steps, 6.0f, 20.0f, 1.0f};
     wrong |= cvsr_refine(current, other, draw() % 2 ? field : out, rows, columns, &how, second) != 0;
     note(second, 2 * plane);
     wrong |= cvsr_compose(field, second, rows, columns, out) != 0;
@@ -219,8 +218,8 @@ static int refuses_nonsense(void)
 {
     float some[32] = {0};
     const float *others[1] = {NULL};
-    const struct cvsr_refinement wide = {some, NULL, CVSR_MOST_RADIUS + 1, 0, 1, 6, 20, 1, 1, 0};
-    const struct cvsr_refinement none = {NULL, NULL, 1, 0, 1, 6, 20, 1, 1, 0};
+    const struct cvsr_refinement wide = {some, NULL, CVSR_MOST_RADIUS + 1, 0, 1, 6, 20, 1};
+    const struct cvsr_refinement none = {NULL, NULL, 1, 0, 1, 6, 20, 1};
     return cvsr_matching_error(some, some, some, -1, 1, some) == -1 &&
            cvsr_matching_error(some, some, some, INT32_MAX, INT32_MAX, some) == -1 &&
            cvsr_matching_error(NULL, some, some, 1, 1, some) == -1 &&
