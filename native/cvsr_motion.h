@@ -1,4 +1,4 @@
-/* Motion repair: matching errors, the best vector per cell, sub-pixel steps, composition. Needs nothing but C99.
+/* Motion repair: matching errors, the best vector per cell, sub-pixel steps, composition, averaging. Needs nothing but C99.
  *
  * Pictures are float32 luma, rows * 4 lines of columns * 4 pixels; fields are two planes (x, then y) of rows * columns
  * float32 vectors in pixels, one per cell of 4x4 pixels, where a vector that is not finite counts as none. Outside of a
@@ -8,7 +8,7 @@
  * bits every time and with every instruction set. The result is 0; -1 and nothing touched where a size is negative or
  * too large, a number of taps not supported or a pointer missing; -2 where memory ran out. Outputs must not overlap
  * inputs.
- * codecvsr/motion/{sample,resolve,refine,drift}.py hold the same functions in numpy, readable. */
+ * codecvsr/motion/{sample,resolve,refine,drift,steady}.py hold the same functions in numpy, readable. */
 #ifndef CVSR_MOTION_H
 #define CVSR_MOTION_H
 
@@ -65,8 +65,6 @@ struct cvsr_refinement {
     float robust;       /* a difference of this size gets half the weight */
     float damping;      /* added to the diagonal of the 2x2 matrices */
     float longest_step; /* in pixels */
-    float keep_ratio;   /* a cell takes its new vector where error <= keep_ratio * error before + keep_offset; */
-    float keep_offset;  /* every cell does, and no errors are measured, where keep_ratio is infinite */
 };
 
 /* refined: `field` after Gauss-Newton steps towards where `other` matches `current`. */
@@ -76,6 +74,12 @@ CVSR_API int32_t cvsr_refine(const float *current, const float *other, const flo
 /* composed: `first`, then `second` from where it points, bilinear between cell centres; vectors are in pixels. An empty
  * vector of `first` leads nowhere and stays empty. */
 CVSR_API int32_t cvsr_compose(const float *first, const float *second, int32_t rows, int32_t columns, float *composed);
+
+/* steadied: the weighted mean of `field`, which counts 1, and of `count` others. Each counts as its share says where it agrees
+ * with `field`, half of it where it is `tolerance` pixels away, and not at all where it is empty; a negative share turns
+ * its vectors round. */
+CVSR_API int32_t cvsr_steady(const float *field, const float *const *others, const float *shares, int32_t count,
+                             float tolerance, int32_t rows, int32_t columns, float *steadied);
 
 /* warped: the picture where a flow (two planes, in pixels, x then y) points from each of its pixels; where the flow is NaN
  * it points nowhere else. */

@@ -384,7 +384,7 @@ int32_t cvsr_refine(const float *current, const float *other, const float *field
         return 0;
     const size_t line_count = 6 * (columns + (size_t)2) + 2 * (width + CELL) + RING * (2 * width + 2) + 5 * width +
                               (width + 2 * CVSR_MOST_RADIUS);
-    float *memory = floats(6 * plane + 5 * (SYSTEMS + BLOCK) * wide + line_count + cvsr_match_scratch(columns));
+    float *memory = floats(2 * plane + 5 * (SYSTEMS + BLOCK) * wide + line_count);
     struct run *runs = malloc(((size_t)columns + 1) * sizeof *runs);
     if (!memory || !runs) {
         free(memory);
@@ -394,7 +394,6 @@ int32_t cvsr_refine(const float *current, const float *other, const float *field
     struct workspace work;
     float *free_part = memory;
 #define CVSR_TAKE(COUNT) ((free_part += (COUNT)) - (COUNT))
-    float *moving = CVSR_TAKE(2 * plane), *before = CVSR_TAKE(plane), *after = CVSR_TAKE(plane);
     work.bounded = CVSR_TAKE(2 * plane);
     work.cells = CVSR_TAKE(2 * ((size_t)columns + 2));
     work.whole = (int32_t *)(void *)CVSR_TAKE(4 * ((size_t)columns + 1));
@@ -407,29 +406,17 @@ int32_t cvsr_refine(const float *current, const float *other, const float *field
         work.systems[k] = CVSR_TAKE(SYSTEMS * wide);
         work.blurred[k] = CVSR_TAKE(BLOCK * wide);
     }
-    float *scratch = CVSR_TAKE(cvsr_match_scratch(columns));
 #undef CVSR_TAKE
     work.runs = runs;
 
-    memcpy(moving, field, 2 * plane * sizeof *field);
+    memcpy(refined, field, 2 * plane * sizeof *field);
     for (int32_t step = 0; step < how->steps; step++)
-        one_step(current, other, moving, rows, columns, how, &work);
+        one_step(current, other, refined, rows, columns, how, &work);
     if (how->smooth) {
         for (size_t part = 0; part < 2; part++)
-            blur_plane(moving + part * plane, rows, columns, how->smooth, how->smooth_radius, work.line,
-                               work.bounded + part * plane);
-        memcpy(moving, work.bounded, 2 * plane * sizeof *moving);
-    }
-    if (how->keep_ratio > FLT_MAX) {
-        memcpy(refined, moving, 2 * plane * sizeof *moving);
-    } else {
-        cvsr_match(current, other, field, rows, columns, before, scratch);
-        cvsr_match(current, other, moving, rows, columns, after, scratch);
-        for (size_t i = 0; i < plane; i++) {
-            const int better = after[i] <= before[i] * how->keep_ratio + how->keep_offset;
-            refined[i] = better ? moving[i] : field[i];
-            refined[plane + i] = better ? moving[plane + i] : field[plane + i];
-        }
+            blur_plane(refined + part * plane, rows, columns, how->smooth, how->smooth_radius, work.line,
+                       work.bounded + part * plane);
+        memcpy(refined, work.bounded, 2 * plane * sizeof *refined);
     }
     free(memory);
     free(runs);

@@ -20,15 +20,15 @@ from codecvsr.motion.resolve import Mapper
 from codecvsr.motion.sample import Array, gaussian_taps, warp_numpy
 
 FRAMES = 4  #: frames that a direct match spans
-_WINDOW = (2.4, 5.0)  # sigma in pixels, at fine and at coarse quantisers
-_DAMPING = (6.0, 16.0)
+_WINDOW = (2.4, 6.0)  # sigma in pixels, at fine and at coarse quantisers
+_DAMPING = (3.0, 8.0)
 _LONGEST_STEP = 0.6  # pixels, over all the frames
-_GAIN = 2.0  # a field has its part of up to four corrections, each of which finds half of what is missing
+_GAIN = 1.5  # a field has its part of up to four corrections, each of which finds half of what is missing
 
 
 @lru_cache(maxsize=64)
 def settings(qp: float) -> Refinement:
-    """One step at a mean quantiser, taken wherever it leads: it is short, and few cells match worse for it."""
+    """One short step at a mean quantiser."""
     return Refinement(
         steps=1,
         window=gaussian_taps(by_qp(_WINDOW, qp) / 2),
@@ -36,8 +36,6 @@ def settings(qp: float) -> Refinement:
         damping=by_qp(_DAMPING, qp),
         robust=6.0,
         longest_step=_LONGEST_STEP,
-        keep_ratio=np.inf,
-        keep_offset=0.0,
     )
 
 
@@ -83,7 +81,7 @@ class Drift:
             mapper: runs the frames; what it runs at once does not depend on each other.
 
         Returns:
-            (2, h, w) each. A field changes by no more than a quarter of the longest step times the gain: 0.3 pixels.
+            (2, h, w) each. A field changes by no more than a quarter of the longest step times the gain: 0.225 pixels.
         """
         step = self._step
         passing = {t - k * step for t in frames for k in range(FRAMES)}

@@ -55,7 +55,7 @@ def stream_motion(
     """Repair the vectors of a stream of any length in one pass: pieces of a few frames with their motion, in order.
 
     Joined, the pieces are what :func:`estimate_motion` makes of the whole with the same ``stretch``, bit by bit. No more
-    than about 40 frames are held; the first piece comes when so many were read.
+    than about 50 frames are held; the first piece comes when so many were read.
 
     Args:
         frames: the stream in display order, one size.

@@ -1,8 +1,8 @@
 """The motion functions of the native field library (``native/cvsr_motion.h``), bound with ctypes.
 
 Each takes the library that :func:`codecvsr.bitstream.native.fields_library` returned and does what its numpy twin in
-``sample``, ``resolve``, ``refine`` or ``drift`` does: float32 throughout, equal but for the order of sums. The interpreter's lock
-is released while one runs, and results do not depend on how many run at once.
+``sample``, ``resolve``, ``refine``, ``drift`` or ``steady`` does: float32 throughout, equal but for the order of sums. The
+interpreter's lock is released while one runs, and results do not depend on how many run at once.
 """
 
 from __future__ import annotations
@@ -47,8 +47,6 @@ class Refinement:
     damping: float
     robust: float
     longest_step: float
-    keep_ratio: float  #: infinite: every cell takes its new vector, and no errors are measured
-    keep_offset: float
 
 
 class _Candidate(ctypes.Structure):
@@ -69,8 +67,6 @@ class _Refinement(ctypes.Structure):
         ("robust", ctypes.c_float),
         ("damping", ctypes.c_float),
         ("longest_step", ctypes.c_float),
-        ("keep_ratio", ctypes.c_float),
-        ("keep_offset", ctypes.c_float),
     ]
 
 
@@ -85,6 +81,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "cvsr_best_candidate": [pointer, pointer, pointer, size, size, size, pointer, pointer],
         "cvsr_blur": [pointer, size, size, pointer, size, pointer],
         "cvsr_refine": [pointer, pointer, pointer, size, size, pointer, pointer],
+        "cvsr_steady": [pointer, pointer, pointer, size, number, size, size, pointer],
         "cvsr_compose": [pointer, pointer, size, size, pointer],
         "cvsr_warp": [pointer, pointer, size, size, pointer],
     }
@@ -208,8 +205,6 @@ def refine(library: ctypes.CDLL, current: Array, other: Array, field: Array, how
         how.robust,
         how.damping,
         how.longest_step,
-        how.keep_ratio,
-        how.keep_offset,
     )
     refined = np.empty_like(field)
     inputs = (current.ctypes.data, other.ctypes.data, field.ctypes.data, *cells, ctypes.byref(told))
@@ -224,6 +219,21 @@ def compose(library: ctypes.CDLL, first: Array, second: Array) -> Array:
     composed = np.empty_like(first)
     _check(_declared(library).cvsr_compose(first.ctypes.data, second.ctypes.data, *cells, composed.ctypes.data))
     return composed
+
+
+def steady(
+    library: ctypes.CDLL, field: Array, others: Sequence[Array], shares: Sequence[float], tolerance: float
+) -> Array:
+    """``steady.steady_numpy``."""
+    cells, _ = _shapes(field)
+    field = _input(field, field.shape)
+    kept = [_input(other, field.shape) for other in others]
+    pointers = (ctypes.c_void_p * len(kept))(*(other.ctypes.data for other in kept))
+    weights = _input(np.array(shares, np.float32), (len(kept),))
+    averaged = np.empty_like(field)
+    inputs = (field.ctypes.data, pointers, weights.ctypes.data, len(kept), tolerance, *cells)
+    _check(_declared(library).cvsr_steady(*inputs, averaged.ctypes.data))
+    return averaged
 
 
 def warp(library: ctypes.CDLL, picture: Array, flow: Array) -> Array:

@@ -17,7 +17,7 @@ from codecvsr.bitstream.native import fields_library
 from codecvsr.motion import kernels
 from codecvsr.motion.field import CELL
 from codecvsr.motion.kernels import Refinement
-from codecvsr.motion.sample import Array, blur, blur_numpy, gaussian_taps, matching_error_numpy, to_pixels, warp_numpy
+from codecvsr.motion.sample import Array, blur, blur_numpy, gaussian_taps, to_pixels, warp_numpy
 
 STEPS = 2
 _BLOCK = 2  # pixels; systems on blocks move fields as those on pixels do, to a hundredth of a decibel
@@ -25,16 +25,15 @@ _PRE_BLUR = 0.7  # pixels
 _ROBUST = 6.0  # luma steps: a difference of this size gets half the weight
 _LONGEST_STEP = 1.0  # pixels
 _WINDOW = (3.6, 5.6)  # sigma in pixels, at fine and at coarse quantisers
-_DAMPING = (20.0, 10.0)
-_SMOOTH_CELLS = (0.0, 1.0)  # sigma of the field's own smoothing
+_DAMPING = 10.0  # on the diagonal of the 2x2 matrices
+_SMOOTH_CELLS = (0.0, 1.2)  # sigma of the field's own smoothing
 _LEAST_SMOOTHING = 0.1  # below it, none
 _QP_RANGE = (28.0, 38.0)  # mean QP where the coarse settings begin to mix in, and where they are reached
-_KEEP_RATIO, _KEEP_OFFSET = 1.05, 0.1  # how much worse a cell may match and still take its new vector
 
 
-def by_qp(ends: tuple[float, float], qp: float) -> float:
+def by_qp(ends: tuple[float, float], qp: float, between: tuple[float, float] = _QP_RANGE) -> float:
     """A setting between its values at fine and at coarse quantisers, by the mean quantiser of a frame."""
-    share = min(max((qp - _QP_RANGE[0]) / (_QP_RANGE[1] - _QP_RANGE[0]), 0.0), 1.0)
+    share = min(max((qp - between[0]) / (between[1] - between[0]), 0.0), 1.0)
     return ends[0] + share * (ends[1] - ends[0])
 
 
@@ -46,11 +45,9 @@ def settings(qp: float, steps: int = STEPS) -> Refinement:
         steps=steps,
         window=gaussian_taps(by_qp(_WINDOW, qp) / _BLOCK),
         smooth=gaussian_taps(smoothing) if smoothing > _LEAST_SMOOTHING else None,
-        damping=by_qp(_DAMPING, qp),
+        damping=_DAMPING,
         robust=_ROBUST,
         longest_step=_LONGEST_STEP,
-        keep_ratio=_KEEP_RATIO,
-        keep_offset=_KEEP_OFFSET,
     )
 
 
@@ -85,11 +82,7 @@ def refine_numpy(current: Array, other: Array, field: Array, how: Refinement) ->
         refined = refined + np.stack([_means(part, CELL // _BLOCK) for part in step])
     if how.smooth is not None:
         refined = np.stack([blur_numpy(np.ascontiguousarray(part), how.smooth) for part in refined])
-    if how.keep_ratio == np.inf:
-        return np.asarray(refined, np.float32)
-    before, after = matching_error_numpy(current, other, field), matching_error_numpy(current, other, refined)
-    better = after <= before * np.float32(how.keep_ratio) + np.float32(how.keep_offset)
-    return np.where(better, refined, field).astype(np.float32)
+    return np.asarray(refined, np.float32)
 
 
 def refine(current: Array, other: Array, field: Array, qp: float, steps: int = STEPS) -> Array:
@@ -103,7 +96,7 @@ def refine(current: Array, other: Array, field: Array, qp: float, steps: int = S
         steps: number of steps.
 
     Returns:
-        (2, h, w). A cell that matches worse afterwards keeps what it had.
+        (2, h, w). Steps are taken wherever they lead: what comes after evens out where noise was fitted.
     """
     return refine_as(current, other, field, settings(qp, steps))
 

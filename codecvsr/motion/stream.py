@@ -15,8 +15,9 @@ import numpy.typing as npt
 from codecvsr.bitstream.frames import CodedFrame
 from codecvsr.motion import refine as refinement
 from codecvsr.motion.clip import TYPE_CODES, ClipMotion, MotionOptions, confidence_of
-from codecvsr.motion.drift import FRAMES, Drift, run
+from codecvsr.motion.drift import FRAMES, run
 from codecvsr.motion.field import BlockField, drop_impossible, rasterise
+from codecvsr.motion.polish import Polish
 from codecvsr.motion.resolve import (
     FARTHEST_REFERENCE,
     FUTURE,
@@ -54,7 +55,7 @@ class _Lumas(dict[int, Array]):
 class MotionStream:
     """Takes the frames of a stream one by one and gives their motion back in pieces.
 
-    Of pictures and fields it keeps what frames to come need: about 25 frames and ``stretch``, and up to 32 reference
+    Of pictures and fields it keeps what frames to come need: about 35 frames and ``stretch``, and up to 32 reference
     pictures before them.
     """
 
@@ -83,8 +84,7 @@ class MotionStream:
         self._chosen: tuple[dict[int, tuple[Array, Array]], ...] = ({}, {})  # field and error by frame
         self._level: dict[int, float] = {}
         self._is_cut: dict[int, bool] = {}
-        self._refined: tuple[dict[int, Array], ...] = ({}, {})
-        self._drift = tuple(Drift(step) for _, step in _STEPS)
+        self._polish = Polish(both=options.invert)
 
     def add(self, frame: CodedFrame) -> None:
         """The next frame in display order, of the size of the others."""
@@ -109,7 +109,10 @@ class MotionStream:
         done = read if ended else min(past, future, self._cuts_known - 1)
         if self._refines:
             self._refine(min(past, future), ended)
-            done = read if ended else min(self._refined_until - FRAMES + 1, self._cuts_known - FRAMES, read - FRAMES)
+            known = read if ended else min(self._refined_until, self._cuts_known - 1, read - 1)
+            pictures = self._blurred, self._coarseness
+            self._polish.advance(known, *pictures, self._stays_in_scene, self._mapper, ended=ended)
+            done = self._polish.done
         if done <= self._done:
             return None
         piece = self._finish(range(self._done, done))
@@ -220,7 +223,7 @@ class MotionStream:
                 if self._exists(t + step):
                     pictures = self._blurred[t], self._blurred[t + step]
                     field = refinement.refine(*pictures, field, self._coarseness[t])
-                self._refined[direction][t] = field
+                self._polish.add(direction, t, field)
 
         blurred_until = self._read if ended else min(end + FRAMES, self._read)
         run(self._mapper, blur, range(self._blurred_until, blurred_until))
@@ -237,13 +240,10 @@ class MotionStream:
         shape = (len(frames), *self._blocks[frames[0]].past.shape)
         error = np.zeros(shape, np.float32)
         confidence = np.zeros(shape, np.float32)
-        fields: list[list[Array]] = []
-        for direction, _ in _STEPS:
-            if self._refines:
-                given = self._refined[direction], self._blurred, self._coarseness
-                fields.append(self._drift[direction].correct(frames, *given, self._stays_in_scene, self._mapper))
-            else:
-                fields.append([self._chosen[direction][t][0] for t in frames])
+        if self._refines:
+            fields = [[self._polish.take(direction, t) for t in frames] for direction, _ in _STEPS]
+        else:
+            fields = [[self._chosen[direction][t][0] for t in frames] for direction, _ in _STEPS]
 
         def one_frame(i: int) -> None:
             t = frames[i]
@@ -284,7 +284,7 @@ class MotionStream:
         first = self._done - _KEPT
         kept: tuple[dict[int, Any], ...] = (
             self._blocks, self._qp, self._coarseness, self._blurred, self._velocities, *self._chosen, self._level,
-            self._is_cut, *self._refined,
+            self._is_cut,
         )  # fmt: skip
         for by_frame in kept:
             for t in [t for t in by_frame if t < first]:

@@ -174,7 +174,7 @@ def test_matches_over_four_frames_are_part_of_the_refinement_and_of_nothing_else
     for name in ("to_prev", "to_next", "error"):
         changed = abs(getattr(whole, name) - getattr(single, name))
         assert changed.max() > 0.001
-        assert name == "error" or changed.max() < 0.31
+        assert name == "error" or changed.max() < 0.5  # two rounds of up to 0.225, and what they lead to
         without = getattr(motion_fields(path, MotionOptions(refine=False)), name)
         np.testing.assert_array_equal(without, getattr(repaired, name))
 

@@ -10,7 +10,7 @@ import pytest
 
 from codecvsr.bitstream import native
 from codecvsr.bitstream.reader import read_video
-from codecvsr.motion import MotionOptions, drift, estimate_motion, kernels, refine, resolve, sample
+from codecvsr.motion import MotionOptions, drift, estimate_motion, kernels, refine, resolve, sample, steady
 from codecvsr.motion.kernels import Candidate
 from tests.streams import encode, moving_texture
 
@@ -99,6 +99,19 @@ def test_composition_and_its_refinement_agree_with_their_twins(library, grid, si
     refined = kernels.refine(library, current, other, composed, how)
     same(refined, refine.refine_numpy(current, other, composed, how))
     assert 0.01 < np.linalg.norm(refined - composed, axis=0).max() <= how.longest_step * 1.001
+
+
+@pytest.mark.parametrize("grid", [*GRIDS, (0, 3)])
+def test_averages_agree_with_their_twin(library, grid):
+    rng = np.random.default_rng(12)
+    vectors = field(rng, *grid, 0.3, holes=0.05, quarter_pels=False)
+    others = [vectors + field(rng, *grid, size, quarter_pels=False) for size in (0.05, 0.3, 4)] + [-vectors]
+    others[1][:, rng.random(grid) < 0.1] = np.inf
+    others[2][:, rng.random(grid) < 0.1] = 3e38
+    shares = [0.4, 1.0, 0.8, -1.0]
+    averaged = kernels.steady(library, vectors, others, shares, 0.2)
+    same(averaged, steady.steady_numpy(vectors, others, shares, 0.2), 1e-6)
+    np.testing.assert_array_equal(kernels.steady(library, vectors, [], [], 0.2), vectors)
 
 
 @pytest.mark.parametrize("size", [0.3, 4, 90])

@@ -185,12 +185,18 @@ static int one_input(void)
     note(picture, pixels);
     const float *smoothing = draw() % 2 ? smooth : NULL;
     const int32_t steps = (int32_t)(draw() % 4);
-    const float keep_ratio = draw() % 4 ? 1.05f : INFINITY;
-    const struct cvsr_refinement how = {taps, smoothing, radius, smooth_radius, steps, 6.0f, 20.0f, 1.0f, keep_ratio, 0.1f};
+    const struct cvsr_refinement how = {taps, smoothing, radius, smooth_radius, steps, 6.0f, 20.0f, 1.0f};
     wrong |= cvsr_refine(current, other, draw() % 2 ? field : out, rows, columns, &how, second) != 0;
     note(second, 2 * plane);
     wrong |= cvsr_compose(field, second, rows, columns, out) != 0;
     note(out, 2 * plane);
+    const float *fields[3] = {second, field, out}, shares[3] = {0.8f, -1.0f, 0.4f};
+    float *average = allocate(2 * plane);
+    wrong |= cvsr_steady(field, fields, shares, count, draw_share(), rows, columns, average) != 0;
+    note(average, 2 * plane);
+    for (size_t i = 0; i < 2 * plane; i++)
+        wrong |= isfinite(field[i]) && fabsf(field[i]) < 1e9f && !isfinite(average[i]);
+    free(average);
     wrong |= cvsr_compose(field, NULL, rows, columns, out) != -1;
     wrong |= cvsr_warp(current, field, rows, columns, error) != 0; /* a picture of the size of the field */
     note(error, plane);
@@ -212,8 +218,8 @@ static int refuses_nonsense(void)
 {
     float some[32] = {0};
     const float *others[1] = {NULL};
-    const struct cvsr_refinement wide = {some, NULL, CVSR_MOST_RADIUS + 1, 0, 1, 6, 20, 1, 1, 0};
-    const struct cvsr_refinement none = {NULL, NULL, 1, 0, 1, 6, 20, 1, 1, 0};
+    const struct cvsr_refinement wide = {some, NULL, CVSR_MOST_RADIUS + 1, 0, 1, 6, 20, 1};
+    const struct cvsr_refinement none = {NULL, NULL, 1, 0, 1, 6, 20, 1};
     return cvsr_matching_error(some, some, some, -1, 1, some) == -1 &&
            cvsr_matching_error(some, some, some, INT32_MAX, INT32_MAX, some) == -1 &&
            cvsr_matching_error(NULL, some, some, 1, 1, some) == -1 &&
@@ -221,6 +227,8 @@ static int refuses_nonsense(void)
            cvsr_best_candidate(some, some, NULL, 1, 1, 1, some, some) == -1 &&
            cvsr_splat(some, 1.0f, NULL, 1, 1, some) == -1 && cvsr_fill_holes(some, 1, INT32_MIN, some) == -1 &&
            cvsr_blur(some, 4, 4, some, CVSR_MOST_RADIUS + 1, some) == -1 &&
+           cvsr_steady(some, others, some, 1, 1.0f, 1, 1, some) == -1 &&
+           cvsr_steady(some, others, some, -1, 1.0f, 1, 1, some) == -1 &&
            cvsr_warp(some, some, -1, 1, some) == -1 && cvsr_warp(some, NULL, 1, 1, some) == -1 &&
            cvsr_refine(some, some, some, 1, 1, &wide, some) == -1 &&
            cvsr_refine(some, some, some, 1, 1, &none, some) == -1;
