@@ -16,7 +16,7 @@ import numpy.typing as npt
 from codecvsr.bitstream.conceal import ConcealedVideo
 from codecvsr.bitstream.frames import NO_VECTORS, CodedFrame
 from codecvsr.bitstream.pictures import VideoPictures
-from codecvsr.bitstream.reader import open_video, read_from, read_video
+from codecvsr.bitstream.reader import open_video, read_from, read_video, side_data
 from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.files import list_images, read_image
 from codecvsr.pipeline.clip import check_size, numbered_frames
@@ -277,7 +277,7 @@ def _facts(media: Media, picture: av.VideoFrame) -> dict[str, Any]:
         full = name.startswith("yuvj") or int(picture.color_range) == 2
         if matrix == _UNSPECIFIED and picture.height < _SD_LINES:
             matrix = _BT601  # the enlarged picture would be taken for BT.709
-    display: Any = picture.side_data.get("DISPLAYMATRIX")
+    display: Any = side_data(picture).get("DISPLAYMATRIX")
     rotation = None if display is None else tuple(int(v) for v in np.frombuffer(bytes(display), np.int32))
     return {
         "height": picture.height,

@@ -170,7 +170,10 @@ class ShardWork:
                     return
                 if frame is not None:
                     frames.append(frame)
-            yield shard, make_source(frames, self._media, self._engine.kind, self._engine.model, self._work.path)
+            source = make_source(frames, self._media, self._engine.kind, self._engine.model, self._work.path)
+            del frames, frame  # while this waits for whoever asked for it, the pictures in it are enough
+            yield shard, source
+            del source
 
 
 def job_description(
