@@ -37,7 +37,7 @@ from codecvsr.pipeline.window import longest_window
 from codecvsr.pipeline.workfolder import WorkFolder
 
 _ASPECT_TOLERANCE = Fraction(1, 100)  # a change of shape below comes from rounding the size and is not seen
-_BYTES_WAITING = 256 << 20  # pictures between network and encoder
+_BYTES_WAITING = 64 << 20  # pictures between network and encoder
 _PREVIEW_SECONDS = 10  # between two previews within a shot
 
 #: Is told of every picture of a shard that was made, and with None when the shard is whole.
