@@ -27,6 +27,7 @@ Damage = Literal["refuse", "stop", "conceal"]
 
 _HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}  # ITU-T H.273 TransferCharacteristics
 _UNSPECIFIED, _BT601 = 2, 6  # ITU-T H.273 code points
+_AS_IT_IS = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)  # the display matrix that changes nothing
 _SD_LINES = 720  # below so many lines players take undeclared video for BT.601, from there on for BT.709
 _logger = logging.getLogger(__name__)
 
@@ -166,6 +167,11 @@ class Survey:
 
     def __len__(self) -> int:
         return len(self.pts)
+
+    @property
+    def is_turned(self) -> bool:
+        """The display matrix does more than leave the pictures as they are."""
+        return self.rotation is not None and self.rotation != _AS_IT_IS
 
     @property
     def end_pts(self) -> int:
