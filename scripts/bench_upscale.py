@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure what `codecvsr upscale` promises, and write the results file.
+"""Measure what `codecvsr upscale` promises, and write the results file and README's list.
 
     python scripts/fetch_clips.py clips
     python scripts/bench_upscale.py --clips clips/val
@@ -26,6 +26,7 @@ import av
 import click
 import torch
 from upscale_parts import companion, containers, killed, peak_memory, streamed, workers
+from upscale_table import write_readme
 
 import codecvsr
 from codecvsr.files import atomic_file
@@ -57,9 +58,10 @@ Cells = dict[str, dict[str, Any]]
 @click.option("--kills", type=int, default=20, show_default=True, help="How many processes are killed.")
 @click.option("--ray/--no-ray", default=True, show_default=True, help="Measure workers on a local Ray cluster, too.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
+@click.option("--readme", type=click.Path(path_type=Path), default=ROOT / "README.md", help="Where the list goes.")
 def main(
     clips: Path, work: Path, parts: str, model: str, names: str, frames: int, crf: float, chunks: str, memory: str,
-    memory_fps: int, memory_chunk: int, kills: int, ray: bool, results: Path,
+    memory_fps: int, memory_chunk: int, kills: int, ray: bool, results: Path, readme: Path,
 ) -> None:  # fmt: skip
     """Measure what is missing."""
     wanted = parts.split(",")
@@ -109,11 +111,11 @@ def main(
         else:
             for how in ("processes", *(["ray"] if ray else [])):
                 cell(part, how, lambda h=how: workers(clips, work, h))
-    save(results, cells, stored["commands"], weights)
+    write_readme(readme, save(results, cells, stored["commands"], weights))
 
 
-def save(results: Path, cells: Cells, commands: list[str], weights: str) -> None:
-    """Write the results file."""
+def save(results: Path, cells: Cells, commands: list[str], weights: str) -> dict[str, Any]:
+    """Write the results file, and return what it says."""
     command = shlex.join(["python", f"scripts/{Path(__file__).name}", *sys.argv[1:]])
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     content = {
@@ -132,6 +134,7 @@ def save(results: Path, cells: Cells, commands: list[str], weights: str) -> None
     results.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(results) as part:
         part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return content
 
 
 if __name__ == "__main__":

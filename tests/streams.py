@@ -68,13 +68,15 @@ def encode(
     return path
 
 
-def remux(source: Path, target: Path, *, skip: int = 0, options: dict[str, str] | None = None) -> Path:
-    """Copy the video packets of ``source`` into ``target``, without the first ``skip``; ``options`` are the muxer's."""
+def remux(
+    source: Path, target: Path, *, skip: int = 0, stop: int | None = None, options: dict[str, str] | None = None
+) -> Path:
+    """Copy the video packets ``skip`` to ``stop - 1`` of ``source`` into ``target``; ``options`` are the muxer's."""
     with av.open(str(source)) as old, av.open(str(target), "w", options=options or {}) as new:
         stream = old.streams.video[0]
         copy = new.add_stream_from_template(stream)
         for number, packet in enumerate(packet for packet in old.demux(stream) if packet.size):
-            if number >= skip:
+            if number >= skip and (stop is None or number < stop):
                 packet.stream = copy
                 new.mux(packet)
     return target

@@ -6,15 +6,33 @@ RGB is 8 bits, full range; YUV is what the stream declares, and BT.601 limited r
 from __future__ import annotations
 
 import re
-from typing import cast
+import threading
+from typing import Any, cast
 
 import av
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 # ITU-T H.273 MatrixCoefficients as they are declared in a stream -> the matrices libswscale knows.
 _MATRIX = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 7: Colorspace.SMPTE240M}
+
+_of_thread = threading.local()
+
+
+def convert(picture: av.VideoFrame, pixel_format: str, **how: Any) -> av.VideoFrame:
+    """A picture in another pixel format.
+
+    ``picture.reformat`` leaves libswscale's tables, and a thread per core, with every picture until that is gone; here
+    they belong to the calling thread, one set per target format.
+
+    Args:
+        picture: the picture, which stays as it is.
+        pixel_format: FFmpeg's name.
+        **how: further arguments of PyAV's ``reformat``.
+    """
+    kept: dict[str, VideoReformatter] = _of_thread.__dict__.setdefault("reformatters", {})
+    return kept.setdefault(pixel_format, VideoReformatter()).reformat(picture, format=pixel_format, threads=1, **how)
 
 
 def to_rgb(picture: av.VideoFrame) -> npt.NDArray[np.uint8]:
@@ -22,8 +40,8 @@ def to_rgb(picture: av.VideoFrame) -> npt.NDArray[np.uint8]:
     matrix = _MATRIX.get(int(picture.colorspace), Colorspace.ITU601)
     if deep := re.fullmatch(r"(yuv4\d\dp)\d+(?:le|be)", picture.format.name):
         # libswscale asks of deeper 4:2:0 pictures where their chroma samples sit, which PyAV cannot be told.
-        picture = picture.reformat(format=deep[1])
-    converted = picture.reformat(format="rgb24", src_colorspace=matrix, dst_colorspace=Colorspace.ITU601)
+        picture = convert(picture, deep[1])
+    converted = convert(picture, "rgb24", src_colorspace=matrix, dst_colorspace=Colorspace.ITU601)
     return np.asarray(converted.to_ndarray(), np.uint8)
 
 
@@ -40,8 +58,9 @@ def from_rgb(
         full_range: luma from 0 to 255 instead of 16 to 235.
     """
     source = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
-    return source.reformat(
-        format=pixel_format,
+    return convert(
+        source,
+        pixel_format,
         dst_colorspace=_MATRIX.get(matrix, Colorspace.ITU601),
         src_color_range=ColorRange.JPEG,
         dst_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
@@ -51,7 +70,7 @@ def from_rgb(
 def luma_plane(picture: av.VideoFrame) -> npt.NDArray[np.uint8]:
     """The 8-bit luma plane (H, W) of a planar YUV or grey picture; deeper formats are rounded to 8 bits."""
     if picture.format.components[0].bits != 8 or not picture.format.is_planar:
-        picture = picture.reformat(format="gray")
+        picture = convert(picture, "gray")
     plane = picture.planes[0]
     rows = np.frombuffer(cast(bytes, plane), np.uint8)  # a plane is a buffer, which its types do not say
     rows = rows.reshape(plane.height, plane.line_size)

@@ -13,6 +13,7 @@ from typing import BinaryIO, Generic, NamedTuple, TypeVar
 
 import av
 
+from codecvsr.bitstream import nal
 from codecvsr.errors import DamagedInputError, InputError
 
 T = TypeVar("T")
@@ -20,6 +21,8 @@ T = TypeVar("T")
 _MOST_HELD = 32  # twice the largest reorder delay of H.264 (16 pictures): a packet that shows nothing holds up no more
 _NEWEST = 4  # so many are held in any case: where packets are missing, a gap may be among them
 _USUAL_DELAY = 2  # pictures decoded before one and shown after it, in a pyramid of B pictures
+_ENOUGH = 12  # steps between pictures: fewer tell nothing of the usual one
+_LATEST = 17  # pictures among which one can be missing that comes after them in the stream: as many as a decoder keeps
 _BOXES = (b"ftyp", b"styp", b"sidx", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"uuid", b"meta", b"mfra")
 _logger = logging.getLogger(__name__)
 
@@ -99,6 +102,12 @@ class SoundFrames(Generic[T]):
         step = self._usual_step(frame_seconds)
         return any(later - time > 1.5 * step for time, later in itertools.pairwise(known))
 
+    @property
+    def is_uneven(self) -> bool:
+        """Pauses between pictures are usual in this stream."""
+        usual = statistics.median(self._steps) if self._steps else 0.0
+        return sum(step > 1.5 * usual for step in self._steps) > 1
+
     def _usual_step(self, frame_seconds: float | None) -> float:
         """Seconds between two pictures, infinity where nothing is known of them."""
         return min([*([statistics.median(self._steps)] if self._steps else []), frame_seconds or math.inf])
@@ -149,7 +158,9 @@ def end_of_stream(
     tells_nothing = not damage and _stated_size(path) == 0
     frame_seconds = _frame_seconds(path) if damage or tells_nothing else None
     if tells_nothing and sound.ends_with_a_gap(frame_seconds):
-        damage = "pictures are missing before its last ones"
+        by_number = _lacks_numbers(path)
+        if not sound.is_uneven if by_number is None else by_number:
+            damage = "pictures are missing before its last ones"
     yield from sound.rest(damaged=bool(damage), broken=broken, frame_seconds=frame_seconds)
     if not damage and sound.count == 0:
         raise InputError(f"{path}: the video stream holds no pictures; a video file was expected.")
@@ -218,6 +229,40 @@ def _ebml_size(data: bytes, at: int) -> tuple[int | None, int]:
     bits = (1 << (7 * width)) - 1
     value = int.from_bytes(data[at : at + width], "big") & bits
     return (None if value == bits else value), at + width
+
+
+def _lacks_numbers(path: Path) -> bool | None:
+    """Whether numbers are missing between the last pictures of an H.264 stream, None where they do not tell.
+
+    By these numbers, not by their times, a decoder knows the order to show them in (``PicOrderCnt``, H.264 clause 8.2.1).
+    """
+    steps: list[int] = []
+    period: list[int] = []  # since the last IDR picture
+    try:
+        with av.open(f"file:{path}") as container:
+            stream = container.streams.best("video")
+            if stream is None or stream.codec_context is None or stream.codec_context.name != "h264":
+                return None
+            header = stream.codec_context.extradata
+            counter = nal.OrderCounter(nal.sequence_facts(header), nal.length_prefix_size(header))
+            for packet in container.demux(stream):
+                counted = counter.count(bytes(packet)) if packet.size else None
+                if counted is not None and counted[1]:
+                    steps += _steps(period)
+                    period.clear()
+                if counted is not None:
+                    period.append(counted[0])
+    except av.FFmpegError:
+        return None
+    last = _steps(period)
+    if len(steps) + len(last) < _ENOUGH:
+        return None
+    usual = statistics.mode(steps + last)
+    return any(step > usual for step in last[-_LATEST:])
+
+
+def _steps(numbers: list[int]) -> list[int]:
+    return [later - number for number, later in itertools.pairwise(sorted(numbers))]
 
 
 def _frame_seconds(path: Path) -> float | None:

@@ -13,6 +13,7 @@ _IDR = 5
 _SEQUENCE = 7  # a sequence parameter set
 _WITH_CHROMA_FORMAT = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)  # profiles (clause 7.3.2.1.1)
 _MOST_IN_DPB = 16
+_HEADER_BYTES = 64  # more than a slice header needs up to its order count
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,18 @@ class SequenceFacts:
     Attributes:
         most_references: ``max_num_ref_frames``; None where there is no parameter set, or one that makes no sense.
         is_mbaff: its pictures switch between frame and field coding by macroblock pair (``MbaffFrameFlag``).
+        order_bits: length of ``pic_order_cnt_lsb``; None where pictures are not numbered that way.
+        frame_number_bits: length of ``frame_num``.
+        has_colour_planes: slices say which plane they are of (``separate_colour_plane_flag``).
+        only_frames: no picture is a field (``frame_mbs_only_flag``).
     """
 
     most_references: int | None = None
     is_mbaff: bool = False
+    order_bits: int | None = None
+    frame_number_bits: int = 4
+    has_colour_planes: bool = False
+    only_frames: bool = True
 
 
 UNKNOWN = SequenceFacts()
@@ -45,23 +54,69 @@ def picture_flags(packet: bytes, length_size: int | None) -> tuple[bool, bool]:
         packet: one access unit, as the container holds it.
         length_size: what :func:`length_prefix_size` said of the stream.
     """
+    header_at = _first_slice(packet, length_size)
+    return (False, False) if header_at is None else _slice_flags(packet[header_at])
+
+
+def _slice_flags(header: int) -> tuple[bool, bool]:
+    return (header >> 5) & 3 != 0, header & 31 == _IDR
+
+
+def _first_slice(packet: bytes, length_size: int | None) -> int | None:
+    """Where the header byte of the first slice in ``packet`` is."""
     at = 0
     while True:
         if length_size is None:
             start = packet.find(b"\x00\x00\x01", at)
             header_at = start + 3
             if start < 0 or header_at >= len(packet):
-                return False, False
+                return None
             at = header_at
         else:
             header_at = at + length_size
             if header_at >= len(packet):
-                return False, False
+                return None
             at = header_at + int.from_bytes(packet[at:header_at], "big")
-        header = packet[header_at]
-        nal_ref_idc, nal_unit_type = (header >> 5) & 3, header & 31
-        if nal_unit_type in _SLICE_TYPES:
-            return nal_ref_idc != 0, nal_unit_type == _IDR
+        if packet[header_at] & 31 in _SLICE_TYPES:
+            return header_at
+
+
+class OrderCounter:
+    """Tells pictures' ``PicOrderCnt``, by which they are shown, from their slices (clause 8.2.1.1)."""
+
+    def __init__(self, facts: SequenceFacts, length_size: int | None) -> None:
+        """``facts`` of the stream; ``length_size`` as :func:`length_prefix_size` said."""
+        self._facts, self._length_size = facts, length_size
+        self._last = 0  # of the last reference picture
+
+    def count(self, packet: bytes) -> tuple[int, bool] | None:
+        """(the count, whether an IDR picture begins the counting anew); None where the packet does not tell.
+
+        Args:
+            packet: the next access unit in the order of decoding.
+        """
+        facts, at = self._facts, _first_slice(packet, self._length_size)
+        if facts.order_bits is None or at is None:
+            return None
+        is_reference, is_idr = _slice_flags(packet[at])
+        bits = _Bits(packet[at + 1 : at + 1 + _HEADER_BYTES].replace(b"\x00\x00\x03", b"\x00\x00"))
+        try:
+            for _ in range(3):  # first_mb_in_slice, slice_type, pic_parameter_set_id
+                bits.unsigned()
+            bits.take(2 if facts.has_colour_planes else 0)
+            bits.take(facts.frame_number_bits)
+            if not facts.only_frames and bits.take(1):  # field_pic_flag
+                bits.take(1)
+            if is_idr:
+                bits.unsigned()  # idr_pic_id
+            low = bits.take(facts.order_bits)
+        except EOFError:
+            return None
+        last, period = 0 if is_idr else self._last, 1 << facts.order_bits
+        order = last + period // 2 - (period // 2 - low + last) % period  # the nearest with these low bits
+        if is_reference:
+            self._last = order
+        return order, is_idr
 
 
 def sequence_facts(extradata: bytes | None) -> SequenceFacts:
@@ -112,10 +167,11 @@ def _read_sequence(bits: _Bits) -> SequenceFacts:
     profile = bits.take(8)
     bits.take(16)  # constraints, level
     bits.unsigned()  # seq_parameter_set_id
+    has_planes = False
     if profile in _WITH_CHROMA_FORMAT:
         chroma_format = bits.unsigned()
         if chroma_format == 3:
-            bits.take(1)
+            has_planes = bool(bits.take(1))
         bits.unsigned()  # bit depths
         bits.unsigned()
         bits.take(1)
@@ -123,10 +179,10 @@ def _read_sequence(bits: _Bits) -> SequenceFacts:
             for index in range(12 if chroma_format == 3 else 8):
                 if bits.take(1):
                     _skip_scaling_list(bits, 16 if index < 6 else 64)
-    bits.unsigned()  # log2_max_frame_num_minus4
-    order = bits.unsigned()  # pic_order_cnt_type
+    frame_number_bits = bits.unsigned() + 4
+    order, order_bits = bits.unsigned(), None  # pic_order_cnt_type
     if order == 0:
-        bits.unsigned()
+        order_bits = bits.unsigned() + 4
     elif order == 1:
         bits.take(1)
         bits.signed()
@@ -137,9 +193,16 @@ def _read_sequence(bits: _Bits) -> SequenceFacts:
     bits.take(1)
     bits.unsigned()  # width and height in macroblocks
     bits.unsigned()
-    only_frames = bits.take(1)
+    only_frames = bool(bits.take(1))
     is_mbaff = not only_frames and bool(bits.take(1))
-    return SequenceFacts(references if references <= _MOST_IN_DPB else None, is_mbaff)
+    return SequenceFacts(
+        references if references <= _MOST_IN_DPB else None,
+        is_mbaff,
+        order_bits,
+        frame_number_bits,
+        has_planes,
+        only_frames,
+    )
 
 
 def _skip_scaling_list(bits: _Bits, size: int) -> None:

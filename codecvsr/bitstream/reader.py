@@ -13,6 +13,7 @@ from typing import Any, Literal
 import av
 import numpy as np
 import numpy.typing as npt
+from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 
 from codecvsr.bitstream import nal, native
@@ -197,9 +198,18 @@ def _read_pyav(path: Path, allow_damaged: bool, begin: int | None = None) -> Ite
             yield from end_of_stream(path, sound, damage, broken, allow_damaged=allow_damaged)
 
 
+def side_data(picture: av.VideoFrame) -> SideDataContainer:
+    """What the decoder exported with a picture.
+
+    ``picture.side_data`` is the same, but the two then hold each other, and thousands of pictures stay in memory until
+    Python looks for such circles.
+    """
+    return SideDataContainer(picture)  # type: ignore[call-arg]  # its stub has no constructor
+
+
 def vectors_of(picture: av.VideoFrame) -> npt.NDArray[np.void]:
     """The exported motion vectors of a picture as an array of :data:`VECTOR_DTYPE`."""
-    exported = picture.side_data.get("MOTION_VECTORS")
+    exported: Any = side_data(picture).get("MOTION_VECTORS")
     if exported is None:
         return NO_VECTORS
     table = exported.to_ndarray()
@@ -211,7 +221,7 @@ def vectors_of(picture: av.VideoFrame) -> npt.NDArray[np.void]:
 
 def quantisers(picture: av.VideoFrame) -> npt.NDArray[np.int8] | None:
     """The exported luma quantisers of a picture's macroblocks, None where there are none."""
-    exported: Any = picture.side_data.get("VIDEO_ENC_PARAMS")
+    exported: Any = side_data(picture).get("VIDEO_ENC_PARAMS")
     if exported is None:
         return None
     qp_map = np.asarray(exported.qp_map())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
-from codecvsr.errors import InputError
+from codecvsr.errors import InputError, OutputError
 from codecvsr.files import atomic_file, write_png
 from codecvsr.pipeline.decoding import frames_between
 from codecvsr.pipeline.media import Damage, Media, Survey, survey
@@ -31,6 +32,29 @@ def check_comparison(path: Path) -> None:
     """
     if path.suffix.lower() not in (".png", ".mp4"):
         raise InputError(f"{path}: a comparison ends in .png (the middle frame) or .mp4 (all frames).")
+
+
+def check_place(path: Path, others: Sequence[Path]) -> None:
+    """Refuse a place that cannot be written to, or where a picture would fall on something else of the same run.
+
+    Args:
+        path: the picture or video that is to be written, besides the output.
+        others: files it must not be and folders it must not be in: the input, the output, other pictures.
+
+    Raises:
+        OutputError: it is one of them, or its folder cannot be written to.
+    """
+    place = path.resolve()
+    for other in others:
+        is_same = path.exists() and other.exists() and path.samefile(other)
+        if is_same or place == other.resolve() or place.parent == other.resolve():
+            raise OutputError(f"{path}: would fall on {other}, which this run needs; choose another place.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); choose another place.") from error
 
 
 def split_picture(before: Picture, after: Picture) -> Picture:

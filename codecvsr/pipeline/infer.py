@@ -287,7 +287,7 @@ def _pictures_of(
             if index >= window.keep_stop:
                 break
             if window.keep_start <= index:
-                picture = (output[0].float().clamp(0, 1) * 255).round().to(torch.uint8)
+                picture = output[0].float().clamp(0, 1).mul_(255).round_().to(torch.uint8)
                 yield picture.permute(1, 2, 0).contiguous().cpu().numpy()
 
 

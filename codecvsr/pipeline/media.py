@@ -16,7 +16,7 @@ import numpy.typing as npt
 from codecvsr.bitstream.conceal import ConcealedVideo
 from codecvsr.bitstream.frames import NO_VECTORS, CodedFrame
 from codecvsr.bitstream.pictures import VideoPictures
-from codecvsr.bitstream.reader import open_video, read_from, read_video
+from codecvsr.bitstream.reader import open_video, read_from, read_video, side_data
 from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.files import list_images, read_image
 from codecvsr.pipeline.clip import check_size, numbered_frames
@@ -27,6 +27,7 @@ Damage = Literal["refuse", "stop", "conceal"]
 
 _HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}  # ITU-T H.273 TransferCharacteristics
 _UNSPECIFIED, _BT601 = 2, 6  # ITU-T H.273 code points
+_AS_IT_IS = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)  # the display matrix that changes nothing
 _SD_LINES = 720  # below so many lines players take undeclared video for BT.601, from there on for BT.709
 _logger = logging.getLogger(__name__)
 
@@ -168,6 +169,11 @@ class Survey:
         return len(self.pts)
 
     @property
+    def is_turned(self) -> bool:
+        """The display matrix does more than leave the pictures as they are."""
+        return self.rotation is not None and self.rotation != _AS_IT_IS
+
+    @property
     def end_pts(self) -> int:
         """When the last frame ends."""
         return int(self.pts[-1]) + self.last_duration
@@ -277,7 +283,7 @@ def _facts(media: Media, picture: av.VideoFrame) -> dict[str, Any]:
         full = name.startswith("yuvj") or int(picture.color_range) == 2
         if matrix == _UNSPECIFIED and picture.height < _SD_LINES:
             matrix = _BT601  # the enlarged picture would be taken for BT.709
-    display: Any = picture.side_data.get("DISPLAYMATRIX")
+    display: Any = side_data(picture).get("DISPLAYMATRIX")
     rotation = None if display is None else tuple(int(v) for v in np.frombuffer(bytes(display), np.int32))
     return {
         "height": picture.height,

@@ -162,7 +162,7 @@ class SegmentWriter:
         """
         form = self._form
         if self._options.pixel_format == "bgr0":
-            picture = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="bgr0")
+            picture = color.convert(av.VideoFrame.from_ndarray(rgb, format="rgb24"), "bgr0")
         else:
             colour = form.colour
             picture = color.from_rgb(

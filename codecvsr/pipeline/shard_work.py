@@ -37,7 +37,7 @@ from codecvsr.pipeline.window import longest_window
 from codecvsr.pipeline.workfolder import WorkFolder
 
 _ASPECT_TOLERANCE = Fraction(1, 100)  # a change of shape below comes from rounding the size and is not seen
-_BYTES_WAITING = 256 << 20  # pictures between network and encoder
+_BYTES_WAITING = 64 << 20  # pictures between network and encoder
 _PREVIEW_SECONDS = 10  # between two previews within a shot
 
 #: Is told of every picture of a shard that was made, and with None when the shard is whole.
@@ -170,7 +170,10 @@ class ShardWork:
                     return
                 if frame is not None:
                     frames.append(frame)
-            yield shard, make_source(frames, self._media, self._engine.kind, self._engine.model, self._work.path)
+            source = make_source(frames, self._media, self._engine.kind, self._engine.model, self._work.path)
+            del frames, frame  # while this waits for whoever asked for it, the pictures in it are enough
+            yield shard, source
+            del source
 
 
 def job_description(

@@ -215,8 +215,8 @@ def split_pattern(output: Path) -> tuple[Path, str | None]:
     Raises:
         InputError: the pattern does not end in .png, or counts in more than one place.
     """
-    if "%" not in output.name:
-        return output, None
+    if output.suffix.lower() != ".png" and not _PATTERN.search(output.name):
+        return output, None  # a percent sign in the name of a video or a folder is only that
     if len(_PATTERN.findall(output.name)) != 1 or output.name.count("%") != 1 or output.suffix.lower() != ".png":
         raise InputError(f"{output}: a pattern of frames is like frames/%08d.png, with one number.")
     return output.parent, output.name

@@ -21,7 +21,7 @@ from codecvsr.engine.device import choose_device, choose_dtype
 from codecvsr.errors import CodecVSRError, DamagedInputError, InputError, OutputError
 from codecvsr.models.zoo import load_model
 from codecvsr.pipeline import streams, targets
-from codecvsr.pipeline.before_after import check_comparison, write_comparison
+from codecvsr.pipeline.before_after import check_comparison, check_place, write_comparison
 from codecvsr.pipeline.infer import Ablations, choose_motion
 from codecvsr.pipeline.media import Media
 from codecvsr.pipeline.upscale_job import Job
@@ -155,8 +155,9 @@ def _check_paths(media: Media, output: Path, settings: RunSettings, is_pictures:
             raise OutputError(
                 f"{compare}: exists already; give -y/--overwrite to replace it, or choose another output."
             )
-    if preview is not None and not preview.parent.is_dir():
-        raise OutputError(f"{preview}: its folder does not exist; create it, or choose another place.")
+        check_place(compare, (media.path, output))
+    if preview is not None:
+        check_place(preview, (media.path, output, *([compare] if compare is not None else [])))
 
 
 def _refuse_existing(work: WorkFolder, overwrite: bool) -> None:

@@ -86,6 +86,12 @@ class Job:
         self._work = work = ShardWork(engine, media, found, self._work_folder, pictures, plans, preview)
         for loss in losses:
             _logger.warning("%s: %s.", output, loss)
+        if pictures is not None and (found.is_turned or found.aspect != 1):
+            _logger.warning(
+                "%s: is shown turned or with pixels that are not square, which PNG files cannot say: they hold the pictures "
+                "as the video stores them.",
+                media.path,
+            )
         for other in plans:
             if other.title.startswith("video") and other.action == "copy":
                 _logger.info("%s: %s is copied as it is; only the main video is upscaled.", media.path, other.title)

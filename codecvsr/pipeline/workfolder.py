@@ -124,7 +124,9 @@ class WorkFolder:
                     shutil.rmtree(item) if item.is_dir() else item.unlink()
             write_durably(self.path / _MANIFEST, json.dumps(manifest, indent=2).encode() + b"\n")
         except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written ({error.strerror or error}).") from error
+            raise OutputError(
+                f"{self.path}: cannot be written ({error.strerror or error}); choose an output in a folder that can be."
+            ) from error
         return False
 
     def _take(self) -> None:

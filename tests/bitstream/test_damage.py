@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from codecvsr.bitstream import nal
 from codecvsr.bitstream.damage import SoundFrames, cut_short
+from codecvsr.bitstream.reader import open_video, read_video
+from codecvsr.errors import DamagedInputError
+from tests.films import make_film
 from tests.streams import encode, moving_texture, remux
 
 #: (display index, decode index) in display order: I0 P4 B2 b1 b3 P8 B6 b5 b7 P12 B10 b9 b11, then P16
@@ -60,6 +64,43 @@ def test_a_gap_before_the_last_pictures_is_seen():
     # A variable rate: a pause in the middle, or at the end of a stream that shows its pictures as it decodes them.
     assert not taken(PYRAMID, [*even[:6], *(time + 1 for time in even[6:])]).ends_with_a_gap(1 / 24)
     assert not taken([(i, i) for i in range(13)], [*even[:-1], 9.0]).ends_with_a_gap(1 / 24)
+
+
+PYRAMIDS = "bframes=3:b-pyramid=normal:b-adapt=0:keyint=12"
+
+
+@pytest.mark.parametrize("frames", [15, 20, 40])
+@pytest.mark.parametrize("parameters", [PYRAMIDS, "bframes=3:b-adapt=0:keyint=5:open-gop=1", "bframes=2:keyint=250"])
+def test_pauses_in_a_transport_stream_are_no_damage(tmp_path, frames, parameters):
+    path = make_film(tmp_path / "uneven.ts", frames, extras=False, parameters=parameters)
+    assert len(list(read_video(path))) == frames
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_pictures_missing_from_the_end_of_an_uneven_transport_stream_are_noticed(tmp_path, missing):
+    """The coded order ends I12 P16 B14 b13 b15: without b15, a gap in the numbers is left between 14 and 16."""
+    whole = make_film(tmp_path / "whole.ts", 17, extras=False, parameters=PYRAMIDS.replace("keyint=12", "keyint=250"))
+    cut = remux(whole, tmp_path / "cut.ts", stop=17 - missing)
+    with pytest.raises(DamagedInputError, match="pictures are missing"):
+        list(read_video(cut))
+
+
+def test_pictures_are_counted_in_the_order_they_are_shown_in(tmp_path):
+    path = make_film(tmp_path / "film.ts", 80, extras=False, parameters="bframes=3:b-pyramid=normal:keyint=60")
+    container, stream = open_video(path)
+    with container:
+        counter = nal.OrderCounter(nal.sequence_facts(stream.codec_context.extradata), None)
+        shown, counts, begun = [], [], 0
+        for packet in container.demux(stream):
+            if packet.size:
+                count, is_idr = counter.count(bytes(packet))
+                begun = len(shown) if is_idr else begun
+                shown.append(packet.pts)
+                counts.append(2 * begun + count)
+        assert begun == 60
+        assert [shown.index(time) for time in sorted(shown)] == [counts.index(count) for count in sorted(counts)]
+        assert sorted(counts) == list(range(0, 160, 2))
+        assert nal.OrderCounter(nal.UNKNOWN, None).count(bytes(80)) is None
 
 
 def test_a_gap_at_the_start_shows_by_the_frame_rate():

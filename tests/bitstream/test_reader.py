@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import inspect
 import logging
+from collections import deque
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -436,3 +439,28 @@ def test_ten_bits_become_eight_without_a_shift(tmp_path, clip, backend):
     for deep, eight in zip(read_video(path, backend=backend), read_video(shallow, backend=backend), strict=True):
         assert deep.rgb.dtype == np.uint8
         assert np.abs(deep.rgb.astype(int) - eight.rgb).mean() < 1.5
+
+
+@both
+def test_pictures_go_as_soon_as_nobody_holds_them(pyramid, backend):
+    """Without the garbage collector, that is: libav's pictures are too large to wait for it, and it does not see their size."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(type(item) is av.VideoFrame for item in gc.get_objects())
+        for frame in read_video(pyramid, backend=backend):
+            assert frame.rgb.shape == (HEIGHT, WIDTH, 3)
+        del frame
+        assert sum(type(item) is av.VideoFrame for item in gc.get_objects()) == before
+    finally:
+        gc.enable()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="/proc/self/task: Linux only")
+def test_pictures_bring_no_threads_with_them(pyramid):
+    tasks = Path("/proc/self/task")
+    held = deque(read_video(pyramid, backend="pyav"))
+    assert held[0].rgb.any()
+    before = len(list(tasks.iterdir()))
+    assert all(frame.rgb.any() for frame in held)
+    assert len(list(tasks.iterdir())) == before

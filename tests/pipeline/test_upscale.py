@@ -175,6 +175,16 @@ def test_names_of_several_outputs(tmp_path):
         plan_outputs([tmp_path / "videos" / "a.mp4", tmp_path / "videos"], out)
 
 
+def test_a_percent_sign_in_a_name_is_only_that(tmp_path):
+    film = make_film(tmp_path / "film 100%.mp4", 2, extras=False)
+    for name in ("50% of it.mkv", "100%"):
+        assert codecvsr.upscale(film, tmp_path / name, model="bicubic", **FAST).output == str(tmp_path / name)
+    assert len(list((tmp_path / "100%").iterdir())) == 2
+    for name in ("f%05d.mkv", "%.png", "%d%d.png"):
+        with pytest.raises(InputError, match="a pattern of frames is like"):
+            codecvsr.upscale(film, tmp_path / name, model="bicubic", **FAST)
+
+
 def test_nothing_is_overwritten_unasked(films, tmp_path):
     source = tmp_path / "film.mkv"
     source.write_bytes(films["mkv"].read_bytes())
@@ -221,6 +231,28 @@ def test_before_and_after(films, small, tmp_path):
     assert len(pictures(tmp_path / "c.mp4")[0]) == len(list((tmp_path / "frames").iterdir())) < FRAMES
     with pytest.raises(InputError, match="a comparison ends in .png"):
         codecvsr.upscale(films["mkv"], tmp_path / "p.mkv", compare=tmp_path / "c.jpg", **common)
+
+
+def test_before_and_after_fall_on_nothing_else(tmp_path):
+    film = make_film(tmp_path / "film.mp4", 3, extras=False)
+    frames = noisy_frames(tmp_path / "in", 3, 16, 16)
+    (tmp_path / "link.mp4").symlink_to(film)
+    (tmp_path / "file").touch()
+    taken = frames / "frame_005.png"
+    kept = film.read_bytes(), taken.read_bytes()
+    for source, output, extra in (
+        (film, "o.mp4", {"compare": film}),
+        (film, "o.mp4", {"compare": tmp_path / "link.mp4"}),
+        (film, "o.mp4", {"compare": tmp_path / "sub" / ".." / "o.mp4"}),
+        (film, "out", {"compare": tmp_path / "out" / "c.png"}),
+        (film, "o.mp4", {"compare": tmp_path / "c.png", "preview": tmp_path / "c.png"}),
+        (frames, "o.mp4", {"preview": taken}),
+        (frames, "o.mp4", {"compare": tmp_path / "file" / "c.png"}),
+    ):
+        with pytest.raises(OutputError, match=r"would fall on|c\.png: cannot be written"):
+            codecvsr.upscale(source, tmp_path / output, model="bicubic", overwrite=True, **extra, **FAST)
+        assert not (tmp_path / output).exists()
+    assert (film.read_bytes(), taken.read_bytes()) == kept
 
 
 def test_plain_progress_says_speed_and_what_is_left(films, small, tmp_path):

@@ -141,6 +141,15 @@ def test_frames_in_a_folder_come_in_and_go_out(small, tmp_path):
     assert times == [Fraction(1001 * i, 30000) for i in range(6)]
 
 
+def test_that_png_files_cannot_be_turned_is_said(tmp_path, caplog):
+    turned = make_film(tmp_path / "turned.mp4", 2, extras=False)
+    upright = noisy_frames(tmp_path / "upright", 2, 16, 16)
+    for source, is_warned in ((turned, True), (upright, False)):
+        caplog.clear()
+        codecvsr.upscale(source, tmp_path / f"out-{source.stem}", model="bicubic")
+        assert ("which PNG files cannot say" in caplog.text) == is_warned
+
+
 def test_a_folder_that_holds_more_than_pictures_is_not_replaced(small, tmp_path):
     source = noisy_frames(tmp_path / "in", 2, 16, 16)
     out = tmp_path / "out"

@@ -61,8 +61,9 @@ def test_the_preview_is_of_the_latest_shot(film, tmp_path):
     assert shown[0] == 1 and sorted(p.name for p in tmp_path.iterdir()) == ["now.png", "o.mkv"]
     with pytest.raises(InputError, match="a preview ends in .png"):
         codecvsr.upscale(film, tmp_path / "p.mkv", preview=tmp_path / "now.jpg", **OPTIONS)
-    with pytest.raises(OutputError, match="its folder does not exist"):
-        codecvsr.upscale(film, tmp_path / "p.mkv", preview=tmp_path / "no" / "now.png", **OPTIONS)
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="now.png: cannot be written"):
+        codecvsr.upscale(film, tmp_path / "p.mkv", preview=tmp_path / "file" / "now.png", **OPTIONS)
 
 
 def test_a_video_without_frames_is_refused(tmp_path):
