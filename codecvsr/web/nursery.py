@@ -133,7 +133,7 @@ def _leave(code: int) -> NoReturn:
 
 
 def confine(limits: Limits) -> None:
-    """Give this process no more memory, time and disk than a job may have, and a low priority."""
+    """Give this process no more memory, time and disk than a job may have."""
     seconds = int(limits.job_seconds * (os.cpu_count() or 1)) + 1
     for kind, amount in (
         (resource.RLIMIT_DATA, limits.job_memory),
@@ -147,7 +147,6 @@ def confine(limits: Limits) -> None:
         grace = amount + 5 if kind == resource.RLIMIT_CPU and hard == resource.RLIM_INFINITY else amount
         resource.setrlimit(kind, (amount, grace))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write that is too long fails with an error instead
-    os.nice(5)
 
 
 def _work(job: dict[str, Any]) -> None:
