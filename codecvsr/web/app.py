@@ -8,6 +8,7 @@ import logging
 import shutil
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib import resources
@@ -313,5 +314,5 @@ def _http_error(error: HTTPException) -> Response:
 def _unforeseen(error: Exception) -> Response:
     if isinstance(error, CodecVSRError):
         return refusal(422, str(error))
-    _logger.exception("a request failed", exc_info=error)
+    _logger.error("a request failed:\n%s", "".join(traceback.format_exception(error)))
     return refusal(500, "internal error; the server's log has more.")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -136,9 +137,9 @@ class Foreman:
                     self.wait(version, 1.0)
                 else:
                     self._do(job)
-            except Exception:  # whatever it was, the next job has its turn
+            except Exception:  # noqa: BLE001 - whatever it was, the next job has its turn
                 if not self.is_closing:
-                    _logger.exception("the foreman stumbled")
+                    _logger.error("the foreman stumbled:\n%s", traceback.format_exc())
                     time.sleep(1.0)
 
     def _do(self, job: Job) -> None:

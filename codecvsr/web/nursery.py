@@ -150,16 +150,13 @@ def confine(limits: Limits) -> None:
 
 
 def _work(job: dict[str, Any]) -> None:
-    from codecvsr.web.work import run_job
+    from codecvsr.web.work import run_job, without_paths
 
-    folder, clip = Path(job["folder"]), Path(job["clip"])
+    folder, clip, name = Path(job["folder"]), Path(job["clip"]), str(job["clip_name"])
     try:
-        run_job(clip, folder, Parameters.stored(job["parameters"]), Limits(**job["limits"]), tell)
+        run_job(clip, folder, Parameters.stored(job["parameters"]), Limits(**job["limits"]), tell, name=name)
     except CodecVSRError as error:
-        text = str(error)
-        for private in (str(clip), clip.name):  # users know neither our folders nor our names
-            text = text.replace(private, job["clip_name"])
-        raise CodecVSRError(text.replace(f"{folder}/", "")) from error
+        raise CodecVSRError(without_paths(str(error), clip, folder, name)) from error
 
 
 def explain(error: BaseException) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import os
 import secrets
 import shutil
 import sqlite3
@@ -131,9 +132,10 @@ class JobStore:
     def stored_bytes(self) -> int:
         """What all uploads and results take on the disk."""
         total = 0
-        for path in self.folder.rglob("*"):
-            with contextlib.suppress(FileNotFoundError):  # a job that is at work moves its files about
-                total += path.lstat().st_size
+        for folder, _, names in os.walk(self.folder):  # which goes on where folders vanish: a job may be at work
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    total += os.lstat(os.path.join(folder, name)).st_size
         return total
 
     # --- jobs ---------------------------------------------------------------------------------------------------------

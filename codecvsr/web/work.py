@@ -68,7 +68,9 @@ class _View:
         }
 
 
-def run_job(clip: Path, folder: Path, parameters: Parameters, limits: Limits, tell: Tell) -> None:
+def run_job(
+    clip: Path, folder: Path, parameters: Parameters, limits: Limits, tell: Tell, *, name: str = "the clip"
+) -> None:
     """Do a job; its results are in ``folder`` when this returns, ``result.json`` last.
 
     Args:
@@ -77,6 +79,7 @@ def run_job(clip: Path, folder: Path, parameters: Parameters, limits: Limits, te
         parameters: what is asked.
         limits: what is allowed.
         tell: hears of progress.
+        name: of the clip, as its owner knows it.
 
     Raises:
         CodecVSRError: the clip cannot be used, or a model cannot do what is asked.
@@ -84,17 +87,32 @@ def run_job(clip: Path, folder: Path, parameters: Parameters, limits: Limits, te
     facts = probe(clip, parameters, limits)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    work = _Work(clip, folder, parameters, limits, facts, tell)
+    work = _Work(clip, folder, parameters, limits, facts, tell, name)
     views = work.with_truth() if parameters.crf is not None else work.as_it_is()
     work.finish(views)
+
+
+def without_paths(text: str, clip: Path, folder: Path, name: str) -> str:
+    """A message in which the clip has the name its owner gave it, and none of our folders is named."""
+    for private in (str(clip), clip.name):
+        text = text.replace(private, name)
+    return text.replace(f"{folder}/", "")
 
 
 class _Work:
     """One job on its way."""
 
     def __init__(
-        self, clip: Path, folder: Path, parameters: Parameters, limits: Limits, facts: Facts, tell: Tell
+        self,
+        clip: Path,
+        folder: Path,
+        parameters: Parameters,
+        limits: Limits,
+        facts: Facts,
+        tell: Tell,
+        name: str,
     ) -> None:
+        self.name = name
         self.clip, self.folder, self.parameters, self.limits, self.facts = clip, folder, parameters, limits, facts
         self.runs = [("bicubic", BICUBIC)]
         for key, run in (("model", parameters.run), ("other", parameters.other)):
@@ -198,7 +216,7 @@ class _Work:
                 self.stream, self.folder / LAYERS, most=self.limits.frames, start=start, end=end, each=self.meter.at
             )
         except InputError as error:  # another codec than H.264 can be upscaled, but tells nothing of its motion
-            why_not = str(error)
+            why_not = without_paths(str(error), self.clip, self.folder, self.name)
         shown = min(self.count, self.limits.frames)
         height, width = next(iter(views[0].frames())).shape[:2]
         mosaic = Mosaic.of(width, height, len(views))
