@@ -262,7 +262,7 @@ class _Api:
         path = self._done(id_) / file_name
         if not path.is_file():
             raise _Refused(404, "this job has no such file.")
-        is_download = request.args.get("download") == "1"
+        is_download = _whole(request.args.get("download", "0"), "download", 0, 1) == 1
         response = send_file(
             path,
             mimetype=kind,

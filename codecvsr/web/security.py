@@ -12,7 +12,7 @@ from flask import Flask, Response, jsonify, request
 from codecvsr.errors import InputError
 
 COOKIE = "codecvsr_session"
-_LEAST_TOKEN = 16
+_LEAST_TOKEN, _LONGEST_TOKEN = 16, 1000
 _OPEN = frozenset({"page", "static", "openapi", "session"})  # endpoints that need no token
 _HEADERS = {
     "Content-Security-Policy": (
@@ -44,8 +44,10 @@ def check_exposure(host: str, token: str | None) -> None:
     Raises:
         InputError: ``host`` is not a loopback address and there is no token, or the token is short.
     """
-    if token is not None and len(token) < _LEAST_TOKEN:
-        raise InputError(f"the token has {len(token)} characters; at least {_LEAST_TOKEN} were expected.")
+    if token is not None and not _LEAST_TOKEN <= len(token) <= _LONGEST_TOKEN:
+        raise InputError(
+            f"the token has {len(token)} characters; at least {_LEAST_TOKEN} were expected, and at most {_LONGEST_TOKEN}."
+        )
     if token is None and not is_loopback(host):
         raise InputError(
             f"--host {host} is seen by other machines, for which --token (or CODECVSR_SERVE_TOKEN) is needed; one to use: "
@@ -85,9 +87,9 @@ class Guard:
     def log_in(self) -> Response:
         """Exchange the token for a cookie, which videos and event streams carry as well."""
         asked = request.get_json(silent=True)
-        given = asked.get("token") if isinstance(asked, dict) else None
-        if not isinstance(given, str):
-            return refusal(422, 'an object with the text "token" was expected.')
+        given = asked.get("token") if isinstance(asked, dict) and set(asked) == {"token"} else None
+        if not isinstance(given, str) or len(given) > _LONGEST_TOKEN:
+            return refusal(422, 'an object with the text "token" and nothing else was expected.')
         if self._token is not None and not hmac.compare_digest(given.encode(), self._token.encode()):
             return refusal(401, "this is not the token of this server.")
         response = Response(status=204)
