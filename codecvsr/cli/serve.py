@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from codecvsr.cli.common import CodecVSRCommand, info
+from codecvsr.errors import CodecVSRError
 
 
 def usual_data_folder() -> Path:
@@ -55,7 +56,13 @@ def command(
     Jobs are done one after the other, and those that wait survive a restart. Needs the extra 'web': pip install 'codecvsr[web]'.
     """
     from codecvsr.web.limits import GIB, Limits
-    from codecvsr.web.server import serve
+
+    try:
+        from codecvsr.web.server import serve
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("codecvsr"):
+            raise
+        raise CodecVSRError(f"the page needs {error.name}; install it with: pip install 'codecvsr[web]'") from error
 
     limits = Limits(
         upload_bytes=max_upload << 20,
@@ -67,4 +74,4 @@ def command(
         job_memory=round((job_memory or 0) * GIB),
     )
     info("loading ...")
-    serve(host, port, data or usual_data_folder(), limits, token=token, ready=lambda url: click.echo(f"{url}"))
+    serve(host, port, data or usual_data_folder(), limits, token=token, ready=lambda url: click.echo(url))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,14 @@ import cv2
 import pytest
 
 pytest.importorskip("flask", reason="Flask is not installed (pip install 'codecvsr[web]')")
+pytest.importorskip("waitress", reason="waitress is not installed (pip install 'codecvsr[web]')")
 
+from waitress.server import create_server
+
+from codecvsr.web.app import create_app, demo_clip
+from codecvsr.web.foreman import Foreman
+from codecvsr.web.limits import Limits
+from codecvsr.web.store import JobStore
 from tests.web.driver import KEYS, Browser, browser_programs
 from tests.web.service import Service
 
@@ -178,3 +186,30 @@ def test_phone_dark_and_screen_reader(service: Service, browser: Browser) -> Non
     finally:
         browser.command("Emulation.clearDeviceMetricsOverride", {})
         browser.command("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_the_token_is_asked_for_and_kept_out_of_the_address(browser: Browser, tmp_path: Path) -> None:
+    store = JobStore(tmp_path / "data")
+    foreman = Foreman(store, Limits(), demo_clip())
+    foreman.models = [
+        {"name": "bicubic", "description": "a baseline", "parameters": 0, "motion": [], "ablations": []},
+        {"name": "<b>bold</b>", "description": "<i>text</i>", "parameters": None, "motion": [], "ablations": []},
+    ]
+    token = "sixteen characters"
+    server = create_server(create_app(store, foreman, token), host="127.0.0.1", port=0)
+    threading.Thread(target=server.run, daemon=True).start()
+    address = f"http://127.0.0.1:{server.effective_port}/"
+    try:
+        browser.open(address)
+        browser.wait("return !document.getElementById('gate').hidden")
+        browser.type("#gate-token", "not the right one")
+        browser.click("#gate-form button")
+        browser.wait("return document.getElementById('gate-error').textContent.includes('not the token')")
+        browser.open(f"{address}?again#token={token}")
+        browser.wait(READY)
+        assert browser.run("return location.href") == address
+        assert browser.run("return document.getElementById('model').options[1].text") == "<b>bold</b>"
+        browser.messages()  # of the refusals that were wanted
+    finally:
+        server.close()
+        store.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("flask", reason="Flask is not installed (pip install 'codecvsr[web]')")
+pytest.importorskip("waitress", reason="waitress is not installed (pip install 'codecvsr[web]')")
 pytest.importorskip("schemathesis", reason="schemathesis is not installed (pip install 'codecvsr[dev]')")
 
 from tests.web.service import Service

@@ -5,7 +5,7 @@ import { address } from './api.js';
 const PAST = '#ffb048';
 const FUTURE = '#54c8ff';
 const CHUNK = 24;
-const LONG_ARROW = 44;
+const LONG_ARROW = 64; // pixels: nine tenths of the arrows stay below
 
 export const LEGENDS = {
   vectors: (gain) => `Vectors: where each block was predicted from, in the past (orange) or future (blue)${gain > 1 ? `, drawn ${gain} times as long` : ''}. They point at whichever picture was cheapest, often several frames away.`,
@@ -222,8 +222,8 @@ function drawVectors(context, frame, scale, gain) {
 function arrow(context, x, y, dx, dy) {
   const length = Math.hypot(dx, dy);
   if (length < 1.5) {
-    context.moveTo(x - 0.5, y);
-    context.lineTo(x + 0.5, y);
+    context.moveTo(x - 1, y); // no motion is a dot
+    context.lineTo(x + 1, y);
     return;
   }
   const head = Math.min(9, 0.4 * length + 2);

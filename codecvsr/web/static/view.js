@@ -34,7 +34,11 @@ export class View {
       {
         frame: (index) => this.showFrame(index),
         layer: (context, index) => this.layers?.draw(context, index, this.wanted),
-        split: (part) => { $('split').value = 100 * part; },
+        split: (part) => {
+          $('split').value = 100 * part;
+          $('left-name').hidden = part < 0.08; // no name for a side that is not there
+          $('right-name').hidden = part > 0.92;
+        },
       },
     );
     this.listen();
