@@ -61,6 +61,18 @@ install_system_packages() {
     say "apt-get failed: going on without ${wanted[*]}"
 }
 
+# The page is tested in Debian's Chromium. By itself, because not every system has packages of these names.
+install_browser() {
+  [[ $KIND == dev ]] && ! command -v chromedriver >/dev/null || return 0
+  if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
+    say "Not installed on this system: chromium chromium-driver. The tests of the page in a browser are skipped."
+    return 0
+  fi
+  say "Installing chromium chromium-driver with apt-get"
+  { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver; } </dev/null >&2 ||
+    say "apt-get failed: the tests of the page in a browser are skipped"
+}
+
 # What the installed package depends on; when it changes, pip runs again.
 fingerprint() {
   {
@@ -73,6 +85,7 @@ fingerprint() {
 }
 
 install_system_packages
+install_browser
 
 if [[ ! -x .venv/bin/python ]]; then
   python=$(find_python) ||

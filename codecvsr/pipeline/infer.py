@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -27,6 +27,8 @@ from codecvsr.pipeline.tiles import assembled, check_tile, split_frame
 from codecvsr.pipeline.window import Window, longest_window, split
 
 MotionKind = Literal["codec", "spynet", "dis", "zero", "raw"]
+#: Passes items on and shows progress: items, description, total.
+Progress = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
 _CPU = torch.device("cpu")
 SPYNET_FROM = "basicvsr-reds4"  #: the model whose SPyNet serves networks without one
 
@@ -90,6 +92,7 @@ def infer(
     precision: str = "auto",
     allow_damaged: bool = False,
     overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> InferReport:
     """Upscale a clip by 4 and write one PNG per frame.
 
@@ -105,6 +108,7 @@ def infer(
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         allow_damaged: use the frames before the damage of a damaged video.
         overwrite: replace ``out_dir``.
+        progress: wraps the pictures as they come from the network, to tell how far it is.
 
     Raises:
         InputError: the clip cannot be used, or the model cannot do what is asked.
@@ -125,7 +129,9 @@ def infer(
         length = window or longest_window(height, width, kept_channels(loaded.network))
         network_seconds, pending = 0.0, []
         with ThreadPoolExecutor(1) as writer:
-            upscaled = upscale_frames(loaded, source, ablations, Budget(length, tile), target, dtype)
+            upscaled: Iterable[Any] = upscale_frames(loaded, source, ablations, Budget(length, tile), target, dtype)
+            if progress is not None:
+                upscaled = progress(upscaled, "upscaling", len(source.names))
             before = time.monotonic()
             for name, picture in zip(source.names, upscaled, strict=True):
                 network_seconds += time.monotonic() - before

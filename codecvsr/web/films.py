@@ -1,0 +1,133 @@
+"""Videos for browsers: H.264 in MP4, 4:2:0, index first; and several views in one picture, so that they stay in step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from codecvsr.bitstream import color
+from codecvsr.errors import OutputError
+
+Picture = npt.NDArray[np.uint8]
+
+_BT709, _LIMITED = 1, 1  # ITU-T H.273
+_BLOCK = 16  # views begin at macroblocks, so that none bleeds into another
+_MOST = 4096  # pixels along a side that browsers are sure to decode
+_KEY_EVERY = 12  # frames; so many at most are decoded to show one that was jumped to
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """Where views are in a picture that holds several.
+
+    Attributes:
+        columns: views beside each other.
+        cell: (width, height) of a view with its margin.
+        view: (width, height) of a view.
+        scale: size of a view / its true size; 1 unless it was shrunk to what browsers decode.
+    """
+
+    columns: int
+    cell: tuple[int, int]
+    view: tuple[int, int]
+    scale: float
+
+    @classmethod
+    def of(cls, width: int, height: int, views: int) -> Mosaic:
+        """The layout for so many views of ``width`` x ``height``: as near to a square as it gets."""
+        layouts = [(columns, -(-views // columns)) for columns in range(1, views + 1)]
+        columns, rows = min(layouts, key=lambda layout: max(layout[0] * width, layout[1] * height))
+        cell = _whole(width), _whole(height)
+        scale = min(1.0, _MOST / (columns * cell[0]), _MOST / (rows * cell[1]))
+        if scale == 1.0:
+            return cls(columns, cell, (width, height), 1.0)
+        view = max(int(width * scale), 2), max(int(height * scale), 2)
+        room = _MOST // columns // _BLOCK * _BLOCK, _MOST // rows // _BLOCK * _BLOCK
+        view = min(view[0], room[0]), min(view[1], room[1])
+        return cls(columns, (_whole(view[0]), _whole(view[1])), view, view[0] / width)
+
+    def compose(self, pictures: Sequence[Picture]) -> Picture:
+        """One picture of all views, (H, W, 3) uint8."""
+        rows = -(-len(pictures) // self.columns)
+        sheet = np.zeros((rows * self.cell[1], self.columns * self.cell[0], 3), np.uint8)
+        for number, picture in enumerate(pictures):
+            if picture.shape[1::-1] != self.view:
+                picture = cv2.resize(picture, self.view, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+            right, below = self.cell[0] - self.view[0], self.cell[1] - self.view[1]
+            filled = np.pad(picture, ((0, below), (0, right), (0, 0)), mode="edge")
+            top, left = number // self.columns * self.cell[1], number % self.columns * self.cell[0]
+            sheet[top : top + self.cell[1], left : left + self.cell[0]] = filled
+        return sheet
+
+    def to_json(self) -> dict[str, Any]:
+        """As the page reads it."""
+        return {"columns": self.columns, "cell": self.cell, "view": self.view, "scale": self.scale}
+
+
+class Film:
+    """A video that grows picture by picture and can be played when the block is left.
+
+    Odd sides lose their last line.
+    """
+
+    def __init__(self, target: Path, fps: Fraction, *, crf: int = 14) -> None:
+        self.target = target
+        self._fps, self._crf = fps, crf
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self._container = av.open(str(self.target), "w", options={"movflags": "faststart"})
+            self._stream = self._container.add_stream("libx264", rate=self._fps)
+        except (av.FFmpegError, OSError) as error:
+            raise self._failure(error) from error
+        return self
+
+    def add(self, rgb: Picture) -> None:
+        """Encode one more picture, (H, W, 3) uint8.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        rgb = rgb[: rgb.shape[0] // 2 * 2, : rgb.shape[1] // 2 * 2]
+        if not self._count:
+            context = self._stream.codec_context
+            context.width, context.height, context.pix_fmt = rgb.shape[1], rgb.shape[0], "yuv420p"
+            context.time_base = 1 / self._fps
+            context.color_range, context.colorspace = _LIMITED, _BT709
+            context.color_primaries, context.color_trc = _BT709, _BT709
+            context.options = {"preset": "veryfast", "crf": str(self._crf), "g": str(_KEY_EVERY)}
+        picture = color.from_rgb(rgb, matrix=_BT709)
+        picture.pts, picture.time_base = self._count, 1 / self._fps
+        try:
+            self._container.mux(self._stream.encode(picture))
+        except (av.FFmpegError, OSError) as error:
+            raise self._failure(error) from error
+        self._count += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None and self._count:
+                self._container.mux(self._stream.encode(None))
+            self._container.close()
+        except (av.FFmpegError, OSError) as failure:
+            if kind is None:
+                raise self._failure(failure) from failure
+
+    def _failure(self, error: Exception) -> OutputError:
+        return OutputError(f"{self.target.name}: encoding failed ({getattr(error, 'strerror', None) or error}).")
+
+
+def _whole(length: int) -> int:
+    return -(-length // _BLOCK) * _BLOCK

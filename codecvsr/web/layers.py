@@ -1,0 +1,107 @@
+"""What the page draws over a clip, frame by frame: vectors, partitions, quantisers, repaired motion, its confidence.
+
+A record per frame, as JSON; arrays are base64 of little-endian numbers, so that a browser reads them without parsing.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from codecvsr.bitstream.frames import CodedFrame
+from codecvsr.bitstream.reader import read_video
+from codecvsr.motion import ClipMotion, stream_motion
+from codecvsr.motion.field import CELL
+
+_FINE = 16  # motion is told in so many parts of a pixel
+
+
+def write_layers(
+    video: Path,
+    target: Path,
+    *,
+    most: int,
+    start: float = 0.0,
+    end: float | None = None,
+    each: Callable[[int], None] | None = None,
+) -> int:
+    """Write one line per frame of an H.264 file; returns how many.
+
+    Args:
+        video: the file.
+        target: lines of JSON (:func:`record`).
+        most: frames to write at most.
+        start: seconds from the first frame.
+        end: seconds from the first frame.
+        each: is told how many are done.
+
+    Raises:
+        InputError: as ``read_video``.
+    """
+    count = 0
+    origin: float | None = None
+    with target.open("w", encoding="utf-8") as file:
+        for frame, motion, t in _one_by_one(video):
+            seconds = frame.pts_seconds or 0.0
+            origin = seconds if origin is None else origin
+            if seconds - origin < start - 1e-6:
+                continue
+            if (end is not None and seconds - origin >= end - 1e-6) or count >= most:
+                break
+            file.write(json.dumps(record(frame, motion, t), separators=(",", ":")) + "\n")
+            count += 1
+            if each is not None:
+                each(count)
+    return count
+
+
+def record(frame: CodedFrame, motion: ClipMotion, t: int) -> dict[str, Any]:
+    """What is known of a frame.
+
+    ``vectors``: int16, seven per vector: x and y of the block's upper left corner, its width and height in pixels, the
+    displacement x and y in quarter-pels, and the list (0 past, 1 future). ``qp``: uint8 by macroblock. ``partition``: uint8
+    by cell, ``motion.field.BlockField``'s codes, 0 intra. ``motion``: int16 by cell, x then y to the frame before, in
+    sixteenths of a pixel. ``confidence``: uint8 by cell, 0..255.
+    """
+    vectors = frame.vectors
+    table = np.empty((len(vectors), 7), np.int16)
+    table[:, 0] = vectors["dst_x"] - vectors["w"].astype(np.int16) // 2
+    table[:, 1] = vectors["dst_y"] - vectors["h"].astype(np.int16) // 2
+    table[:, 2], table[:, 3] = vectors["w"], vectors["h"]
+    scale = np.maximum(vectors["motion_scale"], 1)
+    for column, name in ((4, "motion_x"), (5, "motion_y")):
+        table[:, column] = np.clip(vectors[name] * 4 // scale, -32768, 32767)
+    table[:, 6] = vectors["source"] > 0
+    return {
+        "type": frame.type,
+        "decode_index": frame.decode_index,
+        "is_reference": frame.is_reference,
+        "is_idr": frame.is_idr,
+        "is_cut": bool(motion.is_cut[t]),
+        "size": [frame.width, frame.height],
+        "grid": [motion.partition.shape[2], motion.partition.shape[1]],
+        "cell": CELL,
+        "qp_mean": None if frame.qp is None else round(float(frame.qp.mean()), 2),
+        "confidence_mean": round(float(motion.confidence[t, 0].mean()), 4),
+        "vectors": _packed(table, "<i2"),
+        "qp": None if frame.qp is None else _packed(np.clip(frame.qp, 0, 51), "u1"),
+        "partition": _packed(motion.partition[t], "u1"),
+        "motion": _packed(np.clip(np.round(motion.to_prev[t] * _FINE), -32768, 32767), "<i2"),
+        "confidence": _packed(np.round(motion.confidence[t, 0] * 255), "u1"),
+    }
+
+
+def _one_by_one(video: Path) -> Iterator[tuple[CodedFrame, ClipMotion, int]]:
+    for frames, motion in stream_motion(read_video(video)):
+        for t, frame in enumerate(frames):
+            yield frame, motion, t
+
+
+def _packed(values: npt.NDArray[np.generic], kind: str) -> str:
+    return base64.b64encode(np.ascontiguousarray(values.astype(kind)).tobytes()).decode("ascii")

@@ -1,0 +1,114 @@
+"""Who may ask, from where, and what browsers are told never to do."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import secrets
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, jsonify, request
+
+from codecvsr.errors import InputError
+
+COOKIE = "codecvsr_session"
+_LEAST_TOKEN, _LONGEST_TOKEN = 16, 1000
+_OPEN = frozenset({"page", "static", "openapi", "session"})  # endpoints that need no token
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+def is_loopback(host: str) -> bool:
+    """The name or address is this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_exposure(host: str, token: str | None) -> None:
+    """Refuse to serve others than this machine without a token.
+
+    Raises:
+        InputError: ``host`` is not a loopback address and there is no token, or the token is short.
+    """
+    if token is not None and not _LEAST_TOKEN <= len(token) <= _LONGEST_TOKEN:
+        raise InputError(
+            f"the token has {len(token)} characters; at least {_LEAST_TOKEN} were expected, and at most {_LONGEST_TOKEN}."
+        )
+    if token is None and not is_loopback(host):
+        raise InputError(
+            f"--host {host} is seen by other machines, for which --token (or CODECVSR_SERVE_TOKEN) is needed; one to use: "
+            f"{secrets.token_urlsafe(24)}"
+        )
+
+
+class Guard:
+    """Checks every request and dresses every response."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+        self._session = secrets.token_urlsafe(32)
+
+    def install(self, app: Flask) -> None:
+        """Stand before and behind all of ``app``."""
+        app.before_request(self.check)
+        app.after_request(_dress)
+        app.add_url_rule("/api/session", "session", self.log_in, methods=["POST"])
+
+    def check(self) -> Response | None:
+        """Refuse requests that a foreign page sends through a user's browser, and those without the token."""
+        if self._token is None and not is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+            return refusal(403, "this server answers under localhost or 127.0.0.1 alone.")  # DNS rebinding
+        if request.method not in ("GET", "HEAD", "OPTIONS"):
+            origin = request.headers.get("Origin")
+            is_foreign = origin is not None and urlsplit(origin).netloc != request.host
+            if is_foreign or request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+                return refusal(403, "requests of other pages are refused.")
+        if self._token is None or request.endpoint in _OPEN or request.endpoint is None:
+            return None
+        given = request.headers.get("Authorization", "")
+        by_header = hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode())
+        by_cookie = hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self._session.encode())
+        return None if by_header or by_cookie else refusal(401, "the token of this server is needed.")
+
+    def log_in(self) -> Response:
+        """Exchange the token for a cookie, which videos and event streams carry as well."""
+        asked = request.get_json(silent=True)
+        given = asked.get("token") if isinstance(asked, dict) and set(asked) == {"token"} else None
+        if not isinstance(given, str) or len(given) > _LONGEST_TOKEN:
+            return refusal(422, 'an object with the text "token" and nothing else was expected.')
+        if self._token is not None and not hmac.compare_digest(given.encode(), self._token.encode()):
+            return refusal(401, "this is not the token of this server.")
+        response = Response(status=204)
+        response.set_cookie(COOKIE, self._session, httponly=True, samesite="Strict", secure=request.is_secure, path="/")
+        return response
+
+
+def refusal(status: int, text: str) -> Response:
+    """An error as all of them look."""
+    response: Response = jsonify({"error": text})
+    response.status_code = status
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _dress(response: Response) -> Response:
+    for name, value in _HEADERS.items():
+        response.headers[name] = value
+    if request.path.startswith("/api/") and "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"
+    return response

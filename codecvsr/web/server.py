@@ -1,0 +1,77 @@
+"""Store, foreman, application and waitress, put together."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from waitress.server import create_server
+
+from codecvsr.errors import InputError
+from codecvsr.web.app import create_app, demo_clip
+from codecvsr.web.foreman import Foreman
+from codecvsr.web.limits import Limits
+from codecvsr.web.security import check_exposure
+from codecvsr.web.store import JobStore
+
+_THREADS = 32  # two thirds may be held by event streams
+
+
+def serve(
+    host: str, port: int, data: Path, limits: Limits, *, token: str | None = None, ready: Callable[[str], None]
+) -> None:
+    """Serve until SIGINT or SIGTERM; a job that runs then is taken up again at the next start.
+
+    Args:
+        host: address to listen on; any but a loopback address needs ``token``.
+        port: to listen on; 0 for any free one.
+        data: folder of uploads and results.
+        limits: of every user.
+        token: what clients have to show.
+        ready: is told the address of the page as soon as it answers.
+
+    Raises:
+        InputError: the address cannot be listened on, or would need a token.
+        OutputError: ``data`` cannot be used.
+    """
+    check_exposure(host, token)
+    store = JobStore(data)
+    foreman = Foreman(store, limits, demo_clip())
+    try:
+        app = create_app(store, foreman, token)
+        try:
+            server = create_server(
+                app,
+                host=host,
+                port=port,
+                threads=_THREADS,
+                ident=None,
+                connection_limit=256,
+                channel_timeout=120,
+                max_request_body_size=limits.upload_bytes + (1 << 20),
+                max_request_header_size=32_768,
+            )
+        except OSError as error:
+            raise InputError(
+                f"{host}:{port}: cannot be listened on ({error.strerror}); choose another --port."
+            ) from error
+        signal.signal(signal.SIGTERM, _interrupt)
+        try:
+            foreman.start()
+            shown = f"[{host}]" if ":" in host else host
+            key = f"#token={token}" if token else ""
+            ready(f"http://{shown}:{server.effective_port}/{key}")
+            server.run()
+        finally:
+            server.close()
+    except KeyboardInterrupt:
+        return
+    finally:
+        foreman.stop()
+        store.close()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,157 @@
+// The page: from a request over its progress to its result.
+
+import { call, listen, open } from './api.js';
+import { Form } from './form.js';
+import { View } from './view.js';
+
+const $ = (id) => document.getElementById(id);
+const hash = () => new URLSearchParams(location.hash.slice(1));
+
+let form;
+let view;
+let job = null;
+let stopListening = () => {};
+
+async function begin() {
+  await open();
+  const token = hash().get('token');
+  if (token) {
+    history.replaceState(null, '', location.pathname); // the token stays out of the history and of links
+    await call('session', {}, { token }).catch(() => {}); // a wrong one is asked for again below
+  }
+  try {
+    const { models, limits, demo } = await call('models');
+    $('gate').hidden = true;
+    $('make').hidden = false;
+    form = new Form(models, limits, demo);
+    view = new View();
+  } catch (error) {
+    if (error.status !== 401) return fail(error.message);
+    $('gate').hidden = false;
+    $('gate-token').focus();
+    return undefined;
+  }
+  const known = hash().get('job');
+  if (known) show(known);
+  return listJobs();
+}
+
+$('gate-form').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  try {
+    await call('session', {}, { token: $('gate-token').value });
+    await begin();
+  } catch (error) {
+    $('gate-error').textContent = error.message;
+  }
+});
+
+$('make').addEventListener('submit', async (event) => {
+  event.preventDefault();
+  $('make-error').textContent = '';
+  try {
+    const made = await call('create', {}, form.request());
+    location.hash = `job=${made.id}`;
+  } catch (error) {
+    $('make-error').textContent = error.message;
+  }
+});
+
+window.addEventListener('hashchange', () => {
+  const id = hash().get('job');
+  if (id && id !== job) show(id);
+});
+
+$('cancel').addEventListener('click', async () => {
+  $('cancel').disabled = true;
+  await call('cancel', { id: job }).catch((error) => fail(error.message));
+});
+
+$('remove').addEventListener('click', async () => {
+  await call('delete', { id: job }).catch((error) => fail(error.message));
+  leave();
+});
+
+/** Follow a job to its end and show what it made. */
+function show(id) {
+  stopListening();
+  job = id;
+  view.close();
+  $('failure').hidden = true;
+  $('cancel').disabled = false;
+  stopListening = listen(id, (told) => {
+    if (id !== job) return;
+    if (!told) {
+      leave();
+      fail('This job is gone: it was deleted or has expired.');
+      return;
+    }
+    follow(told);
+  });
+}
+
+function leave() {
+  stopListening();
+  job = null;
+  view.close();
+  $('progress').hidden = true;
+  history.replaceState(null, '', location.pathname);
+  listJobs();
+}
+
+async function follow(told) {
+  const isActive = told.state === 'queued' || told.state === 'running';
+  $('progress').hidden = !isActive;
+  $('run').disabled = false;
+  const now = told.progress;
+  if (told.state === 'queued') {
+    say(told.position ? `Waiting: ${told.position} ${told.position === 1 ? 'job' : 'jobs'} before this one` : 'Beginning', null, '');
+  } else if (told.state === 'running') {
+    const speed = now?.frames_per_second ? `, ${now.frames_per_second.toFixed(1)} frames/s` : '';
+    const left = now?.eta_seconds ? `, about ${duration(now.eta_seconds)} left` : '';
+    say(now ? capital(now.label) : 'Beginning', now?.fraction ?? null, now ? `${now.done} of ${now.total}${speed}${left}` : '');
+  } else if (told.state === 'done') {
+    try {
+      view.open(told.id, told.clip_name, await call('result', { id: told.id }));
+      $('view').scrollIntoView({ behavior: 'smooth', block: 'start' });
+    } catch (error) {
+      fail(error.message);
+    }
+    listJobs();
+  } else {
+    fail(told.state === 'failed' ? `This did not work: ${told.error}` : 'Cancelled.');
+    listJobs();
+  }
+}
+
+function say(label, fraction, facts) {
+  if ($('progress-label').textContent !== label) $('progress-label').textContent = label;
+  if (fraction === null) $('bar').removeAttribute('value');
+  else $('bar').value = fraction;
+  $('progress-facts').textContent = facts;
+}
+
+function fail(text) {
+  $('failure').textContent = text;
+  $('failure').hidden = false;
+}
+
+async function listJobs() {
+  const { jobs } = await call('jobs').catch(() => ({ jobs: [] }));
+  $('recent').hidden = !jobs.length;
+  $('jobs').replaceChildren(
+    ...jobs.slice(0, 12).map((one) => {
+      const item = document.createElement('li');
+      const p = one.parameters;
+      const link = Object.assign(document.createElement('a'), { href: `#job=${one.id}`, textContent: one.clip_name });
+      const facts = [p.crf === null ? 'as it is' : `CRF ${p.crf}`, p.model, ...(p.other ? [p.other.model] : []), one.state, new Date(1000 * one.created).toLocaleTimeString()];
+      item.append(link, Object.assign(document.createElement('span'), { textContent: facts.join(' · ') }));
+      return item;
+    }),
+  );
+}
+
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+const duration = (seconds) => (seconds < 90 ? `${Math.max(Math.round(seconds), 1)} s` : `${Math.round(seconds / 60)} min`);
+
+begin().catch((error) => fail(`The page could not begin: ${error.message}`));

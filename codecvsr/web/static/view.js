@@ -1,0 +1,266 @@
+// The result: player, layers, timeline, scores, downloads.
+
+import { address } from './api.js';
+import { COLOURS, drawCurve, drawTimeline } from './charts.js';
+import { Layers, LEGENDS } from './layers.js';
+import { Player } from './player.js';
+
+const $ = (id) => document.getElementById(id);
+
+const TOUR = {
+  vectors: {
+    layers: ['vectors'],
+    text: 'H.264 stores, for every block, where a similar block was: the arrows. This costs nothing to read. But they point at whichever picture was cheapest, and some blocks have none.',
+  },
+  motion: {
+    layers: ['motion'],
+    text: 'codecvsr finds out which picture each arrow meant, divides by the distance, fills the holes and refines it: smooth motion from frame to frame, without an optical-flow network.',
+  },
+  gain: {
+    layers: [],
+    text: 'Along this motion a small network gathers detail from neighbouring frames. Drag the line: bicubic on the left, codecvsr on the right.',
+  },
+};
+
+export class View {
+  constructor() {
+    this.wanted = new Set();
+    this.result = null;
+    this.player = new Player(
+      {
+        video: $('video'), picture: $('picture'), overlay: $('overlay'), divider: $('divider'), stage: $('stage'),
+        loupes: [$('loupe-left'), $('loupe-right')],
+      },
+      {
+        frame: (index) => this.showFrame(index),
+        layer: (context, index) => this.layers?.draw(context, index, this.wanted),
+        split: (part) => {
+          $('split').value = 100 * part;
+          $('left-name').hidden = part < 0.08; // no name for a side that is not there
+          $('right-name').hidden = part > 0.92;
+        },
+      },
+    );
+    this.listen();
+  }
+
+  listen() {
+    const { player } = this;
+    const { video } = player;
+    $('split').addEventListener('input', () => player.moveSplit($('split').value / 100));
+    $('play').addEventListener('click', () => (video.paused ? this.play() : video.pause()));
+    for (const event of ['play', 'pause']) {
+      video.addEventListener(event, () => {
+        $('play').setAttribute('aria-pressed', String(!video.paused));
+        $('play').replaceChildren(video.paused ? '▶ ' : '❚❚ ', Object.assign(document.createElement('span'), { textContent: video.paused ? 'Play' : 'Pause' }));
+      });
+    }
+    $('speed').addEventListener('change', () => { video.playbackRate = Number($('speed').value); });
+    $('back').addEventListener('click', () => player.step(-1));
+    $('forth').addEventListener('click', () => player.step(1));
+    $('frame').addEventListener('input', () => { video.pause(); player.seek(Number($('frame').value)); });
+    $('zoom').addEventListener('change', () => { player.zoom = Number($('zoom').value); player.drawLoupes(); });
+    for (const side of ['left', 'right']) $(side).addEventListener('change', () => this.choose());
+    for (const box of document.querySelectorAll('#layers input')) {
+      box.addEventListener('change', () => { this.endTour(); this.showLayers(); });
+    }
+    for (const button of document.querySelectorAll('[data-tour]')) button.addEventListener('click', () => this.tour(button));
+    $('score').addEventListener('change', () => this.drawCurve());
+    for (const id of ['timeline', 'curve']) {
+      const canvas = $(id);
+      const go = (event) => { if (canvas.frameAt) { video.pause(); player.seek(canvas.frameAt(event.clientX)); } };
+      canvas.addEventListener('pointermove', (event) => { if (id === 'curve' || event.buttons) go(event); });
+      canvas.addEventListener('pointerdown', go);
+    }
+    $('loupe').addEventListener('keydown', (event) => {
+      const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+      if (!move || event.target !== $('loupe')) return;
+      event.preventDefault();
+      player.moveSpot(player.spot.x + move[0] * 0.02, player.spot.y + move[1] * 0.03);
+    });
+    document.addEventListener('keydown', (event) => {
+      if ($('view').hidden || event.target.closest('input, select, textarea, button, a, summary, #loupe') || event.ctrlKey || event.metaKey || event.altKey) return;
+      const act = { ' ': () => $('play').click(), ',': () => player.step(-1), '.': () => player.step(1) }[event.key];
+      if (act) { event.preventDefault(); act(); }
+    });
+    $('png').addEventListener('click', () => this.savePicture());
+    const redraw = () => { this.drawCurve(); this.drawTimeline(); };
+    new ResizeObserver(redraw).observe($('timeline'));
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
+  }
+
+  /** Show the result of the job `id`. */
+  open(id, name, result) {
+    this.id = id;
+    this.name = name;
+    this.result = result;
+    this.endTour();
+    this.layers = result.layers ? new Layers(id, result.layers) : null;
+    const labels = result.views.map((view) => view.label);
+    const main = result.views.findIndex((view) => view.key === 'model');
+    for (const [side, view] of [['left', 0], ['right', main < 0 ? labels.length - 1 : main]]) {
+      $(side).replaceChildren(...labels.map((label, i) => new Option(label, i)));
+      $(side).value = view;
+    }
+    $('frame').max = result.frames - 1;
+    const rate = result.compressed ? `, ${Math.round(result.compressed.kbit_per_second)} kbit/s` : '';
+    $('facts').textContent = `${name}: ${result.size[0] / 4}×${result.size[1] / 4} → ${result.size[0]}×${result.size[1]}${rate}`;
+    $('layers').disabled = !this.layers;
+    $('timeline').hidden = !this.layers;
+    for (const button of document.querySelectorAll('[data-tour]')) button.disabled = !this.layers && button.dataset.tour !== 'gain';
+    $('legend').textContent = this.layers ? '' : `No layers: ${result.no_layers_because ?? 'there are none.'}`;
+    this.fillTable();
+    this.fillDownloads();
+    $('view').hidden = false;
+    this.player.open(result, address('file', { id, name: 'comparison.mp4' }));
+    this.choose();
+    this.showLayers();
+    if (this.layers) {
+      this.layers.arrived = () => { this.drawTimeline(); this.player.draw(); this.sayLegend(); this.sayFrame(); };
+      this.layers.loadAll();
+    }
+    if (!matchMedia('(prefers-reduced-motion: reduce)').matches) this.play();
+  }
+
+  close() {
+    this.player.video.pause();
+    this.result = this.player.result = null;
+    $('view').hidden = true;
+  }
+
+  play() {
+    const { video } = this.player;
+    video.playbackRate = Number($('speed').value);
+    video.play().catch(() => {}); // a browser that does not start videos by itself leaves that to the button
+  }
+
+  choose() {
+    this.player.left = Number($('left').value);
+    this.player.right = Number($('right').value);
+    for (const side of ['left', 'right']) {
+      const name = $(side).selectedOptions[0].textContent;
+      $(`${side}-name`).textContent = $(`loupe-${side}-name`).textContent = name;
+    }
+    this.player.draw();
+  }
+
+  showLayers() {
+    this.wanted = new Set([...document.querySelectorAll('#layers input:checked')].map((box) => box.value));
+    this.player.draw();
+    this.sayLegend();
+  }
+
+  sayLegend() {
+    if (!this.layers) return;
+    const frame = this.layers.frames[this.player.index];
+    $('legend').textContent = [...this.wanted].map((name) => LEGENDS[name](this.layers.gain, frame)).join(' ');
+  }
+
+  showFrame(index) {
+    $('frame').value = index;
+    $('frame-text').textContent = `${index + 1} / ${this.result.frames}`;
+    this.sayFrame();
+    this.drawTimeline();
+    this.drawCurve();
+  }
+
+  sayFrame() {
+    const frame = this.layers?.frames[this.player.index];
+    if (!frame) return;
+    const use = frame.is_idr ? 'a new beginning (IDR)' : frame.is_reference ? 'others are predicted from it' : 'nothing depends on it';
+    const kinds = { I: 'I: coded by itself', P: 'P: predicted from the past', B: 'B: predicted from past and future' };
+    const qp = frame.qp_mean === null ? '' : `, mean quantiser ${frame.qp_mean.toFixed(1)}`;
+    $('frame-facts').textContent = `${kinds[frame.type]}; ${use}; ${frame.vectors.length / 7} vectors${qp}, confidence ${frame.confidence_mean.toFixed(2)}${frame.is_cut ? '; a new scene' : ''}`;
+  }
+
+  drawTimeline() {
+    if (this.layers && this.result) drawTimeline($('timeline'), this.layers.frames, this.player.index);
+  }
+
+  series() {
+    const kind = $('score').value;
+    return this.result.views.filter((view) => view.scores).map((view) => ({
+      key: view.key, label: view.label, values: view.scores.per_frame[kind].map(Number),
+    }));
+  }
+
+  drawCurve() {
+    if (!this.result) return;
+    const series = this.series();
+    if (!series.length) return;
+    const { index } = this.player;
+    drawCurve($('curve'), series, index);
+    const digits = $('score').value.startsWith('ssim') ? 4 : 2;
+    $('curve-text').textContent = `Frame ${index + 1}: ${series.map((one) => `${one.label} ${one.values[index]?.toFixed(digits) ?? '-'}`).join(', ')}`;
+  }
+
+  fillTable() {
+    const scored = this.result.views.filter((view) => view.scores);
+    $('scores').hidden = !scored.length;
+    $('table').replaceChildren(
+      ...scored.map((view) => {
+        const row = document.createElement('tr');
+        const head = Object.assign(document.createElement('th'), { scope: 'row' });
+        const swatch = Object.assign(document.createElement('span'), { className: 'swatch' });
+        swatch.style.background = COLOURS[view.key];
+        head.append(swatch, view.label);
+        const { mean } = view.scores;
+        const gain = view === scored[0] ? '' : ` (${signed(mean.psnr_rgb - scored[0].scores.mean.psnr_rgb)})`;
+        row.append(head, ...[`${Number(mean.psnr_rgb).toFixed(2)}${gain}`, Number(mean.ssim_rgb).toFixed(4), view.report.frames_per_second.toFixed(2)].map(cell));
+        return row;
+      }),
+    );
+    const small = this.result.compressed?.lr_psnr;
+    $('rate').textContent = small ? `RGB, mean over ${this.result.frames} frames. Compression left the small clip at ${Number(small).toFixed(1)} dB.` : '';
+  }
+
+  fillDownloads() {
+    const link = (name, text) => Object.assign(document.createElement('a'), {
+      className: 'button', href: address('file', { id: this.id, name, download: 1 }), download: `codecvsr-${name}`, textContent: text,
+    });
+    const films = this.result.views.filter((view) => view.film);
+    $('films').replaceChildren(...films.map((view) => link(view.film, `Video: ${view.label}`)), link('comparison.mp4', 'All views in one video'));
+    $('json').href = address('file', { id: this.id, name: 'metrics.json', download: 1 });
+  }
+
+  async savePicture() {
+    const names = ['left', 'right'].map((side) => $(side).selectedOptions[0].textContent);
+    const blob = await this.player.snapshot(`${names[0]} | ${names[1]}: ${this.name}, frame ${this.player.index + 1}, ${$('facts').textContent.split(': ').pop()}, codecvsr ${this.result.version}`);
+    const link = Object.assign(document.createElement('a'), { href: URL.createObjectURL(blob), download: `codecvsr-frame-${this.player.index + 1}.png` });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  }
+
+  tour(button) {
+    const { layers, text } = TOUR[button.dataset.tour];
+    for (const box of document.querySelectorAll('#layers input')) box.checked = layers.includes(box.value);
+    this.showLayers();
+    this.endTour();
+    button.setAttribute('aria-pressed', 'true');
+    $('tour-text').textContent = text;
+    if (button.dataset.tour === 'gain') this.sweep();
+    else this.player.moveSplit(1);
+  }
+
+  endTour() {
+    for (const button of document.querySelectorAll('[data-tour]')) button.removeAttribute('aria-pressed');
+    $('tour-text').textContent = 'Three steps to see how it works.';
+  }
+
+  /** Move the divider once across and back to the middle, unless the user takes it. */
+  sweep() {
+    if (matchMedia('(prefers-reduced-motion: reduce)').matches) return this.player.moveSplit(0.5);
+    const begun = performance.now();
+    const move = (now) => {
+      const t = (now - begun) / 3500;
+      if (this.player.dragging || !this.result || t > 1) return;
+      this.player.moveSplit(t < 0.8 ? 0.5 + 0.45 * Math.sin((t / 0.8) * 2 * Math.PI) : 0.5);
+      requestAnimationFrame(move);
+    };
+    requestAnimationFrame(move);
+    return undefined;
+  }
+}
+
+const cell = (text) => Object.assign(document.createElement('td'), { textContent: text });
+const signed = (value) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(2)}`;

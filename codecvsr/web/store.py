@@ -1,0 +1,262 @@
+"""Jobs and uploads in SQLite, with a bounded queue that survives a restart.
+
+A job's files are in a folder of its own, named by its identifier, which is drawn here and never comes from a client.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from codecvsr.errors import CodecVSRError, OutputError
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+ACTIVE: tuple[State, ...] = ("queued", "running")
+_MOST_ATTEMPTS = 2  #: times a job is begun, where the server stopped in the middle of it
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS clips (
+    id TEXT PRIMARY KEY, name TEXT NOT NULL, suffix TEXT NOT NULL, bytes INTEGER NOT NULL, created REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL, clip TEXT NOT NULL, clip_name TEXT NOT NULL,
+    parameters TEXT NOT NULL, state TEXT NOT NULL, created REAL NOT NULL, started REAL, finished REAL,
+    attempts INTEGER NOT NULL DEFAULT 0, error TEXT);
+CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
+"""
+
+
+class QueueFullError(CodecVSRError):
+    """As many jobs wait as may."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An upload. ``suffix`` says which container its content was found to be."""
+
+    id: str
+    name: str
+    suffix: str
+    bytes: int
+    created: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the store knows it; times are seconds since 1970, ``parameters`` those of a request."""
+
+    number: int
+    id: str
+    clip: str
+    clip_name: str
+    parameters: Mapping[str, Any]
+    state: State
+    created: float
+    started: float | None
+    finished: float | None
+    attempts: int
+    error: str | None
+
+
+class JobStore:
+    """Everything that is remembered. One object may be used by several threads."""
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+        """Open or make the store in ``folder``.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        self.folder = folder
+        self._clock = clock
+        self._lock = threading.RLock()
+        try:
+            for sub in ("clips", "jobs"):
+                (folder / sub).mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)  # uploads are nobody else's business
+            self._own = (folder / "lock").open("w")
+            fcntl.flock(self._own, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._database = sqlite3.connect(folder / "jobs.sqlite3", check_same_thread=False, isolation_level=None)
+            self._database.row_factory = sqlite3.Row
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.executescript(_SCHEMA)
+        except BlockingIOError:
+            raise OutputError(
+                f"{folder}: another server works there; stop it, or choose another --data folder."
+            ) from None
+        except (OSError, sqlite3.Error) as error:
+            raise OutputError(f"{folder}: cannot hold the jobs ({error}); choose another --data folder.") from error
+
+    def close(self) -> None:
+        """Let go of the database."""
+        with self._lock:
+            self._database.close()
+            self._own.close()
+
+    # --- uploads ------------------------------------------------------------------------------------------------------
+
+    def new_id(self) -> str:
+        """An identifier that cannot be guessed."""
+        return secrets.token_hex(16)
+
+    def upload_path(self, id_: str, suffix: str = ".part") -> Path:
+        """Where the upload ``id_`` is kept."""
+        return self.folder / "clips" / f"{id_}{suffix}"
+
+    def add_clip(self, id_: str, name: str, suffix: str, size: int) -> Clip:
+        """Remember an upload that is complete under :meth:`upload_path`."""
+        clip = Clip(id_, name, suffix, size, self._clock())
+        with self._lock:
+            self._database.execute(
+                "INSERT INTO clips VALUES (?, ?, ?, ?, ?)", (clip.id, clip.name, clip.suffix, clip.bytes, clip.created)
+            )
+        return clip
+
+    def clip(self, id_: str) -> Clip | None:
+        """The upload ``id_``; None where there is none."""
+        with self._lock:
+            row = self._database.execute("SELECT * FROM clips WHERE id = ?", (id_,)).fetchone()
+        return None if row is None else Clip(**dict(row))
+
+    def stored_bytes(self) -> int:
+        """What all uploads and results take on the disk."""
+        total = 0
+        for folder, _, names in os.walk(self.folder):  # which goes on where folders vanish: a job may be at work
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    total += os.lstat(os.path.join(folder, name)).st_size
+        return total
+
+    # --- jobs ---------------------------------------------------------------------------------------------------------
+
+    def job_folder(self, id_: str) -> Path:
+        """Where the files of the job ``id_`` are kept."""
+        return self.folder / "jobs" / id_
+
+    def add_job(self, clip: str, clip_name: str, parameters: Mapping[str, Any], *, most: int) -> Job:
+        """Put a job at the end of the queue.
+
+        Raises:
+            QueueFullError: ``most`` jobs wait or run already.
+        """
+        id_ = self.new_id()
+        with self._lock:
+            active = self._count("state IN ('queued', 'running')")
+            if active >= most:
+                raise QueueFullError(f"{active} jobs wait already, as many as may; try again when some are done.")
+            self._database.execute(
+                "INSERT INTO jobs (id, clip, clip_name, parameters, state, created) VALUES (?, ?, ?, ?, 'queued', ?)",
+                (id_, clip, clip_name, json.dumps(parameters), self._clock()),
+            )
+            job = self.job(id_)
+        assert job is not None
+        return job
+
+    def job(self, id_: str) -> Job | None:
+        """The job ``id_``; None where there is none."""
+        with self._lock:
+            row = self._database.execute("SELECT * FROM jobs WHERE id = ?", (id_,)).fetchone()
+        return None if row is None else _job(row)
+
+    def jobs(self, most: int = 50) -> list[Job]:
+        """The latest jobs, newest first."""
+        with self._lock:
+            rows = self._database.execute("SELECT * FROM jobs ORDER BY number DESC LIMIT ?", (most,)).fetchall()
+        return [_job(row) for row in rows]
+
+    def waiting_before(self, job: Job) -> int:
+        """How many jobs are to be done before ``job`` begins."""
+        if job.state != "queued":
+            return 0
+        with self._lock:
+            return self._count("state IN ('queued', 'running') AND number < ?", job.number)
+
+    def claim(self) -> Job | None:
+        """Begin the job that has waited longest; None where none waits."""
+        with self._lock:
+            row = self._database.execute(
+                "UPDATE jobs SET state = 'running', started = ?, attempts = attempts + 1 WHERE number = "
+                "(SELECT MIN(number) FROM jobs WHERE state = 'queued') RETURNING *",
+                (self._clock(),),
+            ).fetchone()
+        return None if row is None else _job(row)
+
+    def finish(self, id_: str, state: State, error: str | None = None) -> bool:
+        """End a job that waits or runs; False where it had ended before."""
+        with self._lock:
+            done = self._database.execute(
+                "UPDATE jobs SET state = ?, error = ?, finished = ? WHERE id = ? AND state IN ('queued', 'running')",
+                (state, error, self._clock(), id_),
+            )
+        return done.rowcount > 0
+
+    def cancel_queued(self, id_: str) -> bool:
+        """Cancel a job that has not begun; False where it has."""
+        with self._lock:
+            done = self._database.execute(
+                "UPDATE jobs SET state = 'cancelled', finished = ? WHERE id = ? AND state = 'queued'",
+                (self._clock(), id_),
+            )
+        return done.rowcount > 0
+
+    def delete(self, id_: str) -> None:
+        """Forget a job that is not running, with its files."""
+        with self._lock:
+            self._database.execute("DELETE FROM jobs WHERE id = ? AND state != 'running'", (id_,))
+            if self.job(id_) is None:
+                shutil.rmtree(self.job_folder(id_), ignore_errors=True)
+
+    # --- keeping house ------------------------------------------------------------------------------------------------
+
+    def recover(self) -> None:
+        """After a start: jobs that were running wait again, or have failed where that happened before."""
+        with self._lock:
+            self._database.execute(
+                "UPDATE jobs SET state = 'failed', finished = ?, error = 'the server stopped twice while this job ran.' "
+                "WHERE state = 'running' AND attempts >= ?",
+                (self._clock(), _MOST_ATTEMPTS),
+            )
+            self._database.execute("UPDATE jobs SET state = 'queued', started = NULL WHERE state = 'running'")
+            for path in (self.folder / "clips").glob("*.part"):
+                path.unlink(missing_ok=True)
+
+    def expire(self, keep_seconds: float) -> int:
+        """Remove what is older, and files that nothing knows of; returns how many jobs went."""
+        oldest = self._clock() - keep_seconds
+        with self._lock:
+            old = self._database.execute("SELECT id FROM jobs WHERE finished < ?", (oldest,)).fetchall()
+            for row in old:
+                self.delete(row["id"])
+            self._database.execute(
+                "DELETE FROM clips WHERE created < ? AND id NOT IN "
+                "(SELECT clip FROM jobs WHERE state IN ('queued', 'running'))",
+                (oldest,),
+            )
+            clips = {row["id"] for row in self._database.execute("SELECT id FROM clips")}
+            jobs = {row["id"] for row in self._database.execute("SELECT id FROM jobs")}
+            for path in (self.folder / "clips").iterdir():
+                if path.suffix != ".part" and path.stem not in clips:
+                    path.unlink(missing_ok=True)
+            for path in (self.folder / "jobs").iterdir():
+                if path.name not in jobs:
+                    shutil.rmtree(path, ignore_errors=True)
+        return len(old)
+
+    def _count(self, condition: str, *values: Any) -> int:
+        """``condition`` is one of this module's own."""
+        return int(self._database.execute(f"SELECT COUNT(*) FROM jobs WHERE {condition}", values).fetchone()[0])
+
+
+def _job(row: sqlite3.Row) -> Job:
+    return Job(**{**dict(row), "parameters": json.loads(row["parameters"])})

@@ -1,0 +1,29 @@
+"""Small clips, and one server for all tests that need a real one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.streams import encode, moving_texture
+from tests.web.service import Service
+
+
+@pytest.fixture(scope="session")
+def small_clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """An H.264 MP4 of 8 frames of 128x96."""
+    path = tmp_path_factory.mktemp("clip") / "small.mp4"
+    return encode(path, moving_texture(8, 96, 128, 2, 1), options={"crf": "20"}).read_bytes()
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server that takes many jobs."""
+    options = ("--max-queue", "400", "--max-upload", "4", "--job-memory", "3", "--job-minutes", "2")
+    running = Service(tmp_path_factory.mktemp("serve"), options).start()
+    yield running
+    assert running.stop() == 0
+    left = [path.name for path in Path(running.data / "clips").glob("*.part")]
+    assert not left

@@ -1,0 +1,244 @@
+"""The API without a worker: what is refused, how, and what browsers are told."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("flask", reason="Flask is not installed (pip install 'codecvsr[web]')")
+
+from codecvsr.errors import InputError
+from codecvsr.web import sniff
+from codecvsr.web.app import FILES, create_app, demo_clip
+from codecvsr.web.foreman import Foreman
+from codecvsr.web.limits import Limits
+from codecvsr.web.parameters import ABLATIONS, Parameters
+from codecvsr.web.security import check_exposure
+from codecvsr.web.store import JobStore
+
+TOKEN = "a token of the tests"
+MODELS = [
+    {"name": "codecvsr", "motion": ["codec", "dis"], "ablations": list(ABLATIONS)},
+    {"name": "bicubic", "motion": [], "ablations": []},
+]
+JOB = {"clip": "demo", "crf": 25}
+
+
+@pytest.fixture
+def make(tmp_path: Path):
+    """A client of an application with a token or without."""
+    stores = []
+
+    def build(token: str | None = None, **limits):
+        store = JobStore(tmp_path / f"data{len(stores)}")
+        stores.append(store)
+        foreman = Foreman(store, Limits(**limits), demo_clip())
+        foreman.models = MODELS
+        return create_app(store, foreman, token).test_client(), store
+
+    yield build
+    for store in stores:
+        store.close()
+
+
+def test_every_address_is_documented_and_every_documented_one_is_there(make) -> None:
+    client, _ = make()
+    document = client.get("/api/openapi.json").get_json()
+    told = {
+        (path, method.upper()) for path, item in document["paths"].items() for method in item if method != "parameters"
+    }
+    there = set()
+    for rule in client.application.url_map.iter_rules():
+        if rule.rule.startswith("/api/"):
+            path = rule.rule.replace("<identifier:id_>", "{id}").replace("<name>", "{name}")
+            there |= {(path, method) for method in rule.methods - {"HEAD", "OPTIONS"}}
+    assert told == there
+    parameters = document["paths"]["/api/jobs/{id}/files/{name}"]["parameters"]
+    assert set(next(p for p in parameters if p["name"] == "name")["schema"]["enum"]) == set(FILES)
+
+
+def test_the_page_uses_documented_operations_alone() -> None:
+    static = resources.files("codecvsr.web").joinpath("static")
+    document = json.loads(resources.files("codecvsr.web").joinpath("openapi.json").read_text())
+    known = {op["operationId"] for item in document["paths"].values() for m, op in item.items() if m != "parameters"}
+    scripts = "".join(
+        static.joinpath(name).read_text() for name in ("main.js", "view.js", "layers.js", "form.js", "api.js")
+    )
+    used = set(re.findall(r"(?:call|address)\('(\w+)'", scripts))
+    assert used <= known and {"create", "result", "cancel", "delete", "models", "inspect", "events", "upload"} <= used
+    for name in (
+        "index.html",
+        "style.css",
+        "main.js",
+        "view.js",
+        "layers.js",
+        "form.js",
+        "api.js",
+        "player.js",
+        "charts.js",
+    ):
+        text = static.joinpath(name).read_text()
+        assert not re.search(r"https?://(?!www\.w3\.org)", text), f"{name} names another host"
+        assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|eval\(|\son\w+=|\sstyle=", text), name
+
+
+def test_browsers_are_told_to_load_nothing_else(make) -> None:
+    client, _ = make()
+    for path in ("/", "/static/main.js", "/api/models", "/api/nothing"):
+        headers = client.get(path).headers
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy and "script-src 'self'" in policy
+        assert headers["X-Content-Type-Options"] == "nosniff" and headers["X-Frame-Options"] == "DENY"
+    assert b"<title>codecvsr</title>" in client.get("/").data
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "named"),
+    [
+        ([], 422, "object"),
+        ({"clip": "demo"}, 422, "crf"),
+        ({**JOB, "clip": "../../etc/passwd"}, 422, "clip"),
+        ({**JOB, "clip": "f" * 32}, 404, "upload"),
+        ({**JOB, "crf": 52}, 422, "crf"),
+        ({**JOB, "crf": "25"}, 422, "crf"),
+        ({**JOB, "crf": True}, 422, "crf"),
+        ({**JOB, "seconds": 61}, 422, "seconds"),
+        ({**JOB, "seconds": 1e999}, 422, "seconds"),
+        ({**JOB, "start": -1}, 422, "start"),
+        ({**JOB, "device": "cuda; rm"}, 422, "device"),
+        ({**JOB, "model": "/tmp/weights.pth"}, 422, "model"),
+        ({**JOB, "model": "codecvsr:random"}, 422, "model"),
+        ({**JOB, "motion": "spynet"}, 422, "motion"),
+        ({**JOB, "model": "bicubic", "ablations": ["mvs"]}, 422, "ablations"),
+        ({**JOB, "ablations": ["everything"]}, 422, "ablations"),
+        ({**JOB, "ablations": {"mvs": True}}, 422, "ablations"),
+        ({**JOB, "other": {"model": "codecvsr", "extra": 1}}, 422, "extra"),
+        ({**JOB, "output": "/tmp/x"}, 422, "output"),
+    ],
+)
+def test_what_a_job_may_not_be(make, asked, status, named) -> None:
+    client, store = make()
+    answer = client.post("/api/jobs", data=json.dumps(asked), content_type="application/json")
+    assert answer.status_code == status and named in answer.get_json()["error"]
+    assert store.jobs() == []
+
+
+def test_a_job_waits_is_listed_cancelled_and_deleted(make) -> None:
+    client, store = make(queue=1)
+    told = client.post("/api/jobs", json={**JOB, "other": {"model": "codecvsr", "ablations": ["mvs"]}}).get_json()
+    assert told["state"] == "queued" and told["position"] == 0 and told["progress"] is None
+    stored = store.job(told["id"]).parameters
+    parameters = Parameters.stored(stored)
+    assert json.loads(json.dumps(parameters.to_json())) == stored and parameters.other.label == "codecvsr, no motion"
+    assert client.post("/api/jobs", json=JOB).status_code == 429
+    assert [job["id"] for job in client.get("/api/jobs").get_json()["jobs"]] == [told["id"]]
+    address = f"/api/jobs/{told['id']}"
+    for part in ("result", "inspect", "files/model.mp4"):
+        assert client.get(f"{address}/{part}").status_code == 409
+    assert client.post(f"{address}/cancel").get_json()["state"] == "cancelled"
+    assert client.post(f"{address}/cancel").status_code == 409
+    assert client.delete(address).status_code == 204
+    assert client.get(address).status_code == client.delete(address).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["../result.json", "..%2fjobs.sqlite3", "%2e%2e%2fresult.json", "original", "a.mp4"])
+def test_no_other_file_is_ever_opened(make, name: str) -> None:
+    client, store = make()
+    job = store.add_job("demo", "x", {}, most=9)
+    store.claim()
+    store.job_folder(job.id).mkdir()
+    store.finish(job.id, "done")
+    assert client.get(f"/api/jobs/{job.id}/files/{name}").status_code == 404
+    assert client.get(f"/api/jobs/{'..' * 16}").status_code == 404
+
+
+def test_uploads_are_known_by_their_content(make, small_clip: bytes) -> None:
+    client, store = make(upload_bytes=len(small_clip) + 100)
+
+    def send(content: bytes, name: str = "a.mp4", kind: str = "application/octet-stream"):
+        return client.post("/api/clips", query_string={"name": name}, data=content, content_type=kind)
+
+    made = send(small_clip, "../../<img src=x onerror=alert(1)>.mp4")
+    assert made.status_code == 201 and made.get_json()["name"] == "<img src=x onerror=alert(1)>.mp4"
+    clip = store.clip(made.get_json()["id"])
+    assert store.upload_path(clip.id, clip.suffix).read_bytes() == small_clip
+    for content in (
+        b"",
+        b"#EXTM3U\nfile:///etc/passwd",
+        b"ffconcat version 1.0",
+        b"PK\x03\x04" + bytes(90),
+        b"\x7fELF",
+    ):
+        assert send(content).status_code == 415
+    assert send(small_clip, kind="video/mp4").status_code == 415
+    assert send(small_clip + bytes(200)).status_code == 413
+    assert [path.name for path in (store.folder / "clips").iterdir()] == [f"{clip.id}.mp4"]
+
+
+def test_a_full_store_takes_nothing_more(make, small_clip: bytes) -> None:
+    client, _ = make(stored_bytes=1000)
+    answer = client.post("/api/clips", data=small_clip, content_type="application/octet-stream")
+    assert answer.status_code == 507 and client.post("/api/jobs", json=JOB).status_code == 507
+
+
+def test_containers_by_their_first_bytes() -> None:
+    cases = {
+        b"\x00\x00\x00\x20ftypisom": ".mp4",
+        b"\x1a\x45\xdf\xa3\x01": ".mkv",
+        b"RIFF\x00\x00\x00\x00AVI LIST": ".avi",
+        b"FLV\x01\x05": ".flv",
+        (b"\x47" + bytes(187)) * 4: ".ts",
+        (bytes(4) + b"\x47" + bytes(187)) * 4: ".m2ts",
+        b"\x00\x00\x00\x01\x67\x42": ".h264",
+        b"\x00\x00\x01\xba\x44": None,
+        b"RIFF\x00\x00\x00\x00WAVEfmt ": None,
+        b"\x47" * 100: None,
+        b"\x89PNG\r\n\x1a\n": None,
+    }
+    assert {head: sniff.video_suffix(head) for head in cases} == cases
+
+
+def test_foreign_pages_cannot_ask_through_a_browser(make) -> None:
+    client, store = make()
+    for headers in (
+        {"Host": "evil.example"},  # a name that was rebound to 127.0.0.1
+        {"Origin": "https://evil.example"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ):
+        assert client.post("/api/jobs", json=JOB, headers=headers).status_code == 403
+    assert client.get("/api/jobs", headers={"Host": "evil.example"}).status_code == 403
+    assert client.post("/api/jobs", data=json.dumps(JOB), content_type="text/plain").status_code == 415  # no preflight
+    assert store.jobs() == []
+    for host in ("localhost:8000", "127.0.0.1", "[::1]:8000"):
+        assert client.get("/api/jobs", headers={"Host": host}).status_code == 200
+
+
+def test_the_token_opens_the_api_by_header_or_cookie(make) -> None:
+    client, _ = make(TOKEN)
+    assert client.get("/").status_code == client.get("/api/openapi.json").status_code == 200
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Cookie": "codecvsr_session=wrong"}):
+        assert client.get("/api/models", headers=headers).status_code == 401
+        assert client.post("/api/jobs", json=JOB, headers=headers).status_code == 401
+    assert client.get("/api/models", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+    assert client.post("/api/session", json={"token": "wrong"}).status_code == 401
+    assert client.post("/api/session", json=["no object"]).status_code == 422
+    made = client.post("/api/session", json={"token": TOKEN})
+    assert made.status_code == 204
+    cookie = made.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and TOKEN not in cookie
+    assert client.get("/api/models").status_code == 200
+
+
+def test_other_machines_need_a_token() -> None:
+    for host in ("127.0.0.1", "localhost", "::1", "127.8.8.8"):
+        check_exposure(host, None)
+    for host in ("0.0.0.0", "192.168.1.5", "example.org", "::"):
+        with pytest.raises(InputError, match="--token"):
+            check_exposure(host, None)
+        check_exposure(host, TOKEN)
+    with pytest.raises(InputError, match="at least 16"):
+        check_exposure("0.0.0.0", "short")
