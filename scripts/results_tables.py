@@ -7,10 +7,11 @@ r"""Write README's tables of picture quality from the committed outputs of ``cod
     codecvsr benchmark --hr-root inputs --out-root bench --crf none,15,25,35
     codecvsr compare --clip-root bench/val_CRF{15,25,35} --gt-root clips/val --frames 32 \
         --models codecvsr,codecvsr+ablate-mvs --json > scripts/results/quality.json
-    codecvsr compare --clip-root bench/val_CRF* --gt-root clips/val --frames 9 --ablations --report compare.html \
-        --models codecvsr,basicvsr-reds4,basicvsr-reds4@codec --json > scripts/results/compare.json
-    codecvsr compare --clip-root bench/inputs_CRF* --gt-root inputs --frames 9 \
-        --models codecvsr,basicvsr-reds4,basicvsr-reds4@codec --json > scripts/results/compare_demo.json
+    codecvsr compare --clip-root bench/val_CRF* --gt-root clips/val --frames 9 --report compare.html --json \
+        --models codecvsr,codecvsr+ablate-mvs,codecvsr+ablate-refine,basicvsr-reds4,basicvsr-reds4@codec \
+        > scripts/results/compare.json
+    codecvsr compare --clip-root bench/inputs_CRF* --gt-root inputs --frames 9 --json \
+        --models codecvsr,basicvsr-reds4,basicvsr-reds4@codec > scripts/results/compare_demo.json
     python scripts/results_tables.py
 
 Each file says by which command, of which versions and weights it was made.

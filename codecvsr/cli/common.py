@@ -209,7 +209,7 @@ class CodecVSRCommand(_Door):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Name the environment variables after the options' spellings, then parse; what was given is remembered."""
-        ctx.meta[_GIVEN] = shlex.join([ctx.command_path, *args])
+        ctx.meta[_GIVEN] = shlex.join([*ctx.command_path.split(), *args])
         if ctx.auto_envvar_prefix is not None:
             for option in self.params:
                 if isinstance(option, click.Option):
