@@ -152,7 +152,7 @@ def test_alignment_ranks_the_motions(pyramid):
     for direction in ("to_prev", "to_next"):
         everywhere = {method: of[direction]["all"] for method, of in told["one_frame"].items()}
         assert everywhere["repaired"] > max(everywhere[m] for m in ("zero", "raw", "scaled")) + 1
-        assert everywhere["refined"] >= everywhere["repaired"] - 0.1
+        assert everywhere["refined"] >= everywhere["repaired"] - 0.3  # of 57 dB: whole pixels leave nothing to refine
         assert everywhere["zero"] < everywhere["scaled"]
         assert told["one_frame"]["refined"][direction]["worst"] <= everywhere["refined"]
         for kind in "PB":  # raw vectors of P-frames point several frames back
