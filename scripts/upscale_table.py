@@ -52,14 +52,14 @@ def _memory(cells: Cells) -> list[str]:
 
 def _streamed(cells: Cells) -> list[str]:
     clips = sorted({cell["clip"] for cell in cells})
-    farthest = max((cell["streamed_minus_whole"] for cell in cells), key=abs)
+    farthest = max(abs(cell["streamed_minus_whole"]) for cell in cells)
     inside = min(float(cell["between_min_away_from_edges"]) for cell in cells)
     anywhere = min(float(cell["between_min"]) for cell in cells)
     chunks = " or ".join(str(chunk) for chunk in sorted({cell["chunk"] for cell in cells}))
     line = (
-        f"In shards of at most {chunks} frames against the clip as a whole ({', '.join(clips)}; {_frames(cells)} frames of "
-        f"each): PSNR changes by {farthest:+.4f} dB at most; between the two it is {inside:.1f} dB or more away from the edges "
-        f"of shards, {anywhere:.1f} dB or more everywhere."
+        f"In shards of at most {chunks} frames against the clip as a whole ({', '.join(clips)}; {_frames(cells)} frames"
+        f"{' of each' if len(clips) > 1 else ''}): PSNR changes by {farthest:.4f} dB at most; between the "
+        f"two it is {inside:.1f} dB or more away from the edges of shards, {anywhere:.1f} dB or more everywhere."
     )
     return [line]
 
