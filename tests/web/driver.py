@@ -46,7 +46,11 @@ class Browser:
         options = {
             "binary": chromium,
             "args": arguments,
-            "prefs": {"download.default_directory": str(downloads), "download.prompt_for_download": False},
+            "prefs": {
+                "download.default_directory": str(downloads),
+                "download.prompt_for_download": False,
+                "profile.default_content_setting_values.automatic_downloads": 1,  # several, one after the other
+            },
         }
         asked = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
         try:
@@ -107,7 +111,7 @@ class Browser:
         ]
         self._ask("POST", "/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": actions}]})
 
-    def wait(self, script: str, seconds: float = 60) -> Any:
+    def wait(self, script: str, seconds: float = 120) -> Any:
         """Wait until a script returns something true."""
         until = time.monotonic() + seconds
         while not (value := self.run(script)):

@@ -20,6 +20,7 @@ LEFT_OUT = "positive_data_acceptance"
 OF_JOBS = "result|inspect|files|events"  #: addresses that are asked of a job that is there
 
 
+@pytest.mark.slow
 def test_answers_are_as_documented(service: Service, small_clip: bytes, tmp_path: Path) -> None:
     id_ = service.job(clip=service.upload(small_clip).json()["id"])
     assert service.wait(id_)["state"] == "done"

@@ -122,6 +122,7 @@ def test_what_is_too_large_or_too_small_is_said(service: Service, tmp_path: Path
         assert not (service.data / "jobs" / id_).exists()
 
 
+@pytest.mark.slow
 def test_ten_clients_at_once(service: Service, small_clip: bytes) -> None:
     clip = service.upload(small_clip).json()["id"]
     ended: list[str] = []
@@ -159,6 +160,7 @@ def test_cancelling_and_deleting_a_running_job(service: Service) -> None:
     _until(lambda: not (service.data / "jobs" / running).exists())
 
 
+@pytest.mark.slow
 def test_hostile_uploads_hurt_nobody(service: Service, small_clip: bytes) -> None:
     refused, taken = 0, []
     for name, content in hostile_uploads(small_clip, HOSTILE):
@@ -185,6 +187,7 @@ def test_hostile_uploads_hurt_nobody(service: Service, small_clip: bytes) -> Non
     assert all(len(path.stem) == 32 for path in (service.data / "clips").iterdir())
 
 
+@pytest.mark.slow
 def test_a_killed_server_takes_its_jobs_up_again(tmp_path: Path, small_clip: bytes) -> None:
     service = Service(tmp_path / "data").start()
     clip = service.upload(small_clip).json()["id"]
