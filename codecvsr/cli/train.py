@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -10,34 +11,61 @@ from codecvsr.cli.common import CodecVSRCommand, device_option, info, precision_
 
 
 @click.command(cls=CodecVSRCommand)
-@click.option("--config", type=click.Path(path_type=Path), required=True, help="Recipe, a TOML file.")
+@click.option("--config", type=click.Path(path_type=Path), help="Recipe, a TOML file.")
 @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Change a value of the recipe.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/codecvsr"), show_default=True,
-              help="Folder for checkpoint, weights and log.")  # fmt: skip
-@click.option("--resume", type=click.Path(path_type=Path), help="Go on from this checkpoint.pt.")
+              help="Folder for state, weights and log.")  # fmt: skip
+@click.option(
+    "--resume", type=click.Path(path_type=Path), help="Go on from this run's folder, or from its state-STEP folder."
+)
 @click.option("--initial", type=click.Path(path_type=Path), help="Begin with these weights, a .safetensors file.")
 @click.option("--minutes", type=click.FloatRange(min=0), help="Stop after so long; --resume goes on from there.")
+@click.option("--budget", type=click.FloatRange(min=0), metavar="MINUTES",
+              help="Measure the speed of the first steps, and make as many as fit into so many minutes of all pieces together.")  # fmt: skip
+@click.option("--plot", type=click.Path(path_type=Path), metavar="PNG",
+              help="Draw the log of --out; without --config, nothing else.")  # fmt: skip
 @device_option
 @precision_option
 def command(
-    config: Path,
+    config: Path | None,
     overrides: tuple[str, ...],
     out: Path,
     resume: Path | None,
     initial: Path | None,
     minutes: float | None,
+    budget: float | None,
+    plot: Path | None,
     device: str,
     precision: str,
 ) -> None:
-    """Train a network of the zoo on benchmark clips; by default codecvsr.
+    """Train a network of the zoo on prepared sets or benchmark clips; by default codecvsr.
 
     The recipe's model.network names it, model.channels and model.blocks give its size, model.motion what aligns its frames.
+    Several processes: torchrun --nproc-per-node N -m codecvsr train ...
     """
-    from codecvsr.train.loop import CHECKPOINT, train, weights_name
+    from codecvsr.train.journal import LOG, plot_log, read_log
+    from codecvsr.train.loop import train, weights_name
     from codecvsr.train.recipe import read_recipe
 
-    recipe = read_recipe(config, overrides)
-    steps = train(recipe, out, resume=resume, initial=initial, minutes=minutes, device=device, precision=precision)
-    if steps < recipe.optimisation.steps:
-        info(f"Stopped at step {steps} of {recipe.optimisation.steps}; go on with --resume {out / CHECKPOINT}")
-    info(f"Weights: {out / weights_name(recipe.model)}")
+    if config is None and plot is None:
+        raise click.UsageError("give --config RECIPE.toml to train, or --plot PNG to draw the log of --out.")
+    if config is not None:
+        recipe = read_recipe(config, overrides)
+        steps = train(
+            recipe,
+            out,
+            resume=resume,
+            initial=initial,
+            minutes=minutes,
+            budget=budget,
+            device=device,
+            precision=precision,
+        )
+        if os.environ.get("RANK", "0") == "0":  # one of several processes speaks for all
+            wanted = read_log(out / LOG)[-1]["ended_of"]
+            if steps < wanted:
+                info(f"Stopped at step {steps} of {wanted}; go on with --resume {out}")
+            info(f"Weights: {out / weights_name(recipe.model)}")
+    if plot is not None:
+        plot_log(out / LOG, plot)
+        info(f"Written: {plot}")

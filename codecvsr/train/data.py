@@ -1,15 +1,11 @@
-"""Training clips in memory, and batches cut from them.
-
-Every batch follows from the run's seed and the step's number alone, so that a run resumed at a step goes on exactly as
-if it had never stopped.
-"""
+"""Training clips: read from benchmark folders or mapped from prepared sets, and put where the batches are cut."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,16 +16,18 @@ from codecvsr.errors import InputError
 from codecvsr.files import VIDEO_SUFFIXES, read_image
 from codecvsr.metrics.pairs import video_frames
 from codecvsr.models import priors as prior_channels
-from codecvsr.motion.field import CELL
 from codecvsr.pipeline.clip import FRAMES, ClipFolder, numbered_frames
-from codecvsr.train.recipe import Dropout, Optimisation
+from codecvsr.train.pieces import SCALE, find_pieces, read_piece
+from codecvsr.train.recipe import Data
 
-SCALE = 4
+_ROOM_SHARE = 0.7  # of a GPU's free memory that clips may take; the rest is for the network's
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class TrainingClip:
-    """One compressed version of one clip.
+    """One compressed version of one clip; tensors of one device.
 
     Attributes:
         name: clip and benchmark, for messages.
@@ -41,29 +39,14 @@ class TrainingClip:
     """
 
     name: str
-    lr: npt.NDArray[np.uint8]
-    hr: npt.NDArray[np.uint8]
-    fields: npt.NDArray[np.float16]
-    priors: npt.NDArray[np.float16]
-    is_cut: npt.NDArray[np.bool_]
+    lr: Tensor
+    hr: Tensor
+    fields: Tensor
+    priors: Tensor
+    is_cut: Tensor
 
     def __len__(self) -> int:
         return len(self.lr)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What the network is trained on in one step; tensors as ``models.codecvsr.CodecVSR.forward`` takes them."""
-
-    frames: Tensor
-    to_prev: Tensor
-    to_next: Tensor
-    priors: Tensor
-    is_cut: Tensor
-    use_motion: Tensor
-    use_second_order: Tensor
-    target: Tensor
-    context: int = 0  #: frames at either end that have no target
 
 
 def original_frames(hr_root: Path, clip: str) -> Iterator[npt.NDArray[np.uint8]]:
@@ -115,128 +98,63 @@ def load_clips(hr_root: str, benchmarks: Iterable[str], frames: int | None = Non
                 )
             fields = np.concatenate([motion.to_prev, motion.to_next], axis=1).astype(np.float16)
             priors = prior_channels.make_priors(motion).astype(np.float16)
-            clips.append(
-                TrainingClip(
-                    f"{root.name}/{path.name}",
-                    lr,
-                    hr_frames,
-                    fields[: len(lr)],
-                    priors[: len(lr)],
-                    motion.is_cut[: len(lr)],
-                )
-            )
+            known = (a[: len(lr)] for a in (fields, priors, motion.is_cut))
+            clips.append(TrainingClip(f"{root.name}/{path.name}", *map(torch.from_numpy, (lr, hr_frames, *known))))
     return clips
 
 
-def check_clips(clips: Sequence[TrainingClip], settings: Optimisation) -> None:
-    """Refuse clips that are shorter or smaller than a training sample.
+def load_prepared(folder: Path) -> list[TrainingClip]:
+    """Every version of every piece of a prepared set, mapped into memory.
 
     Raises:
-        InputError: one is, or there are no clips, or the crop does not consist of whole cells.
+        InputError: there are no pieces, or one is unreadable.
     """
-    if settings.crop % CELL:
-        raise InputError(f"optimisation.crop = {settings.crop}: a multiple of {CELL} was expected.")
-    if settings.frames <= 2 * settings.context:
+    clips = []
+    for path in find_pieces(folder):
+        piece = read_piece(path)
+        hr = torch.from_numpy(piece.hr)
+        for index in range(len(piece.versions)):
+            parts = (array[index] for array in (piece.fields, piece.priors, piece.is_cut))
+            name = f"{folder.name}/{path.stem}, version {index}"
+            clips.append(TrainingClip(name, torch.from_numpy(piece.lr[index]), hr, *map(torch.from_numpy, parts)))
+    return clips
+
+
+def load_sources(data: Data) -> list[list[TrainingClip]]:
+    """What a recipe trains on: the clips of its benchmarks, if any, and those of every prepared set.
+
+    Raises:
+        InputError: there are none, or shares that do not belong to them.
+    """
+    sources = [load_clips(data.hr_root, data.benchmarks)] if data.benchmarks else []
+    sources += [load_prepared(Path(folder)) for folder in data.prepared]
+    if not sources:
+        raise InputError("No training clips: data.benchmarks and data.prepared name no folders.")
+    if data.shares and (len(data.shares) != len(sources) or min(data.shares) < 0 or not sum(data.shares)):
         raise InputError(
-            f"optimisation.frames = {settings.frames}: more than the {2 * settings.context} frames of context were expected."
+            f"data.shares = {list(data.shares)}: {len(sources)} shares were expected, of the benchmarks (if any) and of every "
+            "prepared set."
         )
-    if not clips:
-        raise InputError("No training clips: data.benchmarks names no folders.")
-    for clip in clips:
-        if len(clip) < settings.frames or min(clip.lr.shape[1:3]) < settings.crop:
-            raise InputError(
-                f"{clip.name}: has {len(clip)} frames of {clip.lr.shape[2]}x{clip.lr.shape[1]}; at least {settings.frames} "
-                f"frames of {settings.crop}x{settings.crop} were expected."
-            )
+    return sources
 
 
-def make_batch(clips: Sequence[TrainingClip], settings: Optimisation, dropout: Dropout, step: int) -> Batch:
-    """The batch of one step: random windows and crops; flipped, transposed, reversed in time and recoloured at random."""
-    rng = np.random.default_rng((settings.seed, step))
-    lengths = np.array([len(clip) for clip in clips], np.float64)
-    samples = []
-    for index in rng.choice(len(clips), settings.batch, p=lengths / lengths.sum()):
-        clip, crop = clips[index], settings.crop
-        t = int(rng.integers(len(clip) - settings.frames + 1))
-        y = CELL * int(rng.integers((clip.lr.shape[1] - crop) // CELL + 1))
-        x = CELL * int(rng.integers((clip.lr.shape[2] - crop) // CELL + 1))
-        samples.append(_augment(_crop(clip, slice(t, t + settings.frames), y, x, crop, settings.context), rng))
-    lr, hr, fields, priors, is_cut = (torch.from_numpy(np.stack(parts)) for parts in zip(*samples, strict=True))
+def make_resident(sources: list[list[TrainingClip]], device: torch.device) -> list[list[TrainingClip]]:
+    """The clips on ``device``, if that is a GPU with room for them; where they are otherwise.
 
-    def kept(share_left_out: float) -> Tensor:
-        return torch.from_numpy((rng.random(settings.batch) >= share_left_out).astype(np.float32))
-
-    use_motion, use_priors = kept(dropout.motion), kept(dropout.priors)
-    priors = priors * use_priors.view(-1, 1, 1, 1, 1)
-    priors[:, :, prior_channels.MOTION_CHANNELS] *= use_motion.view(-1, 1, 1, 1, 1)
-    return Batch(
-        frames=lr,
-        to_prev=fields[:, :, :2],
-        to_next=fields[:, :, 2:],
-        priors=priors,
-        is_cut=is_cut,
-        use_motion=use_motion,
-        use_second_order=kept(dropout.second_order),
-        target=hr,
-        context=settings.context,
-    )
-
-
-_Sample = tuple[npt.NDArray[Any], ...]  # lr, hr (T, 3, H, W); fields, priors (T, C, h, w); is_cut (T,)
-
-
-def _crop(clip: TrainingClip, window: slice, y: int, x: int, crop: int, context: int) -> _Sample:
-    core = slice(window.start + context, window.stop - context)
-
-    def pixels(frames: npt.NDArray[np.uint8], times: slice, scale: int) -> npt.NDArray[np.float32]:
-        part = frames[times, y * scale : (y + crop) * scale, x * scale : (x + crop) * scale]
-        return part.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
-
-    def cells(values: npt.NDArray[np.float16]) -> npt.NDArray[np.float32]:
-        part = values[window, :, y // CELL : (y + crop) // CELL, x // CELL : (x + crop) // CELL]
-        return part.astype(np.float32)
-
-    is_cut = clip.is_cut[window].copy()
-    is_cut[0] = False
-    return pixels(clip.lr, window, 1), pixels(clip.hr, core, SCALE), cells(clip.fields), cells(clip.priors), is_cut
-
-
-_RECOLOURED = 0.5  # share of the samples
-_RGB_TO_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
-
-
-def _augment(sample: _Sample, rng: np.random.Generator) -> _Sample:
-    lr, hr, fields, priors, is_cut = sample
-    spatial = [lr, hr, fields, priors]
-    flip_x, flip_y, transpose, reverse = rng.random(4) < 0.5
-    if flip_x:
-        spatial = [a[..., ::-1] for a in spatial]
-        spatial[2] = spatial[2] * np.array([-1, 1, -1, 1], np.float32)[:, None, None]
-    if flip_y:
-        spatial = [a[..., ::-1, :] for a in spatial]
-        spatial[2] = spatial[2] * np.array([1, -1, 1, -1], np.float32)[:, None, None]
-    if transpose:
-        spatial = [a.swapaxes(-1, -2) for a in spatial]
-        spatial[2] = spatial[2][:, [1, 0, 3, 2]]
-    if reverse:
-        spatial = [a[::-1] for a in spatial]
-        spatial[2] = spatial[2][:, [2, 3, 0, 1]]
-        spatial[3] = spatial[3][:, [0, 1, 2, 3, 5, 4, 7, 6]]
-        is_cut = np.concatenate([is_cut[:1], is_cut[:0:-1]])
-    if rng.random() < _RECOLOURED:
-        recolour = _recolouring(*(rng.random(3) < 0.5))
-        spatial[:2] = [np.einsum("ij,tjhw->tihw", recolour, a) for a in spatial[:2]]
-    return (*(np.ascontiguousarray(a) for a in spatial), np.ascontiguousarray(is_cut))
-
-
-def _recolouring(negate_cb: bool, negate_cr: bool, swap: bool) -> npt.NDArray[np.float32]:
-    """The (3, 3) matrix on RGB that turns colour differences over or exchanges them and leaves luma (BT.601) alone.
-
-    The codec treats the two colour differences alike, so that its errors look the same afterwards; but the network cannot
-    learn by heart which colours its clips happen to have.
+    Tensors shared by several clips stay shared.
     """
-    change = np.diag([1.0, -1.0 if negate_cb else 1.0, -1.0 if negate_cr else 1.0])
-    if swap:
-        change = change[[0, 2, 1]]
-    matrix: npt.NDArray[np.float32] = (np.linalg.inv(_RGB_TO_YCBCR) @ change @ _RGB_TO_YCBCR).astype(np.float32)
-    return matrix
+    if device.type != "cuda":
+        return sources
+    tensors = {id(t): t for clips in sources for clip in clips for t in _tensors(clip)}
+    needed = sum(t.numel() * t.element_size() for t in tensors.values())
+    free, _ = torch.cuda.mem_get_info(device)
+    if needed > _ROOM_SHARE * free:
+        log.info("Clips stay in main memory: %.1f GiB, and %.1f GiB of the GPU are free", needed / 2**30, free / 2**30)
+        return sources
+    log.info("%.1f GiB of clips on the GPU", needed / 2**30)
+    moved = {key: t.to(device) for key, t in tensors.items()}
+    return [[TrainingClip(clip.name, *(moved[id(t)] for t in _tensors(clip))) for clip in clips] for clips in sources]
+
+
+def _tensors(clip: TrainingClip) -> tuple[Tensor, ...]:
+    return clip.lr, clip.hr, clip.fields, clip.priors, clip.is_cut

@@ -24,8 +24,8 @@ from codecvsr.models.study import Study
 from codecvsr.motion.field import CELL
 from codecvsr.motion.warp import warp
 from codecvsr.pipeline.window import circled, mirrored
-from codecvsr.train.data import Batch
 from codecvsr.train.recipe import Model
+from codecvsr.train.sampling import Batch
 
 CODEC, OWN, ZERO = "codec", "own", "zero"  #: kinds of motion a recipe can name
 _SMALLEST = 4  # channels that RBPN's inner maps have at least

@@ -15,10 +15,12 @@ from codecvsr.errors import InputError
 
 @dataclass(frozen=True)
 class Data:
-    """Where the clips are: folders written by ``codecvsr benchmark``, and the originals they were made from."""
+    """Where the clips are: folders written by ``codecvsr benchmark`` with the originals they were made from, prepared sets."""
 
     hr_root: str = "clips/train"
     benchmarks: tuple[str, ...] = ()
+    prepared: tuple[str, ...] = ()  #: folders written by scripts/prepare_training.py
+    shares: tuple[float, ...] = ()  #: of the samples: benchmarks (if any), then every prepared set; by frames if empty
     val_hr_root: str = ""
     val_benchmarks: tuple[str, ...] = ()
 
@@ -55,6 +57,27 @@ class Optimisation:
 
 
 @dataclass(frozen=True)
+class Window:
+    """One kind of sample; a step draws its kind by ``share``. The first four are as in :class:`Optimisation`."""
+
+    frames: int
+    context: int = 0
+    batch: int = 1
+    crop: int = 64
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How steps are computed; what the machine cannot do is left out, and said."""
+
+    graph: bool = (
+        False  #: on a GPU every kind of window is captured once as a CUDA graph: forward, backward, update, average
+    )
+    compile: bool = False  #: the network goes through torch.compile
+
+
+@dataclass(frozen=True)
 class Dropout:
     """How often each part is left out of a sample, so that ablations of the trained network stay meaningful."""
 
@@ -71,6 +94,9 @@ class Reporting:
     save_every: int = 200
     validate_every: int = 400
     validate_frames: int = 7
+    compact_state: bool = (
+        False  #: the optimiser's moments are kept in 16 bits: small, but resumed runs differ in the last digits
+    )
 
 
 @dataclass(frozen=True)
@@ -82,6 +108,13 @@ class Recipe:
     optimisation: Optimisation = field(default_factory=Optimisation)
     dropout: Dropout = field(default_factory=Dropout)
     reporting: Reporting = field(default_factory=Reporting)
+    engine: Engine = field(default_factory=Engine)
+    windows: tuple[Window, ...] = ()  #: several kinds of sample; the one of :class:`Optimisation` if empty
+
+    def kinds(self) -> tuple[Window, ...]:
+        """The kinds of sample there are."""
+        one = self.optimisation
+        return self.windows or (Window(one.frames, one.context, one.batch, one.crop),)
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -130,10 +163,21 @@ def _build(kind: type, table: Mapping[str, Any], origin: str) -> Any:
         elif wanted is float and isinstance(value, int) and not isinstance(value, bool):
             arguments[key] = float(value)
         elif typing.get_origin(wanted) is tuple and isinstance(value, list | tuple):
-            arguments[key] = tuple(str(v) for v in value)
+            item = typing.get_args(wanted)[0]
+            if dataclasses.is_dataclass(item):
+                arguments[key] = tuple(_build(typing.cast(type, item), v, f"{origin}, [[{key}]]") for v in value)
+            elif item is float and all(type(v) in (int, float) for v in value):
+                arguments[key] = tuple(map(float, value))
+            elif item is str:
+                arguments[key] = tuple(map(str, value))
+            else:
+                raise InputError(f"{origin}: {key} = {value!r}; a list of {item.__name__} was expected.")
         elif isinstance(wanted, type) and type(value) is wanted:
             arguments[key] = value
         else:
             name = getattr(wanted, "__name__", str(wanted))
             raise InputError(f"{origin}: {key} = {value!r}; a value of type {name} was expected.")
-    return kind(**arguments)
+    try:
+        return kind(**arguments)
+    except TypeError as error:  # a key without a default is missing
+        raise InputError(f"{origin}: {str(error).split('__init__() ')[-1]}.") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +18,11 @@ from codecvsr.pipeline.benchmark import BenchmarkSettings, make_benchmark
 from codecvsr.pipeline.infer import Ablations
 from codecvsr.pipeline.runners import RUNNERS
 from codecvsr.pipeline.source import Source
-from codecvsr.train.data import Batch
-from codecvsr.train.loop import LOG, train
+from codecvsr.train.journal import LOG, read_log
+from codecvsr.train.loop import train
 from codecvsr.train.networks import build, metadata, run
 from codecvsr.train.recipe import Data, Dropout, Model, Optimisation, Recipe, Reporting, read_recipe
+from codecvsr.train.sampling import Batch
 from tests.streams import encode, moving_texture
 
 FRAMES, HEIGHT, WIDTH = 5, 32, 48
@@ -117,7 +117,7 @@ def test_recipes_of_the_experiments_train(data: Data, tmp_path: Path, path: Path
     ]
     recipe = dataclasses.replace(read_recipe(path, sets), data=data, reporting=Reporting(log_every=1))
     assert train(recipe, tmp_path, device="cpu") == 3
-    losses = [json.loads(line)["loss"] for line in (tmp_path / LOG).read_text().splitlines()]
+    losses = [entry["loss"] for entry in read_log(tmp_path / LOG) if "loss" in entry]
     assert len(losses) == 3 and all(np.isfinite(losses))
     loaded = load_model(tmp_path / f"{recipe.model.network}.safetensors")
     assert loaded.training == "user" and loaded.metadata["file.steps"] == "3"
@@ -133,7 +133,7 @@ def test_fifty_steps_lower_the_loss(data: Data, tmp_path: Path, path: Path) -> N
             "optimisation.crop=16", "optimisation.warmup=5"]  # fmt: skip
     recipe = dataclasses.replace(read_recipe(path, sets), data=data, reporting=Reporting(log_every=10))
     train(recipe, tmp_path, device="cpu")
-    losses = [json.loads(line)["loss"] for line in (tmp_path / LOG).read_text().splitlines()]
+    losses = [entry["loss"] for entry in read_log(tmp_path / LOG) if "loss" in entry]
     assert np.mean(losses[-2:]) < losses[0]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from safetensors.torch import load_file
 
 from codecvsr.cli import cli
 from codecvsr.errors import CheckpointError, InputError
@@ -20,8 +20,13 @@ from codecvsr.motion import motion_fields
 from codecvsr.motion.sample import warp
 from codecvsr.pipeline.benchmark import BenchmarkSettings, make_benchmark
 from codecvsr.train import data as training_data
-from codecvsr.train.loop import CHECKPOINT, LOG, WEIGHTS, charbonnier, learning_rate, train
-from codecvsr.train.recipe import Data, Dropout, Model, Optimisation, Recipe, Reporting, read_recipe
+from codecvsr.train import sampling
+from codecvsr.train.journal import LOG, read_log
+from codecvsr.train.loop import WEIGHTS, learning_rate, train
+from codecvsr.train.recipe import Data, Dropout, Engine, Model, Optimisation, Recipe, Reporting, Window, read_recipe
+from codecvsr.train.sampling import Batch, Sampler
+from codecvsr.train.state import PART_BYTES, load_state, save_state
+from codecvsr.train.step import charbonnier, make_optimiser
 from tests.streams import encode, moving_texture
 
 
@@ -33,6 +38,12 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     encode(root / "hr" / "one.mp4", moving_texture(8, 256, 320, 8, -4), options={"crf": "8"})
     make_benchmark(root / "hr", root / "bench", BenchmarkSettings(crfs=(20,)))
     return root
+
+
+def make_batch(
+    clips: list[training_data.TrainingClip], settings: Optimisation, dropout: Dropout, step: int, **parts: int
+) -> Batch:
+    return Sampler([clips], Recipe(optimisation=settings, dropout=dropout), **parts).batch(step)
 
 
 def tiny(root: Path, **optimisation: object) -> Recipe:
@@ -51,7 +62,7 @@ def test_batches_are_what_the_clip_is(material: Path) -> None:
     settings = Optimisation(batch=4, frames=4, crop=40, seed=5)
     seen = set()
     for step in range(6):
-        batch = training_data.make_batch(clips, settings, Dropout(0, 0, 0), step)
+        batch = make_batch(clips, settings, Dropout(0, 0, 0), step)
         assert batch.target.shape == (4, 4, 3, 160, 160)
         small = torch.nn.functional.avg_pool2d(batch.target.flatten(0, 1), 4).view_as(batch.frames)
         assert (small - batch.frames).abs().mean() < 0.03
@@ -76,8 +87,7 @@ def test_batches_are_what_the_clip_is(material: Path) -> None:
 def test_recolouring_leaves_luma_and_the_size_of_colour(negate_cb: bool, negate_cr: bool, swap: bool) -> None:
     colours = np.random.default_rng(3).random((3, 50))
     before, after = (
-        training_data._RGB_TO_YCBCR @ rgb
-        for rgb in (colours, training_data._recolouring(negate_cb, negate_cr, swap) @ colours)
+        sampling._RGB_TO_YCBCR @ rgb for rgb in (colours, sampling._recolouring(negate_cb, negate_cr, swap) @ colours)
     )
     np.testing.assert_allclose(after[0], before[0], atol=1e-5)
     np.testing.assert_allclose(np.sort(np.abs(after[1:]), axis=0), np.sort(np.abs(before[1:]), axis=0), atol=1e-5)
@@ -87,14 +97,11 @@ def test_recolouring_leaves_luma_and_the_size_of_colour(negate_cb: bool, negate_
 def test_context_has_no_target(material: Path) -> None:
     """Frames of context are looked at only: the rest of the batch is what it is without them."""
     clips = training_data.load_clips(str(material / "hr"), [str(material / "bench" / "hr_CRF20")])
-    whole, core = (
-        training_data.make_batch(clips, Optimisation(batch=2, frames=5, crop=24, context=c), Dropout(), 1)
-        for c in (0, 2)
-    )
+    whole, core = (make_batch(clips, Optimisation(batch=2, frames=5, crop=24, context=c), Dropout(), 1) for c in (0, 2))
     assert core.frames.shape[1] == 5
     torch.testing.assert_close(core.target, whole.target[:, 2:3])
     with pytest.raises(InputError, match="context"):
-        training_data.check_clips(clips, Optimisation(frames=4, context=2))
+        make_batch(clips, Optimisation(frames=4, context=2), Dropout(), 0)
 
 
 def test_begins_with_given_weights(material: Path, tmp_path: Path) -> None:
@@ -113,7 +120,7 @@ def test_begins_with_given_weights(material: Path, tmp_path: Path) -> None:
 def test_a_step_has_the_same_batch_every_time(material: Path) -> None:
     clips = training_data.load_clips(str(material / "hr"), [str(material / "bench" / "hr_CRF20")])
     settings = Optimisation(batch=2, frames=3, crop=24)
-    one, two, other = (training_data.make_batch(clips, settings, Dropout(), step) for step in (7, 7, 8))
+    one, two, other = (make_batch(clips, settings, Dropout(), step) for step in (7, 7, 8))
     for name, value in vars(one).items():
         assert torch.equal(torch.as_tensor(value), torch.as_tensor(getattr(two, name)))
     assert not torch.equal(one.frames, other.frames)
@@ -122,10 +129,10 @@ def test_a_step_has_the_same_batch_every_time(material: Path) -> None:
 def test_dropout_leaves_out_all_of_it(material: Path) -> None:
     clips = training_data.load_clips(str(material / "hr"), [str(material / "bench" / "hr_CRF20")])
     settings = Optimisation(batch=3, frames=3, crop=24)
-    batch = training_data.make_batch(clips, settings, Dropout(motion=1, second_order=1, priors=0), 0)
+    batch = make_batch(clips, settings, Dropout(motion=1, second_order=1, priors=0), 0)
     assert not batch.use_motion.any() and not batch.use_second_order.any()
     assert not batch.priors[:, :, 4:].any() and batch.priors[:, :, :4].any()
-    assert not training_data.make_batch(clips, settings, Dropout(priors=1), 0).priors.any()
+    assert not make_batch(clips, settings, Dropout(priors=1), 0).priors.any()
 
 
 def test_learning_rate() -> None:
@@ -141,13 +148,13 @@ def test_it_learns(material: Path, tmp_path: Path) -> None:
     """A hundred steps beat the bicubic picture the network starts as, on a batch it was not trained on."""
     recipe = tiny(material, steps=100, learning_rate=4e-3, warmup=5, batch=1)
     assert train(recipe, tmp_path) == 100
-    lines = [json.loads(line) for line in (tmp_path / LOG).read_text().splitlines()]
+    lines = [entry for entry in read_log(tmp_path / LOG) if "loss" in entry]
     assert [line["step"] for line in lines] == list(range(2, 101, 2))
     model = load_model(tmp_path / WEIGHTS)
     assert model.architecture == "codecvsr"
     assert model.metadata["file.steps"] == "100"
     clips = training_data.load_clips(recipe.data.hr_root, recipe.data.benchmarks)
-    batch = training_data.make_batch(clips, Optimisation(batch=2, frames=3, crop=48, seed=9), Dropout(0, 0, 0), 0)
+    batch = make_batch(clips, Optimisation(batch=2, frames=3, crop=48, seed=9), Dropout(0, 0, 0), 0)
     losses = []
     for network in (CodecVSR(channels=8, blocks=1), model.network):
         with torch.no_grad():
@@ -156,12 +163,18 @@ def test_it_learns(material: Path, tmp_path: Path) -> None:
     assert losses[1] < 0.97 * losses[0]
 
 
-def test_resumed_equals_uninterrupted(material: Path, tmp_path: Path) -> None:
-    recipe = tiny(material)
+def state_of(out: Path) -> dict[str, torch.Tensor]:
+    (folder,) = out.glob("state-*")
+    return {key: value for path in folder.iterdir() for key, value in load_file(path).items()}
+
+
+@pytest.mark.parametrize("windows", [(), (Window(3, 0, 2, 24, 1.0), Window(5, 1, 1, 16, 1.0))], ids=["one", "mixed"])
+def test_resumed_equals_uninterrupted(material: Path, tmp_path: Path, windows: tuple[Window, ...]) -> None:
+    recipe = dataclasses.replace(tiny(material), windows=windows)
     train(recipe, tmp_path / "whole")
-    halted = dataclasses.replace(recipe, reporting=Reporting(log_every=1, save_every=3, validate_every=100))
+    halted = dataclasses.replace(recipe, reporting=Reporting(log_every=1, save_every=2, validate_every=100))
     with pytest.MonkeyPatch.context() as patch:
-        original, calls = training_data.make_batch, []
+        original, calls = Sampler.batch, []
 
         def interrupted(*args: object) -> object:
             calls.append(1)
@@ -169,27 +182,93 @@ def test_resumed_equals_uninterrupted(material: Path, tmp_path: Path) -> None:
                 raise KeyboardInterrupt
             return original(*args)
 
-        patch.setattr("codecvsr.train.loop.make_batch", interrupted)
+        patch.setattr(Sampler, "batch", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train(halted, tmp_path / "parts")
-    train(recipe, tmp_path / "parts", resume=tmp_path / "parts" / CHECKPOINT)
-    whole, parts = (torch.load(tmp_path / name / CHECKPOINT, weights_only=True) for name in ("whole", "parts"))
-    assert whole["step"] == parts["step"] == 6
-    for part in ("network", "average"):
-        for key, value in whole[part].items():
-            assert torch.equal(value, parts[part][key]), key
+    train(recipe, tmp_path / "parts", resume=tmp_path / "parts")
+    whole, parts = state_of(tmp_path / "whole"), state_of(tmp_path / "parts")
+    assert whole.keys() == parts.keys() and {key.split(".")[0] for key in whole} == {
+        "network", "average", "exp_avg", "exp_avg_sq", "step",
+    }  # fmt: skip
+    for key, value in whole.items():
+        assert torch.equal(value, parts[key]), key
+    assert whole["step.to_rgb.bias"] == 6
+
+
+def test_state_is_kept_in_small_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several files of bounded size, one folder at a time; what came back is what went in, moments in 16 bits if asked."""
+    monkeypatch.setattr("codecvsr.train.state.PART_BYTES", 40_000)
+    network, average = CodecVSR(channels=8, blocks=1), CodecVSR(channels=8, blocks=1)
+    optimiser = make_optimiser(network, 1e-3, torch.device("cpu"))
+    for parameter in network.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimiser.step()
+    sizes = []
+    for step, is_compact in ((3, False), (4, True)):
+        folder = save_state(tmp_path, step, network, average, optimiser, {"schedule": 9}, is_compact=is_compact)
+        files = list(folder.iterdir())
+        assert [path for path in tmp_path.iterdir()] == [folder] and len(files) > 2
+        assert all(path.stat().st_size < 60_000 for path in files)
+        sizes.append(sum(path.stat().st_size for path in files))
+        others = CodecVSR(channels=8, blocks=1), CodecVSR(channels=8, blocks=1)
+        fresh = make_optimiser(others[0], 1e-3, torch.device("cpu"))
+        steps, about = load_state(tmp_path, *others, fresh)
+        assert (steps, about["schedule"]) == (step, 9)
+        for one, two in zip((network, average), others, strict=True):
+            assert all(torch.equal(value, two.state_dict()[key]) for key, value in one.state_dict().items())
+        for one, two in zip(network.parameters(), others[0].parameters(), strict=True):
+            for key, value in optimiser.state[one].items():
+                torch.testing.assert_close(fresh.state[two][key], value, rtol=0.005 * is_compact, atol=0)
+    assert sizes[1] < 0.8 * sizes[0] and PART_BYTES <= 16 * 2**20
+    files[0].unlink()
+    with pytest.raises(CheckpointError, match="state-00000004"):
+        load_state(tmp_path, network, average, optimiser)
 
 
 def test_minutes_stop_a_run_with_its_state_saved(material: Path, tmp_path: Path) -> None:
     assert train(tiny(material), tmp_path, minutes=0) == 0
-    assert torch.load(tmp_path / CHECKPOINT, weights_only=True)["step"] == 0
+    assert (tmp_path / "state-00000000").is_dir()
+    assert read_log(tmp_path / LOG)[-1]["ended_of"] == 6
+
+
+def test_a_budget_makes_the_schedule(material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The steps follow from the speed of the first ones, and the next piece keeps to them."""
+    monkeypatch.setattr("codecvsr.train.loop._UNMEASURED", 1)
+    monkeypatch.setattr("codecvsr.train.loop._MEASURED", 2)
+    recipe = tiny(material, steps=1000)
+    done = train(recipe, tmp_path, budget=1e-3)  # the measuring alone takes longer
+    assert done == 4 and [e["schedule"] for e in read_log(tmp_path / LOG) if "schedule" in e] == [4]
+    assert train(recipe, tmp_path, resume=tmp_path, budget=60) == 4
 
 
 @pytest.mark.parametrize("content", [b"not a checkpoint", b"\x80\x04cos\nsystem\n.", b""])
 def test_not_a_checkpoint(material: Path, tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "x.pt").write_bytes(content)
-    with pytest.raises(CheckpointError, match="x.pt"):
-        train(tiny(material), tmp_path / "out", resume=tmp_path / "x.pt")
+    (tmp_path / "state-00000001").mkdir()
+    (tmp_path / "state-00000001" / "part-0.safetensors").write_bytes(content)
+    for path, named in ((tmp_path, "state-00000001"), (tmp_path / "nothing", "nothing")):
+        with pytest.raises(CheckpointError, match=named):
+            train(tiny(material), tmp_path / "out", resume=path)
+
+
+def test_what_the_machine_cannot_do_is_left_out(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a GPU there is no graph, and where compiling fails none is compiled; both are said, and change no digit."""
+
+    def failing(function: object, **options: object) -> object:
+        def fail(*args: object) -> object:
+            raise RuntimeError("no compiler here")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", failing)
+    caplog.set_level("INFO")
+    recipe = tiny(material, steps=2)
+    train(recipe, tmp_path / "plain")
+    train(dataclasses.replace(recipe, engine=Engine(graph=True, compile=True)), tmp_path / "asked")
+    assert "No CUDA graphs" in caplog.text and "cannot be compiled (RuntimeError: no compiler here)" in caplog.text
+    plain, asked = state_of(tmp_path / "plain"), state_of(tmp_path / "asked")
+    assert all(torch.equal(value, asked[key]) for key, value in plain.items())
 
 
 def test_unfit_data(material: Path, tmp_path: Path) -> None:

@@ -1,0 +1,148 @@
+"""What a run tells: lines of JSON in its folder, and a picture of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from codecvsr.errors import InputError
+from codecvsr.files import atomic_file
+from codecvsr.metrics.plot import require_plots
+from codecvsr.train.processes import Processes
+from codecvsr.train.recipe import Recipe
+
+LOG = "log.jsonl"
+_SMOOTHED = 0.05  # of the run: the loss is drawn as a mean over so much of it
+
+log = logging.getLogger(__name__)
+
+
+class Journal:
+    """Writes the log of a run: a line when a piece begins, lines of losses and scores, a line when it ends."""
+
+    def __init__(self, out: Path, *, is_silent: bool = False) -> None:
+        """``out``: the run's folder; ``is_silent``: another process speaks."""
+        self._path, self._is_silent = out / LOG, is_silent
+        self._begun = self._last = time.monotonic()
+        self._last_step = self._first_step = 0
+        if not is_silent:
+            out.mkdir(parents=True, exist_ok=True)
+
+    def begin(self, step: int, recipe: Recipe, processes: Processes, dtype: torch.dtype) -> None:
+        """A piece begins after ``step`` steps; the log says with what and on what."""
+        self._last_step = self._first_step = step
+        self._begun = self._last = time.monotonic()
+        on_gpu = processes.device.type == "cuda"
+        name = torch.cuda.get_device_name(processes.device) if on_gpu else f"{platform.machine()} CPU"
+        self.note(
+            step=step,
+            begun=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            device=name,
+            processes=processes.count,
+            threads=torch.get_num_threads(),
+            cores=os.cpu_count(),
+            precision=str(dtype).removeprefix("torch."),
+            torch=torch.__version__,
+            recipe=dataclasses.asdict(recipe),
+        )
+
+    def losses(self, step: int, loss: float, rate: float) -> None:
+        """Mean loss since the last such line, learning rate, and seconds of a step."""
+        now = time.monotonic()
+        if step > self._last_step:
+            self.note(step=step, loss=loss, learning_rate=rate, s=(now - self._last) / (step - self._last_step))
+        self._last, self._last_step = now, step
+
+    def end(self, step: int, steps: int) -> None:
+        """The piece has ended after ``step`` of ``steps`` steps."""
+        minutes = (time.monotonic() - self._begun) / 60
+        self.note(step=step, ended_of=steps, minutes=minutes, steps_done=step - self._first_step)
+
+    def note(self, **entry: Any) -> None:
+        """A line of the log."""
+        if self._is_silent:
+            return
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry) + "\n")
+        said = {key: value for key, value in entry.items() if key != "recipe"}
+        log.info(" ".join(f"{k}={v:.5g}" if isinstance(v, float) else f"{k}={v}" for k, v in said.items()))
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The lines of a log; the last may be unfinished.
+
+    Raises:
+        InputError: it cannot be read, or another line is no JSON object.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); a training run writes its log there.") from error
+    entries: list[dict[str, Any]] = []
+    for number, line in enumerate(lines, 1):
+        try:
+            entry = dict(json.loads(line))
+        except (ValueError, TypeError) as error:
+            if number == len(lines):  # the run was killed while it wrote
+                break
+            raise InputError(
+                f"{path}: line {number} is no JSON object; the log of a training run was expected."
+            ) from error
+        entries.append(entry)
+    return entries
+
+
+def plot_log(log_path: Path, picture: Path) -> None:
+    """Draw loss, learning rate and validation PSNR by rate factor over the steps as a PNG; pieces are marked.
+
+    Raises:
+        InputError: the log cannot be read or holds no losses.
+        OutputError: matplotlib is not installed or the picture cannot be written.
+    """
+    require_plots()
+    from matplotlib.figure import Figure
+
+    entries = read_log(log_path)
+    losses = [entry for entry in entries if "loss" in entry]
+    if not losses:
+        raise InputError(f"{log_path}: holds no losses yet; train for at least reporting.log_every steps.")
+    scored = [entry for entry in entries if "val" in entry]
+    figure = Figure(figsize=(9, 8 if scored else 5), layout="constrained")
+    axes = figure.subplots(2 if scored else 1, 1, sharex=True, squeeze=False)[:, 0]
+    steps, values = [entry["step"] for entry in losses], np.array([entry["loss"] for entry in losses])
+    width = max(1, round(_SMOOTHED * len(values)))
+    kernel = np.ones(width)
+    smooth = np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
+    axes[0].plot(steps, values, color="tab:blue", alpha=0.3, linewidth=0.8)
+    axes[0].plot(steps, smooth, color="tab:blue", label="loss")
+    axes[0].set(ylabel="Charbonnier loss", yscale="log")
+    rates = axes[0].twinx()
+    rates.plot(steps, [entry["learning_rate"] for entry in losses], color="tab:orange", linewidth=0.8)
+    rates.set_ylabel("learning rate", color="tab:orange")
+    for index, name in enumerate(dict.fromkeys(name for entry in scored for name in entry["val"])):
+        with_name = [entry for entry in scored if name in entry["val"]]
+        at = [entry["step"] for entry in with_name]
+        for key, style, label in (("psnr_rgb", "-", name), ("without_motion", ":", f"{name}, no motion")):
+            points = [entry["val"][name][key] for entry in with_name]
+            axes[1].plot(at, points, style, marker=".", color=f"C{index}", label=f"{label}: {points[-1]:.2f}")
+    if scored:
+        axes[1].set_ylabel("validation PSNR, RGB (dB)")
+        axes[1].legend(fontsize="small")
+    for each in axes:
+        each.grid(alpha=0.3)
+        for begun in (entry["step"] for entry in entries if "begun" in entry):
+            each.axvline(begun, color="grey", linestyle="--", linewidth=0.6)
+    ended = [entry for entry in entries if "minutes" in entry]
+    axes[0].set_title(f"{steps[-1]} steps, {sum(e['minutes'] for e in ended):.1f} minutes in {len(ended)} pieces")
+    axes[-1].set_xlabel("step")
+    with atomic_file(picture) as part:
+        figure.savefig(part, format="png", dpi=120)
