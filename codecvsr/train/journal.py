@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -36,6 +37,9 @@ class Journal:
         self._last_step = self._first_step = 0
         if not is_silent:
             out.mkdir(parents=True, exist_ok=True)
+            if self._path.is_file() and not self._path.read_bytes().endswith(b"\n"):
+                with self._path.open("a", encoding="utf-8") as stream:  # the run before was killed within a line
+                    stream.write("\n")
 
     def begin(self, step: int, recipe: Recipe, processes: Processes, dtype: torch.dtype) -> None:
         """A piece begins after ``step`` steps; the log says with what and on what."""
@@ -78,26 +82,23 @@ class Journal:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log; the last may be unfinished.
+    """The lines of a log; those that a run left unfinished when it was killed are left out.
 
     Raises:
-        InputError: it cannot be read, or another line is no JSON object.
+        InputError: it cannot be read, or holds no line of a log.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); a training run writes its log there.") from error
     entries: list[dict[str, Any]] = []
-    for number, line in enumerate(lines, 1):
-        try:
-            entry = dict(json.loads(line))
-        except (ValueError, TypeError) as error:
-            if number == len(lines):  # the run was killed while it wrote
-                break
-            raise InputError(
-                f"{path}: line {number} is no JSON object; the log of a training run was expected."
-            ) from error
-        entries.append(entry)
+    for line in lines:
+        with contextlib.suppress(json.JSONDecodeError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and "step" in entry:
+                entries.append(entry)
+    if not entries:
+        raise InputError(f"{path}: holds no JSON lines with steps; the log of a training run was expected.")
     return entries
 
 
