@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,22 @@ log = logging.getLogger(__name__)
 class Journal:
     """Writes the log of a run: a line when a piece begins, lines of losses and scores, a line when it ends."""
 
-    def __init__(self, out: Path, *, is_silent: bool = False) -> None:
-        """``out``: the run's folder; ``is_silent``: another process speaks."""
+    def __init__(self, out: Path, *, resumed: Path | None = None, is_silent: bool = False) -> None:
+        """Open the log.
+
+        Args:
+            out: the run's folder.
+            resumed: the folder, or its state folder, that is gone on from; its log is taken over if ``out`` has none.
+            is_silent: another process speaks.
+        """
         self._path, self._is_silent = out / LOG, is_silent
         self._begun = self._last = time.monotonic()
         self._last_step = self._first_step = 0
         if not is_silent:
             out.mkdir(parents=True, exist_ok=True)
+            for before in (resumed / LOG, resumed.parent / LOG) if resumed else ():
+                if before.is_file() and not self._path.is_file():
+                    shutil.copyfile(before, self._path)
             if self._path.is_file() and not self._path.read_bytes().endswith(b"\n"):
                 with self._path.open("a", encoding="utf-8") as stream:  # the run before was killed within a line
                     stream.write("\n")

@@ -30,7 +30,18 @@ from codecvsr.train.journal import LOG, Journal, plot_log, read_log
 from codecvsr.train.loop import WEIGHTS, learning_rate, train
 from codecvsr.train.pieces import write_piece
 from codecvsr.train.prepare import Preparation, make_piece
-from codecvsr.train.recipe import Data, Dropout, Engine, Model, Optimisation, Recipe, Reporting, Window, read_recipe
+from codecvsr.train.recipe import (
+    Data,
+    Distillation,
+    Dropout,
+    Engine,
+    Model,
+    Optimisation,
+    Recipe,
+    Reporting,
+    Window,
+    read_recipe,
+)
 from codecvsr.train.sampling import Batch, Sampler
 from codecvsr.train.state import PART_BYTES, load_state, save_state
 from codecvsr.train.step import charbonnier, make_optimiser
@@ -245,7 +256,9 @@ def test_a_budget_makes_the_schedule(material: Path, tmp_path: Path, monkeypatch
     recipe = tiny(material, steps=1000)
     done = train(recipe, tmp_path, budget=1e-3)  # the measuring alone takes longer
     assert done == 4 and [e["schedule"] for e in read_log(tmp_path / LOG) if "schedule" in e] == [4]
-    assert train(recipe, tmp_path, resume=tmp_path, budget=60) == 4
+    assert train(recipe, tmp_path / "next", resume=tmp_path, budget=60) == 4
+    before, after = (read_log(path / LOG) for path in (tmp_path, tmp_path / "next"))
+    assert after[: len(before)] == before and after[-1]["steps_done"] == 0  # the log is taken along
 
 
 @pytest.mark.parametrize("content", [b"not a checkpoint", b"\x80\x04cos\nsystem\n.", b""])
@@ -407,6 +420,23 @@ def test_a_log_survives_a_kill_and_is_drawn(tmp_path: Path) -> None:
         (tmp_path / LOG).write_text(content)
         with pytest.raises(InputError, match="holds no"):
             plot_log(tmp_path / LOG, tmp_path / "log.png")
+
+
+def test_a_teacher_is_followed(material: Path, tmp_path: Path) -> None:
+    """With all of the loss the teacher's, its own weights have nothing left to learn; without a teacher they have."""
+    train(tiny(material, steps=2), tmp_path / "teacher")
+    weights = tmp_path / "teacher" / WEIGHTS
+    losses = []
+    for given in (str(weights), ""):
+        recipe = dataclasses.replace(
+            tiny(material, steps=1), distillation=Distillation(given, share=1.0), dropout=Dropout(0, 0, 0)
+        )
+        recipe = dataclasses.replace(recipe, reporting=Reporting(log_every=1))
+        train(recipe, tmp_path / f"student{len(losses)}", initial=weights)
+        losses.append(next(e["loss"] for e in read_log(tmp_path / f"student{len(losses)}" / LOG) if "loss" in e))
+    assert losses[0] < 1e-6 < losses[1]
+    with pytest.raises(InputError, match="no network that frames can be learnt from"):
+        train(dataclasses.replace(recipe, distillation=Distillation("bicubic")), tmp_path / "x")
 
 
 def test_processes_share_a_batch(material: Path) -> None:
