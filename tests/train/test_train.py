@@ -422,6 +422,20 @@ def test_a_log_survives_a_kill_and_is_drawn(tmp_path: Path) -> None:
             plot_log(tmp_path / LOG, tmp_path / "log.png")
 
 
+@pytest.mark.gpu
+def test_a_graph_learns_what_single_steps_do(material: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Captured once for every kind of window, replayed at every other step, with the same weights in the end."""
+    caplog.set_level("INFO")
+    windows = (Window(3, 0, 2, 24, 1.0), Window(5, 1, 1, 16, 1.0))
+    for name, graph in (("single", False), ("graph", True)):
+        recipe = dataclasses.replace(tiny(material, steps=12), windows=windows, engine=Engine(graph=graph))
+        train(recipe, tmp_path / name, device="cuda", precision="fp32")
+    assert "CUDA graph" not in caplog.text
+    single, graphed = state_of(tmp_path / "single"), state_of(tmp_path / "graph")
+    for key, value in single.items():
+        torch.testing.assert_close(graphed[key], value, rtol=1e-2, atol=1e-3)
+
+
 def test_a_teacher_is_followed(material: Path, tmp_path: Path) -> None:
     """With all of the loss the teacher's, its own weights have nothing left to learn; without a teacher they have."""
     train(tiny(material, steps=2), tmp_path / "teacher")
