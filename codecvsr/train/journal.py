@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
 import os
 import platform
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -29,13 +31,25 @@ log = logging.getLogger(__name__)
 class Journal:
     """Writes the log of a run: a line when a piece begins, lines of losses and scores, a line when it ends."""
 
-    def __init__(self, out: Path, *, is_silent: bool = False) -> None:
-        """``out``: the run's folder; ``is_silent``: another process speaks."""
+    def __init__(self, out: Path, *, resumed: Path | None = None, is_silent: bool = False) -> None:
+        """Open the log.
+
+        Args:
+            out: the run's folder.
+            resumed: the folder, or its state folder, that is gone on from; its log is taken over if ``out`` has none.
+            is_silent: another process speaks.
+        """
         self._path, self._is_silent = out / LOG, is_silent
         self._begun = self._last = time.monotonic()
         self._last_step = self._first_step = 0
         if not is_silent:
             out.mkdir(parents=True, exist_ok=True)
+            for before in (resumed / LOG, resumed.parent / LOG) if resumed else ():
+                if before.is_file() and not self._path.is_file():
+                    shutil.copyfile(before, self._path)
+            if self._path.is_file() and not self._path.read_bytes().endswith(b"\n"):
+                with self._path.open("a", encoding="utf-8") as stream:  # the run before was killed within a line
+                    stream.write("\n")
 
     def begin(self, step: int, recipe: Recipe, processes: Processes, dtype: torch.dtype) -> None:
         """A piece begins after ``step`` steps; the log says with what and on what."""
@@ -78,26 +92,23 @@ class Journal:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log; the last may be unfinished.
+    """The lines of a log; those that a run left unfinished when it was killed are left out.
 
     Raises:
-        InputError: it cannot be read, or another line is no JSON object.
+        InputError: it cannot be read, or holds no line of a log.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); a training run writes its log there.") from error
     entries: list[dict[str, Any]] = []
-    for number, line in enumerate(lines, 1):
-        try:
-            entry = dict(json.loads(line))
-        except (ValueError, TypeError) as error:
-            if number == len(lines):  # the run was killed while it wrote
-                break
-            raise InputError(
-                f"{path}: line {number} is no JSON object; the log of a training run was expected."
-            ) from error
-        entries.append(entry)
+    for line in lines:
+        with contextlib.suppress(json.JSONDecodeError):
+            entry = json.loads(line)
+            if isinstance(entry, dict) and "step" in entry:
+                entries.append(entry)
+    if not entries:
+        raise InputError(f"{path}: holds no JSON lines with steps; the log of a training run was expected.")
     return entries
 
 

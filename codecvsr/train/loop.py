@@ -105,7 +105,7 @@ def _train(
         settings = dataclasses.replace(settings, steps=schedule)
     needs_measure = budget is not None and schedule is None
     stepper = Stepper(network, average, optimiser, recipe, dtype, processes)
-    journal = Journal(out, is_silent=not is_first)
+    journal = Journal(out, resumed=resume, is_silent=not is_first)
     journal.begin(step, recipe, processes, dtype)
 
     def save() -> None:

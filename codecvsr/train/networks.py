@@ -21,6 +21,7 @@ from codecvsr.models.mvsr_seed import MVSRSeed
 from codecvsr.models.rate_groups import GROUP, RateGroups
 from codecvsr.models.rbpn import RBPN
 from codecvsr.models.study import Study
+from codecvsr.models.zoo import load_model
 from codecvsr.motion.field import CELL
 from codecvsr.motion.warp import warp
 from codecvsr.pipeline.window import circled, mirrored
@@ -90,6 +91,21 @@ def build(model: Model) -> nn.Module:
     if int(getattr(network, "scale", 4)) != 4:
         raise InputError(f"model.network = {model.network!r}: keeps the size; a network for x4 was expected.")
     return network
+
+
+def load_teacher(weights: str) -> nn.Module:
+    """The network to learn from.
+
+    Raises:
+        InputError: it is unknown, or cannot be given a batch.
+        CheckpointError: its weights cannot be read.
+    """
+    network = load_model(weights).network
+    if not isinstance(network, CodecVSR) and type(network) not in _RUNS:
+        raise InputError(
+            f"distillation.weights = {weights!r}: is no network that frames can be learnt from; give a trained one."
+        )
+    return network.requires_grad_(False)
 
 
 def metadata(model: Model, network: nn.Module) -> dict[str, str]:

@@ -57,6 +57,14 @@ class Optimisation:
 
 
 @dataclass(frozen=True)
+class Distillation:
+    """A teacher: the loss is that to its pictures for ``share``, and that to the originals for the rest."""
+
+    weights: str = ""  #: a weights file, or a model's name; empty for no teacher
+    share: float = 0.5
+
+
+@dataclass(frozen=True)
 class Window:
     """One kind of sample; a step draws its kind by ``share``. The first four are as in :class:`Optimisation`."""
 
@@ -109,6 +117,7 @@ class Recipe:
     dropout: Dropout = field(default_factory=Dropout)
     reporting: Reporting = field(default_factory=Reporting)
     engine: Engine = field(default_factory=Engine)
+    distillation: Distillation = field(default_factory=Distillation)
     windows: tuple[Window, ...] = ()  #: several kinds of sample; the one of :class:`Optimisation` if empty
 
     def kinds(self) -> tuple[Window, ...]:

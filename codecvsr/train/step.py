@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from codecvsr.engine.device import autocast
-from codecvsr.train.networks import run
+from codecvsr.engine.device import autocast, place
+from codecvsr.train.networks import load_teacher, run
 from codecvsr.train.processes import Processes
 from codecvsr.train.recipe import Recipe
 from codecvsr.train.sampling import Batch
@@ -64,6 +64,8 @@ class Stepper:
         self._network, self._average, self._optimiser = network, average, optimiser
         self._recipe, self._dtype, self._processes = recipe, dtype, processes
         self._device = processes.device
+        given = recipe.distillation.weights
+        self._teacher = place(load_teacher(given), self._device) if given else None
         self._loss = torch.zeros((), device=self._device)
         self._decay = torch.zeros((), device=self._device)
         self._summed = self._done = 0
@@ -97,6 +99,11 @@ class Stepper:
         settings = self._recipe.optimisation
         predicted = self._predict(batch)
         loss = charbonnier(predicted.float(), batch.target, settings.charbonnier)
+        if self._teacher is not None:
+            with torch.no_grad(), autocast(self._device, self._dtype):
+                taught = run(self._teacher, batch)
+            share = self._recipe.distillation.share
+            loss = (1 - share) * loss + share * charbonnier(predicted.float(), taught.float(), settings.charbonnier)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._processes.mean_gradients(self._network.parameters())

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +18,7 @@ from safetensors.torch import load_file
 
 from codecvsr.cli import cli
 from codecvsr.errors import CheckpointError, InputError
+from codecvsr.files import read_image
 from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.zoo import load_model
 from codecvsr.motion import motion_fields
@@ -21,9 +26,22 @@ from codecvsr.motion.sample import warp
 from codecvsr.pipeline.benchmark import BenchmarkSettings, make_benchmark
 from codecvsr.train import data as training_data
 from codecvsr.train import sampling
-from codecvsr.train.journal import LOG, read_log
+from codecvsr.train.journal import LOG, Journal, plot_log, read_log
 from codecvsr.train.loop import WEIGHTS, learning_rate, train
-from codecvsr.train.recipe import Data, Dropout, Engine, Model, Optimisation, Recipe, Reporting, Window, read_recipe
+from codecvsr.train.pieces import write_piece
+from codecvsr.train.prepare import Preparation, make_piece
+from codecvsr.train.recipe import (
+    Data,
+    Distillation,
+    Dropout,
+    Engine,
+    Model,
+    Optimisation,
+    Recipe,
+    Reporting,
+    Window,
+    read_recipe,
+)
 from codecvsr.train.sampling import Batch, Sampler
 from codecvsr.train.state import PART_BYTES, load_state, save_state
 from codecvsr.train.step import charbonnier, make_optimiser
@@ -238,7 +256,9 @@ def test_a_budget_makes_the_schedule(material: Path, tmp_path: Path, monkeypatch
     recipe = tiny(material, steps=1000)
     done = train(recipe, tmp_path, budget=1e-3)  # the measuring alone takes longer
     assert done == 4 and [e["schedule"] for e in read_log(tmp_path / LOG) if "schedule" in e] == [4]
-    assert train(recipe, tmp_path, resume=tmp_path, budget=60) == 4
+    assert train(recipe, tmp_path / "next", resume=tmp_path, budget=60) == 4
+    before, after = (read_log(path / LOG) for path in (tmp_path, tmp_path / "next"))
+    assert after[: len(before)] == before and after[-1]["steps_done"] == 0  # the log is taken along
 
 
 @pytest.mark.parametrize("content", [b"not a checkpoint", b"\x80\x04cos\nsystem\n.", b""])
@@ -330,3 +350,142 @@ def test_motion_of_the_fixture_is_as_it_says(material: Path) -> None:
     motion = motion_fields(material / "bench" / "hr_CRF20" / "one" / "clip.mp4")
     assert np.median(motion.to_prev[1:, 0]) == pytest.approx(-2, abs=0.1)
     assert np.median(motion.to_prev[1:, 1]) == pytest.approx(1, abs=0.1)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of two pieces, of 6 and 4 frames, in two versions each."""
+    folder = tmp_path_factory.mktemp("prepared")
+    for name, frames in (("long", 6), ("short", 4)):
+        hr = moving_texture(frames, 128, 160, 8, -4)
+        write_piece(folder / f"{name}.safetensors", make_piece(hr, Preparation(crf=(15, 20)), name, name))
+    return folder
+
+
+def test_prepared_sets_are_drawn_by_their_shares(material: Path, prepared: Path, tmp_path: Path) -> None:
+    data = dataclasses.replace(tiny(material).data, prepared=(str(prepared),), shares=(0.0, 1.0))
+    sources = training_data.load_sources(data)
+    assert [[len(clip) for clip in clips] for clips in sources] == [[8], [6, 6, 4, 4]]
+    assert sources[1][0].hr is sources[1][1].hr and sources[1][0].lr is not sources[1][1].lr
+    windows = (Window(frames=5, context=1, batch=2, crop=16), Window(frames=3, batch=4, crop=24))
+    recipe = dataclasses.replace(tiny(material, steps=3), data=data, windows=windows)
+    shapes = set()
+    for step in range(12):
+        batch = Sampler(sources, recipe).batch(step)
+        shapes.add((tuple(batch.frames.shape), tuple(batch.target.shape)))
+        small = torch.nn.functional.avg_pool2d(batch.target.flatten(0, 1), 4).view(
+            *batch.target.shape[:3], *batch.frames.shape[3:]
+        )
+        core = batch.frames[:, batch.context : batch.frames.shape[1] - batch.context]
+        assert (small - core).mean(2).abs().mean() < 0.02
+    assert shapes == {((2, 5, 3, 16, 16), (2, 3, 3, 64, 64)), ((4, 3, 3, 24, 24), (4, 3, 3, 96, 96))}
+    only_benchmark = dataclasses.replace(recipe, data=dataclasses.replace(data, shares=(1.0, 0.0)))
+    assert train(recipe, tmp_path / "one") == train(only_benchmark, tmp_path / "two") == 3
+    one, two = (read_log(tmp_path / name / LOG) for name in ("one", "two"))
+    assert one[1]["loss"] != two[1]["loss"]
+    with pytest.raises(InputError, match="2 shares were expected"):
+        training_data.load_sources(dataclasses.replace(data, shares=(1.0,)))
+    with pytest.raises(InputError, match="name no folders"):
+        training_data.load_sources(Data())
+
+
+def test_validation_is_told_by_rate_factor_and_drawn(material: Path, tmp_path: Path) -> None:
+    recipe = tiny(material, steps=4)
+    data = dataclasses.replace(recipe.data, val_hr_root=recipe.data.hr_root, val_benchmarks=recipe.data.benchmarks)
+    reporting = Reporting(log_every=1, save_every=100, validate_every=2, validate_frames=2)
+    train(dataclasses.replace(recipe, data=data, reporting=reporting), tmp_path)
+    entries = read_log(tmp_path / LOG)
+    scores = [entry["val"]["hr_CRF20"] for entry in entries if "val" in entry]
+    assert len(scores) == 2 and all(20 < score["psnr_rgb"] < 50 for score in scores)
+    assert entries[0]["recipe"]["optimisation"]["steps"] == 4 and entries[-1]["steps_done"] == 4
+    assert CliRunner().invoke(cli, ["train", "--out", str(tmp_path)]).exit_code == 2
+
+
+def test_a_log_survives_a_kill_and_is_drawn(tmp_path: Path) -> None:
+    lines = [{"step": 0, "begun": "now"}]
+    for step in range(1, 21):
+        lines.append({"step": step, "loss": 0.1 / step, "learning_rate": 0.01, "s": 0.1})
+    scores = {name: {"psnr_rgb": 30.0, "without_motion": 29.0} for name in ("val_CRF15", "val_CRF35")}
+    lines += [{"step": 10, "val": scores}, {"step": 20, "val": scores}, {"step": 20, "ended_of": 40, "minutes": 1.0}]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / LOG).write_text(text + '{"step": 21, "lo')  # killed while writing
+    Journal(tmp_path).note(step=22)
+    assert read_log(tmp_path / LOG) == [*lines, {"step": 22}]
+    pytest.importorskip("matplotlib")
+    result = CliRunner().invoke(cli, ["train", "--out", str(tmp_path), "--plot", str(tmp_path / "log.png")])
+    assert result.exit_code == 0, result.output
+    picture = read_image(tmp_path / "log.png")
+    assert picture.shape[0] > 500 and picture.std() > 10
+    for content in ("nothing\n", '{"step": 3}\n'):
+        (tmp_path / LOG).write_text(content)
+        with pytest.raises(InputError, match="holds no"):
+            plot_log(tmp_path / LOG, tmp_path / "log.png")
+
+
+@pytest.mark.gpu
+def test_a_graph_learns_what_single_steps_do(material: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Captured once for every kind of window, replayed at every other step, with the same weights in the end."""
+    caplog.set_level("INFO")
+    windows = (Window(3, 0, 2, 24, 1.0), Window(5, 1, 1, 16, 1.0))
+    for name, graph in (("single", False), ("graph", True)):
+        recipe = dataclasses.replace(tiny(material, steps=12), windows=windows, engine=Engine(graph=graph))
+        train(recipe, tmp_path / name, device="cuda", precision="fp32")
+    assert "CUDA graph" not in caplog.text
+    single, graphed = state_of(tmp_path / "single"), state_of(tmp_path / "graph")
+    for key, value in single.items():
+        torch.testing.assert_close(graphed[key], value, rtol=1e-2, atol=1e-3)
+
+
+def test_a_teacher_is_followed(material: Path, tmp_path: Path) -> None:
+    """With all of the loss the teacher's, its own weights have nothing left to learn; without a teacher they have."""
+    train(tiny(material, steps=2), tmp_path / "teacher")
+    weights = tmp_path / "teacher" / WEIGHTS
+    losses = []
+    for given in (str(weights), ""):
+        recipe = dataclasses.replace(
+            tiny(material, steps=1), distillation=Distillation(given, share=1.0), dropout=Dropout(0, 0, 0)
+        )
+        recipe = dataclasses.replace(recipe, reporting=Reporting(log_every=1))
+        train(recipe, tmp_path / f"student{len(losses)}", initial=weights)
+        losses.append(next(e["loss"] for e in read_log(tmp_path / f"student{len(losses)}" / LOG) if "loss" in e))
+    assert losses[0] < 1e-6 < losses[1]
+    with pytest.raises(InputError, match="no network that frames can be learnt from"):
+        train(dataclasses.replace(recipe, distillation=Distillation("bicubic")), tmp_path / "x")
+
+
+def test_processes_share_a_batch(material: Path) -> None:
+    clips = training_data.load_clips(str(material / "hr"), [str(material / "bench" / "hr_CRF20")])
+    settings = Optimisation(batch=4, frames=3, crop=16)
+    whole = make_batch(clips, settings, Dropout(0.5, 0.5, 0.5), 3)
+    for part in (0, 1):
+        own = make_batch(clips, settings, Dropout(0.5, 0.5, 0.5), 3, part=part, parts=2)
+        for name, value in vars(own).items():
+            assert torch.equal(
+                torch.as_tensor(value),
+                torch.as_tensor(getattr(whole, name))[part::2] if name != "context" else torch.tensor(0),
+            )
+    with pytest.raises(InputError, match="cannot be shared by 3"):
+        make_batch(clips, settings, Dropout(), 0, part=0, parts=3)
+
+
+def test_two_processes_learn_what_one_does(material: Path, tmp_path: Path) -> None:
+    """torchrun with two processes on the CPU: the same batch in two parts, the same weights up to rounding."""
+    recipe = tiny(material, steps=3)
+    path = tmp_path / "r.toml"
+    path.write_text(
+        f'[data]\nhr_root = "{recipe.data.hr_root}"\nbenchmarks = ["{recipe.data.benchmarks[0]}"]\n'
+        "[model]\nchannels = 8\nblocks = 1\n[optimisation]\nsteps = 3\nbatch = 2\nframes = 3\ncrop = 24\nwarmup = 2\nseed = 3\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "codecvsr",
+               "train", "--config", str(path), "--out", str(tmp_path / "two"), "--device", "cpu"]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=280, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    train(recipe, tmp_path / "one", device="cpu")
+    one, two = state_of(tmp_path / "one"), state_of(tmp_path / "two")
+    assert read_log(tmp_path / "two" / LOG)[0]["processes"] == 2 and len(read_log(tmp_path / "two" / LOG)) == 2
+    assert one.keys() == two.keys()
+    begun = CodecVSR(channels=8, blocks=1).state_dict()
+    for key, value in one.items():
+        torch.testing.assert_close(two[key], value, rtol=1e-3, atol=2e-5)
+    assert any((one[f"network.{key}"] - value).abs().max() > 1e-4 for key, value in begun.items())
