@@ -69,6 +69,7 @@ install_browser() {
     return 0
   fi
   say "Installing chromium chromium-driver with apt-get"
+  export DEBIAN_FRONTEND=noninteractive
   { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver; } </dev/null >&2 ||
     say "apt-get failed: the tests of the page in a browser are skipped"
 }

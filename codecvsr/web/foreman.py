@@ -127,6 +127,7 @@ class Foreman:
     # --- the foreman's own thread -------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
+        job: Job | None = None
         while not self._closing:
             try:
                 self._keep_house()
@@ -140,6 +141,9 @@ class Foreman:
             except Exception:  # noqa: BLE001 - whatever it was, the next job has its turn
                 if not self.is_closing:
                     _logger.error("the foreman stumbled:\n%s", traceback.format_exc())
+                    if job is not None:
+                        self.store.finish(job.id, "failed", "it could not be begun; the server's log says why.")
+                        self.wake()
                     time.sleep(1.0)
 
     def _do(self, job: Job) -> None:

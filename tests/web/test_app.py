@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from importlib import resources
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 pytest.importorskip("flask", reason="Flask is not installed (pip install 'codecvsr[web]')")
 
-from codecvsr.errors import InputError
+from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.web import sniff
 from codecvsr.web.app import FILES, create_app, demo_clip
 from codecvsr.web.foreman import Foreman
@@ -241,3 +242,22 @@ def test_other_machines_need_a_token() -> None:
         check_exposure(host, TOKEN)
     with pytest.raises(InputError, match="at least 16"):
         check_exposure("0.0.0.0", "short")
+
+
+def test_a_job_that_cannot_be_begun_fails_and_the_queue_goes_on(make, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, store = make()
+    foreman = Foreman(store, Limits(), demo_clip())
+
+    def refuse() -> None:
+        raise CodecVSRError("the process that does the jobs could not be started.")
+
+    monkeypatch.setattr(foreman, "_begin_nursery", refuse)
+    jobs = [store.add_job("demo", "clip.mp4", JOB, most=9), store.add_job("f" * 32, "gone.mp4", JOB, most=9)]
+    foreman._thread.start()
+    until = time.monotonic() + 60
+    while any(store.job(job.id).finished is None for job in jobs):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    foreman.stop()
+    errors = [store.job(job.id).error for job in jobs]
+    assert "could not be begun" in errors[0] and "upload it again" in errors[1]
