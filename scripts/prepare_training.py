@@ -22,7 +22,8 @@ import click
 from codecvsr.cli.common import CodecVSRCommand, info, warn
 from codecvsr.errors import InputError
 from codecvsr.train.pieces import find_pieces
-from codecvsr.train.prepare import Preparation, clip_jobs, prepare, shot_jobs
+from codecvsr.train.plan import Preparation, clip_jobs, shot_jobs
+from codecvsr.train.prepare import prepare
 from codecvsr.train.reds import SPLITS, Split, left_out, reds_folder
 
 HELP = (__doc__ or "").replace("\n\n    python", "\n\n\b\n    python")  # click leaves the lines of such a paragraph

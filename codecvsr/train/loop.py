@@ -140,6 +140,8 @@ def _train(
                 save()
             if val_clips and (step % reporting.validate_every == 0 or step == settings.steps):
                 journal.note(step=step, val=validate(average, val_clips, device, recipe.model.motion, dtype))
+        if step > first_step:
+            journal.losses(step, stepper.mean_loss(), learning_rate(settings, step - 1))
     finally:  # an interrupt, or an error in a batch, keeps what was learnt
         save()
         journal.end(step, settings.steps)

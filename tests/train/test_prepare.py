@@ -14,7 +14,8 @@ from codecvsr.files import write_png
 from codecvsr.motion.sample import warp
 from codecvsr.train.camera import KINDS, Movement, choose_movement, render_shot
 from codecvsr.train.pieces import find_pieces, read_piece, write_piece
-from codecvsr.train.prepare import SETTINGS, Preparation, clip_jobs, prepare, shot_jobs
+from codecvsr.train.plan import Preparation, clip_jobs, shot_jobs
+from codecvsr.train.prepare import SETTINGS, prepare
 from codecvsr.train.reds import left_out, reds_folder
 from tests.streams import encode, moving_texture, texture
 
