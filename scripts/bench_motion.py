@@ -106,7 +106,7 @@ def main(
             begun = time.monotonic()
             cells[key] = {"key": key} | facts | make()
             click.echo(f"{key}: {time.monotonic() - begun:.0f} s", err=True)
-            save(results, cells, stored.get("commands", []))
+            save(results, cells, stored)
 
     if stream_minutes:
         about = {"kind": "memory", "minutes": stream_minutes}
@@ -136,7 +136,7 @@ def main(
             if name == timing_clip:
                 keep(f"{label} time {code}", {"kind": "time"} | facts, partial(measure_time, stream, frames))
     current = [cell for cell in cells.values() if cell["key"].endswith(code)]
-    save(results, {cell["key"]: cell for cell in current}, stored.get("commands", []))
+    save(results, {cell["key"]: cell for cell in current}, stored)
     write_table(readme, current)
 
 
@@ -146,11 +146,13 @@ def fingerprint() -> str:
     return hashlib.sha256(motion.to_prev.tobytes() + motion.to_next.tobytes()).hexdigest()[:12]
 
 
-def save(results: Path, cells: dict[str, Any], commands: list[str]) -> None:
-    """Write the results file."""
+def save(results: Path, cells: dict[str, Any], stored: dict[str, Any]) -> None:
+    """Write the results file; commands and notes of the one before stay."""
+    commands = stored.get("commands", [])
     command = shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     content = {
         "commands": commands if command in commands else [*commands, command],
+        "notes": stored.get("notes", []),
         "protocol": (
             "PSNR of luma on pristine pictures, fields from decoded ones; one_frame: a neighbour pulled onto each frame at "
             f"low resolution, 8 pixels of border left out; track: {TRACK_FRAMES} composed fields, the high-resolution "
