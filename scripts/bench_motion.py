@@ -24,12 +24,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import av
 import click
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 from motion_cells import (
     DEMO,
     SETTINGS,
@@ -42,6 +40,7 @@ from motion_cells import (
 )
 
 from codecvsr.bitstream.reader import read_video
+from codecvsr.engine.versions import versions
 from codecvsr.errors import CodecVSRError
 from codecvsr.files import atomic_file
 from codecvsr.metrics.alignment import TRACK_FRAMES
@@ -159,14 +158,7 @@ def save(results: Path, cells: dict[str, Any], stored: dict[str, Any]) -> None:
             "picture pulled over all of them, a track every 5 frames, 32 pixels of border left out; x264 medium, 24 fps"
         ),
         "machine": f"{platform.machine()}, fields on one thread; other programs ran meanwhile",
-        "versions": {
-            "python": platform.python_version(),
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-            "torch": torch.__version__,
-            "av": av.__version__,
-            "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])),
-        },
+        "versions": versions(),
         "summary": summary(list(cells.values())),
         "cells": list(cells.values()),
     }

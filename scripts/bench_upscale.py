@@ -22,13 +22,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import av
 import click
-import torch
 from upscale_parts import companion, containers, killed, peak_memory, streamed, workers
 from upscale_table import write_readme
 
-import codecvsr
+from codecvsr.engine.versions import versions
 from codecvsr.files import atomic_file
 from codecvsr.models.zoo import load_model
 from codecvsr.pipeline.benchmark import BenchmarkSettings, crf_label, make_benchmark
@@ -121,13 +119,7 @@ def save(results: Path, cells: Cells, commands: list[str], weights: str) -> dict
     content = {
         "commands": commands if command in commands else [*commands, command],
         "machine": f"{os.cpu_count()} CPU cores, {platform.machine()}, {memory:.0f} GiB; other jobs ran at the same time",
-        "versions": {
-            "codecvsr": codecvsr.__version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "av": av.__version__,
-            "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])),
-        },
+        "versions": versions(),
         "weights_sha256": weights,
         "cells": sorted(cells.values(), key=lambda cell: (PARTS.index(cell["part"]), cell["key"])),
     }

@@ -9,15 +9,12 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import av
-import cv2
-import numpy as np
 import torch
 
-import codecvsr
 from codecvsr.compare.cells import COUNTED_SIDE, Cell, Settings
 from codecvsr.compare.clips import TestClip, crf_value
 from codecvsr.compare.rows import BICUBIC, Row
+from codecvsr.engine.versions import versions
 from codecvsr.metrics.ssim import SIGMA, WINDOW
 
 _SCORES = ("psnr_rgb", "ssim_rgb", "psnr_y", "ssim_y", "warping_error", "warping_error_original", "lpips")
@@ -170,15 +167,7 @@ def protocol(settings: Settings) -> dict[str, Any]:
         "peak_memory_mb": "MiB; on the CPU of the whole process, on a GPU of tensors",
         "untrained": "random weights: speed and memory only",
         "machine": {"threads": torch.get_num_threads(), "processor": platform.machine(), "gpu": _gpu()},
-        "versions": {
-            "codecvsr": codecvsr.__version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "av": av.__version__,
-            "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])),
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-        },
+        "versions": versions(),
     }
 
 
