@@ -38,6 +38,7 @@ from motion_cells import (
     measure_setting,
     measure_time,
 )
+from readme_parts import replace_parts
 
 from codecvsr.bitstream.reader import read_video
 from codecvsr.engine.versions import versions
@@ -50,7 +51,6 @@ from codecvsr.pipeline.benchmark import BenchmarkSettings, crf_label, make_bench
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "scripts" / "results" / "motion.json"
 PROBE_FRAMES = 8
-BEGIN, END = "<!-- motion:begin -->", "<!-- motion:end -->"
 TITLES = {
     "zero": "no motion",
     "raw": "raw vectors",
@@ -136,7 +136,7 @@ def main(
                 keep(f"{label} time {code}", {"kind": "time"} | facts, partial(measure_time, stream, frames))
     current = [cell for cell in cells.values() if cell["key"].endswith(code)]
     save(results, {cell["key"]: cell for cell in current}, stored)
-    write_table(readme, current)
+    replace_parts(readme, motion=table(current))
 
 
 def fingerprint() -> str:
@@ -207,15 +207,6 @@ def worst_clip(
         return None
     margin, clip = min((value(cell, "refined") - value(cell, other), cell["clip"]) for cell in cells)
     return {"clip": clip, "db": round(margin, 3)}
-
-
-def write_table(readme: Path, cells: list[dict[str, Any]]) -> None:
-    """Put the table between README's markers."""
-    text = readme.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    with atomic_file(readme) as part:
-        part.write_text(f"{before}{BEGIN}\n{table(cells)}{END}{after}", encoding="utf-8")
 
 
 def table(cells: list[dict[str, Any]]) -> str:

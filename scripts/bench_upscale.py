@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from readme_parts import replace_parts
 from upscale_parts import companion, containers, killed, peak_memory, streamed, workers
-from upscale_table import write_readme
+from upscale_table import findings
 
 from codecvsr.engine.versions import versions
 from codecvsr.files import atomic_file
@@ -109,7 +110,7 @@ def main(
         else:
             for how in ("processes", *(["ray"] if ray else [])):
                 cell(part, how, lambda h=how: workers(clips, work, h))
-    write_readme(readme, save(results, cells, stored["commands"], weights))
+    replace_parts(readme, upscale=findings(save(results, cells, stored["commands"], weights)))
 
 
 def save(results: Path, cells: Cells, commands: list[str], weights: str) -> dict[str, Any]:

@@ -25,8 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-
-from codecvsr.files import atomic_file
+from readme_parts import replace_parts
 
 ROOT = Path(__file__).resolve().parents[1]
 TITLES = {
@@ -42,12 +41,12 @@ WITHOUT_MOTION = "codecvsr+ablate-mvs"
 @click.option("--readme", type=click.Path(path_type=Path), default=ROOT / "README.md", show_default="there")
 def main(results: Path, readme: Path) -> None:
     """Replace what is between README's markers."""
-    text = readme.read_text(encoding="utf-8")
     quality, field, demo = (read(results / f"{name}.json") for name in ("quality", "compare", "compare_demo"))
-    text = between(text, "quality", f"{scores(quality)}\n\n{gains(quality)}")
-    text = between(text, "compare", f"{scores(field)}\n\n{scores(demo)}\n\n{costs(field)}")
-    with atomic_file(readme) as part:
-        part.write_text(text, encoding="utf-8")
+    replace_parts(
+        readme,
+        quality=f"{scores(quality)}\n\n{gains(quality)}",
+        compare=f"{scores(field)}\n\n{scores(demo)}\n\n{costs(field)}",
+    )
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -56,13 +55,6 @@ def read(path: Path) -> dict[str, Any]:
     if content["failed"]:
         raise click.ClickException(f"{path}: rows failed in this run; make it again.")
     return content
-
-
-def between(text: str, name: str, table: str) -> str:
-    """``text`` with ``table`` between the markers of that name."""
-    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-    before, rest = text.split(begin)
-    return f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}"
 
 
 def scores(content: dict[str, Any]) -> str:

@@ -3,21 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from codecvsr.files import atomic_file
-
-BEGIN, END = "<!-- upscale:begin -->", "<!-- upscale:end -->"
 Cells = list[dict[str, Any]]
-
-
-def write_readme(readme: Path, content: dict[str, Any]) -> None:
-    """Put the list between README's markers."""
-    before, rest = readme.read_text(encoding="utf-8").split(BEGIN)
-    after = rest.split(END)[1]
-    with atomic_file(readme) as part:
-        part.write_text(f"{before}{BEGIN}\n{findings(content)}\n{END}{after}", encoding="utf-8")
 
 
 def findings(content: dict[str, Any]) -> str:

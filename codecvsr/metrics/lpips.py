@@ -22,7 +22,6 @@ from codecvsr.models.fetch import cached_path, models_folder, sha256_of
 LINEAR_LAYERS = "lpips-alex"  #: their name for ``codecvsr models fetch``
 ALEXNET = ("alexnet-owt-7be5be79.pth", "alexnet-owt-4df8aa71.pth")  #: the same weights in two formats; SHA-256 prefixes
 ALEXNET_PLACE = "https://download.pytorch.org/models/"
-SMALLEST = 31  #: pixels each way that AlexNet's convolutions need
 _WIDTHS = (64, 192, 384, 256, 256)
 _POSITIONS = (0, 3, 6, 8, 10)  # of the convolutions in torchvision's ``features``
 _SHIFT = (-0.030, -0.088, -0.188)  # of RGB in -1..1, to what AlexNet was trained on
@@ -39,6 +38,7 @@ class Lpips(nn.Module):
     averaged over the picture, summed over the layers.
     """
 
+    smallest = 31  #: pixels each way that AlexNet's convolutions need
     shift: Tensor
     scale: Tensor
 
@@ -93,9 +93,9 @@ class Lpips(nn.Module):
             ValueError: less than 31 pixels are left each way.
         """
         height, width = a.shape[:2]
-        if min(height, width) - 2 * crop_border < SMALLEST:
+        if min(height, width) - 2 * crop_border < self.smallest:
             raise ValueError(
-                f"LPIPS needs {SMALLEST} pixels each way, got {width}x{height} less {crop_border} each side."
+                f"LPIPS needs {self.smallest} pixels each way, got {width}x{height} less {crop_border} each side."
             )
         inside = (slice(crop_border, height - crop_border), slice(crop_border, width - crop_border))
         pair = (torch.from_numpy(np.ascontiguousarray(x[inside])).permute(2, 0, 1)[None] / 127.5 - 1 for x in (a, b))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from itertools import zip_longest
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -20,11 +20,13 @@ import numpy.typing as npt
 
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_file, read_image
-from codecvsr.metrics.lpips import SMALLEST, Lpips
 from codecvsr.metrics.pairs import NAMED, MatchedBy, list_frames, name_some, pair_folders, video_frames
 from codecvsr.metrics.planes import comparable
 from codecvsr.metrics.psnr import psnr_of_planes
 from codecvsr.metrics.ssim import SIGMA, WINDOW, ssim_of_planes
+
+if TYPE_CHECKING:
+    from codecvsr.metrics.lpips import Lpips  # with it comes torch, which PSNR and SSIM do without
 
 Rgb = npt.NDArray[np.uint8]
 Progress = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
@@ -207,7 +209,7 @@ def _score(sr_path: Path, gt: Path | Rgb, crop_border: int, lpips: Lpips | None)
     if sr.shape != original.shape:
         return f"{sr_path.name} ({_size(sr)} against {_size(original)})"
     smallest = min(sr.shape[:2]) - 2 * crop_border
-    needed = WINDOW if lpips is None else max(WINDOW, SMALLEST)
+    needed = WINDOW if lpips is None else max(WINDOW, lpips.smallest)
     if smallest < needed:
         raise InputError(
             f"{sr_path}: {_size(sr)} with a border of {crop_border} left out is too small to score; "

@@ -257,7 +257,7 @@ def upscale_frames(
             budget.shrink(error, window.keep_stop - done, height, width, by_window=not is_sliding)
             waiting.appendleft(replace(window, keep_start=done))
             waiting = deque(part for each in waiting for part in each.shortened(budget.window))
-        if waiting and device.type == "cuda" and done < window.keep_stop:  # what the error held is free by now
+        if done < window.keep_stop and device.type == "cuda":  # what the error held is free by now
             torch.cuda.empty_cache()
 
 

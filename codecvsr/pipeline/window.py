@@ -21,13 +21,14 @@ class Window:
 
     def shortened(self, length: int) -> list[Window]:
         """Windows that keep the same frames, at most ``length`` each, and look as far beyond them as this one may."""
-        before, after = self.keep_start - self.start, self.stop - self.keep_stop
-        reach = max(OVERLAP, before, after)
-        count = -(-(self.keep_stop - self.keep_start) // length)
-        if count <= 1:
-            return [self]
-        bounds = [self.keep_start + round(i * (self.keep_stop - self.keep_start) / count) for i in range(count + 1)]
-        return [Window(max(self.start, a - reach), min(self.stop, b + reach), a, b) for a, b in pairwise(bounds)]
+        return self.cut(length, max(OVERLAP, self.keep_start - self.start, self.stop - self.keep_stop))
+
+    def cut(self, length: int, overlap: int) -> list[Window]:
+        """Windows that keep the same frames, at most ``length`` each, as even as possible, and overlap within this one."""
+        kept = self.keep_stop - self.keep_start
+        count = -(-kept // length)
+        bounds = [self.keep_start + round(i * kept / count) for i in range(count + 1)] if count else []
+        return [Window(max(self.start, a - overlap), min(self.stop, b + overlap), a, b) for a, b in pairwise(bounds)]
 
 
 def longest_window(height: int, width: int, channels: int = _CHANNELS_KEPT) -> int:
@@ -46,9 +47,7 @@ def split(frames: int, length: int, overlap: int = OVERLAP) -> list[Window]:
     """
     if length < 1:
         raise ValueError(f"length = {length}; at least 1 was expected")
-    count = -(-frames // length)
-    bounds = [round(i * frames / count) for i in range(count + 1)] if count else []
-    return [Window(max(0, a - overlap), min(frames, b + overlap), a, b) for a, b in pairwise(bounds)]
+    return Window(0, frames, 0, frames).cut(length, overlap)
 
 
 def circled(centre: int, frames: int, reach: int) -> list[int]:

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from codecvsr.errors import InputError
+from codecvsr.train.pieces import SCALE
 
 Picture = npt.NDArray[np.uint8]
 
-SCALE = 4
 #: Kinds of movement: share of the shots, slowest and fastest speed in low-resolution pixels a frame.
 KINDS: dict[str, tuple[float, float, float]] = {
     "still": (0.15, 0.002, 0.05),

@@ -7,16 +7,17 @@ it is, with its own vectors, and nothing can be scored.
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import codecvsr
 from codecvsr.bitstream.pictures import VideoPictures
+from codecvsr.cli.output import jsonable
 from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.files import atomic_file, list_images, read_image, write_png
 from codecvsr.metrics.report import EvalResult, evaluate
@@ -151,7 +152,7 @@ class _Work:
             raise CodecVSRError(made.failed[0].error)
         built = made.built[0]
         self.stream = built.folder / STREAM
-        self.truth = {"kbit_per_second": built.bit_rate, "lr_psnr": _finite(built.lr_psnr)}
+        self.truth = {"kbit_per_second": built.bit_rate, "lr_psnr": built.lr_psnr}
         views = []
         for key, run in self.runs:
             report = self._infer(key, run, built.folder)
@@ -227,7 +228,7 @@ class _Work:
             own = {view.key: Film(self.folder / str(view.film), self.facts.fps) for view in films}
             for film in own.values():
                 open_films.enter_context(film)
-            together = zip(*(_first(view.frames(), shown) for view in views), strict=False)
+            together = zip(*(islice(view.frames(), shown) for view in views), strict=False)
             for pictures in self.meter.track(together):
                 comparison.add(mosaic.compose(pictures))
                 for view, picture in zip(views, pictures, strict=True):
@@ -258,37 +259,15 @@ class _Work:
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
 
-def _first(frames: Iterable[Any], most: int) -> Iterable[Any]:
-    for index, frame in enumerate(frames):
-        if index >= most:
-            return
-        yield frame
-
-
 def _scores(scores: EvalResult) -> dict[str, Any]:
     names = ("psnr_rgb", "ssim_rgb", "psnr_y", "ssim_y")
     return {
-        "mean": {name: _finite(getattr(scores, name)) for name in names},
-        "per_frame": {name: [_finite(getattr(row, name)) for row in scores.rows] for name in names},
+        "mean": {name: getattr(scores, name) for name in names},
+        "per_frame": {name: [getattr(row, name) for row in scores.rows] for name in names},
         "protocol": scores.protocol,
     }
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no infinity: that of identical frames is "inf", as in ``codecvsr eval --json``."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return "inf" if value == math.inf else None
-    return value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return _finite(value)
-
-
 def _write(path: Path, value: dict[str, Any]) -> None:
     with atomic_file(path) as part:
-        part.write_text(json.dumps(_plain(value), allow_nan=False) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(jsonable(value), allow_nan=False) + "\n", encoding="utf-8")
