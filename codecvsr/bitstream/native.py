@@ -24,6 +24,7 @@ from codecvsr.errors import CodecVSRError, InputError
 
 _FIELD_ABI = 5  # CVSR_FIELD_ABI and CVSR_READER_ABI of native/*.h
 _READER_ABI = 2
+_NET_ABI = 1  # CVSR_NET_ABI
 _NO_PTS = -(2**63)
 _TYPES: dict[int, FrameType] = {ord("I"): "I", ord("P"): "P", ord("B"): "B"}
 
@@ -90,6 +91,11 @@ def reader_library() -> ctypes.CDLL | None:
     return _load_reader() if _enabled() else None
 
 
+def net_library() -> ctypes.CDLL | None:
+    """The library that computes ``codecvsr`` (``native/cvsr_net.h``), or None where it was not built or is switched off."""
+    return _load_net() if _enabled() else None
+
+
 def extract_mvs_program() -> Path | None:
     """The program that prints a file's vectors as FFmpeg's example ``extract_mvs`` does, or None where it is not built."""
     name = "extract_mvs.exe" if sys.platform == "win32" else "extract_mvs"
@@ -100,6 +106,7 @@ def load_problems() -> dict[str, str]:
     """For each library that is there but cannot be used, why: for ``doctor``."""
     fields_library()
     reader_library()
+    net_library()
     return dict(_problems)
 
 
@@ -295,3 +302,12 @@ def _load_reader() -> ctypes.CDLL | None:
         return int(library.cvsr_reader_abi())
 
     return _load("cvsr_reader", declare, _READER_ABI)
+
+
+@cache
+def _load_net() -> ctypes.CDLL | None:
+    def declare(library: ctypes.CDLL) -> int:
+        library.cvsr_net_abi.restype, library.cvsr_net_abi.argtypes = ctypes.c_int32, []
+        return int(library.cvsr_net_abi())
+
+    return _load("cvsr_net", declare, _NET_ABI)

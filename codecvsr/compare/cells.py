@@ -264,8 +264,7 @@ def _macs_per_pixel(row: Row, model: LoadedModel, source: Source, kind: str) -> 
     with counting_macs() as macs:
         moved = with_motion(corner, kind, model)
         windows = windows_of(row, model, frames)
-        for _ in upscale_frames(
-            model, moved, row.ablations, Budget(frames, is_fixed=True), device, torch.float32, windows
-        ):
+        budget = Budget(frames, is_fixed=True)
+        for _ in upscale_frames(model, moved, row.ablations, budget, device, torch.float32, windows, by_layers=True):
             pass
     return macs.total / frames / math.prod(corner.frames.shape[1:3])

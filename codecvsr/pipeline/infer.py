@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from codecvsr.engine.device import autocast, choose_device, choose_dtype, peak_memory_bytes, place
 from codecvsr.errors import InputError
@@ -21,7 +22,7 @@ from codecvsr.models.spynet import SPyNet
 from codecvsr.models.zoo import LoadedModel, load_model
 from codecvsr.motion import MotionOptions
 from codecvsr.pipeline.budget import Budget
-from codecvsr.pipeline.runners import RUNNERS, SLIDING, kept_channels, pictures
+from codecvsr.pipeline.runners import RUNNERS, SLIDING, kept_channels, pictures, run_fast
 from codecvsr.pipeline.source import Source, load_source, with_dis, with_flows, without_motion
 from codecvsr.pipeline.tiles import assembled, check_tile, split_frame
 from codecvsr.pipeline.window import Window, longest_window, split
@@ -225,6 +226,8 @@ def upscale_frames(
     device: torch.device,
     dtype: torch.dtype,
     windows: Sequence[Window] | None = None,
+    *,
+    by_layers: bool = False,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """The frames of a clip, upscaled, (scale * H, scale * W, 3) uint8 each, in order.
 
@@ -238,6 +241,7 @@ def upscale_frames(
         device: where to run.
         dtype: what to run in.
         windows: the windows themselves, in place of the budget's; only the frames they keep come out.
+        by_layers: call the network's own layers even where there is a faster form of it, to count or watch them.
 
     Raises:
         InputError: memory does not suffice for the smallest tiles.
@@ -250,7 +254,7 @@ def upscale_frames(
         window = waiting.popleft()
         done = window.keep_start
         try:
-            for picture in _upscale_window(model, source, ablations, window, budget.tile, device, dtype):
+            for picture in _upscale_window(model, source, ablations, window, budget.tile, device, dtype, by_layers):
                 yield picture
                 done += 1
         except (MemoryError, RuntimeError) as error:
@@ -269,12 +273,13 @@ def _upscale_window(
     tile: int,
     device: torch.device,
     dtype: torch.dtype,
+    by_layers: bool,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """The frames that a window keeps, upscaled in one piece or in tiles."""
     size = source.frames.shape[1], source.frames.shape[2]
     tiles = split_frame(*size, tile)
     parts = [source] if len(tiles) == 1 else [source.crop(part.rows, part.columns) for part in tiles]
-    made = [_pictures_of(model, part, ablations, window, device, dtype) for part in parts]
+    made = [_pictures_of(model, part, ablations, window, device, dtype, by_layers) for part in parts]
     yield from made[0] if len(tiles) == 1 else assembled(tiles, made, size, model.scale)
 
 
@@ -285,16 +290,23 @@ def _pictures_of(
     window: Window,
     device: torch.device,
     dtype: torch.dtype,
+    by_layers: bool,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     first = window.keep_start if model.architecture in SLIDING else window.start
+    told = model.network, source, slice(first, window.stop), ablations, device
     with torch.inference_mode(), autocast(device, dtype):
-        outputs = RUNNERS[model.architecture](model.network, source, slice(first, window.stop), ablations, device)
-        for index, output in enumerate(outputs, first):
+        made: Iterator[Any] | None = None if by_layers else run_fast(*told, dtype)
+        for index, output in enumerate(RUNNERS[model.architecture](*told) if made is None else made, first):
             if index >= window.keep_stop:
                 break
             if window.keep_start <= index:
-                picture = output[0].float().clamp(0, 1).mul_(255).round_().to(torch.uint8)
-                yield picture.permute(1, 2, 0).contiguous().cpu().numpy()
+                yield _bytes(output[0]) if made is None else output
+
+
+def _bytes(values: Tensor) -> npt.NDArray[np.uint8]:
+    """Values (3, H, W) in 0..1 as a picture (H, W, 3)."""
+    picture = values.float().clamp(0, 1).mul_(255).round_().to(torch.uint8)
+    return picture.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def _with_spynet(source: Source, model: LoadedModel | None) -> Source:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codecvsr.engine import fast_codecvsr
 from codecvsr.models import priors as prior_channels
 from codecvsr.models.basicvsr_pp import BasicVSRPlusPlus
 from codecvsr.models.codecvsr import CodecVSR
@@ -53,12 +54,7 @@ def _run_codecvsr(
 ) -> Iterator[Tensor]:
     """Fields on cells, priors and scene cuts, over a whole window."""
     assert isinstance(network, CodecVSR)
-    motion = source.motion
-    priors = prior_channels.make_priors(motion)[part]
-    if left_out.priors:
-        priors = np.zeros_like(priors)
-    if left_out.mvs:
-        priors[:, prior_channels.MOTION_CHANNELS] = 0
+    motion, priors = source.motion, _priors(source, part, left_out)
     return network.iterate(
         pictures(source, part, device),
         _tensor(motion.to_prev[part], device)[None],
@@ -68,6 +64,38 @@ def _run_codecvsr(
         use_motion=torch.full((1,), float(not left_out.mvs)),
         use_second_order=torch.full((1,), float(not left_out.second_order)),
     )
+
+
+def run_fast(
+    network: nn.Module, source: Source, part: slice, left_out: LeftOut, device: torch.device, dtype: torch.dtype
+) -> Iterator[npt.NDArray[np.uint8]] | None:
+    """A stretch of a clip through the form of a network that is made for this device; None where there is none.
+
+    Yields the pictures (4H, 4W, 3) themselves.
+    """
+    if not fast_codecvsr.suits(network, device, dtype):
+        return None
+    assert isinstance(network, CodecVSR)
+    motion = source.motion
+    return fast_codecvsr.FastCodecVSR(network, *source.frames.shape[1:3]).iterate(
+        source.frames[part],
+        motion.to_prev[part],
+        motion.to_next[part],
+        _priors(source, part, left_out),
+        motion.is_cut[part],
+        use_motion=not left_out.mvs,
+        use_second_order=not left_out.second_order,
+    )
+
+
+def _priors(source: Source, part: slice, left_out: LeftOut) -> npt.NDArray[np.float32]:
+    """What the codec knows of a stretch of a clip (T, 8, h, w), neutral where it is to be left out."""
+    priors = prior_channels.make_priors(source.motion)[part]
+    if left_out.priors:
+        priors = np.zeros_like(priors)
+    if left_out.mvs:
+        priors[:, prior_channels.MOTION_CHANNELS] = 0
+    return priors
 
 
 def _run_on_flows(

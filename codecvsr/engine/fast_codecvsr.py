@@ -1,0 +1,220 @@
+"""The network ``codecvsr`` in the form it is run in on a CPU: frame by frame through the native network library.
+
+The same weights, the same results but for the order of sums (about 1e-5 of the picture's range), a fraction of the work:
+convolutions by Winograd's minimal filtering with activations and sums fused, nothing concatenated, states that are not there
+cost nothing, and what frames add to each other is sampled in one pass. The readable form is ``models/codecvsr.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from codecvsr.bitstream import native
+from codecvsr.engine.fast_motion import Route, WindowMotion
+from codecvsr.engine.native_net import GROUP, NEIGHBOURS, Array, Layer, NativeNet, Picture, empty
+from codecvsr.models import priors as prior_channels
+from codecvsr.models.blocks import SLOPE, ConvResidualBlocks, ResidualBlock
+from codecvsr.models.codecvsr import GAIN, SCALE, CodecVSR
+
+_GRID = SCALE**2
+_NONE, _RELU = 1.0, 0.0  # slopes
+
+
+def suits(network: nn.Module, device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
+    """Whether this form can stand in for the readable one: on a CPU, in float32, with the native library built."""
+    return (
+        isinstance(network, CodecVSR)
+        and device.type == "cpu"
+        and dtype == torch.float32
+        and network.channels % GROUP == 0
+        and native.net_library() is not None
+    )
+
+
+class FastCodecVSR:
+    """A ``CodecVSR`` for frames of one size.
+
+    Args:
+        network: whose weights to take, as they are now.
+        height: of frames, in pixels.
+        width: of frames, in pixels.
+        threads: to share each frame; torch's number by default.
+        way: see :class:`codecvsr.engine.native_net.NativeNet`.
+    """
+
+    def __init__(self, network: CodecVSR, height: int, width: int, *, threads: int = 0, way: int = 2) -> None:
+        library = native.net_library()
+        if library is None:
+            raise RuntimeError("the native network library is not built; see suits()")
+        self._net = NativeNet(library, height, width, threads or torch.get_num_threads(), way=way)
+        self._channels = c = network.channels
+        self._head = [
+            self._layer(network.flow_head[0], slope=SLOPE, pad=True),
+            self._layer(network.flow_head[2], slope=SLOPE),
+            self._layer(network.flow_head[4], slope=_NONE, pad=True),
+        ]
+        self._prior = self._layer(network.prior, slope=_NONE, pad=True)
+        self._look = self._look_layer(network)
+        self._encode = self._block(network.encode)
+        self._backward = self._step(network.backward_step, 3)
+        self._forward = self._step(network.forward_step, 4)
+        self._fuse = self._layer(network.fuse, (c, c), slope=SLOPE)
+        self._reconstruct = self._block(network.reconstruct)
+        # pixel_shuffle's order of channels is colour, row, column; finish() wants row, column, colour.
+        order = torch.arange(3 * _GRID).view(3, _GRID).t().flatten()
+        assert network.to_rgb.bias is not None
+        self._to_rgb = self._packed(network.to_rgb.weight[order], network.to_rgb.bias[order], (c,), _NONE)
+
+    # ------------------------------------------------------------------------------------------------------ weights
+
+    def _packed(self, weight: Tensor, bias: Tensor, inputs: tuple[int, ...], slope: float) -> Layer:
+        values, constants = (tensor.detach().float().cpu().numpy() for tensor in (weight, bias))
+        return self._net.layer(values, constants, inputs, slope)
+
+    def _layer(
+        self, conv: nn.Module, inputs: tuple[int, ...] | None = None, *, slope: float, pad: bool = False
+    ) -> Layer:
+        """A convolution as a layer; with ``pad``, zero channels make its inputs and outputs multiples of 16."""
+        assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+        weight, bias = conv.weight.detach(), conv.bias.detach()
+        if pad:
+            more_out, more_in = (-size % GROUP for size in weight.shape[:2])
+            weight = nn.functional.pad(weight, (0, 0, 0, 0, 0, more_in, 0, more_out))
+            bias = nn.functional.pad(bias, (0, more_out))
+        return self._packed(weight, bias, inputs or (weight.shape[1],), slope)
+
+    def _look_layer(self, network: CodecVSR) -> Layer:
+        """``neighbours`` and ``extract`` as one convolution of what :meth:`NativeNet.look` makes."""
+        near, own = network.neighbours, network.extract
+        differences, samples, shares = near.weight.split([3 * NEIGHBOURS, _GRID, _GRID], dim=1)
+        nothing = torch.zeros_like(own.weight[:, :1])
+        weight = torch.cat([samples, shares, differences, own.weight, nothing], dim=1)
+        assert near.bias is not None and own.bias is not None
+        return self._packed(weight, near.bias + own.bias, (weight.shape[1],), SLOPE)
+
+    def _block(self, block: nn.Module) -> tuple[Layer, Layer]:
+        assert isinstance(block, ResidualBlock)
+        return self._layer(block.conv1, slope=_RELU), self._layer(block.conv2, slope=_NONE)
+
+    def _step(self, step: ConvResidualBlocks, inputs: int) -> tuple[Layer, list[tuple[Layer, Layer]]]:
+        merge, blocks = step.main[0], step.main[2]
+        assert isinstance(blocks, nn.Sequential)
+        return self._layer(merge, (self._channels,) * inputs, slope=SLOPE), [self._block(block) for block in blocks]
+
+    # ------------------------------------------------------------------------------------------------------- frames
+
+    def iterate(
+        self,
+        frames: npt.NDArray[np.uint8],
+        to_prev: Array,
+        to_next: Array,
+        priors: Array,
+        is_cut: npt.NDArray[np.bool_],
+        *,
+        use_motion: bool = True,
+        use_second_order: bool = True,
+        output: Literal["bytes", "floats"] = "bytes",
+    ) -> Iterator[npt.NDArray[Any]]:
+        """What ``CodecVSR.iterate`` does with a window of a single clip.
+
+        Args:
+            frames: (T, H, W, 3) RGB.
+            to_prev: (T, 2, h, w), motion to the frame before in pixels on cells, h = ceil(H/4), w = ceil(W/4).
+            to_next: (T, 2, h, w), motion to the frame after.
+            priors: (T, 8, h, w), see :func:`codecvsr.models.priors.make_priors`.
+            is_cut: (T,) frames that begin a new scene.
+            use_motion: False for no motion at all (the caller makes its priors neutral).
+            use_second_order: False to leave out the frame beyond the neighbour.
+            output: bytes, clamped and rounded, or floats as they are.
+
+        Yields:
+            The pictures (4H, 4W, 3), in order.
+        """
+        motion = WindowMotion(self._net, self._head, frames, {-1: to_prev, +1: to_next}, is_cut)
+        motion.is_used, motion.has_second_order = use_motion, use_second_order
+        features: dict[int, Array] = {}
+        backward: dict[int, Array] = {}
+        forward: dict[int, Array] = {}
+        try:
+            for i in reversed(range(len(frames))):
+                before, after = motion.routes(i, -1), motion.routes(i, +1)
+                features[i] = self._features(motion, i, priors[i], [*before, *after])
+                backward[i] = self._propagated(self._backward, [features[i]], backward, after)
+                motion.leave(i)
+            for i in range(len(frames)):
+                given = [features.pop(i), backward.pop(i)]
+                forward[i] = self._propagated(self._forward, given, forward, motion.routes(i, -1))
+                yield self._finished(motion.picture(i), forward[i], given[1], output)
+                self._net.give(*given, forward.pop(i - 2, None))
+                motion.pass_by(i)
+        finally:
+            self._net.rest()
+
+    def _features(self, motion: WindowMotion, i: int, priors: Array, routes: list[Route | None]) -> Array:
+        """Features of a frame (H, W, C): its picture, its priors, and what its neighbours' pictures add."""
+        net = self._net
+        rows, columns = priors.shape[1:]
+        known = empty(rows, columns, GROUP)
+        known[..., : prior_channels.CHANNELS] = priors.transpose(1, 2, 0)
+        known[..., prior_channels.CHANNELS :] = 0
+        cells = empty(rows, columns, self._channels)
+        net.conv(self._prior, [known], cells)
+        seen = net.take(self._look.inputs[0])
+        others = [None if route is None else (motion.picture(route[0]), route[1]) for route in routes]
+        net.look(motion.picture(i), others, GAIN, seen)
+        features = net.take(self._channels)
+        net.conv(self._look, [seen], features, cells=cells)
+        net.give(seen)
+        self._add_block(self._encode, features)
+        return features
+
+    def _propagated(
+        self,
+        step: tuple[Layer, list[tuple[Layer, Layer]]],
+        given: list[Array],
+        states: dict[int, Array],
+        routes: list[Route | None],
+    ) -> Array:
+        """The state of a frame (H, W, C), from what is known of it and the neighbours' states along the routes to them."""
+        net, (merge, blocks) = self._net, step
+        pulled: list[Array | None] = []
+        for route in routes:
+            if route is None or route[0] not in states:
+                pulled.append(None)
+                continue
+            aligned = net.take(self._channels)
+            net.warp(states[route[0]], route[1], aligned)
+            pulled.append(aligned)
+        state = net.take(self._channels)
+        net.conv(merge, [*given, *pulled], state)
+        net.give(*pulled)
+        for block in blocks:
+            self._add_block(block, state)
+        return state
+
+    def _add_block(self, block: tuple[Layer, Layer], features: Array) -> None:
+        """A residual block, in place."""
+        inner = self._net.take(self._channels)
+        self._net.conv(block[0], [features], inner)
+        self._net.conv(block[1], [inner], features, residual=features)
+        self._net.give(inner)
+
+    def _finished(
+        self, picture: Picture, forward: Array, backward: Array, kind: Literal["bytes", "floats"]
+    ) -> npt.NDArray[Any]:
+        net = self._net
+        fused = net.take(self._channels)
+        net.conv(self._fuse, [forward, backward], fused)
+        self._add_block(self._reconstruct, fused)
+        residual = net.take(3 * _GRID)
+        net.conv(self._to_rgb, [fused], residual)
+        output = np.empty((SCALE * net.height, SCALE * net.width, 3), np.uint8 if kind == "bytes" else np.float32)
+        net.finish(picture, residual, output)
+        net.give(fused, residual)
+        return output

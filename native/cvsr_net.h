@@ -1,0 +1,99 @@
+/* What the network `codecvsr` does with a frame on a CPU: convolutions, sampling along motion, the finished picture.
+ * Needs nothing but C99 with the vector extensions of GCC and Clang.
+ *
+ * Pictures and features are rows of pixels of float32 channels (height, width, channels), without gaps. Every function that
+ * takes `first` and `last` makes these rows of its output only (rows of 4x4 tiles for convolutions), so that threads can
+ * share a picture; what comes out does not depend on how it is shared. Pointers and sizes are taken on trust but for what
+ * is said; the content of pictures and flows may be anything, NaN and infinity included. */
+#ifndef CVSR_NET_H
+#define CVSR_NET_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CVSR_NET_API __attribute__((visibility("default")))
+
+/* Raised with every change of a signature, of a record below or of what a function does. */
+#define CVSR_NET_ABI 1
+
+#define CVSR_MOST_INPUTS 4
+#define CVSR_GROUP 16 /* channels of convolutions come in multiples of this */
+#define CVSR_TILE 4   /* side of a tile in pixels */
+#define CVSR_LOOK 48  /* channels of cvsr_net_look */
+
+/* A convolution with `size` 1 or 3, stride 1, zeros beyond the border.
+ *
+ * output = residual + act(conv(inputs side by side) + bias + cells), act(x) = max(x, slope * x) with slope in 0..1.
+ * An input without data is all zeros and costs nothing. */
+typedef struct {
+  const float *inputs[CVSR_MOST_INPUTS];
+  const float *weights;  /* made by cvsr_net_pack */
+  const float *bias;     /* (output_channels) */
+  const float *cells;    /* (ceil(height / 4), ceil(width / 4), output_channels), one for each 4x4 pixels; or NULL. size 3 */
+  const float *residual; /* (height, width, output_channels), or NULL; may be the output */
+  float *output;         /* (height, width, output_channels), none of the inputs */
+  int32_t input_channels[CVSR_MOST_INPUTS]; /* 0 for an input that does not exist */
+  int32_t output_channels;
+  int32_t height, width;
+  float slope;
+} cvsr_conv;
+
+/* A picture as sampling wants it: red, green, blue and 0 (height, width, 4), and luma (height, width). */
+typedef struct {
+  float *colours, *luma;
+} cvsr_picture;
+
+/* The pictures of neighbours, looked at along flows (height, width, 2) in pixels, x then y; NULL where there is none. */
+typedef struct {
+  cvsr_picture here, others[4];
+  const float *flows[4];
+  float *output; /* (height, width, CVSR_LOOK) */
+  int32_t height, width;
+  float gain;
+} cvsr_look;
+
+CVSR_NET_API int32_t cvsr_net_abi(void);
+
+/* How many ways of computing this build has (plain, AVX2, AVX-512), and which are used: the widest the processor has, or,
+ * for tests, at most `most`. Returns the one chosen. Packed weights belong to the way they were packed with. */
+CVSR_NET_API int32_t cvsr_net_choose(int32_t most);
+
+/* Bytes of memory, aligned to 64, that each running convolution of so many channels in and out needs of its own. */
+CVSR_NET_API size_t cvsr_net_scratch_bytes(int32_t input_channels, int32_t output_channels);
+
+/* Lay weights (output_channels, input_channels, size, size) out for a convolution of `size` 3 (36 values for every 9,
+ * Winograd's F(4x4, 3x3)) or 1. Returns 0, or -1 where channels are no multiple of 16. */
+CVSR_NET_API int32_t cvsr_net_pack(const float *weights, int32_t input_channels, int32_t output_channels, int32_t size,
+                                   float *packed);
+
+CVSR_NET_API void cvsr_net_conv3x3(const cvsr_conv *conv, int32_t first, int32_t last, void *scratch);
+CVSR_NET_API void cvsr_net_conv1x1(const cvsr_conv *conv, int32_t first, int32_t last, void *scratch);
+
+/* uint8 (height, width, 3) to a picture in 0..1; luma as in ITU-R BT.601. */
+CVSR_NET_API void cvsr_net_load(const uint8_t *rgb, const cvsr_picture *picture, int32_t width, int32_t first,
+                                int32_t last);
+
+/* The bilinear sample of features (height, width, channels) at every pixel's position plus flow, the border beyond it; added
+ * to `plus` where that is given (it may be the flow itself, and even the output, where there are two channels). */
+CVSR_NET_API void cvsr_net_warp(const float *features, const float *flow, const float *plus, float *output,
+                                int32_t channels, int32_t height, int32_t width, int32_t first, int32_t last);
+
+/* What the flow's head sees: colours here, colours there along the flow, flow * 0.1 and zeros, (height, width, 16); and the
+ * flow itself (height, width, 2), `field` (2, ceil(height / 4), ceil(width / 4)) interpolated bilinearly. */
+CVSR_NET_API void cvsr_net_flow_input(const cvsr_picture *here, const cvsr_picture *there, const float *field,
+                                      float *flow, float *output, int32_t height, int32_t width, int32_t first,
+                                      int32_t last);
+
+/* flow += the first two of the head's 16 channels. */
+CVSR_NET_API void cvsr_net_flow_output(const float *head, float *flow, int32_t width, int32_t first, int32_t last);
+
+/* What a frame's features are made of: 16 mean differences of shift-and-add and their 16 shares, the 4 neighbours' bicubic
+ * samples less the frame (4 * 3), the frame itself in -1..1 (3), and 0. All but shares and frame times `gain`. */
+CVSR_NET_API void cvsr_net_look(const cvsr_look *look, int32_t first, int32_t last);
+
+/* The finished picture: the frame enlarged by 4 (bicubic, a = -0.5, mirrored border) plus `residual` (height, width, 48), the
+ * 4 * 4 * 3 values of each pixel's enlargement; (4 * height, 4 * width, 3), as uint8, rounded and clamped, or as float. */
+CVSR_NET_API void cvsr_net_finish(const cvsr_picture *frame, const float *residual, uint8_t *bytes, float *values,
+                                  int32_t height, int32_t width, int32_t first, int32_t last);
+
+#endif
