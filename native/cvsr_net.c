@@ -1,12 +1,7 @@
 /* Chooses between ways of computing, and does what is the same in all of them. */
-#include "cvsr_net.h"
+#include <string.h>
 
-#include "cvsr_net_lanes.h"
-
-extern const cvsr_way cvsr_net_plain;
-#ifdef CVSR_NET_X86
-extern const cvsr_way cvsr_net_avx2, cvsr_net_avx512;
-#endif
+#include "cvsr_net_way.h"
 
 static const cvsr_way *chosen = &cvsr_net_plain;
 
@@ -51,15 +46,31 @@ void cvsr_net_conv1x1(const cvsr_conv *conv, int32_t first, int32_t last, void *
   chosen->conv1x1(conv, first, last, scratch);
 }
 
-void cvsr_net_load(const uint8_t *rgb, const cvsr_picture *picture, int32_t width, int32_t first, int32_t last) {
-  for (size_t i = (size_t)first * width; i < (size_t)last * width; i++) {
-    const float red = rgb[3 * i] / 255.0f, green = rgb[3 * i + 1] / 255.0f, blue = rgb[3 * i + 2] / 255.0f;
-    float *colours = picture->colours + 4 * i;
-    colours[0] = red;
-    colours[1] = green;
-    colours[2] = blue;
-    colours[3] = 0;
-    picture->luma[i] = 0.299f * red + 0.587f * green + 0.114f * blue;
+void cvsr_net_load(const uint8_t *rgb, const cvsr_picture *picture, int32_t height, int32_t width, int32_t first,
+                   int32_t last) {
+  const int32_t step = CVSR_LUMA_STEP(width);
+  for (int32_t y = first; y < last; y++) {
+    float *luma = picture->luma + (size_t)(y + 2) * step;
+    for (int32_t x = 0; x < width; x++) {
+      const uint8_t *pixel = rgb + 3 * ((size_t)y * width + x);
+      const float red = pixel[0] / 255.0f, green = pixel[1] / 255.0f, blue = pixel[2] / 255.0f;
+      float *colours = picture->colours + 4 * ((size_t)y * width + x);
+      colours[0] = red;
+      colours[1] = green;
+      colours[2] = blue;
+      colours[3] = 0;
+      luma[x + 2] = 0.299f * red + 0.587f * green + 0.114f * blue;
+    }
+    luma[0] = luma[1] = luma[2];
+    for (int32_t x = width + 2; x < step; x++) {
+      luma[x] = luma[width + 1];
+    }
+    for (int32_t k = 1; k <= 2 && y == 0; k++) {
+      memcpy(luma - (size_t)k * step, luma, (size_t)step * sizeof(float));
+    }
+    for (int32_t k = 1; k <= 2 && y == height - 1; k++) {
+      memcpy(luma + (size_t)k * step, luma, (size_t)step * sizeof(float));
+    }
   }
 }
 

@@ -38,7 +38,11 @@ typedef struct {
   float slope;
 } cvsr_conv;
 
-/* A picture as sampling wants it: red, green, blue and 0 (height, width, 4), and luma (height, width). */
+/* Floats from row to row of luma: two more pixels at each side, the border's, and whole stretches of 16. */
+#define CVSR_LUMA_STEP(width) (((width) + 15) / 16 * 16 + 4)
+
+/* A picture as sampling wants it: red, green, blue and 0 (height, width, 4), and luma (height + 4, CVSR_LUMA_STEP(width)),
+ * which begins two rows above and two columns before the picture and goes on like its border. */
 typedef struct {
   float *colours, *luma;
 } cvsr_picture;
@@ -70,8 +74,8 @@ CVSR_NET_API void cvsr_net_conv3x3(const cvsr_conv *conv, int32_t first, int32_t
 CVSR_NET_API void cvsr_net_conv1x1(const cvsr_conv *conv, int32_t first, int32_t last, void *scratch);
 
 /* uint8 (height, width, 3) to a picture in 0..1; luma as in ITU-R BT.601. */
-CVSR_NET_API void cvsr_net_load(const uint8_t *rgb, const cvsr_picture *picture, int32_t width, int32_t first,
-                                int32_t last);
+CVSR_NET_API void cvsr_net_load(const uint8_t *rgb, const cvsr_picture *picture, int32_t height, int32_t width,
+                                int32_t first, int32_t last);
 
 /* The bilinear sample of features (height, width, channels) at every pixel's position plus flow, the border beyond it; added
  * to `plus` where that is given (it may be the flow itself, and even the output, where there are two channels). */

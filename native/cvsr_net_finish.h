@@ -2,12 +2,11 @@
 #ifndef CVSR_NET_FINISH_H
 #define CVSR_NET_FINISH_H
 
-#include <math.h>
 #include <string.h>
 
 #include "cvsr_net_lanes.h"
 
-enum { SCALE = 4, TAPS = 5, ACROSS = 3 * SCALE };
+enum { SCALE = 4, TAPS = 5, ACROSS = 3 * SCALE, STRETCH = 64 };
 
 /* Of pixels -2 .. 2 around one, by which of the 4 pixels it becomes: the kernel a = -0.5 at distances of 1/8, 3/8, ... */
 static const float bicubic[SCALE][TAPS] = {
@@ -23,59 +22,65 @@ INLINE int32_t mirrored(int32_t i, int32_t size) {
   return i < size ? i : 2 * size - 1 - i;
 }
 
-/* The colours of column x of the row that lies `taps` below and above row y. */
-INLINE four column_at(const float *colours, const float *taps, int32_t x, int32_t y, int32_t height, int32_t width) {
-  four sum = {0};
-  for (int i = 0; i < TAPS; i++) {
-    sum += taps[i] * LOAD(four, colours + 4 * ((size_t)mirrored(y + i - 2, height) * width + mirrored(x, width)));
-  }
-  return sum;
-}
-
-INLINE void put_pixels(sixteen values, uint8_t *bytes, float *floats) {
-  if (bytes) {
-    uint8_t rounded[ACROSS];
-    for (int k = 0; k < ACROSS; k++) {
-      const float value = values[k] * 255;
-      rounded[k] = (uint8_t)(int32_t)rintf(value > 0 ? (value < 255 ? value : 255) : 0);
-    }
-    memcpy(bytes, rounded, ACROSS);
-  } else {
+/* 12 values of a row to bytes or floats; `is_last` where nothing of the row comes after them. */
+INLINE void put_pixels(sixteen values, uint8_t *bytes, float *floats, int is_last) {
+  if (!bytes) {
     memcpy(floats, &values, ACROSS * sizeof(float));
+    return;
+  }
+  const sixteen whole = rounded(all_within(values * 255, 0, 255));
+  const sixteen_bytes packed = __builtin_convertvector(__builtin_convertvector(whole, sixteen_bits), sixteen_bytes);
+  if (is_last) {
+    memcpy(bytes, &packed, ACROSS);
+  } else {
+    STORE(sixteen_bytes, bytes, packed); /* four too many, which the next pixels overwrite */
   }
 }
 
 static void finish(const cvsr_picture *frame, const float *residual, uint8_t *bytes, float *values, int32_t height,
                    int32_t width, int32_t first, int32_t last) {
+  const float *end = residual + (size_t)height * width * SCALE * ACROSS;
   sixteen kernel[TAPS]; /* by pixel of the four and colour */
+  /* The colours of a stretch of pixels between rows, four times each, as the four pixels they become want them. */
+  float repeated[(STRETCH + TAPS - 1) * ACROSS + 4] = {0};
   for (int k = 0; k < TAPS; k++) {
-    for (int j = 0; j < 16; j++) {
-      kernel[k][j] = j < ACROSS ? bicubic[j / 3][k] : 0;
+    for (int i = 0; i < 16; i++) {
+      kernel[k][i] = i < ACROSS ? bicubic[i / 3][k] : 0;
     }
   }
   for (int32_t y = first; y < last; y++) {
-    for (int32_t j = 0; j < SCALE; j++) {
-      const size_t line = ((size_t)y * SCALE + j) * width * ACROSS;
-      four window[TAPS];
-      for (int k = 1; k < TAPS; k++) {
-        window[k] = column_at(frame->colours, bicubic[j], k - 3, y, height, width);
-      }
-      for (int32_t x = 0; x < width; x++) {
-        sixteen sum = {0};
-        for (int k = 0; k + 1 < TAPS; k++) {
-          window[k] = window[k + 1];
+    const float *rows[TAPS];
+    for (int i = 0; i < TAPS; i++) {
+      rows[i] = frame->colours + 4 * (size_t)mirrored(y + i - 2, height) * width;
+    }
+    for (int32_t begin = 0; begin < width; begin += STRETCH) {
+      const int32_t count = width - begin < STRETCH ? width - begin : STRETCH;
+      for (int j = 0; j < SCALE; j++) {
+        for (int32_t k = 0; k < count + TAPS - 1; k++) {
+          const int32_t at = begin + k - 2, x = at >= 0 && at < width ? at : mirrored(at, width);
+          four between = {0};
+          for (int i = 0; i < TAPS; i++) {
+            between += bicubic[j][i] * LOAD(four, rows[i] + 4 * x);
+          }
+          for (int i = 0; i < SCALE; i++) {
+            STORE(four, repeated + k * ACROSS + 3 * i, between);
+          }
         }
-        window[TAPS - 1] = column_at(frame->colours, bicubic[j], x + 2, y, height, width);
-        for (int k = 0; k < TAPS; k++) {
-          const four c = window[k];
-          sum += kernel[k] * (sixteen){c[0], c[1], c[2], c[0], c[1], c[2], c[0], c[1],
-                                       c[2], c[0], c[1], c[2], 0,    0,    0,    0};
+        for (int32_t k = 0; k < count; k++) {
+          const size_t pixel = (size_t)y * width + begin + k;
+          const size_t to = (((size_t)y * SCALE + j) * width + begin + k) * ACROSS;
+          const float *added = residual + (pixel * SCALE + j) * ACROSS;
+          sixteen sum = {0};
+          if (added + 16 <= end) {
+            sum = LOAD(sixteen, added);
+          } else {
+            memcpy(&sum, added, ACROSS * sizeof(float));
+          }
+          for (int i = 0; i < TAPS; i++) {
+            sum += kernel[i] * LOAD(sixteen, repeated + (k + i) * ACROSS);
+          }
+          put_pixels(sum, bytes ? bytes + to : NULL, values ? values + to : NULL, begin + k + 1 == width);
         }
-        const float *added = residual + ((size_t)y * width + x) * SCALE * ACROSS + j * ACROSS;
-        sixteen more = {0};
-        memcpy(&more, added, ACROSS * sizeof(float));
-        const size_t at = line + (size_t)x * ACROSS;
-        put_pixels(sum + more, bytes ? bytes + at : NULL, values ? values + at : NULL);
       }
     }
   }

@@ -68,7 +68,7 @@ class _Look(ctypes.Structure):
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A frame as sampling wants it: red, green, blue and 0 in 0..1 (H, W, 4), and luma (H, W)."""
+    """A frame as sampling wants it: red, green, blue and 0 in 0..1 (H, W, 4), and luma with a border (``cvsr_picture``)."""
 
     colours: Array
     luma: Array
@@ -106,7 +106,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "cvsr_net_pack": (size, [pointer, size, size, size, pointer]),
         "cvsr_net_conv3x3": (None, [pointer, size, size, pointer]),
         "cvsr_net_conv1x1": (None, [pointer, size, size, pointer]),
-        "cvsr_net_load": (None, [pointer, pointer, size, size, size]),
+        "cvsr_net_load": (None, [pointer] * 2 + [size] * 4),
         "cvsr_net_warp": (None, [pointer] * 4 + [size] * 5),
         "cvsr_net_flow_input": (None, [pointer] * 5 + [size] * 4),
         "cvsr_net_flow_output": (None, [pointer] * 2 + [size] * 3),
@@ -156,7 +156,9 @@ class NativeNet:
 
     def take(self, channels: int) -> Array:
         """Memory for features (H, W, channels), with anything in it."""
-        shape = (self.height, self.width, channels)
+        return self._take((self.height, self.width, channels))
+
+    def _take(self, shape: tuple[int, ...]) -> Array:
         spare = self._spare.get(shape)
         return spare.pop() if spare else empty(*shape)
 
@@ -215,9 +217,9 @@ class NativeNet:
     def load(self, rgb: npt.NDArray[np.uint8]) -> Picture:
         """A frame (H, W, 3) as a picture."""
         rgb = np.ascontiguousarray(rgb)
-        picture = Picture(self.take(4), self.take(1)[..., 0])
+        picture = Picture(self.take(4), self._take((self.height + 4, -(-self.width // 16) * 16 + 4)))
         struct = picture._struct
-        self._over_rows(self._library.cvsr_net_load, rgb.ctypes.data, ctypes.addressof(struct), self.width)
+        self._over_rows(self._library.cvsr_net_load, rgb.ctypes.data, ctypes.addressof(struct), self.height, self.width)
         return picture
 
     def warp(self, features: Array, flow: Array, output: Array, *, plus: Array | None = None) -> None:
