@@ -50,6 +50,13 @@ def test_field_survives_and_is_right_on_random_records(tmp_path):
     assert (done.returncode, done.stdout) == (0, "20000 inputs\n"), done.stdout + done.stderr
 
 
+def test_the_network_survives_and_convolves_right(tmp_path):
+    sources = [Path(__file__).parent / "net_fuzz.c", NATIVE / "cvsr_net.c", NATIVE / "cvsr_net_way.c"]
+    program = compile_program(tmp_path / "net_fuzz", sources, ["-DCVSR_WAY=plain", "-Wno-psabi", "-lm"])
+    done = run(program, "25", "7")
+    assert (done.returncode, done.stdout) == (0, "25 inputs\n"), done.stdout + done.stderr
+
+
 @pytest.fixture(scope="module")
 def sanitized_extract_mvs(tmp_path_factory):
     query = ["pkg-config", "--cflags", "--libs", "libavformat", "libavcodec", "libavutil"]

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Measure the fast form of `codecvsr` on a CPU against the readable one, and write the results file.
+
+    python scripts/bench_cpu.py --clip-root bench/val_CRF25 --gt-root clips/val --names lake
+
+Both run in turns in one process on the same frames, on one thread and on two; PSNR against the originals is that of bytes.
+Processor time is given beside the clock's: on a machine that others use it is the steadier of the two.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+
+from codecvsr.compare.clips import find_clips
+from codecvsr.engine.native_net import NativeNet
+from codecvsr.engine.versions import versions
+from codecvsr.files import atomic_file
+from codecvsr.metrics.psnr import psnr
+from codecvsr.models.zoo import LoadedModel, load_model
+from codecvsr.motion import MotionOptions
+from codecvsr.pipeline.budget import Budget
+from codecvsr.pipeline.infer import Ablations, upscale_frames
+from codecvsr.pipeline.source import Source, load_source
+
+RESULTS = Path(__file__).resolve().parent / "results" / "cpu.json"
+_PARTS = ("conv", "look", "finish", "warp", "flow_input", "flow_output", "load")
+
+
+@click.command(help=__doc__)
+@click.option("--clip-root", type=click.Path(path_type=Path), required=True, help="Folder of benchmark clips.")
+@click.option("--gt-root", type=click.Path(path_type=Path), required=True, help="Folder of their originals.")
+@click.option("--names", default="lake", show_default=True, help="Comma-separated clips.")
+@click.option("--frames", default=6, show_default=True, help="Of each clip, for time.")
+@click.option("--scored", default=24, show_default=True, help="Of each clip, for PSNR; 0 for none.")
+@click.option("--repeats", default=3, show_default=True, help="Of every measurement.")
+@click.option("--threads", default="1,2", show_default=True, help="Comma-separated numbers of threads.")
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
+def main(
+    clip_root: Path, gt_root: Path, names: str, frames: int, scored: int, repeats: int, threads: str, results: Path
+) -> None:
+    model = load_model("codecvsr")
+    report: dict[str, Any] = {
+        "command": shlex.join(["scripts/bench_cpu.py", *sys.argv[1:]]),
+        "versions": versions(),
+        "machine": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
+        "weights_sha256": model.sha256,
+        "clips": {},
+    }
+    for clip in find_clips([clip_root], gt_root, tuple(names.split(","))):
+        torch.set_num_threads(1)
+        source = load_source(clip.folder.path, MotionOptions(), needs_vectors=True)
+        few = source.cut(0, min(frames, len(source.names)))
+        cell: dict[str, Any] = {"size": list(source.frames.shape[1:3]), "frames": len(few.names)}
+        cell["speed"] = {count: _speed(model, few, int(count), repeats) for count in threads.split(",")}
+        cell["parts_ms_per_frame"] = _parts(model, few)
+        if scored:
+            many = source.cut(0, min(scored, len(source.names)))
+            cell["psnr"] = _quality(model, many, list(clip.originals(len(many.names))))
+        report["clips"][clip.name] = cell
+        click.echo(f"{clip.name}: {json.dumps(cell)}", err=True)
+    with atomic_file(results, overwrite=True) as part:
+        part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def _run(model: LoadedModel, source: Source, *, by_layers: bool) -> list[np.ndarray]:
+    budget, device = Budget(len(source.names), is_fixed=True), torch.device("cpu")
+    return list(upscale_frames(model, source, Ablations(), budget, device, torch.float32, by_layers=by_layers))
+
+
+def _speed(model: LoadedModel, source: Source, threads: int, repeats: int) -> dict[str, Any]:
+    """Milliseconds per frame of both forms, by the clock and of processor time, and the median of their ratios."""
+    torch.set_num_threads(threads)
+    forms: dict[str, list[tuple[float, float]]] = {"readable": [], "fast": []}
+    for _ in range(repeats):
+        for name, taken in forms.items():
+            clock, used = time.perf_counter(), time.process_time()
+            _run(model, source, by_layers=name == "readable")
+            taken.append((time.perf_counter() - clock, time.process_time() - used))
+    report: dict[str, Any] = {}
+    for column, kind in enumerate(("clock", "processor")):
+        times = {name: [row[column] * 1e3 / len(source.names) for row in rows] for name, rows in forms.items()}
+        report[kind] = {f"{name}_ms": [round(value, 1) for value in values] for name, values in times.items()}
+        ratios = [slow / quick for slow, quick in zip(times["readable"], times["fast"], strict=True)]
+        report[kind]["ratio"] = round(statistics.median(ratios), 2)
+    return report
+
+
+def _parts(model: LoadedModel, source: Source) -> dict[str, float]:
+    """Processor time of each function of the library, on one thread."""
+    torch.set_num_threads(1)
+    taken: dict[str, float] = defaultdict(float)
+
+    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(self: NativeNet, *arguments: Any, **more: Any) -> Any:
+            before = time.process_time()
+            made = function(self, *arguments, **more)
+            detail = f" {arguments[0].size}x{arguments[0].size}" if name == "conv" else ""
+            taken[name + detail] += time.process_time() - before
+            return made
+
+        return run
+
+    originals = {name: getattr(NativeNet, name) for name in _PARTS}
+    try:
+        for name, function in originals.items():
+            setattr(NativeNet, name, timed(name, function))
+        _run(model, source, by_layers=False)
+    finally:
+        for name, function in originals.items():
+            setattr(NativeNet, name, function)
+    return {name: round(value * 1e3 / len(source.names), 2) for name, value in sorted(taken.items())}
+
+
+def _quality(model: LoadedModel, source: Source, originals: list[np.ndarray]) -> dict[str, float]:
+    """Mean RGB PSNR of both forms, and how much single values differ."""
+    slow, quick = (_run(model, source, by_layers=flag) for flag in (True, False))
+    scores = [
+        statistics.fmean(psnr(picture, original) for picture, original in zip(made, originals, strict=True))
+        for made in (slow, quick)
+    ]
+    differences = [abs(a.astype(int) - b) for a, b in zip(slow, quick, strict=True)]
+    return {
+        "frames": len(originals),
+        "readable_db": round(scores[0], 5),
+        "fast_db": round(scores[1], 5),
+        "difference_db": round(scores[1] - scores[0], 6),
+        "largest_difference_levels": int(max(d.max() for d in differences)),
+        "share_that_differs": round(statistics.fmean(float((d > 0).mean()) for d in differences), 7),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+/* The functions of cvsr_net.h on pseudo-random pictures and flows, hostile ones among them; meant to be built with
+ * -fsanitize=address,undefined.
+ *
+ *   net_fuzz COUNT SEED
+ *
+ * Every buffer is exactly as large as promised, so that the sanitizer sees a step outside. Convolutions are also worked out
+ * a second way, from their definition, and a picture's rows are made in two parts. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cvsr_net.h"
+
+static uint64_t state;
+
+static uint32_t draw(uint32_t below) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(state >> 32) % below;
+}
+
+static float draw_share(void) { return (float)draw(1 << 20) / (1 << 20); }
+
+static float draw_motion(void) {
+    static const float hostile[] = {NAN, INFINITY, -INFINITY, 1e38f, -1e9f, 0.5f, -0.5f, 0};
+    return draw(5) ? draw_share() * 12 - 6 : hostile[draw(8)];
+}
+
+static float *floats(size_t count, float (*value)(void)) {
+    float *made = malloc(count * sizeof(float) + (count == 0));
+    if (!made) {
+        exit(3);
+    }
+    for (size_t i = 0; i < count; i++) {
+        made[i] = value();
+    }
+    return made;
+}
+
+static int failed(const char *what, int32_t height, int32_t width) {
+    printf("%s is wrong, %d x %d\n", what, (int)height, (int)width);
+    return 1;
+}
+
+static int check_conv(int32_t height, int32_t width, int32_t size) {
+    const int32_t cells_down = (height + 3) / 4, cells_across = (width + 3) / 4, reach = size / 2;
+    int32_t total = 0, wrong = 0;
+    cvsr_conv conv = {.height = height, .width = width, .slope = draw(2) ? 0.1f : 1};
+    float *inputs[CVSR_MOST_INPUTS] = {NULL};
+    conv.output_channels = 16 * (1 + (int32_t)draw(3));
+    for (int i = 0; i < CVSR_MOST_INPUTS; i++) {
+        conv.input_channels[i] = i > 0 && draw(2) ? 0 : 16 * (1 + (int32_t)draw(2));
+        if (conv.input_channels[i] && (i == 0 || draw(3))) {
+            conv.inputs[i] = inputs[i] = floats((size_t)height * width * conv.input_channels[i], draw_share);
+        }
+        total += conv.input_channels[i];
+    }
+    const size_t outputs = (size_t)conv.output_channels, pixels = (size_t)height * width;
+    float *weights = floats(outputs * total * size * size, draw_share);
+    float *packed = floats(outputs * total * (size == 3 ? 36 : 1), draw_share);
+    float *bias = floats(outputs, draw_share), *cells = floats(outputs * cells_down * cells_across, draw_share);
+    float *residual = floats(pixels * outputs, draw_share), *output = floats(pixels * outputs, draw_share);
+    void *scratch = malloc(cvsr_net_scratch_bytes(total, conv.output_channels));
+    if (cvsr_net_pack(weights, total, conv.output_channels, size, packed) != 0 ||
+        cvsr_net_pack(weights, total - 1, conv.output_channels, size, packed) == 0) {
+        wrong = failed("pack", height, width);
+    }
+    conv.weights = packed;
+    conv.bias = bias;
+    conv.cells = size == 3 && draw(2) ? cells : NULL;
+    conv.residual = draw(2) ? residual : NULL;
+    conv.output = output;
+    const int32_t middle = (int32_t)draw((uint32_t)cells_down + 1);
+    for (int part = 0; part < 2; part++) {
+        const int32_t first = part ? middle : 0, last = part ? cells_down : middle;
+        if (size == 3) {
+            cvsr_net_conv3x3(&conv, first, last, scratch);
+        } else {
+            cvsr_net_conv1x1(&conv, first, last, scratch);
+        }
+    }
+    for (int32_t y = 0; y < height; y++) {
+        for (int32_t x = 0; x < width; x++) {
+            const size_t o = draw((uint32_t)outputs), at = ((size_t)y * width + x) * outputs + o;
+            double sum = bias[o] + (conv.cells ? cells[((size_t)(y / 4) * cells_across + x / 4) * outputs + o] : 0);
+            for (int32_t i = 0, c = 0; i < CVSR_MOST_INPUTS; i++) {
+                for (int32_t k = 0; k < conv.input_channels[i]; k++, c++) {
+                    for (int32_t t = 0; inputs[i] && t < size * size; t++) {
+                        const int32_t yy = y + t / size - reach, xx = x + t % size - reach;
+                        if (yy >= 0 && yy < height && xx >= 0 && xx < width) {
+                            sum += (double)inputs[i][((size_t)yy * width + xx) * conv.input_channels[i] + k] *
+                                   (double)weights[(o * total + c) * size * size + t];
+                        }
+                    }
+                }
+            }
+            sum = (sum > conv.slope * sum ? sum : conv.slope * sum) + (conv.residual ? residual[at] : 0);
+            if (fabs(sum - output[at]) > 1e-4 * (1 + fabs(sum))) {
+                wrong = failed("conv", height, width);
+            }
+        }
+    }
+    for (int i = 0; i < CVSR_MOST_INPUTS; i++) {
+        free(inputs[i]);
+    }
+    free(weights), free(packed), free(bias), free(cells), free(residual), free(output), free(scratch);
+    return wrong;
+}
+
+static int check_sampling(int32_t height, int32_t width) {
+    const size_t pixels = (size_t)height * width, cells = (size_t)((height + 3) / 4) * ((width + 3) / 4);
+    const size_t luma = (size_t)(height + 4) * CVSR_LUMA_STEP(width);
+    const int32_t middle = (int32_t)draw((uint32_t)height + 1), depth = (int32_t[]){2, 3, 16, 32}[draw(4)];
+    cvsr_picture pictures[5];
+    float *flows[4], *features = floats(pixels * depth, draw_share), *warped = floats(pixels * depth, draw_share);
+    float *field = floats(2 * cells, draw_motion), *flow = floats(2 * pixels, draw_share);
+    float *seen = floats(pixels * 16, draw_share), *looked = floats(pixels * CVSR_LOOK, draw_share);
+    float *residual = floats(pixels * 48, draw_share), *values = floats(pixels * 48, draw_share);
+    uint8_t *rgb = malloc(pixels * 3), *bytes = malloc(pixels * 48);
+    for (size_t i = 0; i < pixels * 3; i++) {
+        rgb[i] = (uint8_t)draw(256);
+    }
+    for (int i = 0; i < 5; i++) {
+        pictures[i] = (cvsr_picture){floats(pixels * 4, draw_share), floats(luma, draw_share)};
+        cvsr_net_load(rgb, &pictures[i], height, width, middle, height);
+        cvsr_net_load(rgb, &pictures[i], height, width, 0, middle);
+        if (i < 4) {
+            flows[i] = floats(pixels * 2, draw_motion);
+        }
+    }
+    cvsr_look look = {.here = pictures[4], .output = looked, .height = height, .width = width, .gain = 4};
+    for (int i = 0; i < 4; i++) {
+        look.others[i] = pictures[i];
+        look.flows[i] = draw(4) ? flows[i] : NULL;
+    }
+    for (int part = 0; part < 2; part++) {
+        const int32_t first = part ? middle : 0, last = part ? height : middle;
+        cvsr_net_warp(features, flows[0], depth == 2 ? flows[1] : NULL, warped, depth, height, width, first, last);
+        cvsr_net_flow_input(&pictures[0], &pictures[1], field, flow, seen, height, width, first, last);
+        cvsr_net_flow_output(seen, flow, width, first, last);
+        cvsr_net_look(&look, first, last);
+        cvsr_net_finish(&pictures[0], residual, bytes, NULL, height, width, first, last);
+        cvsr_net_finish(&pictures[0], residual, NULL, values, height, width, first, last);
+    }
+    int wrong = 0;
+    for (size_t i = 0; i < pixels * 48; i++) {
+        const float value = values[i] * 255;
+        if (fabsf((value < 0 ? 0 : value > 255 ? 255 : value) - (float)bytes[i]) > 0.5001f) {
+            wrong = failed("finish", height, width);
+        }
+        if (!isfinite(looked[i])) {
+            wrong = failed("look", height, width);
+        }
+    }
+    for (int i = 0; i < 5; i++) {
+        free(pictures[i].colours), free(pictures[i].luma);
+        if (i < 4) {
+            free(flows[i]);
+        }
+    }
+    free(features), free(warped), free(field), free(flow), free(seen), free(looked), free(residual), free(values);
+    free(rgb), free(bytes);
+    return wrong;
+}
+
+int main(int argc, char **argv) {
+    const long count = argc > 1 ? atol(argv[1]) : 10;
+    state = argc > 2 ? (uint64_t)atoll(argv[2]) : 1;
+    int wrong = cvsr_net_abi() != CVSR_NET_ABI || cvsr_net_choose(2) < 0;
+    for (long i = 0; i < count && !wrong; i++) {
+        const int32_t height = 1 + (int32_t)draw(21), width = 1 + (int32_t)draw(38);
+        wrong = check_conv(height, width, i % 3 ? 3 : 1) || check_sampling(height, width);
+    }
+    printf("%ld inputs\n", count);
+    return wrong;
+}
