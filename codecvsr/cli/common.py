@@ -24,6 +24,7 @@ __all__ = [
     "CodecVSRCommand",
     "CodecVSRGroup",
     "ExitCode",
+    "compile_option",
     "detail",
     "device_option",
     "info",
@@ -124,6 +125,12 @@ def precision_option(function: F) -> F:
     choice = click.Choice(["auto", "fp32", "fp16", "bf16"])
     text = "Numbers to compute with; auto takes what is fast on the device."
     return click.option("--precision", type=choice, default="auto", show_default=True, help=text)(function)
+
+
+def compile_option(function: F) -> F:
+    """Add ``--compile/--no-compile`` (parameter ``compile``)."""
+    text = "Put the network through torch.compile, or not; by default only for jobs that pay for the minute it takes."
+    return click.option("--compile/--no-compile", default=None, help=text)(function)
 
 
 def _set(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -11,6 +11,7 @@ from codecvsr.cli.common import (
     CodecVSRCommand,
     ExitCode,
     command_line,
+    compile_option,
     device_option,
     info,
     json_option,
@@ -93,6 +94,7 @@ def _crop(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
 @click.option("--fresh", is_flag=True, help="Measure everything again, whatever --out-dir holds.")
 @device_option
 @precision_option
+@compile_option
 @overwrite_option
 @json_option
 def command(
@@ -113,6 +115,7 @@ def command(
     fresh: bool,
     device: str,
     precision: str,
+    compile: bool | None,
     overwrite: bool,
     as_json: bool,
 ) -> ExitCode:
@@ -132,7 +135,7 @@ def command(
         models,
         ablations=ablations,
         clips=tuple(filter(None, (item.strip() for item in clips.split(",")))),
-        settings=Settings(frames, window, crop_border, temporal, device, precision, lpips),
+        settings=Settings(frames, window, crop_border, temporal, device, precision, lpips, compile),
         out_dir=out_dir,
         fresh=fresh,
     )

@@ -8,16 +8,13 @@ import platform
 import re
 import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import click
 
 from codecvsr.cli.common import CodecVSRCommand, ExitCode, json_option, print_json, stdout_console, warn
 
-#: CPU features that decide which precision is fast: bf16 needs avx512_bf16, amx_bf16 or (on ARM) bf16.
-CPU_FEATURES = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
-OPTIONAL_PACKAGES = ("ffmpeg-python", "motion-vector-extractor", "matplotlib", "scikit-image", "torchvision")
+OPTIONAL_PACKAGES = ("ffmpeg-python", "motion-vector-extractor", "matplotlib", "scikit-image", "torchvision", "triton")
 
 
 @click.command("doctor", cls=CodecVSRCommand)
@@ -51,7 +48,9 @@ def command(require_native: bool, as_json: bool) -> ExitCode:
 def examine() -> dict[str, Any]:
     """Everything ``doctor`` reports: ``backend``, ``device``, ``versions`` and more, ready for JSON."""
     from codecvsr.bitstream import native
+    from codecvsr.engine.machine import look, system_memory
 
+    machine = look()
     device, gpus, torch_threads = _torch()
     return {
         "backend": {
@@ -61,9 +60,16 @@ def examine() -> dict[str, Any]:
         "device": device,
         "versions": _versions(),
         "encoders": _encoders(),
-        "cpu": {**_cpu(), "cores": os.cpu_count(), "torch_threads": torch_threads},
+        "cpu": {
+            "model": machine.cpu,
+            "features": list(machine.features),
+            "cores": os.cpu_count(),
+            "torch_threads": torch_threads,
+            "compiler": machine.has_compiler,
+        },
         "gpus": gpus,
-        "memory": _memory(),
+        "plan": _plan(),
+        "memory": system_memory(),
         "weights": _weights(),
         "problems": [
             f"{library} is built but cannot be used: {why}" for library, why in native.load_problems().items()
@@ -140,24 +146,13 @@ def _torch() -> tuple[str, list[dict[str, Any]], int | None]:
     return choose_device("auto").type, gpus, torch.get_num_threads()
 
 
-def _cpu() -> dict[str, Any]:
-    """Model and the features of :data:`CPU_FEATURES` it has (Linux tells; elsewhere only the architecture is known)."""
-    info = Path("/proc/cpuinfo")
-    text = info.read_text(encoding="utf-8", errors="replace") if info.is_file() else ""
-    model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-    flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
-    have = set(flags[1].split()) if flags else set()
-    return {
-        "model": model[1].strip() if model else platform.processor() or platform.machine(),
-        "features": [feature for feature in CPU_FEATURES if feature in have],
-    }
-
-
-def _memory() -> dict[str, int]:
-    """Total and free memory in bytes, where the system tells."""
-    names = {"total_bytes": "SC_PHYS_PAGES", "free_bytes": "SC_AVPHYS_PAGES"}
-    known = getattr(os, "sysconf_names", {})
-    return {key: os.sysconf(name) * os.sysconf("SC_PAGE_SIZE") for key, name in names.items() if name in known}
+def _plan() -> dict[str, Any] | None:
+    """How networks are run here, and why; None without torch."""
+    try:
+        from codecvsr.engine.plan import make_plan
+    except ModuleNotFoundError:
+        return None
+    return make_plan().to_json()
 
 
 def _weights() -> dict[str, bool]:
@@ -175,6 +170,8 @@ def _print_report(report: dict[str, Any]) -> None:
     """The report as a table on stdout: what was looked at, what was found, and what it means."""
     from rich.table import Table
 
+    from codecvsr.engine.machine import BF16_FEATURES
+
     backend, versions, cpu, memory = report["backend"], report["versions"], report["cpu"], report["memory"]
     table = Table(box=None, show_header=False)
 
@@ -187,7 +184,7 @@ def _print_report(report: dict[str, Any]) -> None:
     row("device", report["device"], "" if report["device"] == "cuda" else "torch sees no GPU")
     for gpu in report["gpus"]:
         row(gpu["device"], gpu["name"], f"{gpu['memory_bytes'] / 2**30:.0f} GiB, {gpu['compute_capability']}")
-    bf16 = {"avx512_bf16", "amx_bf16", "bf16"} & set(cpu["features"])
+    bf16 = BF16_FEATURES & set(cpu["features"])
     row("cpu", cpu["model"], " ".join(cpu["features"]) + ("" if bf16 else "; no bf16"))
     row("threads", cpu["torch_threads"] or cpu["cores"], f"{cpu['cores']} cores")
     row("memory", _gib(memory.get("total_bytes")), f"{_gib(memory.get('free_bytes'))} free" if memory else "")
@@ -204,6 +201,10 @@ def _print_report(report: dict[str, Any]) -> None:
     for name, present in report["weights"].items():
         row(name, "here" if present else "", "weights" if present else "weights; see codecvsr models list")
     stdout_console().print(table)
+    if report["plan"] is not None:
+        stdout_console().print("\nNetworks run so, unless options say otherwise:")
+        for reason in report["plan"]["reasons"]:
+            stdout_console().print(f"  {reason}", markup=False, highlight=False)
 
 
 def _gib(size: int | None) -> str:

@@ -9,6 +9,7 @@ import click
 
 from codecvsr.cli.common import (
     CodecVSRCommand,
+    compile_option,
     device_option,
     json_option,
     overwrite_option,
@@ -39,6 +40,7 @@ from codecvsr.cli.common import (
 @click.option("--allow-damaged", is_flag=True, help="Use the frames before the damage of a damaged video.")
 @device_option
 @precision_option
+@compile_option
 @overwrite_option
 @json_option
 def command(clip_root: Path, out_dir: Path, as_json: bool, **options: Any) -> None:

@@ -12,6 +12,7 @@ from codecvsr.cli.common import (
     CodecVSRCommand,
     ExitCode,
     FrameRateType,
+    compile_option,
     device_option,
     json_option,
     overwrite_option,
@@ -83,6 +84,7 @@ def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> floa
               help="Have the machines of a Ray cluster do the work; they see input and output at the same paths.")  # fmt: skip
 @device_option
 @precision_option
+@compile_option
 @overwrite_option
 @json_option
 def command(inputs: tuple[Path, ...], output: Path, form: str, as_json: bool, **options: Any) -> ExitCode:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from codecvsr.engine.plan import make_plan
 from codecvsr.models.rate_groups import RateGroups
 from codecvsr.models.zoo import LoadedModel
 from codecvsr.pipeline import drawing
@@ -37,7 +38,11 @@ def attention_weights(model: LoadedModel, source: Source, index: int) -> npt.NDA
     device = next(network.parameters()).device
     try:
         with torch.inference_mode():
-            list(RUNNERS[model.architecture](network, source, slice(index, index + 1), Ablations(), device))
+            list(
+                RUNNERS[model.architecture](
+                    network, source, slice(index, index + 1), Ablations(), make_plan(device, "fp32")
+                )
+            )
     finally:
         handle.remove()
     return seen[0][0].float().mean(dim=1).cpu().numpy()

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from codecvsr.compare.clips import TestClip, crf_value
 from codecvsr.compare.rows import Row, windows_of
 from codecvsr.engine.cost import counting_macs, forget_peak, peak_bytes
-from codecvsr.engine.device import choose_device, choose_dtype, place
+from codecvsr.engine.device import place
+from codecvsr.engine.plan import make_plan
 from codecvsr.errors import InputError
 from codecvsr.metrics.lpips import Lpips, load_lpips
 from codecvsr.metrics.planes import comparable
@@ -48,9 +48,10 @@ class Settings:
         window: frames looked at together by a recurrent network; 0 for as many as ``infer`` would.
         crop_border: pixels left out on each side when scoring.
         temporal: measure the warping error too.
-        lpips: measure LPIPS too.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
+        lpips: measure LPIPS too.
+        compile: through torch.compile or not; None for where it pays.
     """
 
     frames: int = 0
@@ -60,6 +61,7 @@ class Settings:
     device: str = "auto"
     precision: str = "auto"
     lpips: bool = False
+    compile: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -129,15 +131,17 @@ def measure(
     Raises:
         InputError: the row cannot be run on this clip.
     """
-    device = choose_device(settings.device)
-    dtype = choose_dtype(device, settings.precision)
+    plan = make_plan(settings.device, settings.precision, settings.compile, architecture=model.architecture)
+    device = plan.device
     frames = clip.length(settings.frames)
     kind = choose_motion(model, row.motion, row.ablations)
     options = MotionOptions(resolve=False, refine=False) if kind == "raw" else row.ablations.motion_options
     bare = load_source(clip.folder.path, options, needs_vectors=kind in ("codec", "raw")).cut(0, frames)
     windows = windows_of(row, model, frames)
     height, width = bare.frames.shape[1:3]
-    budget = Budget(settings.window or longest_window(height, width, kept_channels(model.network)), is_fixed=True)
+    longest = longest_window(height, width, kept_channels(model.network), plan.memory_bytes)
+    budget = Budget(settings.window or longest, is_fixed=True)
+    plan = plan.for_job(frames, height, width)
     if row.name not in counted:
         counted[row.name] = _macs_per_pixel(row, model, bare, kind)
 
@@ -153,14 +157,14 @@ def measure(
         motion_ms = 0.0
     if device.type == "cuda":
         few = source.cut(0, min(frames, _WARM_UP_FRAMES))
-        list(upscale_frames(model, few, row.ablations, budget, device, dtype))
+        list(upscale_frames(model, few, row.ablations, budget, plan))
     forget_peak(device)
     is_scored = model.training != "untrained"
     scorer = _Scorer(clip, source, model.scale, settings) if is_scored else None
     originals = clip.originals(frames) if is_scored else None
     network_seconds, middle = 0.0, None
     begun = time.perf_counter()
-    for index, picture in enumerate(upscale_frames(model, source, row.ablations, budget, device, dtype, windows)):
+    for index, picture in enumerate(upscale_frames(model, source, row.ablations, budget, plan, windows)):
         network_seconds += time.perf_counter() - begun
         if scorer is not None and originals is not None:
             scorer.add(picture, next(originals))
@@ -185,7 +189,7 @@ def measure(
         motion_ms=motion_ms,
         peak_memory_mb=peak_bytes(device) / 2**20,
         device=str(device),
-        precision=str(dtype).removeprefix("torch."),
+        precision=plan.precision,
         weights_sha256=model.sha256,
         **(scorer.means() if scorer is not None else {}),
     ), middle
@@ -259,12 +263,11 @@ def _macs_per_pixel(row: Row, model: LoadedModel, source: Source, kind: str) -> 
     frames = min(len(source.names), max(_COUNTED_FRAMES[model.architecture in SLIDING], row.window, row.segments))
     height, width = (min(COUNTED_SIDE, side) for side in source.frames.shape[1:3])
     corner = source.cut(0, frames).crop(slice(0, height), slice(0, width))
-    device = torch.device("cpu")
-    place(model.network, device)
+    plan = make_plan("cpu", "fp32", compile=False)
+    place(model.network, plan.device)
     with counting_macs() as macs:
         moved = with_motion(corner, kind, model)
         windows = windows_of(row, model, frames)
-        budget = Budget(frames, is_fixed=True)
-        for _ in upscale_frames(model, moved, row.ablations, budget, device, torch.float32, windows, by_layers=True):
+        for _ in upscale_frames(model, moved, row.ablations, Budget(frames, is_fixed=True), plan, windows):
             pass
     return macs.total / frames / math.prod(corner.frames.shape[1:3])

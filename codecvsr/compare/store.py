@@ -17,7 +17,7 @@ import codecvsr
 from codecvsr.compare.cells import Cell, Picture, Settings
 from codecvsr.compare.clips import TestClip
 from codecvsr.compare.rows import Row
-from codecvsr.engine.device import choose_device, choose_dtype
+from codecvsr.engine.plan import make_plan
 from codecvsr.errors import OutputError
 from codecvsr.files import atomic_file, write_png
 from codecvsr.models.zoo import LoadedModel
@@ -44,7 +44,8 @@ class CellStore:
 
     def key(self, row: Row, model: LoadedModel, clip: TestClip, settings: Settings) -> str:
         """Under what a cell is kept."""
-        device = choose_device(settings.device)
+        plan = make_plan(settings.device, settings.precision, settings.compile, architecture=model.architecture)
+        device = plan.device
         decides = {
             "format": CELL_FORMAT,
             "row": row.name,
@@ -53,7 +54,7 @@ class CellStore:
             "clip": clip.fingerprint(),
             "settings": [settings.frames, settings.window, settings.crop_border, settings.temporal, settings.lpips],
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
-            "precision": str(choose_dtype(device, settings.precision)),
+            "precision": str(plan.dtype) + (" as tf32" if plan.tf32 else "") + (" compiled" if plan.compile else ""),
             "threads": torch.get_num_threads() if device.type == "cpu" else None,
             "versions": [codecvsr.__version__, torch.__version__],
         }

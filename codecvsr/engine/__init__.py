@@ -1,1 +1,1 @@
-"""How a model is run: device and precision."""
+"""How a model is run: device, precision, memory format, graphs, compiling, transfers, and what it costs."""

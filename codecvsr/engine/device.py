@@ -1,4 +1,4 @@
-"""Which device and which precision a model runs in."""
+"""Devices: which there is, how a network gets there, and what it took."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import torch
 from torch import nn
 
 from codecvsr.errors import InputError
-
-_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -30,13 +28,6 @@ def choose_device(name: str = "auto") -> torch.device:
             "Use --device cpu, or install a CUDA build of PyTorch."
         )
     return device
-
-
-def choose_dtype(device: torch.device, precision: str = "auto") -> torch.dtype:
-    """The type convolutions run in: as asked, or bf16 on a GPU that has it and fp32 elsewhere."""
-    if precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
-    return _DTYPES[precision]
 
 
 N = TypeVar("N", bound=nn.Module)

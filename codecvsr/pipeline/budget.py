@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-import torch
-
+from codecvsr.engine.memory import is_out_of_memory
 from codecvsr.errors import InputError
 from codecvsr.pipeline.tiles import BLOCK, SMALLEST_TILE
 
 _SHORTEST_WINDOW = 8  #: shorter ones cost quality: tiles come first
-_NO_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "could not create a memory object")
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +22,18 @@ class Budget:
         window: most frames that a window keeps.
         tile: pixels each way that a tile keeps; 0 for whole frames.
         is_fixed: running out of memory is an error, not a reason to go on with less.
+        is_exact: half precision overflowed: what follows is made in float32.
     """
 
     window: int
     tile: int = 0
     is_fixed: bool = False
+    is_exact: bool = False
+
+    def make_exact(self) -> None:
+        """Half precision overflowed: go on in float32, and say so."""
+        self.is_exact = True
+        log.warning("Half precision overflowed: going on in float32.")
 
     def shrink(self, error: BaseException, kept: int, height: int, width: int, *, by_window: bool) -> None:
         """Halve the window, or the tiles where it is short already, and say so; the same error again if nothing is left.
@@ -56,10 +61,3 @@ class Budget:
             ) from error
         self.tile = max(SMALLEST_TILE, -(-side // 2 // BLOCK) * BLOCK)
         log.warning("Memory ran out: going on with tiles of %d pixels.", self.tile)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device or the machine has no memory left."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(said in str(error) for said in _NO_MEMORY)

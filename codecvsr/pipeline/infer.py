@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,14 +16,17 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from codecvsr.engine.device import autocast, choose_device, choose_dtype, peak_memory_bytes, place
+from codecvsr.engine.device import choose_device, peak_memory_bytes, place
+from codecvsr.engine.plan import Plan, make_plan
+from codecvsr.engine.run import prepare, running
+from codecvsr.engine.transfer import to_host
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_folder, write_png
 from codecvsr.models.spynet import SPyNet
 from codecvsr.models.zoo import LoadedModel, load_model
 from codecvsr.motion import MotionOptions
 from codecvsr.pipeline.budget import Budget
-from codecvsr.pipeline.runners import RUNNERS, SLIDING, kept_channels, pictures, run_fast
+from codecvsr.pipeline.runners import RUNNERS, SLIDING, kept_channels, pictures, run_native
 from codecvsr.pipeline.source import Source, load_source, with_dis, with_flows, without_motion
 from codecvsr.pipeline.tiles import assembled, check_tile, split_frame
 from codecvsr.pipeline.window import Window, longest_window, split
@@ -91,6 +95,7 @@ def infer(
     tile: int = 0,
     device: str = "auto",
     precision: str = "auto",
+    compile: bool | None = None,
     allow_damaged: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -107,6 +112,7 @@ def infer(
         tile: pixels each way of the parts in which frames are worked on; 0 for whole frames.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
+        compile: through torch.compile or not; None for where it pays.
         allow_damaged: use the frames before the damage of a damaged video.
         overwrite: replace ``out_dir``.
         progress: wraps the pictures as they come from the network, to tell how far it is.
@@ -121,16 +127,17 @@ def infer(
     out_dir = Path(out_dir)
     with atomic_folder(out_dir, overwrite=overwrite) as part:
         target = choose_device(device)
-        dtype = choose_dtype(target, precision)
         loaded = load_model(model)
+        plan = make_plan(target, precision, compile, architecture=loaded.architecture)
         kind = choose_motion(loaded, motion, ablations)
         place(loaded.network, target)  # its SPyNet, too, runs there
         source = load_motion(Path(clip), kind, ablations, model=loaded, allow_damaged=allow_damaged)
         height, width = source.frames.shape[1:3]
-        length = window or longest_window(height, width, kept_channels(loaded.network))
+        length = window or longest_window(height, width, kept_channels(loaded.network), plan.memory_bytes)
+        plan = plan.for_job(len(source.names), height, width)
         network_seconds, pending = 0.0, []
         with ThreadPoolExecutor(1) as writer:
-            upscaled: Iterable[Any] = upscale_frames(loaded, source, ablations, Budget(length, tile), target, dtype)
+            upscaled: Iterable[Any] = upscale_frames(loaded, source, ablations, Budget(length, tile), plan)
             if progress is not None:
                 upscaled = progress(upscaled, "upscaling", len(source.names))
             before = time.monotonic()
@@ -154,7 +161,7 @@ def infer(
         ablations=ablations.names,
         window=length,
         device=str(target),
-        precision=str(dtype).removeprefix("torch."),
+        precision=plan.precision,
         out_dir=str(out_dir),
     )
 
@@ -223,30 +230,25 @@ def upscale_frames(
     source: Source,
     ablations: Ablations,
     budget: Budget,
-    device: torch.device,
-    dtype: torch.dtype,
+    plan: Plan,
     windows: Sequence[Window] | None = None,
-    *,
-    by_layers: bool = False,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """The frames of a clip, upscaled, (scale * H, scale * W, 3) uint8 each, in order.
 
-    Where memory runs out, the rest goes on in shorter windows or in tiles, which the budget remembers.
+    Where memory runs out, the rest goes on in shorter windows or in tiles; where half precision overflows, in float32. The
+    budget remembers it.
 
     Args:
         model: any of the zoo.
         source: the clip, with the motion to use.
         ablations: parts to leave out inside the network.
         budget: frames per window (networks that look at a short window around every frame do without), and tiles.
-        device: where to run.
-        dtype: what to run in.
+        plan: how to run it.
         windows: the windows themselves, in place of the budget's; only the frames they keep come out.
-        by_layers: call the network's own layers even where there is a faster form of it, to count or watch them.
 
     Raises:
         InputError: memory does not suffice for the smallest tiles.
     """
-    place(model.network, device)
     height, width = source.frames.shape[1:3]
     is_sliding = model.architecture in SLIDING
     waiting = deque(split(len(source.names), budget.window) if windows is None else windows)
@@ -254,14 +256,18 @@ def upscale_frames(
         window = waiting.popleft()
         done = window.keep_start
         try:
-            for picture in _upscale_window(model, source, ablations, window, budget.tile, device, dtype, by_layers):
+            chosen = plan.exact() if budget.is_exact else plan
+            for picture in _upscale_window(model, source, ablations, window, budget.tile, chosen):
                 yield picture
                 done += 1
+        except _Overflow:
+            budget.make_exact()
+            waiting.appendleft(replace(window, keep_start=done))
         except (MemoryError, RuntimeError) as error:
             budget.shrink(error, window.keep_stop - done, height, width, by_window=not is_sliding)
             waiting.appendleft(replace(window, keep_start=done))
             waiting = deque(part for each in waiting for part in each.shortened(budget.window))
-        if done < window.keep_stop and device.type == "cuda":  # what the error held is free by now
+        if done < window.keep_stop and plan.device.type == "cuda":  # what the error held is free by now
             torch.cuda.empty_cache()
 
 
@@ -271,15 +277,13 @@ def _upscale_window(
     ablations: Ablations,
     window: Window,
     tile: int,
-    device: torch.device,
-    dtype: torch.dtype,
-    by_layers: bool,
+    plan: Plan,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """The frames that a window keeps, upscaled in one piece or in tiles."""
     size = source.frames.shape[1], source.frames.shape[2]
     tiles = split_frame(*size, tile)
     parts = [source] if len(tiles) == 1 else [source.crop(part.rows, part.columns) for part in tiles]
-    made = [_pictures_of(model, part, ablations, window, device, dtype, by_layers) for part in parts]
+    made = [_pictures_of(model, part, ablations, window, plan) for part in parts]
     yield from made[0] if len(tiles) == 1 else assembled(tiles, made, size, model.scale)
 
 
@@ -288,25 +292,34 @@ def _pictures_of(
     source: Source,
     ablations: Ablations,
     window: Window,
-    device: torch.device,
-    dtype: torch.dtype,
-    by_layers: bool,
+    plan: Plan,
 ) -> Iterator[npt.NDArray[np.uint8]]:
+    prepare(model.network, plan)
     first = window.keep_start if model.architecture in SLIDING else window.start
-    told = model.network, source, slice(first, window.stop), ablations, device
-    with torch.inference_mode(), autocast(device, dtype):
-        made: Iterator[Any] | None = None if by_layers else run_fast(*told, dtype)
-        for index, output in enumerate(RUNNERS[model.architecture](*told) if made is None else made, first):
-            if index >= window.keep_stop:
-                break
-            if window.keep_start <= index:
-                yield _bytes(output[0]) if made is None else output
+    with running(plan):
+        made = run_native(model.network, source, slice(first, window.stop), ablations, plan)
+        if made is not None:
+            yield from itertools.islice(made, window.keep_start - first, window.keep_stop - first)
+            return
+        outputs = RUNNERS[model.architecture](model.network, source, slice(first, window.stop), ablations, plan)
+        kept = itertools.islice(outputs, window.keep_start - first, window.keep_stop - first)
+        yield from to_host((_as_bytes(output[0], plan) for output in kept), plan.device)
 
 
-def _bytes(values: Tensor) -> npt.NDArray[np.uint8]:
-    """Values (3, H, W) in 0..1 as a picture (H, W, 3)."""
-    picture = values.float().clamp(0, 1).mul_(255).round_().to(torch.uint8)
-    return picture.permute(1, 2, 0).contiguous().cpu().numpy()
+def _as_bytes(output: Tensor, plan: Plan) -> Tensor:
+    """A network's picture (3, H, W) in 0..1 as (H, W, 3) uint8, on its device.
+
+    Raises:
+        _Overflow: the numbers of half precision did not suffice.
+    """
+    if plan.dtype == torch.float16 and not bool(output.isfinite().all()):
+        raise _Overflow
+    picture = output.float().clamp(0, 1).mul_(255).round_().to(torch.uint8)
+    return picture.permute(1, 2, 0).contiguous()
+
+
+class _Overflow(Exception):
+    """Something is infinite or no number."""
 
 
 def _with_spynet(source: Source, model: LoadedModel | None) -> Source:

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codecvsr.engine import fast_codecvsr
+from codecvsr.engine.plan import Plan
+from codecvsr.engine.transfer import to_device
 from codecvsr.models import priors as prior_channels
 from codecvsr.models.basicvsr_pp import BasicVSRPlusPlus
 from codecvsr.models.codecvsr import CodecVSR
@@ -46,34 +48,37 @@ class LeftOut(Protocol):
 
 
 #: Takes the network, the clip, its stretch of frames, what to leave out and where to run; yields a (1, 3, H, W) per frame.
-Runner = Callable[[nn.Module, Source, slice, LeftOut, torch.device], Iterator[Tensor]]
+Runner = Callable[[nn.Module, Source, slice, LeftOut, Plan], Iterator[Tensor]]
 
 
-def _run_codecvsr(
-    network: nn.Module, source: Source, part: slice, left_out: LeftOut, device: torch.device
-) -> Iterator[Tensor]:
+def _run_codecvsr(network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan) -> Iterator[Tensor]:
     """Fields on cells, priors and scene cuts, over a whole window."""
     assert isinstance(network, CodecVSR)
     motion, priors = source.motion, _priors(source, part, left_out)
-    return network.iterate(
-        pictures(source, part, device),
-        _tensor(motion.to_prev[part], device)[None],
-        _tensor(motion.to_next[part], device)[None],
-        _tensor(priors, device)[None],
-        _tensor(motion.is_cut[part], device)[None],
-        use_motion=torch.full((1,), float(not left_out.mvs)),
-        use_second_order=torch.full((1,), float(not left_out.second_order)),
+    inputs = (
+        pictures(source, part, plan.device),
+        to_device(motion.to_prev[part], plan.device)[None],
+        to_device(motion.to_next[part], plan.device)[None],
+        to_device(priors, plan.device)[None],
+        to_device(motion.is_cut[part], plan.device)[None],
     )
+    switches: dict[str, Any] = {
+        "use_motion": torch.full((1,), float(not left_out.mvs), device=plan.device),
+        "use_second_order": torch.full((1,), float(not left_out.second_order), device=plan.device),
+    }
+    if plan.graphs:  # a graph makes a window as a whole
+        return iter(network(*inputs, **switches).unbind(1))
+    return network.iterate(*inputs, **switches)
 
 
-def run_fast(
-    network: nn.Module, source: Source, part: slice, left_out: LeftOut, device: torch.device, dtype: torch.dtype
+def run_native(
+    network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan
 ) -> Iterator[npt.NDArray[np.uint8]] | None:
-    """A stretch of a clip through the form of a network that is made for this device; None where there is none.
+    """A stretch of a clip through a network's native form, where the plan is to use it and it has one; otherwise None.
 
     Yields the pictures (4H, 4W, 3) themselves.
     """
-    if not fast_codecvsr.suits(network, device, dtype):
+    if not plan.native or not fast_codecvsr.suits(network, plan.device, plan.dtype):
         return None
     assert isinstance(network, CodecVSR)
     motion = source.motion
@@ -98,20 +103,18 @@ def _priors(source: Source, part: slice, left_out: LeftOut) -> npt.NDArray[np.fl
     return priors
 
 
-def _run_on_flows(
-    network: nn.Module, source: Source, part: slice, left_out: LeftOut, device: torch.device
-) -> Iterator[Tensor]:
+def _run_on_flows(network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan) -> Iterator[Tensor]:
     """A whole window and the dense flows between its frames, both ways."""
     if isinstance(network, BasicVSRPlusPlus) and not network.is_low_res_input:  # it aligns at a quarter of the size
-        to_prev, to_next = (_tensor(f[part], device) / CELL for f in (source.motion.to_prev, source.motion.to_next))
+        to_prev, to_next = (
+            to_device(f[part], plan.device) / CELL for f in (source.motion.to_prev, source.motion.to_next)
+        )
     else:
-        to_prev, to_next = dense_flows(source, part, device)
-    return iter(network(pictures(source, part, device), to_prev[None, 1:], to_next[None, :-1]).unbind(1))
+        to_prev, to_next = dense_flows(source, part, plan.device)
+    return iter(network(pictures(source, part, plan.device), to_prev[None, 1:], to_next[None, :-1]).unbind(1))
 
 
-def _run_on_vectors(
-    network: nn.Module, source: Source, part: slice, left_out: LeftOut, device: torch.device
-) -> Iterator[Tensor]:
+def _run_on_vectors(network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan) -> Iterator[Tensor]:
     """A whole window and vectors for each of its frames; raw ones the way the seed project painted and scaled them."""
     assert isinstance(network, MVSRSeed)
     motion = source.motion
@@ -119,14 +122,14 @@ def _run_on_vectors(
         height, width = source.frames.shape[1:3]
         painted = (painted_from_corner(field[part], motion.partition[part]) for field in (motion.past, motion.future))
         past, future = (
-            F.interpolate(_tensor(field, device), scale_factor=CELL, mode="nearest")[..., :height, :width]
+            F.interpolate(to_device(field, plan.device), scale_factor=CELL, mode="nearest")[..., :height, :width]
             for field in painted
         )
     else:
-        past, future = dense_flows(source, part, device)
-    types = _tensor(motion.types[part], device)[None]
+        past, future = dense_flows(source, part, plan.device)
+    types = to_device(motion.types[part], plan.device)[None]
     output = network(
-        pictures(source, part, device),
+        pictures(source, part, plan.device),
         past[None],
         future[None],
         types,
@@ -136,34 +139,30 @@ def _run_on_vectors(
     return iter(output.unbind(1))
 
 
-def _run_sliding(
-    network: nn.Module, source: Source, part: slice, left_out: LeftOut, device: torch.device
-) -> Iterator[Tensor]:
+def _run_sliding(network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan) -> Iterator[Tensor]:
     """A short window around every frame; at the ends the frames it would not have seen (EDVR's ``new_info``)."""
     assert isinstance(network, EDVR)
-    for index in range(part.start, part.stop):
-        around = circled(index, len(source.names), network.num_frame // 2)
-        yield network(pictures(source, around, device))
+    for start in range(part.start, part.stop, plan.frames_per_step):
+        step = range(start, min(start + plan.frames_per_step, part.stop))
+        windows = [circled(index, len(source.names), network.num_frame // 2) for index in step]
+        made = network(torch.cat([pictures(source, around, plan.device) for around in windows]))
+        yield from made.split(1)
 
 
-def _run_on_pairs(
-    network: nn.Module, source: Source, part: slice, left_out: LeftOut, device: torch.device
-) -> Iterator[Tensor]:
+def _run_on_pairs(network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan) -> Iterator[Tensor]:
     """Every frame, its neighbours and the flows into them; where there is no neighbour, the frame itself."""
     assert isinstance(network, RBPN)
     reach, last = (network.num_frame - 1) // 2, len(source.names) - 1
     for index in range(part.start, part.stop):
         around = [i if 0 <= i <= last else index for i in range(index - reach, index + reach + 1) if i != index]
-        flows = torch.stack([flow_between(source, index, i, device) for i in around])
-        yield network(pictures(source, [index], device)[:, 0], pictures(source, around, device), flows[None])
+        flows = torch.stack([flow_between(source, index, i, plan.device) for i in around])
+        yield network(pictures(source, [index], plan.device)[:, 0], pictures(source, around, plan.device), flows[None])
 
 
-def _run_in_groups(
-    network: nn.Module, source: Source, part: slice, left_out: LeftOut, device: torch.device
-) -> Iterator[Tensor]:
+def _run_in_groups(network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan) -> Iterator[Tensor]:
     """Groups of frames at several rates around every frame, with the flows inside each; mirrored at the ends."""
     assert isinstance(network, RateGroups)
-    flow = functools.lru_cache(_FLOWS_KEPT)(lambda a, b: flow_between(source, a, b, device))
+    flow = functools.lru_cache(_FLOWS_KEPT)(lambda a, b: flow_between(source, a, b, plan.device))
     half = GROUP // 2
     for index in range(part.start, part.stop):
         steps = (range(-half * rate, half * rate + 1, rate) for rate in network.rates)
@@ -173,14 +172,15 @@ def _run_in_groups(
             forward = torch.stack([flow(b, a) for a, b in pairwise(group)])
             backward = torch.stack([flow(a, b) for a, b in pairwise(group)])
             flows.append((forward[None], backward[None]))
-        yield network([pictures(source, group, device) for group in groups], flows)
+        yield network([pictures(source, group, plan.device) for group in groups], flows)
 
 
 def _run_frame_by_frame(
-    network: nn.Module, source: Source, part: slice, left_out: LeftOut, device: torch.device
+    network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan
 ) -> Iterator[Tensor]:
-    for index in range(part.start, part.stop):
-        yield network(pictures(source, [index], device))[:, 0]
+    for start in range(part.start, part.stop, plan.frames_per_step):
+        step = slice(start, min(start + plan.frames_per_step, part.stop))
+        yield from network(pictures(source, step, plan.device))[0].split(1)
 
 
 #: By architecture.
@@ -216,14 +216,14 @@ def reach(network: nn.Module) -> int:
 
 def pictures(source: Source, frames: slice | list[int], device: torch.device) -> Tensor:
     """Frames of a clip, (1, T, 3, H, W) in 0..1."""
-    return (_tensor(source.frames[frames], device).permute(0, 3, 1, 2).float() / 255)[None]
+    return (to_device(source.frames[frames], device).permute(0, 3, 1, 2).float() / 255)[None]
 
 
 def dense_flows(source: Source, part: slice, device: torch.device) -> tuple[Tensor, Tensor]:
     """Motion to the frames before and after, (T, 2, H, W) each, in pixels."""
     fields = source.dense or (source.motion.to_prev, source.motion.to_next)
     height, width = source.frames.shape[1:3]
-    flows = [_tensor(field[part], device) for field in fields]
+    flows = [to_device(field[part], device) for field in fields]
     if source.dense is None:
         flows = [F.interpolate(f, scale_factor=CELL, mode="bilinear", align_corners=False) for f in flows]
     return flows[0][..., :height, :width], flows[1][..., :height, :width]
@@ -237,7 +237,7 @@ def flow_between(source: Source, here: int, there: int, device: torch.device) ->
     if here == there:
         return torch.zeros(2, *source.frames.shape[1:3], device=device)
     if source.pairwise is not None:
-        return _tensor(source.pairwise(here, there), device)
+        return to_device(source.pairwise(here, there), device)
     step = 1 if there > here else -1
     flow: Tensor | None = None
     for index in range(here, there, step):
@@ -245,7 +245,3 @@ def flow_between(source: Source, here: int, there: int, device: torch.device) ->
         flow = one if flow is None else flow + warp(one, flow)
     assert flow is not None  # the two differ
     return flow[0]
-
-
-def _tensor(array: npt.NDArray[Any], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device)

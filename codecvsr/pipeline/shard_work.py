@@ -84,7 +84,10 @@ class ShardWork:
         self.survey = survey
         options, network = engine.options, engine.model.network
         self._overlap = max(options.overlap, reach(network))
-        window = options.window or longest_window(survey.height, survey.width, kept_channels(network))
+        window = options.window or longest_window(
+            survey.height, survey.width, kept_channels(network), engine.plan.memory_bytes
+        )
+        self._plan = engine.plan.for_job(len(survey), survey.height, survey.width)
         self._budget = Budget(window, options.tile)
         chunk = options.chunk or usual_chunk(survey.height, survey.width)
         self.shards = plan(survey.keys.tolist(), chunk, self._overlap)
@@ -126,9 +129,7 @@ class ShardWork:
         with Ahead(functools.partial(self._sources, shards)) as sources:
             for shard, source in sources:
                 windows = shard.windows(self._budget.window, self._overlap)
-                made = upscale_frames(
-                    engine.model, source, Ablations(), self._budget, engine.device, engine.dtype, windows
-                )
+                made = upscale_frames(engine.model, source, Ablations(), self._budget, self._plan, windows)
                 with self.target.writer(shard) as writer, Behind(room) as encoder:
                     for index, picture in zip(range(shard.start, shard.stop), made, strict=True):
                         encoder.submit(functools.partial(self._finish, writer, index, picture))
@@ -189,5 +190,9 @@ def job_description(
         "output": str(output.resolve()),
         "pictures": pictures,
         "preview": None if preview is None else str(preview.resolve()),
-        "options": {**options, "motion": None if engine.kind == "none" else engine.kind, "device": str(engine.device)},
+        "options": {
+            **options,
+            "motion": None if engine.kind == "none" else engine.kind,
+            "device": str(engine.plan.device),
+        },
     }

@@ -17,7 +17,8 @@ import av
 import torch
 
 import codecvsr
-from codecvsr.engine.device import choose_device, choose_dtype
+from codecvsr.engine.device import choose_device
+from codecvsr.engine.plan import make_plan
 from codecvsr.errors import CodecVSRError, DamagedInputError, InputError, OutputError
 from codecvsr.models.zoo import load_model
 from codecvsr.pipeline import streams, targets
@@ -93,7 +94,8 @@ def make_engine(settings: UpscaleOptions) -> Engine:
             "'codecvsr infer' runs this one."
         )
     kind = choose_motion(model, settings.motion, Ablations())
-    return Engine(model, kind, device, choose_dtype(device, settings.precision), settings)
+    plan = make_plan(device, settings.precision, settings.compile, architecture=model.architecture)
+    return Engine(model, kind, plan, settings)
 
 
 def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSettings) -> UpscaleReport:
@@ -169,7 +171,7 @@ def _refuse_existing(work: WorkFolder, overwrite: bool) -> None:
 
 def _manifest(engine: Engine, media: Media, pictures: str | None) -> dict[str, Any]:
     options = engine.options.to_json()
-    for name in ("model", "device", "precision"):
+    for name in ("model", "device", "precision", "compile"):
         del options[name]
     model = engine.model
     return {
@@ -179,8 +181,8 @@ def _manifest(engine: Engine, media: Media, pictures: str | None) -> dict[str, A
             **options,
             "motion": engine.kind,
             "pictures": pictures,
-            "device": engine.device.type,
-            "precision": str(engine.dtype).removeprefix("torch."),
+            "device": engine.plan.device.type,
+            "precision": engine.plan.precision,
         },
         "versions": {"codecvsr": codecvsr.__version__, "av": av.__version__, "torch": torch.__version__},
     }

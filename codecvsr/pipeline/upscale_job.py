@@ -119,12 +119,12 @@ class Job:
             height=work.height,
             seconds=time.monotonic() - begun,
             frames_per_second=made / elapsed if elapsed > 0 else 0.0,
-            peak_memory_mb=max(peak_memory_bytes(engine.device), self._peak) / 2**20,
+            peak_memory_mb=max(peak_memory_bytes(engine.plan.device), self._peak) / 2**20,
             model=engine.model.name,
             training=engine.model.training,
             motion=engine.kind,
-            device=str(engine.device),
-            precision=str(engine.dtype).removeprefix("torch."),
+            device=str(engine.plan.device),
+            precision=engine.plan.precision,
             workers=self._workers,
             concealed_frames=found.concealed,
             losses=losses,
@@ -140,7 +140,7 @@ class Job:
 
             self._workers = run_on_ray(settings.ray, description, pending, self._hear)
             return
-        count = min(settings.workers or usual_workers(self._engine.device), len(pending))
+        count = min(settings.workers or usual_workers(self._engine.plan.device), len(pending))
         if count > 1:
             with Crew(count, description) as crew:
                 crew.run(pending, self._hear)

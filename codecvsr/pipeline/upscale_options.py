@@ -8,8 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from codecvsr.engine.plan import Plan
 from codecvsr.errors import InputError
 from codecvsr.models.zoo import LoadedModel
 from codecvsr.pipeline.infer import MotionKind
@@ -49,6 +48,7 @@ class UpscaleOptions:
         conceal: use all frames of a damaged video, its damage patched.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
+        compile: through torch.compile or not; None for where it pays.
     """
 
     model: str | Path = "codecvsr"
@@ -71,6 +71,7 @@ class UpscaleOptions:
     conceal: bool = False
     device: str = "auto"
     precision: str = "auto"
+    compile: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
@@ -187,8 +188,7 @@ class Engine:
 
     model: LoadedModel
     kind: str
-    device: torch.device
-    dtype: torch.dtype
+    plan: Plan
     options: UpscaleOptions
 
 

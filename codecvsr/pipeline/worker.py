@@ -75,7 +75,7 @@ _opened = functools.lru_cache(1)(lambda description: open_job(json.loads(descrip
 
 def done(shard: Shard, engine: Engine) -> dict[str, Any]:
     """The event that a shard is whole."""
-    return {"event": "done", "shard": shard.index, "peak_memory_bytes": peak_memory_bytes(engine.device)}
+    return {"event": "done", "shard": shard.index, "peak_memory_bytes": peak_memory_bytes(engine.plan.device)}
 
 
 def failed(error: CodecVSRError | OSError | av.FFmpegError) -> dict[str, Any]:

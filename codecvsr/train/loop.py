@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from codecvsr.engine.device import choose_dtype, place
+from codecvsr.engine.device import place
+from codecvsr.engine.plan import make_plan
 from codecvsr.errors import CheckpointError
 from codecvsr.files import atomic_file
 from codecvsr.train.data import load_clips, load_sources, make_resident
@@ -83,7 +84,7 @@ def _train(
     begun: float,
 ) -> int:
     device, is_first = processes.device, processes.rank == 0
-    dtype = choose_dtype(device, precision)
+    dtype = make_plan(device, precision, training=True).dtype
     settings, reporting = recipe.optimisation, recipe.reporting
     sources = make_resident(load_sources(recipe.data), device)
     sampler = Sampler(sources, recipe, part=processes.rank, parts=processes.count)

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
 from codecvsr.bitstream.reader import read_video
 from codecvsr.cli import cli, main
+from codecvsr.engine.plan import make_plan
 from codecvsr.errors import CheckpointError, InputError, OutputError, UnsupportedInputError
 from codecvsr.files import read_image, write_png
 from codecvsr.models.basicvsr import BasicVSR
@@ -237,7 +238,9 @@ def test_every_network_with_motion_runs_on_every_kind(clip, tmp_path, others, sm
     for kind in KINDS:
         model = load_model(others[name])
         moved = load_motion(clip, kind, Ablations(), model=model)
-        runner = RUNNERS[model.architecture](model.network, moved, slice(0, FRAMES), Ablations(), torch.device("cpu"))
+        runner = RUNNERS[model.architecture](
+            model.network, moved, slice(0, FRAMES), Ablations(), make_plan("cpu", "fp32")
+        )
         with torch.inference_mode():
             floats[kind] = torch.cat(list(runner))
         assert floats[kind].shape == (FRAMES, 3, 4 * HEIGHT, 4 * WIDTH)
@@ -268,7 +271,7 @@ def test_rbpn_sees_the_frame_itself_where_there_is_no_neighbour(clip, others):
     network, seen = load_model(others["rbpn"]).network, []
     network.register_forward_pre_hook(lambda module, args: seen.append(args))
     with torch.inference_mode():
-        list(RUNNERS["rbpn"](network, source, slice(0, FRAMES), Ablations(), torch.device("cpu")))
+        list(RUNNERS["rbpn"](network, source, slice(0, FRAMES), Ablations(), make_plan("cpu", "fp32")))
     whole = pictures_of(source, slice(0, FRAMES), torch.device("cpu"))
     target, neighbours, flows = seen[1]
     assert torch.equal(target, whole[:, 1])
@@ -298,7 +301,7 @@ def test_rate_groups_step_at_their_rates_and_turn_round_at_the_ends(clip, others
     network.rates = (1, 2, 3)
     network.register_forward_pre_hook(lambda module, args: seen.append(args))
     with torch.inference_mode():
-        list(RUNNERS["rate-groups"](network, source, slice(1, 2), Ablations(), torch.device("cpu")))
+        list(RUNNERS["rate-groups"](network, source, slice(1, 2), Ablations(), make_plan("cpu", "fp32")))
     whole = pictures_of(source, slice(0, FRAMES), torch.device("cpu"))
     (groups, _) = seen[0]
     for group, expected in zip(groups, ([1, 0, 1, 2, 3], [3, 1, 1, 3, 1], [1, 2, 1, 2, 1]), strict=True):

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 import codecvsr
+from codecvsr.engine.memory import is_out_of_memory
+from codecvsr.engine.plan import make_plan
 from codecvsr.errors import InputError
 from codecvsr.models.zoo import load_model
-from codecvsr.pipeline.budget import Budget, is_out_of_memory
+from codecvsr.pipeline.budget import Budget
 from codecvsr.pipeline.infer import Ablations, infer, load_motion, upscale_frames
 from codecvsr.pipeline.runners import RUNNERS
 from codecvsr.pipeline.tiles import BLOCK, MARGIN, assembled, split_frame
@@ -19,7 +21,7 @@ from codecvsr.pipeline.window import Window
 from tests.films import pictures, small_network
 from tests.streams import encode, moving_texture
 
-CPU = torch.device("cpu")
+CPU = make_plan("cpu", "fp32")
 FRAMES, HEIGHT, WIDTH = 12, 50, 114  # neither side is a whole number of cells
 
 
@@ -41,7 +43,7 @@ def source(film, model):
 
 
 def run(model, source, budget, windows=None):
-    return np.stack(list(upscale_frames(model, source, Ablations(), budget, CPU, torch.float32, windows)))
+    return np.stack(list(upscale_frames(model, source, Ablations(), budget, CPU, windows)))
 
 
 @pytest.mark.parametrize("side", [0, 64, 100, 1000])
@@ -100,11 +102,11 @@ class Small:
     def __init__(self, monkeypatch, pixels, error=None):
         self.calls, runner = [], RUNNERS["codecvsr"]
 
-        def limited(network, source, part, left_out, device):
+        def limited(network, source, part, left_out, plan):
             frames = part.stop - part.start
             size = frames * source.frames.shape[1] * source.frames.shape[2]
             self.calls.append((frames, source.frames.shape[1:3]))
-            for index, output in enumerate(runner(network, source, part, left_out, device)):
+            for index, output in enumerate(runner(network, source, part, left_out, plan)):
                 if size > pixels and index == frames - 1:
                     raise torch.OutOfMemoryError("CUDA out of memory.") if error is None else error
                 yield output

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from codecvsr.bitstream.reader import read_video
+from codecvsr.engine.plan import make_plan
 from codecvsr.errors import InputError
 from codecvsr.files import write_png
 from codecvsr.models.zoo import LoadedModel, load_model
@@ -72,7 +73,9 @@ def filled(model: Model) -> torch.nn.Module:
 def test_a_batch_goes_through_as_a_clip_does(source: Source, name: str) -> None:
     network = filled(model_of(name))
     architecture = metadata(model_of(name), network)["architecture"]
-    expected = torch.cat(list(RUNNERS[architecture](network, source, slice(0, FRAMES), Ablations(), CPU)))
+    expected = torch.cat(
+        list(RUNNERS[architecture](network, source, slice(0, FRAMES), Ablations(), make_plan(CPU, "fp32")))
+    )
     output = run(network, batch_of(source))
     assert output.shape == (1, FRAMES, 3, 4 * HEIGHT, 4 * WIDTH)
     assert (output[0] - expected).abs().max() < 1e-3 * expected.abs().max()

@@ -1,0 +1,208 @@
+"""The one place that decides how a network is run: device, precision, memory format, graphs, compiling, memory.
+
+Nobody needs an option for the good path, and every decision comes with its reason as a sentence, which ``codecvsr doctor``
+shows. What a machine lacks (a GPU, a recent one, Triton, a compiler) leads to the next best path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from codecvsr.engine.device import choose_device
+from codecvsr.engine.machine import BF16_FEATURES, Gpu, Machine, look
+
+#: Networks that were trained in bf16 and lose nothing by it. The others were published in fp32, and their figures are of it.
+HALF_TRAINED = frozenset({"codecvsr"})
+
+_MOST_BYTES, _SHARE = 3 << 30, 4  # of features at once: so many, and at most this part of the memory
+_STEP_ON_GPU = 4  # frames at once through networks that make each from a window of its own
+# Compiling costs about a minute. Measured: on a CPU it saves about 0.1 s per frame of 180x320 (on one core), on an H200
+# about 2 ms (docs in scripts/results/speed.json). It is begun only where several times the break-even lies ahead.
+_PIXELS = 180 * 320
+_COMPILE_FROM = {"cpu": 4_000, "cuda": 60_000}  # frames of so many pixels
+
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a network is run.
+
+    Attributes:
+        device: where.
+        dtype: of the convolutions; sampling positions and pictures are float32 in any case.
+        tf32: float32 convolutions multiply with 10 bits of mantissa (NVIDIA's TF32).
+        channels_last: weights and features lie in memory pixel by pixel.
+        graphs: whole windows are captured as CUDA graphs, by shape.
+        compile: the networks' stacks of convolutions go through torch.compile.
+        compile_from: frames (of 180x320 pixels) from which a job is long enough to be compiled; None for never.
+        frames_per_step: frames made at once by networks that look at a short window around each.
+        memory_bytes: that the features of one window may take.
+        reasons: why, one sentence for each decision.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    tf32: bool
+    channels_last: bool
+    graphs: bool
+    compile: bool
+    compile_from: int | None
+    frames_per_step: int
+    memory_bytes: int
+    reasons: tuple[str, ...]
+
+    @property
+    def precision(self) -> str:
+        """What reports call it: float32, tf32, bfloat16 or float16."""
+        return "tf32" if self.tf32 else str(self.dtype).removeprefix("torch.")
+
+    def exact(self) -> Plan:
+        """The same plan in float32."""
+        return replace(self, dtype=torch.float32, tf32=False)
+
+    def for_job(self, frames: int, height: int, width: int) -> Plan:
+        """The same plan, compiled if so many frames of height x width pixels pay for it."""
+        if self.compile_from is None:
+            return self
+        return replace(self, compile=frames * height * width >= self.compile_from * _PIXELS)
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as ``doctor --json`` prints it."""
+        return {
+            "device": str(self.device),
+            "precision": self.precision,
+            "memory_format": "channels_last" if self.channels_last else "contiguous",
+            "graphs": self.graphs,
+            "compile": self.compile,
+            "compile_from_frames": self.compile_from,
+            "frames_per_step": self.frames_per_step,
+            "memory_bytes": self.memory_bytes,
+            "reasons": list(self.reasons),
+        }
+
+
+def make_plan(
+    device: str | torch.device = "auto",
+    precision: str = "auto",
+    compile: bool | None = None,
+    *,
+    architecture: str = "codecvsr",
+    training: bool = False,
+) -> Plan:
+    """Decide how to run a network on this machine.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, or a device.
+        precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
+        compile: through torch.compile or not; None for where it pays.
+        architecture: the network's, a key of :data:`codecvsr.models.architectures.ARCHITECTURES`.
+        training: gradients are wanted: any network then computes in bf16 on a GPU, and in fp32 on a CPU.
+
+    Raises:
+        InputError: a GPU was asked for that is not there.
+    """
+    chosen = choose_device(device) if isinstance(device, str) else device
+    gpu = None
+    if chosen.type == "cuda":
+        found = torch.cuda.get_device_properties(chosen)
+        gpu = Gpu(found.name, (found.major, found.minor), found.total_memory)
+    return decide(chosen, look(), gpu, precision, compile, architecture=architecture, training=training)
+
+
+def decide(
+    device: torch.device,
+    machine: Machine,
+    gpu: Gpu | None,
+    precision: str = "auto",
+    compile: bool | None = None,
+    *,
+    architecture: str = "codecvsr",
+    training: bool = False,
+) -> Plan:
+    """:func:`make_plan` for any machine; ``gpu`` is what ``device`` is where it is one."""
+    dtype, tf32, of_precision = _precision(machine, gpu, precision, architecture in HALF_TRAINED, training)
+    compiles, compile_from, of_compile = _compiling(machine, gpu, compile)
+    graphs, of_graphs = _graphs(gpu)
+    total = machine.memory_bytes if gpu is None else gpu.memory_bytes
+    memory = min(_MOST_BYTES, total // _SHARE) if total else _MOST_BYTES
+    where = f"{device}: " + (f"{gpu.name}." if gpu else f"{machine.cpu}; torch sees no GPU, or the CPU was asked for.")
+    return Plan(
+        device=device,
+        dtype=dtype,
+        tf32=tf32,
+        channels_last=True,
+        graphs=graphs,
+        compile=compiles,
+        compile_from=compile_from,
+        frames_per_step=_STEP_ON_GPU if gpu else 1,
+        memory_bytes=memory,
+        reasons=(
+            where,
+            of_precision,
+            "channels last: convolutions of cuDNN and oneDNN are fastest on pixels whose channels lie together.",
+            of_graphs,
+            of_compile,
+            f"windows of {memory / 2**30:.1f} GiB of features: "
+            + ("more saves nothing." if memory == _MOST_BYTES else f"a quarter of {total / 2**30:.1f} GiB."),
+        ),
+    )
+
+
+def _precision(
+    machine: Machine, gpu: Gpu | None, asked: str, is_half_trained: bool, training: bool
+) -> tuple[torch.dtype, bool, str]:
+    """Type, whether TF32, and why."""
+    if asked != "auto":
+        return _DTYPES[asked], False, f"{asked}: asked for."
+    if gpu is None:
+        fast = [name for name in machine.features if name in BF16_FEATURES]
+        if training or not is_half_trained:
+            return torch.float32, False, "fp32: " + ("as trained on CPUs." if training else _PUBLISHED)
+        if fast:
+            return torch.bfloat16, False, f"bf16: the CPU multiplies it natively ({', '.join(fast)})."
+        return torch.float32, False, "fp32: the CPU has neither AVX512-BF16 nor AMX, without which bf16 is slower."
+    if gpu.capability < (7, 0):
+        return torch.float32, False, "fp32: the GPU has no tensor cores, without which fp16 gains nothing."
+    if is_half_trained or training:
+        if gpu.capability >= (8, 0):
+            return torch.bfloat16, False, "bf16: the GPU's tensor cores take it, and the network was trained in it."
+        return torch.float16, False, "fp16: the GPU's tensor cores know no bf16; what overflows is made again in fp32."
+    if gpu.capability >= (8, 0):
+        return torch.float32, True, "tf32: tensor cores, and as fast as fp16 here. " + _PUBLISHED.capitalize()
+    return torch.float32, False, "fp32: " + _PUBLISHED
+
+
+_PUBLISHED = "its weights were published for fp32."
+
+
+def _graphs(gpu: Gpu | None) -> tuple[bool, str]:
+    if gpu is None:
+        return False, "no CUDA graphs: they need a GPU."
+    if gpu.capability < (7, 0):
+        return False, "no CUDA graphs: the GPU is older than Volta, on which they were never tried."
+    return (
+        True,
+        "CUDA graphs: the second window of a shape is captured, as its kernels are shorter than their launches.",
+    )
+
+
+def _compiling(machine: Machine, gpu: Gpu | None, asked: bool | None) -> tuple[bool, int | None, str]:
+    """Whether to compile in any case, from how many frames otherwise, and why."""
+    if asked is not None:
+        return asked, None, f"{'compiled' if asked else 'not compiled'}: asked for."
+    if gpu is None and not machine.has_compiler:
+        return False, None, "never compiled: there is no C++ compiler."
+    if gpu is not None and not (machine.has_triton and machine.has_compiler):
+        return False, None, "never compiled: that takes Triton and a C compiler."
+    if gpu is not None and gpu.capability < (7, 0):
+        return False, None, "never compiled: Triton needs a GPU from Volta on."
+    least = _COMPILE_FROM["cpu" if gpu is None else "cuda"]
+    return (
+        False,
+        least,
+        f"compiled only for jobs of {least} frames of 320x180 or more, which pay for the minute it takes.",
+    )

@@ -1,0 +1,58 @@
+"""Running a network as a :class:`~codecvsr.engine.plan.Plan` says."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from codecvsr.engine.compiled import Compiled, stacks
+from codecvsr.engine.device import autocast, place
+from codecvsr.engine.graphs import Graphed
+from codecvsr.engine.plan import Plan
+
+N = TypeVar("N", bound=nn.Module)
+
+_prepared: weakref.WeakKeyDictionary[nn.Module, Plan] = weakref.WeakKeyDictionary()
+
+
+def prepare(network: N, plan: Plan) -> N:
+    """Place a network as planned and put graphs and compiled parts in place of its own code; repeated calls cost nothing.
+
+    What a plan before put there is taken away first.
+    """
+    weight = next(network.parameters(), None)
+    if _prepared.get(network) == plan and (weight is None or weight.device.type == plan.device.type):
+        return network
+    for module in network.modules():
+        if isinstance(module.__dict__.get("forward"), (Compiled, Graphed)):
+            del module.__dict__["forward"]
+    place(network, plan.device)
+    if plan.compile:
+        for stack in stacks(network):
+            stack.__dict__["forward"] = Compiled(stack.forward)
+    if plan.graphs:
+        network.__dict__["forward"] = Graphed(network.forward)
+    _prepared[network] = plan
+    return network
+
+
+@contextmanager
+def running(plan: Plan) -> Iterator[None]:
+    """The context a network is run in: no gradients, the plan's precision, cuDNN's algorithms chosen by trial."""
+    if plan.device.type != "cuda":
+        with torch.inference_mode(), autocast(plan.device, plan.dtype):
+            yield
+        return
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32, cudnn.benchmark
+    cudnn.allow_tf32, cudnn.benchmark = plan.tf32 or plan.dtype != torch.float32, True
+    try:
+        with torch.inference_mode(), autocast(plan.device, plan.dtype):
+            yield
+    finally:
+        cudnn.allow_tf32, cudnn.benchmark = before
