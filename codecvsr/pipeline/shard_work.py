@@ -28,7 +28,7 @@ from codecvsr.pipeline.media import Media, Survey
 from codecvsr.pipeline.resize import resample
 from codecvsr.pipeline.runners import kept_channels, reach
 from codecvsr.pipeline.segments import EncoderOptions, PictureFormat, even_sides, usual_pixel_format
-from codecvsr.pipeline.shards import Shard, plan, usual_chunk
+from codecvsr.pipeline.shards import Shard, first_chunk, plan, usual_chunk
 from codecvsr.pipeline.source import Source
 from codecvsr.pipeline.stages import Ahead, Behind
 from codecvsr.pipeline.streams import StreamPlan
@@ -90,7 +90,8 @@ class ShardWork:
         self._plan = engine.plan.for_job(len(survey), survey.height, survey.width)
         self._budget = Budget(window, options.tile)
         chunk = options.chunk or usual_chunk(survey.height, survey.width)
-        self.shards = plan(survey.keys.tolist(), chunk, self._overlap)
+        first = 0 if options.chunk else first_chunk(len(survey))
+        self.shards = plan(survey.keys.tolist(), chunk, self._overlap, first)
         self.target: targets.Target
         if pictures is not None:
             self.height, self.width = output_size(survey.height, survey.width, options)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codecvsr.pipeline.shards import plan, usual_chunk
+from codecvsr.pipeline.shards import first_chunk, plan, usual_chunk
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -34,6 +34,15 @@ def test_shards_begin_where_a_scene_may():
 
 def test_without_scenes_they_are_even():
     assert [s.stop - s.start for s in plan([True] + [False] * 120, 60)] == [41, 40, 40]
+
+
+def test_long_videos_begin_with_a_short_shard():
+    assert first_chunk(479) == 0 and 0 < first_chunk(480) < 24
+    shards = plan([i % 50 == 0 for i in range(500)], 60, 8, first=4)
+    assert [s.start for s in shards][:3] == [0, 4, 50] and shards[0].look_stop == 12 and shards[1].look_start == 0
+    assert [frame for s in shards for frame in range(s.start, s.stop)] == list(range(500))
+    for frames, chunk in ((3, 60), (4, 60), (100, 4)):
+        assert plan([True] * frames, chunk, 8, first=4) == plan([True] * frames, chunk, 8)
 
 
 def test_nothing_and_nonsense():

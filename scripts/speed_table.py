@@ -1,0 +1,160 @@
+"""README's part on speed and its plot, from what ``bench_speed.py`` found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+Cells = list[dict[str, Any]]
+
+REFERENCE = "basicvsr:random"
+TITLES = {
+    "basicvsr:random": "BasicVSR",
+    "basicvsr:random@engine": "BasicVSR on codec motion, as `upscale` runs it",
+    "iconvsr:random": "IconVSR",
+    "basicvsr-pp:random": "BasicVSR++",
+    "edvr-m:random": "EDVR-M",
+    "edvr-l:random": "EDVR-L",
+    "rbpn:random": "RBPN",
+}
+_FIRST_FRAME_S, _LOST_DB = 5.0, 0.02
+_OPERATIONS = 4
+
+
+def report(content: dict[str, Any]) -> str:
+    """Every machine's tables and what they say."""
+    lines: list[str] = []
+    for machine in content["machines"]:
+        cells = [cell for cell in content["cells"] if cell["machine"] == machine]
+        if cells:
+            lines += [f"On {machine}:", "", *_tables(cells), *(f"- {line}" for line in _findings(cells)), ""]
+    return "\n".join(lines)
+
+
+def title(name: str) -> str:
+    """What tables call a model."""
+    return TITLES.get(name, f"**{name}**")
+
+
+def _of(cells: Cells, part: str) -> Cells:
+    return [cell for cell in cells if cell["part"] == part]
+
+
+def _size(cell: dict[str, Any]) -> str:
+    height, width = cell["size"]
+    return f"{width}x{height}"
+
+
+def _tables(cells: Cells) -> Iterator[str]:
+    for cell in _of(cells, "net"):
+        files = {name: value for other in _of(cells, "file") if other["size"] == cell["size"]
+                 for name, value in other["models"].items()}  # fmt: skip
+        height, width = cell["size"]
+        reference = cell["models"].get(REFERENCE)
+        on_gpu = "NVIDIA" in cell["machine"]
+        clock = "ms per frame" if on_gpu else "ms of the processor per frame"
+        rate_of = "frames/s" if on_gpu else f"frames/s at a load of {cell['load']:.0f} (ms of the processor per frame)"
+        columns = ("precision", clock, "BasicVSR takes", "GMACs", "roofline, ms", f"file to file, {rate_of}")
+        yield f"| {width}x{height} to {4 * width}x{4 * height} | {' | '.join(columns)} |"
+        yield "|---|---|---|---|---|---|---|"
+        for name, found in cell["models"].items():
+            times = f"{reference['ms'] / found['ms']:.1f} times as long" if reference else "-"
+            rate = f"{files[name]['frames_per_second']:.2f}" if name in files else "-"
+            if name in files and not on_gpu:
+                rate += f" ({files[name]['processor_ms_per_frame']:.0f} ms)"
+            yield (
+                f"| {title(name)} | {found['precision']} | {found['ms']:.1f} | {times if name != REFERENCE else '-'} | "
+                f"{found['gmacs']:.1f} | {found['roofline_ms']:.1f} | {rate} |"
+            )
+        yield ""
+
+
+def _findings(cells: Cells) -> Iterator[str]:
+    for cell in _of(cells, "net"):
+        taken = [f"{title(name)} {1e6 * found['bytes_per_pixel_of_window'] / 2**20:.0f} MiB"
+                 for name, found in cell["models"].items() if found["bytes_per_pixel_of_window"]]  # fmt: skip
+        if taken:
+            yield f"Memory at {_size(cell)}, per frame of a window and input megapixel: {', '.join(taken)}."
+    for cell in _of(cells, "start"):
+        stages = ", ".join(f"{name} after {seconds:.1f} s" for name, seconds in cell["stages_s"].items())
+        yield (
+            f"Cold start of `upscale` with {cell['model']}, {_size(cell)}, {cell['frames']} frames, at a load of {cell['load']:.0f}: {stages}; "
+            f"{cell['processor_s']:.1f} s of the processor (goal: {_FIRST_FRAME_S:.0f} s on idle cores: "
+            f"{_verdict(cell['processor_s'] < _FIRST_FRAME_S)})."
+        )
+    losses: dict[tuple[str, str], list[float]] = {}
+    for cell in _of(cells, "precision"):
+        for kind, lost in cell["lost_db"].items():
+            losses.setdefault((cell["model"], kind), []).append(lost)
+    for (model, kind), lost in losses.items():
+        yield (
+            f"{kind} against fp32, {model}, CRF 25, {len(lost)} clip{'s' * (len(lost) > 1)}: at most {max(lost):.4f} dB lost "
+            f"(goal: {_LOST_DB} dB: {_verdict(max(lost) <= _LOST_DB)})."
+        )
+    for goal, value, least in _goals(cells):
+        yield f"Goal: {goal}, at least {least:g}: {value:.3g}, {_verdict(value >= least)}."
+    for cell in _of(cells, "profile"):
+        spent = ", ".join(f"{name} {share:.0f} %" for name, share in list(cell["percent"].items())[:_OPERATIONS])
+        yield f"Where the time of {cell['model']} goes at {_size(cell)}: {spent}."
+
+
+def _verdict(is_met: bool) -> str:
+    return "met" if is_met else "missed"
+
+
+def _goals(cells: Cells) -> Iterator[tuple[str, float, float]]:
+    """Goals that these cells can judge: what, measured, least."""
+    on_gpu = any("NVIDIA" in cell["machine"] for cell in cells)
+    limits = {"codecvsr": 5.0, "codecvsr-fast": 20.0} if on_gpu else {"codecvsr-fast": 60.0}
+    nets = {tuple(cell["size"]): cell["models"] for cell in _of(cells, "net")}
+    files = {tuple(cell["size"]): cell["models"] for cell in _of(cells, "file")}
+    small, large = (180, 320), (540, 960)
+    for name, least in limits.items():
+        if name in nets.get(small, {}) and REFERENCE in nets[small]:
+            ratio = nets[small][REFERENCE]["ms"] / nets[small][name]["ms"]
+            yield f"{name} as many times as fast as BasicVSR at 320x180", ratio, least
+    rates = (
+        [("codecvsr-fast", small, 150.0), ("codecvsr-fast", large, 30.0)]
+        if on_gpu
+        else [("codecvsr-fast", small, 24.0)]
+    )
+    for name, size, least in rates:
+        if name in files.get(size, {}):
+            yield f"{name} file to file at {size[1]}x{size[0]}, frames/s", files[size][name]["frames_per_second"], least
+    if on_gpu and "codecvsr" in files.get(small, {}) and "codecvsr" in nets.get(small, {}):
+        share = files[small]["codecvsr"]["frames_per_second"] * nets[small]["codecvsr"]["ms"] / 1e3
+        yield "codecvsr file to file, of the network's own speed at 320x180", share, 0.6
+
+
+def draw(content: dict[str, Any], path: Path) -> None:
+    """Milliseconds per frame of every network, a panel for each machine and size, as a picture."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    cells = [cell for cell in content["cells"] if cell["part"] == "net"]
+    if not cells:
+        return
+    figure, axes = pyplot.subplots(
+        len(cells), 1, figsize=(8, 0.9 + sum(0.45 * len(cell["models"]) + 0.6 for cell in cells)), squeeze=False
+    )
+    for axis, cell in zip(axes[:, 0], cells, strict=True):
+        models = dict(sorted(cell["models"].items(), key=lambda item: -item[1]["ms"]))
+        names = [title(name).replace("*", "").replace("`", "") for name in models]
+        times = [found["ms"] for found in models.values()]
+        colours = ["tab:orange" if name.startswith("codecvsr") else "tab:blue" for name in models]
+        axis.barh(names, times, color=colours)
+        axis.plot([found["roofline_ms"] for found in models.values()], names, "k|", markersize=14, label="roofline")
+        for name, found in zip(names, models.values(), strict=True):
+            axis.text(found["ms"] * 1.05, name, f"{found['ms']:.4g} ms, {found['precision']}", va="center", fontsize=8)
+        axis.set_xscale("log")
+        axis.set_xlim(min(found["roofline_ms"] for found in models.values()) / 2, max(times) * 6)
+        axis.set_title(f"{_size(cell)} on {cell['machine']}", fontsize=9)
+        axis.legend(loc="lower right", fontsize=8)
+    axes[-1, 0].set_xlabel("milliseconds per frame")
+    figure.tight_layout()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
