@@ -86,6 +86,7 @@ def _told(subject: Subject, macs: float, moved: float, rates: tuple[float, float
     height, width = subject.source.frames.shape[1:3]
     return {
         "precision": subject.plan.precision,
+        "native": subject.plan.native,
         "graphs": subject.plan.graphs,
         "frames": subject.frames,
         "ms": round(median(milliseconds), 2),
@@ -103,7 +104,9 @@ def _counted(subject: Subject) -> tuple[float, float]:
     """Multiply-accumulates and bytes of products, per low-resolution pixel of a frame, counted on the CPU."""
     corner = subject.source.crop(slice(0, _COUNTED), slice(0, _COUNTED))
     dtype = subject.plan.dtype
-    plan = replace(make_plan("cpu", "fp32", compile=False), dtype=dtype if dtype != torch.float16 else torch.bfloat16)
+    plan = replace(
+        make_plan("cpu", "fp32", compile=False), dtype=dtype if dtype != torch.float16 else torch.bfloat16, native=False
+    )
     counted = replace(subject, source=corner, plan=plan)
     counted.warm_up()
     with counting_macs() as macs:

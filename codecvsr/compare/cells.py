@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -263,7 +263,7 @@ def _macs_per_pixel(row: Row, model: LoadedModel, source: Source, kind: str) -> 
     frames = min(len(source.names), max(_COUNTED_FRAMES[model.architecture in SLIDING], row.window, row.segments))
     height, width = (min(COUNTED_SIDE, side) for side in source.frames.shape[1:3])
     corner = source.cut(0, frames).crop(slice(0, height), slice(0, width))
-    plan = make_plan("cpu", "fp32", compile=False)
+    plan = replace(make_plan("cpu", "fp32", compile=False), native=False)
     place(model.network, plan.device)
     with counting_macs() as macs:
         moved = with_motion(corner, kind, model)

@@ -11,11 +11,13 @@ from typing import Any
 
 import torch
 
+from codecvsr.bitstream import native
 from codecvsr.engine.device import choose_device
 from codecvsr.engine.machine import BF16_FEATURES, Gpu, Machine, look
 
 #: Networks that were trained in bf16 and lose nothing by it. The others were published in fp32, and their figures are of it.
 HALF_TRAINED = frozenset({"codecvsr"})
+NATIVE = frozenset({"codecvsr"})  #: those with a form in the native network library, see :mod:`.fast_codecvsr`
 
 _MOST_BYTES, _SHARE = 3 << 30, 4  # of features at once: so many, and at most this part of the memory
 _STEP_ON_GPU = 4  # frames at once through networks that make each from a window of its own
@@ -35,6 +37,7 @@ class Plan:
         device: where.
         dtype: of the convolutions; sampling positions and pictures are float32 in any case.
         tf32: float32 convolutions multiply with 10 bits of mantissa (NVIDIA's TF32).
+        native: networks that have a form in codecvsr's own C library run in it.
         channels_last: weights and features lie in memory pixel by pixel.
         graphs: whole windows are captured as CUDA graphs, by shape.
         compile: the networks' stacks of convolutions go through torch.compile.
@@ -47,6 +50,7 @@ class Plan:
     device: torch.device
     dtype: torch.dtype
     tf32: bool
+    native: bool
     channels_last: bool
     graphs: bool
     compile: bool
@@ -75,6 +79,7 @@ class Plan:
         return {
             "device": str(self.device),
             "precision": self.precision,
+            "native": self.native,
             "memory_format": "channels_last" if self.channels_last else "contiguous",
             "graphs": self.graphs,
             "compile": self.compile,
@@ -110,7 +115,10 @@ def make_plan(
     if chosen.type == "cuda":
         found = torch.cuda.get_device_properties(chosen)
         gpu = Gpu(found.name, (found.major, found.minor), found.total_memory)
-    return decide(chosen, look(), gpu, precision, compile, architecture=architecture, training=training)
+    has_library = native.net_library() is not None
+    return decide(
+        chosen, look(), gpu, precision, compile, architecture=architecture, training=training, has_library=has_library
+    )
 
 
 def decide(
@@ -122,10 +130,22 @@ def decide(
     *,
     architecture: str = "codecvsr",
     training: bool = False,
+    has_library: bool = False,
 ) -> Plan:
-    """:func:`make_plan` for any machine; ``gpu`` is what ``device`` is where it is one."""
-    dtype, tf32, of_precision = _precision(machine, gpu, precision, architecture in HALF_TRAINED, training)
-    compiles, compile_from, of_compile = _compiling(machine, gpu, compile)
+    """:func:`make_plan` for any machine.
+
+    ``gpu`` is what ``device`` is where it is one; ``has_library`` says that the native network library is built.
+    """
+    is_native = (
+        has_library and gpu is None and architecture in NATIVE and not training
+        and precision in ("auto", "fp32") and not compile
+    )  # fmt: skip
+    if is_native:
+        dtype, tf32, of_precision = torch.float32, False, _NATIVE
+        compiles, compile_from, of_compile = False, None, "not compiled: the C library is."
+    else:
+        dtype, tf32, of_precision = _precision(machine, gpu, precision, architecture in HALF_TRAINED, training)
+        compiles, compile_from, of_compile = _compiling(machine, gpu, compile)
     graphs, of_graphs = _graphs(gpu)
     total = machine.memory_bytes if gpu is None else gpu.memory_bytes
     memory = min(_MOST_BYTES, total // _SHARE) if total else _MOST_BYTES
@@ -134,6 +154,7 @@ def decide(
         device=device,
         dtype=dtype,
         tf32=tf32,
+        native=is_native,
         channels_last=True,
         graphs=graphs,
         compile=compiles,
@@ -176,6 +197,7 @@ def _precision(
     return torch.float32, False, "fp32: " + _PUBLISHED
 
 
+_NATIVE = "fp32: codecvsr's own C library computes in it, with a quarter of the multiplications (Winograd)."
 _PUBLISHED = "its weights were published for fp32."
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch.nn import functional as F
 from codecvsr.bitstream import native
 from codecvsr.engine.fast_codecvsr import FastCodecVSR, suits
 from codecvsr.engine.native_net import NativeNet
+from codecvsr.engine.plan import make_plan
 from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.priors import CHANNELS
 from codecvsr.models.zoo import load_model
@@ -164,10 +167,11 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Source:
 @pytest.mark.parametrize("budget", [(8, 0), (2, 0), (8, 64)])
 def test_shipped_weights_in_windows_and_tiles(clip: Source, budget: tuple[int, int]) -> None:
     """As ``infer`` runs it: pictures differ by a rounding here and there."""
-    told = (load_model("codecvsr"), clip, Ablations())
+    told, plan = (load_model("codecvsr"), clip, Ablations()), make_plan("cpu")
+    assert plan.native
     pictures, expected = (
-        np.stack(list(upscale_frames(*told, Budget(*budget), CPU, torch.float32, by_layers=flag)))
-        for flag in (False, True)
+        np.stack(list(upscale_frames(*told, Budget(*budget), each)))
+        for each in (plan, dataclasses.replace(plan, native=False))
     )
     difference = abs(pictures.astype(int) - expected)
     assert difference.max() <= 1

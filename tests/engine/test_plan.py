@@ -45,6 +45,22 @@ def test_precision_is_what_is_fast_and_loses_nothing(device, where, gpu, archite
         assert (given.dtype, given.tf32) == (expected, False) and f"{asked}: asked for." in given.reasons
 
 
+def test_codecvsr_on_a_cpu_is_the_librarys_where_nothing_else_was_asked_for():
+    for where in (PLAIN, FAST, BARE):
+        plan = decide(CPU, where, None, has_library=True)
+        assert plan.native and plan.dtype == FP32 and not plan.for_job(1_000_000, 720, 1280).compile
+        assert decide(CPU, where, None, "fp32", has_library=True).native
+    others = [
+        decide(CPU, FAST, None, "bf16", has_library=True),
+        decide(CPU, FAST, None, compile=True, has_library=True),
+        decide(CPU, FAST, None, architecture="basicvsr", has_library=True),
+        decide(CPU, FAST, None, training=True, has_library=True),
+        decide(CUDA, FAST, H200, has_library=True),
+        decide(CPU, FAST, None),
+    ]
+    assert not any(plan.native for plan in others)
+
+
 def test_training_keeps_its_precision():
     assert decide(CPU, FAST, None, training=True).dtype == FP32
     assert decide(CUDA, PLAIN, H200, architecture="basicvsr", training=True).dtype == BF16
