@@ -95,3 +95,34 @@ def to_safetensors(source: str, target: Path, pairs: tuple[str, ...], overwrite:
         print_json(values)
     else:
         click.echo("\n".join(catalogue.sheet(values)))
+
+
+def _size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:
+    """(height, width) of ``180x320``."""
+    sides = value.lower().split("x")
+    if len(sides) != 2 or not all(side.isdigit() and int(side) for side in sides):
+        raise click.BadParameter(f"{value!r} is not HEIGHTxWIDTH, such as 180x320.", ctx, param)
+    return int(sides[0]), int(sides[1])
+
+
+@command.command("export")
+@click.argument("source", metavar="IN")
+@click.argument("target", metavar="OUT.onnx", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--frames", type=click.IntRange(min=1), default=8, show_default=True, help="Frames of the window.")
+@click.option("--size", callback=_size, default="180x320", show_default=True, help="HEIGHTxWIDTH of the input frames.")
+@overwrite_option
+@json_option
+def to_onnx(source: str, target: Path, frames: int, size: tuple[int, int], overwrite: bool, as_json: bool) -> None:
+    """Write the network codecvsr as an ONNX file, for windows of one size (extra: onnx).
+
+    IN is what --model takes. Inputs are frames, to_prev, to_next, priors and is_cut as the network's forward takes them,
+    the output is pictures. It takes about ten seconds per frame of the window.
+    """
+    from codecvsr.models import catalogue
+    from codecvsr.models.onnx_export import export
+
+    model = export(source, target, frames=frames, height=size[0], width=size[1], overwrite=overwrite)
+    if as_json:
+        print_json(catalogue.facts(model) | {"onnx": str(target), "frames": frames, "size": list(size)})
+    else:
+        click.echo(f"{target}: {model.name}, windows of {frames} frames of {size[1]}x{size[0]}")

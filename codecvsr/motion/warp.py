@@ -54,6 +54,7 @@ def warp(features: Tensor, flow: Tensor, *, padding: Padding = "border", mode: M
 def _is_channels_last_on_cpu(features: Tensor) -> bool:
     return (
         features.device.type == "cpu"
+        and not torch.compiler.is_compiling()  # an exported network has other runtimes' operations
         and features.is_contiguous(memory_format=torch.channels_last)
         and not features.is_contiguous()
     )
