@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from codecvsr.motion import triton_warp
+
 Padding = Literal["border", "zeros"]
 Mode = Literal["bilinear", "bicubic", "nearest"]
 
@@ -17,7 +19,8 @@ def warp(features: Tensor, flow: Tensor, *, padding: Padding = "border", mode: M
 
     Positions are float32 whatever the features' type is, under autocast too: with 8 or 11 bits of mantissa a coordinate
     of a wide picture is off by pixels. On the CPU, features in ``channels_last`` are gathered pixel by pixel, about
-    three times as fast as ``grid_sample``, which everything else goes through; positions then differ by 1e-5 of a pixel.
+    three times as fast as ``grid_sample``, which everything else goes through; positions then differ by 1e-5 of a pixel. On
+    a GPU with Triton such features go through :mod:`.triton_warp` where no gradients are wanted.
 
     Args:
         features: (N, C, H, W), any floating type.
@@ -36,6 +39,14 @@ def warp(features: Tensor, flow: Tensor, *, padding: Padding = "border", mode: M
             f"features.shape = {tuple(features.shape)} and flow.shape = {tuple(flow.shape)}; "
             "expected (N, C, H, W) and (N, 2, H, W)."
         )
+    if mode == "bilinear" and triton_warp.suits(features, flow):
+        made = triton_warp.warp_or_none(features, flow, padding, lambda: _warp(features, flow, padding, mode))
+        if made is not None:
+            return made
+    return _warp(features, flow, padding, mode)
+
+
+def _warp(features: Tensor, flow: Tensor, padding: Padding, mode: Mode) -> Tensor:
     height, width = features.shape[2:]
     with torch.autocast(features.device.type, enabled=False):
         flow = flow.float()
