@@ -7,17 +7,21 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any, TypedDict
+from unittest.mock import patch
 
 import numpy as np
 import torch
-from speed_subjects import Subject, film, make_subject
+from speed_subjects import CORNER, Subject, film, make_subject
 
 import codecvsr
 from codecvsr.engine.cost import Traffic, counting_macs, forget_peak, peak_bytes, peak_rates
+from codecvsr.engine.native_net import NativeNet
 from codecvsr.engine.plan import make_plan
 from codecvsr.metrics.psnr import psnr
 from codecvsr.models.zoo import load_model
@@ -25,8 +29,8 @@ from codecvsr.pipeline.budget import Budget
 from codecvsr.pipeline.infer import Ablations, load_motion, upscale_frames
 from codecvsr.train.data import original_frames
 
-_COUNTED = 64  # pixels each way on which operations are counted, and scaled to the frame's area
 _OPERATIONS_TOLD = 10
+_NATIVE = ("layer", "conv", "load", "warp", "flow_input", "flow_output", "look", "finish")  # functions of the library
 _LONG = 480  # frames of the film whose first frame is waited for
 
 
@@ -80,7 +84,8 @@ def net(
 
 
 def _told(subject: Subject, macs: float, moved: float, rates: tuple[float, float]) -> dict[str, Any]:
-    products, copies = macs / rates[0], moved / rates[1]
+    # Winograd's F(4x4, 3x3), which the native form computes by, takes 36 multiplications for 144.
+    products, copies = macs / rates[0] / (4 if subject.plan.native else 1), moved / rates[1]
     is_on_gpu = subject.plan.device.type == "cuda"
     milliseconds = [1e3 * each for each in (subject.seconds if is_on_gpu else subject.processor_seconds)]
     height, width = subject.source.frames.shape[1:3]
@@ -102,7 +107,7 @@ def _told(subject: Subject, macs: float, moved: float, rates: tuple[float, float
 
 def _counted(subject: Subject) -> tuple[float, float]:
     """Multiply-accumulates and bytes of products, per low-resolution pixel of a frame, counted on the CPU."""
-    corner = subject.source.crop(slice(0, _COUNTED), slice(0, _COUNTED))
+    corner = subject.source.crop(slice(0, CORNER), slice(0, CORNER))
     dtype = subject.plan.dtype
     plan = replace(
         make_plan("cpu", "fp32", compile=False), dtype=dtype if dtype != torch.float16 else torch.bfloat16, native=False
@@ -113,15 +118,15 @@ def _counted(subject: Subject) -> tuple[float, float]:
         counted.run()
     with Traffic() as traffic:
         counted.run()
-    pixels = subject.frames * _COUNTED**2
+    pixels = subject.frames * CORNER**2
     return macs.total / pixels, traffic.bytes / pixels
 
 
 def _memory(subject: Subject, pixels: int) -> int | None:
     """Peak bytes over what was held before, per frame of the window and input pixel."""
     device = subject.plan.device
-    if not forget_peak(device):
-        return None
+    if (device.type == "cpu" and subject.model.architecture != "codecvsr") or not forget_peak(device):
+        return None  # of the others on a CPU one more run would take minutes
     before = torch.cuda.memory_allocated(device) if device.type == "cuda" else peak_bytes(device)
     subject.run()
     return round((peak_bytes(device) - before) / (subject.frames * pixels))
@@ -156,7 +161,7 @@ def file_to_file(
 
 
 def cold_start(clips: Path, work: Path, name: str, size: tuple[int, int], repeats: int, device: str) -> dict[str, Any]:
-    """Seconds from the start of ``codecvsr upscale`` to its first frame, by the clock and of the processor."""
+    """Seconds from the start of ``codecvsr upscale`` to its first frame, by the clock and of the processor, and by stages."""
     source, out = film(clips, work, size, _LONG), work / "cold.mp4"
     command = [sys.executable, "-m", "codecvsr", "upscale", source, "-o", out, "-m", name, "-d", device, "--json", "-y"]
     runs: list[dict[str, float]] = []
@@ -178,16 +183,21 @@ def cold_start(clips: Path, work: Path, name: str, size: tuple[int, int], repeat
         process.stderr.close()
         times["processor"] = round(usage.ru_utime + usage.ru_stime, 2)
         runs.append(times)
-    middle = sorted(runs, key=lambda times: times["processor"])[len(runs) // 2]
+    stages = [sys.executable, str(Path(__file__).with_name("speed_start.py")), str(source), name, device]
+    told: list[dict[str, float]] = [
+        json.loads(subprocess.run(stages, capture_output=True, text=True, check=True).stdout) for _ in range(repeats)
+    ]
+    middle = sorted(told, key=lambda each: sum(each.values()))[repeats // 2]
     return {
         "model": name,
         "size": list(size),
         "frames": _LONG,
         "load": _load(),
-        "first_frame_s": middle["progress"],
-        "stages_s": {"survey": middle["survey"], "plan": middle["plan"], "first frame": middle["progress"]},
-        "processor_s": middle["processor"],
-        "processor_s_of_runs": [times["processor"] for times in runs],
+        "first_frame_s": round(median(times["progress"] for times in runs), 2),
+        "processor_s": round(median(times["processor"] for times in runs), 2),
+        "runs": runs,
+        "stages_processor_s": middle,
+        "stages_sum_s": round(sum(middle.values()), 2),
     }
 
 
@@ -216,6 +226,9 @@ def profile(clips: Path, work: Path, name: str, size: tuple[int, int], frames: i
     subject = make_subject(name, film(clips, work, size, frames), frames, device, "auto")
     subject.plan = replace(subject.plan, graphs=False)
     subject.warm_up()
+    about = {"model": name, "size": list(size), "frames": frames, "precision": subject.plan.precision}
+    if subject.plan.native:
+        return about | _native_profile(subject)
     on_gpu = subject.plan.device.type == "cuda"
     kinds = [torch.profiler.ProfilerActivity.CPU, *([torch.profiler.ProfilerActivity.CUDA] if on_gpu else [])]
     with torch.profiler.profile(activities=kinds) as profiler:
@@ -225,14 +238,40 @@ def profile(clips: Path, work: Path, name: str, size: tuple[int, int], frames: i
     key = "self_device_time_total" if on_gpu else "self_cpu_time_total"
     times = {event.key.removeprefix("aten::"): getattr(event, key) / 1e6 for event in profiler.key_averages()}
     largest = sorted(times.items(), key=lambda item: -item[1])[:_OPERATIONS_TOLD]
-    return {
-        "model": name,
-        "size": list(size),
-        "frames": frames,
-        "precision": subject.plan.precision,
+    return about | {
+        "by": "torch.profiler",
         "ms": round(1e3 * seconds / frames, 2),
-        "outside_torch_percent": round(100 * max(0.0, 1 - sum(times.values()) / seconds), 1) if not on_gpu else None,
         "percent": {operation: round(100 * spent / sum(times.values()), 1) for operation, spent in largest},
+    }
+
+
+def _native_profile(subject: Subject) -> dict[str, Any]:
+    """Shares of the native library's functions, which no profiler of torch sees, by the processor time of all threads."""
+    spent: dict[str, float] = {}
+
+    def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **keywords: Any) -> Any:
+            begun = time.process_time()
+            try:
+                return call(*arguments, **keywords)
+            finally:
+                spent[name] = spent.get(name, 0.0) + time.process_time() - begun
+
+        return run
+
+    with ExitStack() as stack:
+        for name in _NATIVE:
+            stack.enter_context(patch.object(NativeNet, name, timed(name, getattr(NativeNet, name))))
+        begun = time.process_time()
+        subject.run()
+        total = time.process_time() - begun
+    spent["the rest, in Python"] = total - sum(spent.values())
+    return {
+        "by": "processor time of the native library's functions",
+        "ms": round(1e3 * total / subject.frames, 2),
+        "percent": {
+            name: round(100 * each / total, 1) for name, each in sorted(spent.items(), key=lambda item: -item[1])
+        },
     }
 
 
