@@ -17,6 +17,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import torch
 
 from codecvsr.compare.clips import find_clips
 from codecvsr.engine.native_net import NativeNet
+from codecvsr.engine.plan import make_plan
 from codecvsr.engine.versions import versions
 from codecvsr.files import atomic_file
 from codecvsr.metrics.psnr import psnr
@@ -76,8 +78,8 @@ def main(
 
 
 def _run(model: LoadedModel, source: Source, *, by_layers: bool) -> list[np.ndarray]:
-    budget, device = Budget(len(source.names), is_fixed=True), torch.device("cpu")
-    return list(upscale_frames(model, source, Ablations(), budget, device, torch.float32, by_layers=by_layers))
+    budget, plan = Budget(len(source.names), is_fixed=True), replace(make_plan("cpu", "fp32"), native=not by_layers)
+    return list(upscale_frames(model, source, Ablations(), budget, plan))
 
 
 def _speed(model: LoadedModel, source: Source, threads: int, repeats: int) -> dict[str, Any]:
