@@ -35,6 +35,7 @@ from codecvsr.pipeline.window import longest_window
 COUNTED_SIDE = 64  #: multiply-accumulates are counted on so many pixels each way, and scaled to the frame's area
 _COUNTED_FRAMES = 15, 3  # of a clip, by a recurrent network and by one with a window of its own
 _WARM_UP_FRAMES = 5  # on a GPU, before the clock runs
+_WARM_UP_RUNS = 3  # of all frames, where the second is captured as a graph
 
 Picture = npt.NDArray[np.uint8]
 
@@ -156,8 +157,9 @@ def measure(
     ):  # the latter ask for the flows they need as they run
         motion_ms = 0.0
     if device.type == "cuda":
-        few = source.cut(0, min(frames, _WARM_UP_FRAMES))
-        list(upscale_frames(model, few, row.ablations, budget, plan))
+        few = source if plan.graphs else source.cut(0, min(frames, _WARM_UP_FRAMES))
+        for _ in range(_WARM_UP_RUNS if plan.graphs else 1):
+            list(upscale_frames(model, few, row.ablations, budget, plan, windows if plan.graphs else None))
     forget_peak(device)
     is_scored = model.training != "untrained"
     scorer = _Scorer(clip, source, model.scale, settings) if is_scored else None
