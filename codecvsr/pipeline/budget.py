@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from codecvsr.errors import InputError
+from codecvsr.pipeline.still import StillFrames
 from codecvsr.pipeline.tiles import BLOCK, SMALLEST_TILE
 
 _SHORTEST_WINDOW = 8  #: shorter ones cost quality: tiles come first
@@ -24,11 +25,13 @@ class Budget:
         window: most frames that a window keeps.
         tile: pixels each way that a tile keeps; 0 for whole frames.
         is_fixed: running out of memory is an error, not a reason to go on with less.
+        still: leaves out frames that show nothing new; None to make every frame.
     """
 
     window: int
     tile: int = 0
     is_fixed: bool = False
+    still: StillFrames | None = None
 
     def shrink(self, error: BaseException, kept: int, height: int, width: int, *, by_window: bool) -> None:
         """Halve the window, or the tiles where it is short already, and say so; the same error again if nothing is left.

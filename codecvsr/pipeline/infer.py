@@ -13,18 +13,19 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from codecvsr.engine.device import autocast, choose_device, choose_dtype, peak_memory_bytes, place
+from codecvsr.engine.device import choose_device, choose_dtype, peak_memory_bytes, place
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_folder, write_png
 from codecvsr.models.spynet import SPyNet
 from codecvsr.models.zoo import LoadedModel, load_model
 from codecvsr.motion import MotionOptions
 from codecvsr.pipeline.budget import Budget
-from codecvsr.pipeline.runners import RUNNERS, SLIDING, kept_channels, pictures, run_fast
+from codecvsr.pipeline.runners import SLIDING, kept_channels, pictures
 from codecvsr.pipeline.source import Source, load_source, with_dis, with_flows, without_motion
-from codecvsr.pipeline.tiles import assembled, check_tile, split_frame
+from codecvsr.pipeline.still import StillFrames
+from codecvsr.pipeline.stretch import upscale_window
+from codecvsr.pipeline.tiles import check_tile
 from codecvsr.pipeline.window import Window, longest_window, split
 
 MotionKind = Literal["codec", "spynet", "dis", "zero", "raw"]
@@ -74,6 +75,7 @@ class InferReport:
     device: str
     precision: str
     out_dir: str
+    skipped_share: float | None = None  #: of the frames, those that others stood for; None where it was not asked for
 
     def to_json(self) -> dict[str, Any]:
         """The report as the command's ``--json`` prints it."""
@@ -89,6 +91,7 @@ def infer(
     ablations: Ablations = Ablations(),
     window: int = 0,
     tile: int = 0,
+    skip_static: bool = False,
     device: str = "auto",
     precision: str = "auto",
     allow_damaged: bool = False,
@@ -105,6 +108,7 @@ def infer(
         ablations: parts to leave out.
         window: frames looked at together; 0 for as many as memory sensibly holds.
         tile: pixels each way of the parts in which frames are worked on; 0 for whole frames.
+        skip_static: frames that show nothing new are not made again (:mod:`codecvsr.pipeline.still`).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         allow_damaged: use the frames before the damage of a damaged video.
@@ -128,9 +132,12 @@ def infer(
         source = load_motion(Path(clip), kind, ablations, model=loaded, allow_damaged=allow_damaged)
         height, width = source.frames.shape[1:3]
         length = window or longest_window(height, width, kept_channels(loaded.network))
+        still = StillFrames() if skip_static else None
         network_seconds, pending = 0.0, []
         with ThreadPoolExecutor(1) as writer:
-            upscaled: Iterable[Any] = upscale_frames(loaded, source, ablations, Budget(length, tile), target, dtype)
+            upscaled: Iterable[Any] = upscale_frames(
+                loaded, source, ablations, Budget(length, tile, still=still), target, dtype
+            )
             if progress is not None:
                 upscaled = progress(upscaled, "upscaling", len(source.names))
             before = time.monotonic()
@@ -156,6 +163,7 @@ def infer(
         device=str(target),
         precision=str(dtype).removeprefix("torch."),
         out_dir=str(out_dir),
+        skipped_share=None if still is None else still.left_out / frames,
     )
 
 
@@ -254,7 +262,7 @@ def upscale_frames(
         window = waiting.popleft()
         done = window.keep_start
         try:
-            for picture in _upscale_window(model, source, ablations, window, budget.tile, device, dtype, by_layers):
+            for picture in upscale_window(model, source, ablations, window, budget, device, dtype, by_layers):
                 yield picture
                 done += 1
         except (MemoryError, RuntimeError) as error:
@@ -263,50 +271,6 @@ def upscale_frames(
             waiting = deque(part for each in waiting for part in each.shortened(budget.window))
         if done < window.keep_stop and device.type == "cuda":  # what the error held is free by now
             torch.cuda.empty_cache()
-
-
-def _upscale_window(
-    model: LoadedModel,
-    source: Source,
-    ablations: Ablations,
-    window: Window,
-    tile: int,
-    device: torch.device,
-    dtype: torch.dtype,
-    by_layers: bool,
-) -> Iterator[npt.NDArray[np.uint8]]:
-    """The frames that a window keeps, upscaled in one piece or in tiles."""
-    size = source.frames.shape[1], source.frames.shape[2]
-    tiles = split_frame(*size, tile)
-    parts = [source] if len(tiles) == 1 else [source.crop(part.rows, part.columns) for part in tiles]
-    made = [_pictures_of(model, part, ablations, window, device, dtype, by_layers) for part in parts]
-    yield from made[0] if len(tiles) == 1 else assembled(tiles, made, size, model.scale)
-
-
-def _pictures_of(
-    model: LoadedModel,
-    source: Source,
-    ablations: Ablations,
-    window: Window,
-    device: torch.device,
-    dtype: torch.dtype,
-    by_layers: bool,
-) -> Iterator[npt.NDArray[np.uint8]]:
-    first = window.keep_start if model.architecture in SLIDING else window.start
-    told = model.network, source, slice(first, window.stop), ablations, device
-    with torch.inference_mode(), autocast(device, dtype):
-        made: Iterator[Any] | None = None if by_layers else run_fast(*told, dtype)
-        for index, output in enumerate(RUNNERS[model.architecture](*told) if made is None else made, first):
-            if index >= window.keep_stop:
-                break
-            if window.keep_start <= index:
-                yield _bytes(output[0]) if made is None else output
-
-
-def _bytes(values: Tensor) -> npt.NDArray[np.uint8]:
-    """Values (3, H, W) in 0..1 as a picture (H, W, 3)."""
-    picture = values.float().clamp(0, 1).mul_(255).round_().to(torch.uint8)
-    return picture.permute(1, 2, 0).contiguous().cpu().numpy()
 
 
 def _with_spynet(source: Source, model: LoadedModel | None) -> Source:
