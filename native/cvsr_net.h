@@ -17,6 +17,7 @@
 #define CVSR_NET_ABI 1
 
 #define CVSR_MOST_INPUTS 4
+#define CVSR_MOST_CHANNELS 1024 /* of all inputs of a convolution */
 #define CVSR_GROUP 16 /* channels of convolutions come in multiples of this */
 #define CVSR_TILE 4   /* side of a tile in pixels */
 #define CVSR_LOOK 48  /* channels of cvsr_net_look */
@@ -26,16 +27,17 @@
  * output = residual + act(conv(inputs side by side) + bias + cells), act(x) = max(x, slope * x) with slope in 0..1.
  * An input without data is all zeros and costs nothing. */
 typedef struct {
-  const float *inputs[CVSR_MOST_INPUTS];
-  const float *weights;  /* made by cvsr_net_pack */
-  const float *bias;     /* (output_channels) */
-  const float *cells;    /* (ceil(height / 4), ceil(width / 4), output_channels), one for each 4x4 pixels; or NULL. size 3 */
-  const float *residual; /* (height, width, output_channels), or NULL; may be the output */
-  float *output;         /* (height, width, output_channels), none of the inputs */
-  int32_t input_channels[CVSR_MOST_INPUTS]; /* 0 for an input that does not exist */
-  int32_t output_channels;
-  int32_t height, width;
-  float slope;
+    const float *inputs[CVSR_MOST_INPUTS];
+    const float *weights; /* made by cvsr_net_pack */
+    const float *bias;    /* (output_channels) */
+    const float
+        *cells; /* (ceil(height / 4), ceil(width / 4), output_channels), one for each 4x4 pixels; or NULL. size 3 */
+    const float *residual;                    /* (height, width, output_channels), or NULL; may be the output */
+    float *output;                            /* (height, width, output_channels), none of the inputs */
+    int32_t input_channels[CVSR_MOST_INPUTS]; /* 0 for an input that does not exist */
+    int32_t output_channels;
+    int32_t height, width;
+    float slope;
 } cvsr_conv;
 
 /* Floats from row to row of luma: two more pixels at each side, the border's, and whole stretches of 16. */
@@ -44,16 +46,16 @@ typedef struct {
 /* A picture as sampling wants it: red, green, blue and 0 (height, width, 4), and luma (height + 4, CVSR_LUMA_STEP(width)),
  * which begins two rows above and two columns before the picture and goes on like its border. */
 typedef struct {
-  float *colours, *luma;
+    float *colours, *luma;
 } cvsr_picture;
 
 /* The pictures of neighbours, looked at along flows (height, width, 2) in pixels, x then y; NULL where there is none. */
 typedef struct {
-  cvsr_picture here, others[4];
-  const float *flows[4];
-  float *output; /* (height, width, CVSR_LOOK) */
-  int32_t height, width;
-  float gain;
+    cvsr_picture here, others[4];
+    const float *flows[4];
+    float *output; /* (height, width, CVSR_LOOK) */
+    int32_t height, width;
+    float gain;
 } cvsr_look;
 
 CVSR_NET_API int32_t cvsr_net_abi(void);
@@ -66,7 +68,7 @@ CVSR_NET_API int32_t cvsr_net_choose(int32_t most);
 CVSR_NET_API size_t cvsr_net_scratch_bytes(int32_t input_channels, int32_t output_channels);
 
 /* Lay weights (output_channels, input_channels, size, size) out for a convolution of `size` 3 (36 values for every 9,
- * Winograd's F(4x4, 3x3)) or 1. Returns 0, or -1 where channels are no multiple of 16. */
+ * Winograd's F(4x4, 3x3)) or 1. Returns 0, or -1 where channels are no multiple of 16 or too many. */
 CVSR_NET_API int32_t cvsr_net_pack(const float *weights, int32_t input_channels, int32_t output_channels, int32_t size,
                                    float *packed);
 

@@ -7,6 +7,6 @@
 #include "cvsr_net_sample.h"
 
 #define JOIN_(a, b) a##_##b
-#define JOIN(a, b) JOIN_(a, b)
+#define JOIN(a, b)  JOIN_(a, b)
 
 const cvsr_way JOIN(cvsr_net, CVSR_WAY) = {scratch_bytes, pack, conv3x3, conv1x1, warp, flow_input, look, finish};

@@ -73,7 +73,7 @@ def main(
             cell["psnr"] = _quality(model, many, list(clip.originals(len(many.names))))
         report["clips"][clip.name] = cell
         click.echo(f"{clip.name}: {json.dumps(cell)}", err=True)
-    with atomic_file(results, overwrite=True) as part:
+    with atomic_file(results) as part:
         part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 

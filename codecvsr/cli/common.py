@@ -120,6 +120,12 @@ def tile_option(function: F) -> F:
     return click.option("--tile", type=click.IntRange(min=0), default=0, show_default=True, help=text)(function)
 
 
+def skip_static_option(function: F) -> F:
+    """Add ``--skip-static`` (parameter ``skip_static``)."""
+    text = "Do not make frames again that show nothing new; how many these were is reported."
+    return click.option("--skip-static", is_flag=True, help=text)(function)
+
+
 def precision_option(function: F) -> F:
     """Add ``--precision`` (parameter ``precision``)."""
     choice = click.Choice(["auto", "fp32", "fp16", "bf16"])

@@ -15,6 +15,7 @@ from codecvsr.cli.common import (
     overwrite_option,
     precision_option,
     print_json,
+    skip_static_option,
     tile_option,
     warn,
 )
@@ -37,6 +38,7 @@ from codecvsr.cli.common import (
 @click.option("--window", type=click.IntRange(min=0), default=0, show_default=True,
               help="Frames looked at together; 0: as many as memory sensibly holds.")  # fmt: skip
 @tile_option
+@skip_static_option
 @click.option("--allow-damaged", is_flag=True, help="Use the frames before the damage of a damaged video.")
 @device_option
 @precision_option
@@ -57,7 +59,8 @@ def command(clip_root: Path, out_dir: Path, as_json: bool, **options: Any) -> No
     if as_json:
         print_json(report.to_json())
         return
+    skipped = "" if report.skipped_share is None else f", {report.skipped_share:.1%} of them shown again"
     click.echo(
-        f"{report.frames} frames, {report.frames_per_second:.2f} frames/s ({report.model}, motion {report.motion}, "
+        f"{report.frames} frames{skipped}, {report.frames_per_second:.2f} frames/s ({report.model}, motion {report.motion}, "
         f"{report.device} {report.precision}), peak memory {report.peak_memory_mb:.0f} MiB, {report.seconds:.1f} s in all"
     )

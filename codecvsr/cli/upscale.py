@@ -18,6 +18,7 @@ from codecvsr.cli.common import (
     overwrite_option,
     precision_option,
     print_json,
+    skip_static_option,
     tile_option,
     warn,
 )
@@ -68,6 +69,7 @@ def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> floa
 @click.option("--window", type=click.IntRange(min=0), default=0, show_default=True,
               help="Frames the network sees at once; 0: as many as memory sensibly holds.")  # fmt: skip
 @tile_option
+@skip_static_option
 @click.option("--resume/--no-resume", default=None,
               help="Go on with an unfinished run, or throw it away; by default go on unless -y is given.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Refuse an output that cannot hold everything the input has.")
@@ -108,6 +110,8 @@ def command(inputs: tuple[Path, ...], output: Path, form: str, as_json: bool, **
         for report in result.made:
             again = f", {report.resumed_frames} of them by an earlier run" if report.resumed_frames else ""
             again += f", {report.concealed_frames} of them patched" if report.concealed_frames else ""
+            if report.skipped_share is not None:
+                again += f", {report.skipped_share:.1%} of this run's shown again"
             click.echo(
                 f"{report.output}: {report.frames} frames{again}, {report.width}x{report.height}, "
                 f"{report.frames_per_second:.2f} frames/s ({report.model}, motion {report.motion}, {report.device} "

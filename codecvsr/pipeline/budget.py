@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from codecvsr.engine.memory import is_out_of_memory
 from codecvsr.errors import InputError
+from codecvsr.pipeline.still import StillFrames
 from codecvsr.pipeline.tiles import BLOCK, SMALLEST_TILE
 
 _SHORTEST_WINDOW = 8  #: shorter ones cost quality: tiles come first
@@ -22,12 +23,14 @@ class Budget:
         window: most frames that a window keeps.
         tile: pixels each way that a tile keeps; 0 for whole frames.
         is_fixed: running out of memory is an error, not a reason to go on with less.
+        still: leaves out frames that show nothing new; None to make every frame.
         is_exact: half precision overflowed: what follows is made in float32.
     """
 
     window: int
     tile: int = 0
     is_fixed: bool = False
+    still: StillFrames | None = None
     is_exact: bool = False
 
     def make_exact(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,21 +13,20 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from codecvsr.engine.device import choose_device, peak_memory_bytes, place
 from codecvsr.engine.plan import Plan, make_plan
-from codecvsr.engine.run import prepare, running
-from codecvsr.engine.transfer import to_host
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_folder, write_png
 from codecvsr.models.spynet import SPyNet
 from codecvsr.models.zoo import LoadedModel, load_model
 from codecvsr.motion import MotionOptions
 from codecvsr.pipeline.budget import Budget
-from codecvsr.pipeline.runners import RUNNERS, SLIDING, kept_channels, pictures, run_native
+from codecvsr.pipeline.runners import SLIDING, kept_channels, pictures
 from codecvsr.pipeline.source import Source, load_source, with_dis, with_flows, without_motion
-from codecvsr.pipeline.tiles import assembled, check_tile, split_frame
+from codecvsr.pipeline.still import StillFrames
+from codecvsr.pipeline.stretch import Overflow, upscale_window
+from codecvsr.pipeline.tiles import check_tile
 from codecvsr.pipeline.window import Window, longest_window, split
 
 MotionKind = Literal["codec", "spynet", "dis", "zero", "raw"]
@@ -78,6 +76,7 @@ class InferReport:
     device: str
     precision: str
     out_dir: str
+    skipped_share: float | None = None  #: of the frames, those that others stood for; None where it was not asked for
 
     def to_json(self) -> dict[str, Any]:
         """The report as the command's ``--json`` prints it."""
@@ -93,6 +92,7 @@ def infer(
     ablations: Ablations = Ablations(),
     window: int = 0,
     tile: int = 0,
+    skip_static: bool = False,
     device: str = "auto",
     precision: str = "auto",
     compile: bool | None = None,
@@ -110,6 +110,7 @@ def infer(
         ablations: parts to leave out.
         window: frames looked at together; 0 for as many as memory sensibly holds.
         tile: pixels each way of the parts in which frames are worked on; 0 for whole frames.
+        skip_static: frames that show nothing new are not made again (:mod:`codecvsr.pipeline.still`).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         compile: through torch.compile or not; None for where it pays.
@@ -135,9 +136,11 @@ def infer(
         height, width = source.frames.shape[1:3]
         length = window or longest_window(height, width, kept_channels(loaded.network), plan.memory_bytes)
         plan = plan.for_job(len(source.names), height, width)
+        still = StillFrames() if skip_static else None
         network_seconds, pending = 0.0, []
         with ThreadPoolExecutor(1) as writer:
-            upscaled: Iterable[Any] = upscale_frames(loaded, source, ablations, Budget(length, tile), plan)
+            budget = Budget(length, tile, still=still)
+            upscaled: Iterable[Any] = upscale_frames(loaded, source, ablations, budget, plan)
             if progress is not None:
                 upscaled = progress(upscaled, "upscaling", len(source.names))
             before = time.monotonic()
@@ -163,6 +166,7 @@ def infer(
         device=str(target),
         precision=plan.precision,
         out_dir=str(out_dir),
+        skipped_share=None if still is None else still.left_out / frames,
     )
 
 
@@ -257,10 +261,10 @@ def upscale_frames(
         done = window.keep_start
         try:
             chosen = plan.exact() if budget.is_exact else plan
-            for picture in _upscale_window(model, source, ablations, window, budget.tile, chosen):
+            for picture in upscale_window(model, source, ablations, window, budget, chosen):
                 yield picture
                 done += 1
-        except _Overflow:
+        except Overflow:
             budget.make_exact()
             waiting.appendleft(replace(window, keep_start=done))
         except (MemoryError, RuntimeError) as error:
@@ -269,57 +273,6 @@ def upscale_frames(
             waiting = deque(part for each in waiting for part in each.shortened(budget.window))
         if done < window.keep_stop and plan.device.type == "cuda":  # what the error held is free by now
             torch.cuda.empty_cache()
-
-
-def _upscale_window(
-    model: LoadedModel,
-    source: Source,
-    ablations: Ablations,
-    window: Window,
-    tile: int,
-    plan: Plan,
-) -> Iterator[npt.NDArray[np.uint8]]:
-    """The frames that a window keeps, upscaled in one piece or in tiles."""
-    size = source.frames.shape[1], source.frames.shape[2]
-    tiles = split_frame(*size, tile)
-    parts = [source] if len(tiles) == 1 else [source.crop(part.rows, part.columns) for part in tiles]
-    made = [_pictures_of(model, part, ablations, window, plan) for part in parts]
-    yield from made[0] if len(tiles) == 1 else assembled(tiles, made, size, model.scale)
-
-
-def _pictures_of(
-    model: LoadedModel,
-    source: Source,
-    ablations: Ablations,
-    window: Window,
-    plan: Plan,
-) -> Iterator[npt.NDArray[np.uint8]]:
-    prepare(model.network, plan)
-    first = window.keep_start if model.architecture in SLIDING else window.start
-    with running(plan):
-        made = run_native(model.network, source, slice(first, window.stop), ablations, plan)
-        if made is not None:
-            yield from itertools.islice(made, window.keep_start - first, window.keep_stop - first)
-            return
-        outputs = RUNNERS[model.architecture](model.network, source, slice(first, window.stop), ablations, plan)
-        kept = itertools.islice(outputs, window.keep_start - first, window.keep_stop - first)
-        yield from to_host((_as_bytes(output[0], plan) for output in kept), plan.device)
-
-
-def _as_bytes(output: Tensor, plan: Plan) -> Tensor:
-    """A network's picture (3, H, W) in 0..1 as (H, W, 3) uint8, on its device.
-
-    Raises:
-        _Overflow: the numbers of half precision did not suffice.
-    """
-    if plan.dtype == torch.float16 and not bool(output.isfinite().all()):
-        raise _Overflow
-    picture = output.float().clamp(0, 1).mul_(255).round_().to(torch.uint8)
-    return picture.permute(1, 2, 0).contiguous()
-
-
-class _Overflow(Exception):
-    """Something is infinite or no number."""
 
 
 def _with_spynet(source: Source, model: LoadedModel | None) -> Source:

@@ -31,6 +31,7 @@ from codecvsr.pipeline.segments import EncoderOptions, PictureFormat, even_sides
 from codecvsr.pipeline.shards import Shard, first_chunk, plan, usual_chunk
 from codecvsr.pipeline.source import Source
 from codecvsr.pipeline.stages import Ahead, Behind
+from codecvsr.pipeline.still import StillFrames
 from codecvsr.pipeline.streams import StreamPlan
 from codecvsr.pipeline.upscale_options import Engine, output_size
 from codecvsr.pipeline.window import longest_window
@@ -88,7 +89,7 @@ class ShardWork:
             survey.height, survey.width, kept_channels(network), engine.plan.memory_bytes
         )
         self._plan = engine.plan.for_job(len(survey), survey.height, survey.width)
-        self._budget = Budget(window, options.tile)
+        self._budget = Budget(window, options.tile, still=StillFrames() if options.skip_static else None)
         chunk = options.chunk or usual_chunk(survey.height, survey.width)
         first = 0 if options.chunk else first_chunk(len(survey))
         self.shards = plan(survey.keys.tolist(), chunk, self._overlap, first)
@@ -116,6 +117,14 @@ class ShardWork:
     def pending(self) -> list[Shard]:
         """The shards that are not done."""
         return [shard for shard in self.shards if not self.target.is_done(shard)]
+
+    def take_left_out(self) -> float:
+        """How many frames others stood for since this was last asked."""
+        still = self._budget.still
+        if still is None:
+            return 0.0
+        count, still.left_out = still.left_out, 0.0
+        return count
 
     def make(self, shards: Iterable[Shard | None], heard: Heard) -> None:
         """Make shards; decoding, network and encoding overlap.

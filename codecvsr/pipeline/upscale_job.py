@@ -33,6 +33,7 @@ class Job:
         self._started = 0.0
         self._workers = 1
         self._peak = 0
+        self._left_out = 0.0  # frames that others stood for
         self._is_looked_at = False
 
     def tell(self, **event: Any) -> None:
@@ -128,6 +129,7 @@ class Job:
             workers=self._workers,
             concealed_frames=found.concealed,
             losses=losses,
+            skipped_share=self._left_out / max(made, 1) if engine.options.skip_static else None,
         )
 
     def _work_off(self, pending: Sequence[Shard], pictures: str | None) -> None:
@@ -146,10 +148,13 @@ class Job:
                 crew.run(pending, self._hear)
             self._workers, self._peak = count, crew.peak_memory_bytes
             return
-        self._work.make(
-            pending,
-            lambda shard, frame: self._hear({"event": "done" if frame is None else "frame", "shard": shard.index}),
-        )
+        work = self._work
+
+        def heard(shard: Shard, frame: int | None) -> None:
+            done = {"event": "done", "left_out": work.take_left_out()} if frame is None else {"event": "frame"}
+            self._hear({**done, "shard": shard.index})
+
+        work.make(pending, heard)
 
     def _hear(self, event: Mapping[str, Any]) -> None:
         """Count what was made, and tell how far it is."""
@@ -162,6 +167,7 @@ class Job:
             return
         if event["event"] == "done":
             self._look_at_the_disk(length)
+            self._left_out += event.get("left_out", 0)
             if self._frames[shard.index] == length:
                 return
             self._frames[shard.index] = length

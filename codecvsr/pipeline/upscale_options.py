@@ -41,6 +41,7 @@ class UpscaleOptions:
         overlap: frames a shard and a window look at beyond each of their ends.
         window: frames looked at together; 0 for as many as memory sensibly holds.
         tile: pixels each way of the parts in which frames are worked on; 0 for whole frames, or as memory allows.
+        skip_static: frames that show nothing new are not made again.
         start: seconds from the first frame.
         end: seconds from the first frame.
         fps: rate of a folder of frames.
@@ -64,6 +65,7 @@ class UpscaleOptions:
     overlap: int = OVERLAP
     window: int = 0
     tile: int = 0
+    skip_static: bool = False
     start: float | None = None
     end: float | None = None
     fps: Fraction = Fraction(24)
@@ -176,6 +178,7 @@ class UpscaleReport:
     concealed_frames: int = 0  #: damaged ones that were patched
     losses: list[str] = field(default_factory=list)  #: what of the source the output's container cannot hold
     compare: str | None = None
+    skipped_share: float | None = None  #: of this run's frames, those that others stood for; None if not asked for
 
     def to_json(self) -> dict[str, Any]:
         """The report as the command's ``--json`` prints it."""

@@ -67,15 +67,16 @@ def run_shard(description: str, index: int) -> dict[str, Any]:
             work.make([shard], lambda shard, frame: None)
     except (CodecVSRError, OSError, av.FFmpegError) as error:
         return failed(error)
-    return done(shard, engine)
+    return done(shard, engine, work)
 
 
 _opened = functools.lru_cache(1)(lambda description: open_job(json.loads(description)))
 
 
-def done(shard: Shard, engine: Engine) -> dict[str, Any]:
+def done(shard: Shard, engine: Engine, work: ShardWork) -> dict[str, Any]:
     """The event that a shard is whole."""
-    return {"event": "done", "shard": shard.index, "peak_memory_bytes": peak_memory_bytes(engine.plan.device)}
+    memory = peak_memory_bytes(engine.plan.device)
+    return {"event": "done", "shard": shard.index, "peak_memory_bytes": memory, "left_out": work.take_left_out()}
 
 
 def failed(error: CodecVSRError | OSError | av.FFmpegError) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def main() -> None:
         engine, work = open_job(description)
 
         def heard(shard: Shard, frame: int | None) -> None:
-            tell({"event": "frame", "shard": shard.index} if frame is not None else done(shard, engine))
+            tell({"event": "frame", "shard": shard.index} if frame is not None else done(shard, engine, work))
 
         def ordered() -> Iterator[Shard | None]:
             while True:

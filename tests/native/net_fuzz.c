@@ -14,35 +14,41 @@
 
 static uint64_t state;
 
-static uint32_t draw(uint32_t below) {
+static uint32_t draw(uint32_t below)
+{
     state = state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)(state >> 32) % below;
 }
 
-static float draw_share(void) { return (float)draw(1 << 20) / (1 << 20); }
+static float draw_share(void)
+{
+    return (float)draw(1 << 20) / (1 << 20);
+}
 
-static float draw_motion(void) {
+static float draw_motion(void)
+{
     static const float hostile[] = {NAN, INFINITY, -INFINITY, 1e38f, -1e9f, 0.5f, -0.5f, 0};
     return draw(5) ? draw_share() * 12 - 6 : hostile[draw(8)];
 }
 
-static float *floats(size_t count, float (*value)(void)) {
+static float *floats(size_t count, float (*value)(void))
+{
     float *made = malloc(count * sizeof(float) + (count == 0));
-    if (!made) {
+    if (!made)
         exit(3);
-    }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         made[i] = value();
-    }
     return made;
 }
 
-static int failed(const char *what, int32_t height, int32_t width) {
+static int failed(const char *what, int32_t height, int32_t width)
+{
     printf("%s is wrong, %d x %d\n", what, (int)height, (int)width);
     return 1;
 }
 
-static int check_conv(int32_t height, int32_t width, int32_t size) {
+static int check_conv(int32_t height, int32_t width, int32_t size)
+{
     const int32_t cells_down = (height + 3) / 4, cells_across = (width + 3) / 4, reach = size / 2;
     int32_t total = 0, wrong = 0;
     cvsr_conv conv = {.height = height, .width = width, .slope = draw(2) ? 0.1f : 1};
@@ -50,9 +56,8 @@ static int check_conv(int32_t height, int32_t width, int32_t size) {
     conv.output_channels = 16 * (1 + (int32_t)draw(3));
     for (int i = 0; i < CVSR_MOST_INPUTS; i++) {
         conv.input_channels[i] = i > 0 && draw(2) ? 0 : 16 * (1 + (int32_t)draw(2));
-        if (conv.input_channels[i] && (i == 0 || draw(3))) {
+        if (conv.input_channels[i] && (i == 0 || draw(3)))
             conv.inputs[i] = inputs[i] = floats((size_t)height * width * conv.input_channels[i], draw_share);
-        }
         total += conv.input_channels[i];
     }
     const size_t outputs = (size_t)conv.output_channels, pixels = (size_t)height * width;
@@ -73,11 +78,10 @@ static int check_conv(int32_t height, int32_t width, int32_t size) {
     const int32_t middle = (int32_t)draw((uint32_t)cells_down + 1);
     for (int part = 0; part < 2; part++) {
         const int32_t first = part ? middle : 0, last = part ? cells_down : middle;
-        if (size == 3) {
+        if (size == 3)
             cvsr_net_conv3x3(&conv, first, last, scratch);
-        } else {
+        else
             cvsr_net_conv1x1(&conv, first, last, scratch);
-        }
     }
     for (int32_t y = 0; y < height; y++) {
         for (int32_t x = 0; x < width; x++) {
@@ -95,19 +99,18 @@ static int check_conv(int32_t height, int32_t width, int32_t size) {
                 }
             }
             sum = (sum > conv.slope * sum ? sum : conv.slope * sum) + (conv.residual ? residual[at] : 0);
-            if (fabs(sum - output[at]) > 1e-4 * (1 + fabs(sum))) {
+            if (fabs(sum - output[at]) > 1e-4 * (1 + fabs(sum)))
                 wrong = failed("conv", height, width);
-            }
         }
     }
-    for (int i = 0; i < CVSR_MOST_INPUTS; i++) {
+    for (int i = 0; i < CVSR_MOST_INPUTS; i++)
         free(inputs[i]);
-    }
     free(weights), free(packed), free(bias), free(cells), free(residual), free(output), free(scratch);
     return wrong;
 }
 
-static int check_sampling(int32_t height, int32_t width) {
+static int check_sampling(int32_t height, int32_t width)
+{
     const size_t pixels = (size_t)height * width, cells = (size_t)((height + 3) / 4) * ((width + 3) / 4);
     const size_t luma = (size_t)(height + 4) * CVSR_LUMA_STEP(width);
     const int32_t middle = (int32_t)draw((uint32_t)height + 1), depth = (int32_t[]){2, 3, 16, 32}[draw(4)];
@@ -117,16 +120,14 @@ static int check_sampling(int32_t height, int32_t width) {
     float *seen = floats(pixels * 16, draw_share), *looked = floats(pixels * CVSR_LOOK, draw_share);
     float *residual = floats(pixels * 48, draw_share), *values = floats(pixels * 48, draw_share);
     uint8_t *rgb = malloc(pixels * 3), *bytes = malloc(pixels * 48);
-    for (size_t i = 0; i < pixels * 3; i++) {
+    for (size_t i = 0; i < pixels * 3; i++)
         rgb[i] = (uint8_t)draw(256);
-    }
     for (int i = 0; i < 5; i++) {
         pictures[i] = (cvsr_picture){floats(pixels * 4, draw_share), floats(luma, draw_share)};
         cvsr_net_load(rgb, &pictures[i], height, width, middle, height);
         cvsr_net_load(rgb, &pictures[i], height, width, 0, middle);
-        if (i < 4) {
+        if (i < 4)
             flows[i] = floats(pixels * 2, draw_motion);
-        }
     }
     cvsr_look look = {.here = pictures[4], .output = looked, .height = height, .width = width, .gain = 4};
     for (int i = 0; i < 4; i++) {
@@ -145,25 +146,23 @@ static int check_sampling(int32_t height, int32_t width) {
     int wrong = 0;
     for (size_t i = 0; i < pixels * 48; i++) {
         const float value = values[i] * 255;
-        if (fabsf((value < 0 ? 0 : value > 255 ? 255 : value) - (float)bytes[i]) > 0.5001f) {
+        if (fabsf((value < 0 ? 0 : value > 255 ? 255 : value) - (float)bytes[i]) > 0.5001f)
             wrong = failed("finish", height, width);
-        }
-        if (!isfinite(looked[i])) {
+        if (!isfinite(looked[i]))
             wrong = failed("look", height, width);
-        }
     }
     for (int i = 0; i < 5; i++) {
         free(pictures[i].colours), free(pictures[i].luma);
-        if (i < 4) {
+        if (i < 4)
             free(flows[i]);
-        }
     }
     free(features), free(warped), free(field), free(flow), free(seen), free(looked), free(residual), free(values);
     free(rgb), free(bytes);
     return wrong;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     const long count = argc > 1 ? atol(argv[1]) : 10;
     state = argc > 2 ? (uint64_t)atoll(argv[2]) : 1;
     int wrong = cvsr_net_abi() != CVSR_NET_ABI || cvsr_net_choose(2) < 0;
