@@ -4,8 +4,8 @@
     python scripts/bench_speed.py                                              # on a CPU: 320x180, a few frames
     python scripts/bench_speed.py --sizes 180x320,270x480,540x960 --repeats 7  # on a GPU: all networks
 
-Parts: `net` (networks alone, in turn, medians over repeats; FLOPs and bytes counted; a roofline from rates measured on the
-same machine), `file` (file to file by `upscale`), `start` (first frame of a cold process), `precision` (what half precision
+Parts: `rates` (multiplications and bytes per second, for the roofline), `net` (networks alone, in turn, medians over repeats;
+FLOPs and bytes counted), `file` (file to file by `upscale`), `start` (first frame of a cold process), `precision` (what half precision
 loses, on the clips of --clips at CRF 25) and `profile` (where the time goes). Every figure is in a cell, kept under a key that
 names machine and weights: what the results file holds already is not measured again, so the command can be stopped and
 repeated, and results of several machines stand side by side. Networks of others have random weights, which are as fast.
@@ -23,7 +23,7 @@ from typing import Any
 
 import click
 from readme_parts import replace_parts
-from speed_parts import cold_start, file_to_file, net, precision_loss, profile
+from speed_parts import cold_start, file_to_file, net, precision_loss, profile, rates
 from speed_subjects import THROUGH_ENGINE, machine, machine_label
 from speed_table import draw, report
 
@@ -35,7 +35,7 @@ from codecvsr.pipeline.benchmark import BenchmarkSettings, make_benchmark
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "scripts" / "results" / "speed.json"
-PARTS = ("net", "file", "start", "precision", "profile")
+PARTS = ("rates", "net", "file", "start", "precision", "profile")
 OURS = [name for name, model in MODELS.items() if model.training == "codecvsr"]
 REFERENCE = "basicvsr:random"
 OTHERS = {
@@ -106,6 +106,8 @@ def main(
         click.echo(json.dumps(cells[key]))
         save(results, stored, cells)
 
+    if "rates" in wanted:
+        cell("rates", device, lambda: rates(device))
     for size in shapes if "net" in wanted else ():
         key = f"{size[0]}x{size[1]} {'/'.join(f'{name}={count}' for name, count in counts.items())}"
         cell("net", key, lambda s=size: net(clips, work, counts, s, repeats, device, PRECISIONS[target.type]))

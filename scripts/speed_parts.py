@@ -65,27 +65,20 @@ def net(
         for precision in precisions
     ]
     costs = [_counted(subject) for subject in subjects]
-    rates: dict[str, tuple[float, float]] = {}
     for subject in subjects:
         subject.warm_up()
-        plan = subject.plan
-        if plan.precision not in rates:
-            rates[plan.precision] = peak_rates(plan.device, plan.dtype, tf32=plan.tf32)
     for _ in range(repeats):
         for subject in subjects:
             subject.time()
     best: dict[str, dict[str, Any]] = {}
     for subject, (macs, moved) in zip(subjects, costs, strict=True):
-        found = _told(subject, macs * size[0] * size[1], moved * size[0] * size[1], rates[subject.plan.precision])
+        found = _told(subject, macs * size[0] * size[1], moved * size[0] * size[1])
         if subject.name not in best or found["ms"] < best[subject.name]["ms"]:
             best[subject.name] = found
-    peaks = {name: {"gmacs_per_s": round(m / 1e9), "gbytes_per_s": round(b / 1e9)} for name, (m, b) in rates.items()}
-    return {"size": list(size), "repeats": repeats, "load": _load(), "peaks": peaks, "models": best}
+    return {"size": list(size), "repeats": repeats, "load": _load(), "models": best}
 
 
-def _told(subject: Subject, macs: float, moved: float, rates: tuple[float, float]) -> dict[str, Any]:
-    # Winograd's F(4x4, 3x3), which the native form computes by, takes 36 multiplications for 144.
-    products, copies = macs / rates[0] / (4 if subject.plan.native else 1), moved / rates[1]
+def _told(subject: Subject, macs: float, moved: float) -> dict[str, Any]:
     is_on_gpu = subject.plan.device.type == "cuda"
     milliseconds = [1e3 * each for each in (subject.seconds if is_on_gpu else subject.processor_seconds)]
     height, width = subject.source.frames.shape[1:3]
@@ -99,8 +92,6 @@ def _told(subject: Subject, macs: float, moved: float, rates: tuple[float, float
         "ms_by_clock": round(1e3 * median(subject.seconds), 2),
         "gmacs": round(macs / 1e9, 2),
         "gbytes": round(moved / 1e9, 3),
-        "roofline_ms": round(1e3 * max(products, copies), 3),
-        "bound_by": "products" if products > copies else "memory",
         "bytes_per_pixel_of_window": _memory(subject, height * width),
     }
 
@@ -130,6 +121,19 @@ def _memory(subject: Subject, pixels: int) -> int | None:
     before = torch.cuda.memory_allocated(device) if device.type == "cuda" else peak_bytes(device)
     subject.run()
     return round((peak_bytes(device) - before) / (subject.frames * pixels))
+
+
+def rates(device: str) -> dict[str, Any]:
+    """What the device can do in every precision, for the roofline: products and bytes per second."""
+    target = make_plan(device).device
+    kinds = {"float32": (torch.float32, False)}
+    if target.type == "cuda":
+        kinds |= {"tf32": (torch.float32, True), "bfloat16": (torch.bfloat16, False), "float16": (torch.float16, False)}
+    found = {}
+    for name, (dtype, tf32) in kinds.items():
+        products, moved = peak_rates(target, dtype, tf32=tf32)
+        found[name] = {"gmacs_per_s": round(products / 1e9, 1), "gbytes_per_s": round(moved / 1e9, 1)}
+    return {"load": _load(), "rates": found}
 
 
 def file_to_file(

@@ -46,6 +46,18 @@ def _size(cell: dict[str, Any]) -> str:
     return f"{width}x{height}"
 
 
+def roofline_ms(found: dict[str, Any], cells: Cells) -> float | None:
+    """The least a network could take by the machine's rates, for products or for what they read and write."""
+    known = [cell["rates"] for cell in _of(cells, "rates")]
+    kinds = known[0] if known else {}
+    rate = kinds.get(found["precision"])
+    if rate is None:
+        return None
+    # Winograd's F(4x4, 3x3), which the native form computes by, takes 36 multiplications for 144.
+    products = found["gmacs"] / rate["gmacs_per_s"] / (4 if found["native"] else 1)
+    return float(1e3 * max(products, found["gbytes"] / rate["gbytes_per_s"]))
+
+
 def _tables(cells: Cells) -> Iterator[str]:
     for cell in _of(cells, "net"):
         files = {name: value for other in _of(cells, "file") if other["size"] == cell["size"]
@@ -59,13 +71,14 @@ def _tables(cells: Cells) -> Iterator[str]:
         yield f"| {width}x{height} to {4 * width}x{4 * height} | {' | '.join(columns)} |"
         yield "|---|---|---|---|---|---|---|"
         for name, found in cell["models"].items():
+            least = roofline_ms(found, cells)
             times = f"{reference['ms'] / found['ms']:.1f} times as long" if reference else "-"
             rate = f"{files[name]['frames_per_second']:.2f}" if name in files else "-"
             if name in files and not on_gpu:
                 rate += f" ({files[name]['processor_ms_per_frame']:.0f} ms)"
             yield (
                 f"| {title(name)} | {found['precision']} | {found['ms']:.1f} | {times if name != REFERENCE else '-'} | "
-                f"{found['gmacs']:.1f} | {found['roofline_ms']:.1f} | {rate} |"
+                f"{found['gmacs']:.1f} | {'-' if least is None else format(least, '.1f')} | {rate} |"
             )
         yield ""
 
@@ -138,6 +151,7 @@ def draw(content: dict[str, Any], path: Path) -> None:
     cells = [cell for cell in content["cells"] if cell["part"] == "net"]
     if not cells:
         return
+    of_machine = {name: [each for each in content["cells"] if each["machine"] == name] for name in content["machines"]}
     figure, axes = pyplot.subplots(
         len(cells), 1, figsize=(8, 0.9 + sum(0.45 * len(cell["models"]) + 0.6 for cell in cells)), squeeze=False
     )
@@ -147,11 +161,12 @@ def draw(content: dict[str, Any], path: Path) -> None:
         times = [found["ms"] for found in models.values()]
         colours = ["tab:orange" if name.startswith("codecvsr") else "tab:blue" for name in models]
         axis.barh(names, times, color=colours)
-        axis.plot([found["roofline_ms"] for found in models.values()], names, "k|", markersize=14, label="roofline")
+        least = [roofline_ms(found, of_machine[cell["machine"]]) or found["ms"] for found in models.values()]
+        axis.plot(least, names, "k|", markersize=14, label="roofline")
         for name, found in zip(names, models.values(), strict=True):
             axis.text(found["ms"] * 1.05, name, f"{found['ms']:.4g} ms, {found['precision']}", va="center", fontsize=8)
         axis.set_xscale("log")
-        axis.set_xlim(min(found["roofline_ms"] for found in models.values()) / 2, max(times) * 6)
+        axis.set_xlim(min(least) / 2, max(times) * 6)
         axis.set_title(f"{_size(cell)} on {cell['machine']}", fontsize=9)
         axis.legend(loc="lower right", fontsize=8)
     axes[-1, 0].set_xlabel("milliseconds per frame")

@@ -76,11 +76,12 @@ def peak_rates(device: torch.device, dtype: torch.dtype, *, tf32: bool = False) 
     size = 8192 if device.type == "cuda" else 1024
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     data = torch.zeros(_COPIED, dtype=torch.uint8, device=device)
+    copy = data.clone()
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = tf32
     try:
         products = min(_seconds(lambda: a @ b, device) for _ in range(5))
-        copies = min(_seconds(data.clone, device) for _ in range(5))
+        copies = min(_seconds(lambda: copy.copy_(data), device) for _ in range(5))
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
     return size**3 / products, 2 * _COPIED / copies

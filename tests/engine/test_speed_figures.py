@@ -22,13 +22,14 @@ def table():
 
 
 def entry(milliseconds, **more):
-    return {"precision": "bfloat16", "ms": milliseconds, "gmacs": 16.0, "roofline_ms": 0.5, "frames": 60,
+    return {"precision": "bfloat16", "ms": milliseconds, "gmacs": 16.0, "gbytes": 0.5, "native": False, "frames": 60,
             "bytes_per_pixel_of_window": 300, **more}  # fmt: skip
 
 
 def content(ours, fast, rate):
     nets = {"codecvsr": entry(ours), "codecvsr-fast": entry(fast), "basicvsr:random": entry(13.0)}
     cells = [
+        {"part": "rates", "rates": {"bfloat16": {"gmacs_per_s": 32e3, "gbytes_per_s": 4e3}}},
         {"part": "net", "size": [180, 320], "load": 1.0, "models": nets},
         {"part": "file", "size": [180, 320], "models": {"codecvsr-fast": {"frames_per_second": rate}}},
         {"part": "profile", "size": [180, 320], "model": "codecvsr", "percent": {"conv": 80.0, "warp": 20.0}},
