@@ -49,6 +49,7 @@ _PARTS = ("conv", "look", "finish", "warp", "flow_input", "flow_output", "load")
 @click.option(
     "--still", is_flag=True, help="Only measure what --skip-static saves and costs, and add it to the results."
 )
+@click.option("--note", default="", help="What else is to be known, such as what ran on the machine at the same time.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
 def main(
     clip_root: Path,
@@ -59,6 +60,7 @@ def main(
     repeats: int,
     threads: str,
     still: bool,
+    note: str,
     results: Path,
 ) -> None:
     model = load_model("codecvsr")
@@ -73,6 +75,7 @@ def main(
         f"--frames {frames} --scored {scored} --repeats {repeats} --threads {threads}",
         "versions": versions(),
         "machine": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
+        "note": note,
         "weights_sha256": model.sha256,
         "clips": {},
     }
