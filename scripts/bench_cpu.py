@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import json
 import platform
-import shlex
 import statistics
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -25,7 +23,7 @@ import click
 import numpy as np
 import torch
 
-from codecvsr.compare.clips import find_clips
+from codecvsr.compare.clips import TestClip, find_clips
 from codecvsr.engine.native_net import NativeNet
 from codecvsr.engine.plan import make_plan
 from codecvsr.engine.versions import versions
@@ -36,6 +34,7 @@ from codecvsr.motion import MotionOptions
 from codecvsr.pipeline.budget import Budget
 from codecvsr.pipeline.infer import Ablations, upscale_frames
 from codecvsr.pipeline.source import Source, load_source
+from codecvsr.pipeline.still import StillFrames
 
 RESULTS = Path(__file__).resolve().parent / "results" / "cpu.json"
 _PARTS = ("conv", "look", "finish", "warp", "flow_input", "flow_output", "load")
@@ -49,19 +48,40 @@ _PARTS = ("conv", "look", "finish", "warp", "flow_input", "flow_output", "load")
 @click.option("--scored", default=24, show_default=True, help="Of each clip, for PSNR; 0 for none.")
 @click.option("--repeats", default=3, show_default=True, help="Of every measurement.")
 @click.option("--threads", default="1,2", show_default=True, help="Comma-separated numbers of threads.")
+@click.option(
+    "--still", is_flag=True, help="Only measure what --skip-static saves and costs, and add it to the results."
+)
+@click.option("--note", default="", help="What else is to be known, such as what ran on the machine at the same time.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
 def main(
-    clip_root: Path, gt_root: Path, names: str, frames: int, scored: int, repeats: int, threads: str, results: Path
+    clip_root: Path,
+    gt_root: Path,
+    names: str,
+    frames: int,
+    scored: int,
+    repeats: int,
+    threads: str,
+    still: bool,
+    note: str,
+    results: Path,
 ) -> None:
     model = load_model("codecvsr")
-    report: dict[str, Any] = {
-        "command": shlex.join(["scripts/bench_cpu.py", *sys.argv[1:]]),
+    clips = find_clips([clip_root], gt_root, tuple(names.split(",")))
+    if still:
+        report = json.loads(results.read_text(encoding="utf-8"))
+        report["skip_static"] = {clip.name: _skipping(model, clip, scored) for clip in clips}
+        _save(report, results)
+        return
+    report = {
+        "command": f"scripts/bench_cpu.py --clip-root {clip_root.name} --gt-root {gt_root.name} --names {names} "
+        f"--frames {frames} --scored {scored} --repeats {repeats} --threads {threads}",
         "versions": versions(),
         "machine": f"{platform.machine()}, {torch.backends.cpu.get_cpu_capability()}",
+        "note": note,
         "weights_sha256": model.sha256,
         "clips": {},
     }
-    for clip in find_clips([clip_root], gt_root, tuple(names.split(","))):
+    for clip in clips:
         torch.set_num_threads(1)
         source = load_source(clip.folder.path, MotionOptions(), needs_vectors=True)
         few = source.cut(0, min(frames, len(source.names)))
@@ -73,12 +93,35 @@ def main(
             cell["psnr"] = _quality(model, many, list(clip.originals(len(many.names))))
         report["clips"][clip.name] = cell
         click.echo(f"{clip.name}: {json.dumps(cell)}", err=True)
+    _save(report, results)
+
+
+def _save(report: dict[str, Any], results: Path) -> None:
     with atomic_file(results) as part:
         part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def _run(model: LoadedModel, source: Source, *, by_layers: bool) -> list[np.ndarray]:
-    budget, plan = Budget(len(source.names), is_fixed=True), replace(make_plan("cpu", "fp32"), native=not by_layers)
+def _skipping(model: LoadedModel, clip: TestClip, frames: int) -> dict[str, Any]:
+    """A clip with and without ``--skip-static``: frames left out and mean RGB PSNR."""
+    torch.set_num_threads(1)
+    source = load_source(clip.folder.path, MotionOptions(), needs_vectors=True)
+    source = source.cut(0, min(frames, len(source.names)))
+    originals = list(clip.originals(len(source.names)))
+    scores, still = [], StillFrames()
+    for given in (None, still):
+        made = _run(model, source, by_layers=False, still=given)
+        scores.append(statistics.fmean(psnr(a, b) for a, b in zip(made, originals, strict=True)))
+    return {
+        "frames": len(originals),
+        "left_out": still.left_out,
+        "psnr_db": [round(score, 4) for score in scores],
+        "difference_db": round(scores[1] - scores[0], 4),
+    }
+
+
+def _run(model: LoadedModel, source: Source, *, by_layers: bool, still: StillFrames | None = None) -> list[np.ndarray]:
+    budget = Budget(len(source.names), is_fixed=True, still=still)
+    plan = replace(make_plan("cpu", "fp32", compile=False), native=not by_layers)
     return list(upscale_frames(model, source, Ablations(), budget, plan))
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from codecvsr.bitstream import native
 from codecvsr.engine.fast_motion import Route, WindowMotion
-from codecvsr.engine.native_net import GROUP, NEIGHBOURS, Array, Layer, NativeNet, Picture, empty
+from codecvsr.engine.native_net import GROUP, NEIGHBOURS, Array, Layer, NativeNet, Picture, empty, is_worth_it
 from codecvsr.models import priors as prior_channels
 from codecvsr.models.blocks import SLOPE, ConvResidualBlocks, ResidualBlock
 from codecvsr.models.codecvsr import GAIN, SCALE, CodecVSR
@@ -27,13 +27,18 @@ _NONE, _RELU = 1.0, 0.0  # slopes
 
 
 def suits(network: nn.Module, device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
-    """Whether this form can stand in for the readable one: on a CPU, in float32, with the native library built."""
+    """Whether this form can stand in for the readable one, and is faster.
+
+    On a CPU with AVX2, in float32, with the native library built.
+    """
+    library = native.net_library()
     return (
         isinstance(network, CodecVSR)
         and device.type == "cpu"
         and dtype == torch.float32
         and network.channels % GROUP == 0
-        and native.net_library() is not None
+        and library is not None
+        and is_worth_it(library)
     )
 
 

@@ -120,6 +120,11 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     return library
 
 
+def is_worth_it(library: ctypes.CDLL) -> bool:
+    """Whether the processor has instructions with which the library is faster than torch: AVX2 at least."""
+    return int(_declared(library).cvsr_net_choose(WIDEST)) > 0
+
+
 def empty(*shape: int) -> Array:
     """An array for vectors to work on: aligned, not filled."""
     count = int(np.prod(shape)) + _ALIGNMENT // 4

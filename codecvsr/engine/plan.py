@@ -14,6 +14,7 @@ import torch
 from codecvsr.bitstream import native
 from codecvsr.engine.device import choose_device
 from codecvsr.engine.machine import BF16_FEATURES, Gpu, Machine, look
+from codecvsr.engine.native_net import is_worth_it
 
 #: Networks that were trained in bf16 and lose nothing by it. The others were published in fp32, and their figures are of it.
 HALF_TRAINED = frozenset({"codecvsr"})
@@ -115,7 +116,8 @@ def make_plan(
     if chosen.type == "cuda":
         found = torch.cuda.get_device_properties(chosen)
         gpu = Gpu(found.name, (found.major, found.minor), found.total_memory)
-    has_library = native.net_library() is not None
+    library = native.net_library()
+    has_library = library is not None and is_worth_it(library)
     return decide(
         chosen, look(), gpu, precision, compile, architecture=architecture, training=training, has_library=has_library
     )
@@ -134,7 +136,8 @@ def decide(
 ) -> Plan:
     """:func:`make_plan` for any machine.
 
-    ``gpu`` is what ``device`` is where it is one; ``has_library`` says that the native network library is built.
+    ``gpu`` is what ``device`` is where it is one; ``has_library`` says that the native network library is built and, on this
+    processor, faster than torch.
     """
     is_native = (
         has_library and gpu is None and architecture in NATIVE and not training
