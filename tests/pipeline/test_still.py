@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 
+from codecvsr.engine.plan import make_plan
 from codecvsr.metrics.psnr import psnr
 from codecvsr.models.zoo import load_model
 from codecvsr.motion import MotionOptions
@@ -48,9 +48,7 @@ def exact(source: Source) -> Source:
 
 
 def made(source: Source, budget: Budget, model: str = "codecvsr", **more: bool) -> list[np.ndarray]:
-    return list(
-        upscale_frames(load_model(model), source, Ablations(), budget, torch.device("cpu"), torch.float32, **more)
-    )
+    return list(upscale_frames(load_model(model), source, Ablations(), budget, make_plan("cpu", "fp32"), **more))
 
 
 def test_noise_is_nothing_new_and_a_block_is() -> None:
