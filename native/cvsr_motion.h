@@ -57,8 +57,8 @@ CVSR_API int32_t cvsr_blur(const float *picture, int32_t height, int32_t width, 
                            float *blurred);
 
 struct cvsr_refinement {
-    const float *window;   /* taps on blocks of 2x2 pixels */
-    const float *smooth;   /* taps on cells, for the field itself; NULL for none */
+    const float *window;   /* taps on cells */
+    const float *smooth;   /* likewise, for the field itself; NULL for none */
     int32_t window_radius; /* up to CVSR_MOST_RADIUS */
     int32_t smooth_radius;
     int32_t steps;

@@ -41,10 +41,11 @@ CVSR_INLINE float bounded(float value)
     return value > FARTHEST ? FARTHEST : value;
 }
 
-/* The largest integer that is not above a bounded value (or above it by 2^-32 at most); without a call or a branch. */
+/* The largest integer that is not above a bounded value; without a call or a branch. */
 CVSR_INLINE int32_t whole(float value)
 {
-    return (int32_t)((double)value + 2.0 * (double)FARTHEST) - 2 * (int32_t)FARTHEST;
+    const int32_t towards_zero = (int32_t)value;
+    return towards_zero - ((float)towards_zero > value);
 }
 
 CVSR_INLINE int32_t within(int32_t value, int32_t size)

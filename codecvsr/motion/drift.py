@@ -20,7 +20,7 @@ from codecvsr.motion.resolve import Mapper
 from codecvsr.motion.sample import Array, gaussian_taps, warp_numpy
 
 FRAMES = 4  #: frames that a direct match spans
-_WINDOW = (2.4, 6.0)  # sigma in pixels, at fine and at coarse quantisers
+_WINDOW = (2.6, 6.4)  # sigma in pixels, at fine and at coarse quantisers
 _DAMPING = (3.0, 8.0)
 _LONGEST_STEP = 0.6  # pixels, over all the frames
 _GAIN = 1.5  # a field has its part of up to four corrections, each of which finds half of what is missing
@@ -31,7 +31,7 @@ def settings(qp: float) -> Refinement:
     """One short step at a mean quantiser."""
     return Refinement(
         steps=1,
-        window=gaussian_taps(by_qp(_WINDOW, qp) / 2),
+        window=gaussian_taps(by_qp(_WINDOW, qp) / CELL),
         smooth=None,
         damping=by_qp(_DAMPING, qp),
         robust=6.0,

@@ -42,7 +42,7 @@ class Refinement:
     """How ``refine`` steps; ``window`` and ``smooth`` are half filters (``sample.gaussian_taps``)."""
 
     steps: int
-    window: Array  #: on blocks of 2x2 pixels
+    window: Array  #: on cells
     smooth: Array | None  #: on cells, for the field itself
     damping: float
     robust: float
