@@ -264,20 +264,21 @@ static void one_step(const float *current, const float *other, float *field, int
     }
 }
 
-int32_t cvsr_refine(const float *current, const float *other, const float *field, int32_t rows, int32_t columns,
-                    const struct cvsr_refinement *how, float *refined)
+static int is_usable(const struct cvsr_refinement *how)
 {
-    if (sizes_are_wrong(rows, columns) || !current || !other || !field || !refined || !how || !how->window ||
-        how->window_radius < 0 || how->window_radius > CVSR_MOST_RADIUS ||
-        (how->smooth && (how->smooth_radius < 0 || how->smooth_radius > CVSR_MOST_RADIUS)))
-        return -1;
+    return how && how->window && how->window_radius >= 0 && how->window_radius <= CVSR_MOST_RADIUS &&
+           (!how->smooth || (how->smooth_radius >= 0 && how->smooth_radius <= CVSR_MOST_RADIUS));
+}
+
+/* cvsr_refine in place, without its checks. */
+static int32_t refine(const float *current, const float *other, float *field, int32_t rows, int32_t columns,
+                      const struct cvsr_refinement *how)
+{
     const size_t plane = (size_t)rows * (size_t)columns, cells = (size_t)columns, width = cells * CELL;
-    if (plane > INT32_MAX / (CELL * CELL))
-        return -1;
     if (!plane)
         return 0;
-    const size_t lines = (cells + 2) + 4 * (width + CELL) + 3 * width + 4 * width +
-                         RING * (2 * width + 2) + KINDS * width + (width + 2 * CVSR_MOST_RADIUS);
+    const size_t lines = (cells + 2) + 4 * (width + CELL) + 3 * width + 4 * width + RING * (2 * width + 2) +
+                         KINDS * width + (width + 2 * CVSR_MOST_RADIUS);
     float *memory = floats(lines + KINDS * (SYSTEMS + 1) * cells + (how->smooth ? 2 * plane : 0));
     if (!memory)
         return -2;
@@ -303,15 +304,41 @@ int32_t cvsr_refine(const float *current, const float *other, const float *field
     float *smoothed = CVSR_TAKE(how->smooth ? 2 * plane : 0);
 #undef CVSR_TAKE
 
-    memcpy(refined, field, 2 * plane * sizeof *field);
     for (int32_t step = 0; step < how->steps; step++)
-        one_step(current, other, refined, rows, columns, how, &work);
+        one_step(current, other, field, rows, columns, how, &work);
     if (how->smooth) {
         for (size_t part = 0; part < 2; part++)
-            blur_plane(refined + part * plane, rows, columns, how->smooth, how->smooth_radius, work.line,
+            blur_plane(field + part * plane, rows, columns, how->smooth, how->smooth_radius, work.line,
                        smoothed + part * plane);
-        memcpy(refined, smoothed, 2 * plane * sizeof *refined);
+        memcpy(field, smoothed, 2 * plane * sizeof *field);
     }
     free(memory);
     return 0;
+}
+
+int32_t cvsr_refine(const float *current, const float *other, const float *field, int32_t rows, int32_t columns,
+                    const struct cvsr_refinement *how, float *refined)
+{
+    if (sizes_are_wrong(rows, columns) || !current || !other || !field || !refined || !is_usable(how))
+        return -1;
+    memcpy(refined, field, 2 * (size_t)rows * (size_t)columns * sizeof *field);
+    return refine(current, other, refined, rows, columns, how);
+}
+
+int32_t cvsr_correct(const float *current, const float *other, const float *first, const float *second, int32_t rows,
+                     int32_t columns, const struct cvsr_refinement *how, float *correction)
+{
+    if (sizes_are_wrong(rows, columns) || !current || !other || !first || !second || !correction || !is_usable(how))
+        return -1;
+    const size_t size = 2 * (size_t)rows * (size_t)columns;
+    float *composed = floats(size);
+    if (!composed)
+        return -2;
+    cvsr_compose_fields(first, second, rows, columns, composed);
+    memcpy(correction, composed, size * sizeof *composed);
+    const int32_t status = refine(current, other, correction, rows, columns, how);
+    for (size_t i = 0; i < size; i++)
+        correction[i] -= composed[i];
+    free(composed);
+    return status;
 }

@@ -65,13 +65,13 @@ def refine_numpy(current: Array, other: Array, field: Array, how: Refinement) ->
         weight = 1.0 / (1.0 + (difference / np.float32(how.robust)) ** 2)
         wx, wy = weight * gx, weight * gy
         products = (wx * gx, wx * gy, wy * gy, wx * difference, wy * difference)
-        a11, a12, a22, b1, b2 = (blur_numpy(to_cells(p), how.window) for p in products)
+        a11, a12, a22, b1, b2 = (blur_numpy(to_cells(np.asarray(p, np.float32)), how.window) for p in products)
         a11, a22 = a11 + np.float32(how.damping), a22 + np.float32(how.damping)
         determinant = a11 * a22 - a12 * a12
         step = np.stack([(a12 * b2 - a22 * b1) / determinant, (a12 * b1 - a11 * b2) / determinant])
         length = np.sqrt((step**2).sum(axis=0))
         step *= np.minimum(1.0, how.longest_step / np.maximum(length, 1e-6))
-        refined = refined + step
+        refined = np.asarray(refined + step, np.float32)
     if how.smooth is not None:
         refined = np.stack([blur_numpy(np.ascontiguousarray(part), how.smooth) for part in refined])
     return np.asarray(refined, np.float32)
