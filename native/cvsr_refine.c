@@ -5,6 +5,7 @@ enum {
     RING = 8,  /* lines of the warped picture kept at a time */
     KINDS = 5, /* sums of products that make up a system */
     SYSTEMS = 2 * CVSR_MOST_RADIUS + 1, /* lines of systems kept at a time */
+    TILE = 16 * CELL, /* pixels warped at once */
 };
 
 /* ------------------------------------------------------------------------------------------------------------- blur */
@@ -94,9 +95,6 @@ int32_t cvsr_blur(const float *picture, int32_t height, int32_t width, const flo
 struct workspace {
     float *cells;          /* a line of columns + 2 */
     float *flow[2][2];     /* x and y of an even and an odd row of cells, a line of width + CELL each */
-    int32_t *at;           /* a line: the upper left one of the four pixels that each pixel is mixed from */
-    float *part_x, *part_y; /* lines: with which shares */
-    float *above, *below;  /* lines of pairs of pixels */
     float *mean;           /* RING lines of width + 2 */
     float *difference;     /* RING lines of width */
     float *sums;           /* KINDS lines */
@@ -119,48 +117,56 @@ CVSR_INLINE void widen(const float *restrict row, int32_t columns, float *restri
     }
 }
 
+/* What up to TILE pixels of a line are mixed from: the upper left one of four pixels, the pairs above and below, and the
+ * shares of the right and lower ones. */
+struct tile {
+    int32_t at[TILE];
+    float above[2 * TILE], below[2 * TILE];
+    float part_x[TILE], part_y[TILE];
+};
+
 /* Where the pixels of line y come from; `share` of the flow is that of the lower row of cells. Beyond the border the two
  * outermost pixels stand for all. */
 CVSR_INLINE void find_positions(float *const *upper, float *const *lower, float share, int32_t y, int32_t height,
-                                int32_t width, int32_t *restrict at, float *restrict part_x, float *restrict part_y)
+                                int32_t width, int32_t begin, int32_t count, struct tile *restrict tile)
 {
-    const float *restrict ax = upper[0] + 2, *restrict ay = upper[1] + 2;
-    const float *restrict bx = lower[0] + 2, *restrict by = lower[1] + 2;
-    for (int32_t x = 0; x < width; x++) {
-        const float vx = mix(ax[x], bx[x], share), vy = mix(ay[x], by[x], share);
+    const float *restrict ax = upper[0] + 2 + begin, *restrict ay = upper[1] + 2 + begin;
+    const float *restrict bx = lower[0] + 2 + begin, *restrict by = lower[1] + 2 + begin;
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t x = begin + i;
+        const float vx = mix(ax[i], bx[i], share), vy = mix(ay[i], by[i], share);
         const float dx = least(most(vx, (float)-x), (float)(width - 1 - x));
         const float dy = least(most(vy, (float)-y), (float)(height - 1 - y));
         const int32_t to_x = (int32_t)((float)x + dx), to_y = (int32_t)((float)y + dy);
         const int32_t left = to_x < width - 2 ? to_x : width - 2, top = to_y < height - 2 ? to_y : height - 2;
-        part_x[x] = dx - (float)(left - x);
-        part_y[x] = dy - (float)(top - y);
-        at[x] = top * width + left;
+        tile->part_x[i] = dx - (float)(left - x);
+        tile->part_y[i] = dy - (float)(top - y);
+        tile->at[i] = top * width + left;
     }
 }
 
-/* Line `here` of the current picture against the warped one: `difference`, and `mean`, which is twice that. Pixels are put
- * together in pairs first; what follows is the same few operations on many at once, however the flow runs. */
-CVSR_INLINE void pull_line(const float *picture, const float *restrict here, int32_t width,
-                           const struct workspace *work, float *restrict mean, float *restrict difference)
+/* Some pixels of line `here` of the current picture against the warped one: `difference`, and `mean`, which is twice that.
+ * Pixels are put together in pairs first; what follows is the same few operations on many at once, however the flow
+ * runs. */
+CVSR_INLINE void pull(const float *picture, int32_t width, const float *restrict here, int32_t count,
+                      struct tile *restrict tile, float *restrict mean, float *restrict difference)
 {
-    const int32_t *restrict at = work->at;
-    const float *restrict part_x = work->part_x, *restrict part_y = work->part_y;
-    float *restrict above = work->above, *restrict below = work->below;
-    for (int32_t x = 0; x < width; x += CELL) {
+    for (int32_t i = 0; i < count; i += CELL) {
         double upper[CELL], lower[CELL]; /* of which each holds two pixels */
         for (int k = 0; k < CELL; k++) {
-            const float *from = picture + at[x + k];
+            const float *from = picture + tile->at[i + k];
             memcpy(upper + k, from, sizeof *upper);
             memcpy(lower + k, from + width, sizeof *lower);
         }
-        memcpy(above + 2 * (size_t)x, upper, sizeof upper);
-        memcpy(below + 2 * (size_t)x, lower, sizeof lower);
+        memcpy(tile->above + 2 * i, upper, sizeof upper);
+        memcpy(tile->below + 2 * i, lower, sizeof lower);
     }
-    for (int32_t x = 0; x < width; x++) {
-        const float moved = mix(mix(above[2 * x], above[2 * x + 1], part_x[x]),
-                                mix(below[2 * x], below[2 * x + 1], part_x[x]), part_y[x]);
-        difference[x] = moved - here[x];
-        mean[x] = moved + here[x];
+    const float *restrict above = tile->above, *restrict below = tile->below;
+    for (int32_t i = 0; i < count; i++) {
+        const float moved = mix(mix(above[2 * i], above[2 * i + 1], tile->part_x[i]),
+                                mix(below[2 * i], below[2 * i + 1], tile->part_x[i]), tile->part_y[i]);
+        difference[i] = moved - here[i];
+        mean[i] = moved + here[i];
     }
 }
 
@@ -225,6 +231,7 @@ static void one_step(const float *current, const float *other, float *field, int
     const size_t plane = (size_t)rows * (size_t)columns, mean_stride = (size_t)width + 2;
     const float falloff = 1.0f / (how->robust * how->robust);
     float window[CVSR_MOST_RADIUS + 1];
+    struct tile tile;
     int32_t solved = 0, widened = 0; /* rows of cells */
     memcpy(window, how->window, ((size_t)radius + 1) * sizeof *window);
     for (int32_t y = 0; y <= height; y++) {
@@ -238,9 +245,11 @@ static void one_step(const float *current, const float *other, float *field, int
                 widen(row, columns, work->cells, work->flow[widened % 2][0]);
                 widen(row + plane, columns, work->cells, work->flow[widened % 2][1]);
             }
-            find_positions(work->flow[a % 2], work->flow[b % 2], share, y, height, width, work->at,
-                           work->part_x, work->part_y);
-            pull_line(other, current + (size_t)y * (size_t)width, width, work, mean, difference);
+            for (int32_t x = 0; x < width; x += TILE) {
+                const int32_t count = width - x < TILE ? width - x : TILE;
+                find_positions(work->flow[a % 2], work->flow[b % 2], share, y, height, width, x, count, &tile);
+                pull(other, width, current + (size_t)y * (size_t)width + x, count, &tile, mean + x, difference + x);
+            }
             mean[-1] = mean[0];
             mean[width] = mean[width - 1];
         }
@@ -277,7 +286,7 @@ static int32_t refine(const float *current, const float *other, float *field, in
     const size_t plane = (size_t)rows * (size_t)columns, cells = (size_t)columns, width = cells * CELL;
     if (!plane)
         return 0;
-    const size_t lines = (cells + 2) + 4 * (width + CELL) + 3 * width + 4 * width + RING * (2 * width + 2) +
+    const size_t lines = (cells + 2) + 4 * (width + CELL) + RING * (2 * width + 2) +
                          KINDS * width + (width + 2 * CVSR_MOST_RADIUS);
     float *memory = floats(lines + KINDS * (SYSTEMS + 1) * cells + (how->smooth ? 2 * plane : 0));
     if (!memory)
@@ -288,11 +297,6 @@ static int32_t refine(const float *current, const float *other, float *field, in
     work.cells = CVSR_TAKE(cells + 2);
     for (int k = 0; k < 4; k++)
         work.flow[k / 2][k % 2] = CVSR_TAKE(width + CELL);
-    work.at = (int32_t *)(void *)CVSR_TAKE(width);
-    work.part_x = CVSR_TAKE(width);
-    work.part_y = CVSR_TAKE(width);
-    work.above = CVSR_TAKE(2 * width);
-    work.below = CVSR_TAKE(2 * width);
     work.mean = CVSR_TAKE(RING * (width + 2));
     work.difference = CVSR_TAKE(RING * width);
     work.sums = CVSR_TAKE(KINDS * width);
