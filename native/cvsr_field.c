@@ -58,7 +58,9 @@ int32_t cvsr_rasterise(const uint8_t *vectors, size_t count, int32_t height, int
         const struct span x = cells_of(centre_x, block_width, columns);
         const struct span y = cells_of(centre_y, block_height, rows);
         const float scale = motion_scale ? (float)motion_scale : 1.0f;
-        const float dx = (float)motion_x / scale, dy = (float)motion_y / scale;
+        float dx = (float)motion_x / scale, dy = (float)motion_y / scale;
+        if (fabsf(dx) > CVSR_LONGEST || fabsf(dy) > CVSR_LONGEST)
+            dx = dy = NAN;
         const uint8_t shape = (uint8_t)(block_width / 8 * 4 + block_height / 8);
         float *field = source < 0 ? past : future;
 

@@ -2,47 +2,10 @@
 #include "cvsr_motion_internal.h"
 
 enum {
-    WIDEST = 4, /* cells matched at once */
-    PATCH = 8,  /* floats per line of a copied neighbourhood of (CELL + 1)^2 */
+    PATCH = 8,       /* floats per line of a copied neighbourhood of (CELL + 1)^2 */
+    TAPS = CELL + 1, /* lines of pixels that the lines of a cell are mixed from */
+    TILE = 16,       /* cells matched at once */
 };
-
-/* One line of |current - other| for one fraction of a pixel; `above` holds the line before, mixed along x. */
-CVSR_INLINE void line_of_mixed(const float *restrict current, const float *restrict from, float x, float y, int wide,
-                               float *restrict above, float *restrict difference)
-{
-    for (int k = 0; k < wide; k++) {
-        const float below = mix(from[k], from[k + 1], x);
-        difference[k] = fabsf(current[k] - mix(above[k], below, y));
-        above[k] = below;
-    }
-}
-
-/* |current - other| of `wide` x CELL pixels; `from` has a line and a column more. Written out, so that `above` stays in
- * registers. */
-CVSR_INLINE void differences(const float *current, const float *from, size_t stride, size_t from_stride, float x,
-                             float y, int wide, float *difference)
-{
-    float above[WIDEST * CELL];
-    for (int k = 0; k < wide; k++)
-        above[k] = mix(from[k], from[k + 1], x);
-    line_of_mixed(current, from + from_stride, x, y, wide, above, difference);
-    line_of_mixed(current + stride, from + 2 * from_stride, x, y, wide, above, difference + stride);
-    line_of_mixed(current + 2 * stride, from + 3 * from_stride, x, y, wide, above, difference + 2 * stride);
-    line_of_mixed(current + 3 * stride, from + 4 * from_stride, x, y, wide, above, difference + 3 * stride);
-}
-
-/* The same for a whole number of pixels. */
-CVSR_INLINE void whole_differences(const float *restrict current, const float *restrict from, size_t stride,
-                                   size_t from_stride, int wide, float *restrict difference)
-{
-    for (int line = 0; line < CELL; line++) {
-        for (int k = 0; k < wide; k++)
-            difference[k] = fabsf(current[k] - from[k]);
-        current += stride;
-        difference += stride;
-        from += from_stride;
-    }
-}
 
 /* A copy of the (CELL + 1)^2 pixels from (x, y) on, the border repeated. */
 static void copy_patch(const float *picture, int32_t height, int32_t width, int32_t x, int32_t y, float *patch)
@@ -70,57 +33,62 @@ static void find_sources(const float *restrict field_x, const float *restrict fi
         part_y[i] = nothing == 0.0f ? field_y[i] : 0.0f;
     }
     for (int32_t i = 0; i < columns; i++) {
-        const float vx = least(most(part_x[i], -FARTHEST), FARTHEST);
-        const float vy = least(most(part_y[i], -FARTHEST), FARTHEST);
-        const int32_t ix = whole(vx), iy = whole(vy);
+        part_x[i] = least(most(part_x[i], -FARTHEST), FARTHEST);
+        part_y[i] = least(most(part_y[i], -FARTHEST), FARTHEST);
+    }
+    for (int32_t i = 0; i < columns; i++) {
+        const int32_t ix = whole(part_x[i]), iy = whole(part_y[i]);
         to_x[i] = i * CELL + ix;
         to_y[i] = row * CELL + iy;
-        part_x[i] = vx - (float)ix;
-        part_y[i] = vy - (float)iy;
+        part_x[i] -= (float)ix;
+        part_y[i] -= (float)iy;
     }
 }
 
-/* One line of cells: |current - other warped| into CELL lines of `difference`. Equal neighbours go together. */
-CVSR_INLINE void line_of_differences(const float *current, const float *other, const struct sources *sources,
-                                     int32_t rows, int32_t columns, float *difference)
+/* What up to TILE cells are matched with: from the first pixel of each on, TAPS lines of the pixels and of those right of
+ * them; and their fractions for every pixel. */
+struct tile {
+    float left[TAPS][TILE * CELL], right[TAPS][TILE * CELL], part_x[TILE * CELL], part_y[TILE * CELL];
+};
+
+CVSR_INLINE void fetch(const float *picture, const struct sources *sources, int32_t height, int32_t width,
+                       int32_t begin, int32_t count, struct tile *tile)
 {
-    const int32_t height = rows * CELL, width = columns * CELL;
     const size_t stride = (size_t)width;
-    float patch[(CELL + 1) * PATCH];
-    int32_t wide;
-    for (int32_t column = 0; column < columns; column += wide) {
-        const int32_t x = sources->x[column], y = sources->y[column];
-        const float part_x = sources->part_x[column], part_y = sources->part_y[column];
-        const float *here = current + column * CELL, *from = patch;
-        float *out = difference + column * CELL;
+    float patch[TAPS * PATCH];
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t x = sources->x[begin + i], y = sources->y[begin + i];
+        const float *from = patch;
         size_t from_stride = PATCH;
-        wide = 1;
         if (x >= 0 && y >= 0 && x + CELL + 1 <= width && y + CELL + 1 <= height) {
-            from = other + (size_t)y * stride + (size_t)x;
+            from = picture + (size_t)y * stride + (size_t)x;
             from_stride = stride;
-            while (wide < WIDEST && column + wide < columns && sources->x[column + wide] == x + wide * CELL &&
-                   sources->y[column + wide] == y && sources->part_x[column + wide] == part_x &&
-                   sources->part_y[column + wide] == part_y && x + (wide + 1) * CELL + 1 <= width)
-                wide++;
-            wide = wide == WIDEST ? WIDEST : wide >= 2 ? 2 : 1;
         } else {
-            copy_patch(other, height, width, x, y, patch);
+            copy_patch(picture, height, width, x, y, patch);
         }
-        const int is_whole = part_x == 0.0f && part_y == 0.0f;
-        if (wide == WIDEST) {
-            if (is_whole)
-                whole_differences(here, from, stride, from_stride, WIDEST * CELL, out);
-            else
-                differences(here, from, stride, from_stride, part_x, part_y, WIDEST * CELL, out);
-        } else if (wide == 2) {
-            if (is_whole)
-                whole_differences(here, from, stride, from_stride, 2 * CELL, out);
-            else
-                differences(here, from, stride, from_stride, part_x, part_y, 2 * CELL, out);
-        } else if (is_whole) {
-            whole_differences(here, from, stride, from_stride, CELL, out);
-        } else {
-            differences(here, from, stride, from_stride, part_x, part_y, CELL, out);
+        for (int line = 0; line < TAPS; line++) {
+            memcpy(tile->left[line] + CELL * i, from, CELL * sizeof *from);
+            memcpy(tile->right[line] + CELL * i, from + 1, CELL * sizeof *from);
+            from += from_stride;
+        }
+        for (int k = 0; k < CELL; k++) {
+            tile->part_x[CELL * i + k] = sources->part_x[begin + i];
+            tile->part_y[CELL * i + k] = sources->part_y[begin + i];
+        }
+    }
+}
+
+/* |current - warped| of CELL lines of `width` pixels. */
+CVSR_INLINE void differences(const float *restrict current, size_t stride, const struct tile *restrict tile,
+                             int32_t width, float *restrict difference)
+{
+    for (int32_t x = 0; x < width; x++) {
+        float above = mix(tile->left[0][x], tile->right[0][x], tile->part_x[x]);
+        for (int line = 0; line < CELL; line++) {
+            const float below = mix(tile->left[line + 1][x], tile->right[line + 1][x], tile->part_x[x]);
+            const size_t at = (size_t)line * stride + (size_t)x;
+            difference[at] = fabsf(current[at] - mix(above, below, tile->part_y[x]));
+            above = below;
         }
     }
 }
@@ -174,13 +142,19 @@ static void match_picture(const float *current, const float *other, const float 
     float *part_x = right + columns + 2, *part_y = part_x + columns;
     int32_t *from_x = (int32_t *)(void *)(part_y + columns);
     const struct sources sources = {from_x, from_x + columns, part_x, part_y};
+    struct tile tile;
     if (!plane)
         return;
     for (int32_t row = 0; row <= rows; row++) {
         if (row < rows) {
             const size_t line = (size_t)row * (size_t)columns;
             find_sources(field + line, field + plane + line, row, columns, sources.x, sources.y, part_x, part_y);
-            line_of_differences(current + line * CELL * CELL, other, &sources, rows, columns, difference);
+            for (int32_t begin = 0; begin < columns; begin += TILE) {
+                const int32_t count = columns - begin < TILE ? columns - begin : TILE;
+                fetch(other, &sources, rows * CELL, columns * CELL, begin, count, &tile);
+                differences(current + line * CELL * CELL + begin * CELL, width, &tile, count * CELL,
+                            difference + begin * CELL);
+            }
             if (!row)
                 for (size_t x = 0; x < width; x++) { /* the border repeated above: weights 1 and 2 */
                     carried[x] = 3.0f * difference[x];

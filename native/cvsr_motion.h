@@ -14,7 +14,7 @@
 
 #include "cvsr_field.h"
 
-#define CVSR_MOST_CELLS 16384 /* per side */
+#define CVSR_MOST_CELLS 16384 /* per side, and 2^31 pixels in all */
 #define CVSR_MOST_RADIUS 8    /* of a filter, in samples */
 
 /* error[cell]: mean |current - other warped by field| around the cell, over the cell widened by two pixels on each side
@@ -57,8 +57,8 @@ CVSR_API int32_t cvsr_blur(const float *picture, int32_t height, int32_t width, 
                            float *blurred);
 
 struct cvsr_refinement {
-    const float *window;   /* taps on blocks of 2x2 pixels */
-    const float *smooth;   /* taps on cells, for the field itself; NULL for none */
+    const float *window;   /* taps on cells */
+    const float *smooth;   /* likewise, for the field itself; NULL for none */
     int32_t window_radius; /* up to CVSR_MOST_RADIUS */
     int32_t smooth_radius;
     int32_t steps;
@@ -74,6 +74,14 @@ CVSR_API int32_t cvsr_refine(const float *current, const float *other, const flo
 /* composed: `first`, then `second` from where it points, bilinear between cell centres; vectors are in pixels. An empty
  * vector of `first` leads nowhere and stays empty. */
 CVSR_API int32_t cvsr_compose(const float *first, const float *second, int32_t rows, int32_t columns, float *composed);
+
+/* correction: what a refinement of `first` and then `second` changes, from `current` to `other`. */
+CVSR_API int32_t cvsr_correct(const float *current, const float *other, const float *first, const float *second,
+                              int32_t rows, int32_t columns, const struct cvsr_refinement *how, float *correction);
+
+/* corrected: `field` and `share` times the sum of one or more `parts`. */
+CVSR_API int32_t cvsr_spread(const float *field, const float *const *parts, int32_t count, float share, int32_t rows,
+                             int32_t columns, float *corrected);
 
 /* steadied: the weighted mean of `field`, which counts 1, and of `count` others. Each counts as its share says where it agrees
  * with `field`, half of it where it is `tolerance` pixels away, and not at all where it is empty; a negative share turns

@@ -34,17 +34,11 @@ CVSR_INLINE int is_finite(float value)
     return fabsf(value) <= FLT_MAX;
 }
 
-CVSR_INLINE float bounded(float value)
-{
-    if (!(value >= -FARTHEST)) /* NaN too */
-        return value == value ? -FARTHEST : 0.0f;
-    return value > FARTHEST ? FARTHEST : value;
-}
-
-/* The largest integer that is not above a bounded value (or above it by 2^-32 at most); without a call or a branch. */
+/* The largest integer that is not above a bounded value; without a call or a branch. */
 CVSR_INLINE int32_t whole(float value)
 {
-    return (int32_t)((double)value + 2.0 * (double)FARTHEST) - 2 * (int32_t)FARTHEST;
+    const int32_t towards_zero = (int32_t)value;
+    return towards_zero - ((float)towards_zero > value);
 }
 
 CVSR_INLINE int32_t within(int32_t value, int32_t size)
@@ -67,9 +61,15 @@ CVSR_INLINE float most(float a, float b)
     return a > b ? a : b;
 }
 
+CVSR_INLINE float bounded(float value)
+{
+    return value == value ? least(most(value, -FARTHEST), FARTHEST) : 0.0f;
+}
+
 CVSR_INLINE int sizes_are_wrong(int32_t rows, int32_t columns)
 {
-    return rows < 0 || columns < 0 || rows > CVSR_MOST_CELLS || columns > CVSR_MOST_CELLS;
+    return rows < 0 || columns < 0 || rows > CVSR_MOST_CELLS || columns > CVSR_MOST_CELLS ||
+           (int64_t)rows * columns > INT32_MAX / (CELL * CELL); /* pixels are counted in 32 bits */
 }
 
 CVSR_INLINE float *floats(size_t count)
@@ -81,5 +81,8 @@ CVSR_INLINE float *floats(size_t count)
 void cvsr_match(const float *current, const float *other, const float *field, int32_t rows, int32_t columns,
                 float *error, float *scratch);
 size_t cvsr_match_scratch(int32_t columns);
+
+/* cvsr_compose without its checks. */
+void cvsr_compose_fields(const float *first, const float *second, int32_t rows, int32_t columns, float *composed);
 
 #endif

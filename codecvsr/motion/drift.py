@@ -15,12 +15,12 @@ from codecvsr.bitstream.native import fields_library
 from codecvsr.motion import kernels
 from codecvsr.motion.field import CELL
 from codecvsr.motion.kernels import Refinement
-from codecvsr.motion.refine import by_qp, refine_as
+from codecvsr.motion.refine import by_qp, refine_numpy
 from codecvsr.motion.resolve import Mapper
 from codecvsr.motion.sample import Array, gaussian_taps, warp_numpy
 
 FRAMES = 4  #: frames that a direct match spans
-_WINDOW = (2.4, 6.0)  # sigma in pixels, at fine and at coarse quantisers
+_WINDOW = (2.6, 6.4)  # sigma in pixels, at fine and at coarse quantisers
 _DAMPING = (3.0, 8.0)
 _LONGEST_STEP = 0.6  # pixels, over all the frames
 _GAIN = 1.5  # a field has its part of up to four corrections, each of which finds half of what is missing
@@ -31,7 +31,7 @@ def settings(qp: float) -> Refinement:
     """One short step at a mean quantiser."""
     return Refinement(
         steps=1,
-        window=gaussian_taps(by_qp(_WINDOW, qp) / 2),
+        window=gaussian_taps(by_qp(_WINDOW, qp) / CELL),
         smooth=None,
         damping=by_qp(_DAMPING, qp),
         robust=6.0,
@@ -49,6 +49,36 @@ def compose(first: Array, second: Array) -> Array:
     """:func:`compose_numpy`, done by the native library where it was built."""
     library = fields_library()
     return compose_numpy(first, second) if library is None else kernels.compose(library, first, second)
+
+
+def correction_numpy(current: Array, other: Array, first: Array, second: Array, how: Refinement) -> Array:
+    """What refining ``first`` and then ``second`` (2, h, w) changes, from ``current`` to ``other``."""
+    composed = compose_numpy(first, second)
+    return np.asarray(refine_numpy(current, other, composed, how) - composed, np.float32)
+
+
+def correction(current: Array, other: Array, first: Array, second: Array, how: Refinement) -> Array:
+    """:func:`correction_numpy`, done by the native library where it was built."""
+    library = fields_library()
+    if library is None:
+        return correction_numpy(current, other, first, second, how)
+    return kernels.correct(library, current, other, first, second, how)
+
+
+def spread_numpy(field: Array, parts: Sequence[Array], share: float) -> Array:
+    """A field (2, h, w) and ``share`` times the sum of one or more others."""
+    total = parts[0].copy()
+    for part in parts[1:]:
+        total += part
+    total *= np.float32(share)
+    total += field
+    return total
+
+
+def spread(field: Array, parts: Sequence[Array], share: float) -> Array:
+    """:func:`spread_numpy`, done by the native library where it was built."""
+    library = fields_library()
+    return spread_numpy(field, parts, share) if library is None else kernels.spread(library, field, parts, share)
 
 
 class Drift:
@@ -91,8 +121,8 @@ class Drift:
             self._pairs[t] = compose(field[t], field[t + step])
 
         def match(t: int) -> None:
-            composed = compose(self._pairs[t], self._pairs[t + 2 * step])
-            self._found[t] = refine_as(blurred[t], blurred[t + FRAMES * step], composed, settings(qp[t])) - composed
+            pictures, fields = (blurred[t], blurred[t + FRAMES * step]), (self._pairs[t], self._pairs[t + 2 * step])
+            self._found[t] = correction(*pictures, *fields, settings(qp[t]))
 
         run(mapper, join, sorted({start + k * step for start in starts for k in (0, 2)} - self._pairs.keys()))
         run(mapper, match, starts)
@@ -109,12 +139,7 @@ class Drift:
         parts = [self._found[start] for k in range(FRAMES) if (start := t - k * self._step) in self._found]
         if not parts:
             return field
-        total = parts[0].copy()
-        for part in parts[1:]:
-            total += part
-        total *= np.float32(_GAIN / (FRAMES * len(parts)))
-        total += field
-        return total
+        return spread(field, parts, _GAIN / (FRAMES * len(parts)))
 
 
 def run(mapper: Mapper, work: Callable[[int], None], frames: Iterable[int]) -> None:

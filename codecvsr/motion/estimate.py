@@ -42,7 +42,7 @@ def estimate_motion(
     pieces = list(_pieces(frames, options, stretch, threads))
     if not pieces:
         raise InputError("The clip holds no frames; at least one was expected.")
-    return join(pieces)
+    return pieces[0] if len(pieces) == 1 else join(pieces)
 
 
 def stream_motion(

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 CELL = 4  #: side of a cell in pixels
-_LONGEST = 4096.0  # pixels
+_LONGEST = 4096.0  # pixels; H.264 annex A.3.1 keeps vectors within 2048
 
 
 def grid_shape(height: int, width: int) -> tuple[int, int]:
@@ -36,8 +36,9 @@ def rasterise_numpy(vectors: npt.NDArray[np.void], height: int, width: int) -> B
     """Paint ``vectors`` (``bitstream.frames.VECTOR_DTYPE``) onto the cells their blocks cover.
 
     ``dst_x, dst_y`` is the centre of a block, so a block covers ``dst - size / 2`` to ``dst + size / 2``; parts outside the
-    picture are dropped. Where two vectors of one list cover a cell the later one in the list stays. This is the readable
-    reference of ``cvsr_rasterise`` in ``native/cvsr_field.c``, equal value by value.
+    picture are dropped. Where two vectors of one list cover a cell the later one in the list stays. Of vectors longer than
+    any stream may hold there is none: those of a damaged one could match by chance. This is the readable reference of
+    ``cvsr_rasterise`` in ``native/cvsr_field.c``, equal value by value.
     """
     h, w = grid_shape(height, width)
     past = np.full((2, h, w), np.nan, np.float32)
@@ -51,6 +52,8 @@ def rasterise_numpy(vectors: npt.NDArray[np.void], height: int, width: int) -> B
     scale = np.maximum(vectors["motion_scale"], 1).astype(np.float32)
     dx = vectors["motion_x"].astype(np.float32) / scale
     dy = vectors["motion_y"].astype(np.float32) / scale
+    dx[(abs(dx) > _LONGEST) | (abs(dy) > _LONGEST)] = np.nan
+    dy[np.isnan(dx)] = np.nan
     shape = ((size_x // 8) * 4 + size_y // 8).astype(np.uint8)
     for i in range(len(vectors)):
         cells = (slice(y0[i], y1[i]), slice(x0[i], x1[i]))
@@ -70,18 +73,6 @@ def rasterise(vectors: npt.NDArray[np.void], height: int, width: int) -> BlockFi
         return rasterise_numpy(vectors, height, width)
     past, future, partition = native.rasterise(library, vectors, height, width)
     return BlockField(past, future, partition)
-
-
-def drop_impossible(block: BlockField) -> BlockField:
-    """The same without vectors longer than any stream may hold; of a damaged one, they could match by chance.
-
-    H.264 annex A.3.1 keeps them within 2048 pixels.
-    """
-    for raw in (block.past, block.future):
-        impossible = np.abs(raw) > _LONGEST
-        if impossible.any():
-            raw[:, impossible.any(axis=0)] = np.nan
-    return block
 
 
 def painted_from_corner(field: npt.NDArray[np.float32], partition: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,11 +43,29 @@ class Refinement:
     """How ``refine`` steps; ``window`` and ``smooth`` are half filters (``sample.gaussian_taps``)."""
 
     steps: int
-    window: Array  #: on blocks of 2x2 pixels
+    window: Array  #: on cells
     smooth: Array | None  #: on cells, for the field itself
     damping: float
     robust: float
     longest_step: float
+
+    @cached_property
+    def told(self) -> _Refinement:
+        """The same for the library."""
+        window = np.ascontiguousarray(self.window, np.float32)
+        smooth = None if self.smooth is None else np.ascontiguousarray(self.smooth, np.float32)
+        told = _Refinement(
+            window.ctypes.data,
+            None if smooth is None else smooth.ctypes.data,
+            len(window) - 1,
+            0 if smooth is None else len(smooth) - 1,
+            self.steps,
+            self.robust,
+            self.damping,
+            self.longest_step,
+        )
+        told.kept = window, smooth  # alive as long as the pointers to them
+        return told
 
 
 class _Candidate(ctypes.Structure):
@@ -68,6 +87,7 @@ class _Refinement(ctypes.Structure):
         ("damping", ctypes.c_float),
         ("longest_step", ctypes.c_float),
     ]
+    kept: tuple[Array, Array | None]
 
 
 @cache
@@ -83,6 +103,8 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "cvsr_refine": [pointer, pointer, pointer, size, size, pointer, pointer],
         "cvsr_steady": [pointer, pointer, pointer, size, number, size, size, pointer],
         "cvsr_compose": [pointer, pointer, size, size, pointer],
+        "cvsr_correct": [pointer, pointer, pointer, pointer, size, size, pointer, pointer],
+        "cvsr_spread": [pointer, pointer, size, number, size, size, pointer],
         "cvsr_warp": [pointer, pointer, size, size, pointer],
     }
     for name, arguments in signatures.items():
@@ -96,6 +118,17 @@ def _input(array: npt.NDArray[np.floating], shape: tuple[int, ...]) -> Array:
     if array.shape != shape:
         raise ValueError(f"expected shape {shape}, got shape = {array.shape}")
     return np.ascontiguousarray(array, np.float32)
+
+
+def _at(array: Any) -> int:
+    """Where the library finds an array, in half the time ``array.ctypes`` takes."""
+    if array.size and array.flags.writeable:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    return int(array.ctypes.data)
+
+
+def _list_of(arrays: Sequence[Array]) -> ctypes.Array[ctypes.c_void_p]:
+    return (ctypes.c_void_p * len(arrays))(*map(_at, arrays))
 
 
 def _shapes(field: Array) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -118,8 +151,8 @@ def matching_error(library: ctypes.CDLL, current: Array, other: Array, field: Ar
     cells, pixels = _shapes(field)
     current, other, field = _input(current, pixels), _input(other, pixels), _input(field, field.shape)
     error = np.empty(cells, np.float32)
-    inputs = (current.ctypes.data, other.ctypes.data, field.ctypes.data)
-    _check(_declared(library).cvsr_matching_error(*inputs, *cells, error.ctypes.data))
+    inputs = (_at(current), _at(other), _at(field))
+    _check(_declared(library).cvsr_matching_error(*inputs, *cells, _at(error)))
     return error
 
 
@@ -130,11 +163,11 @@ def best_reference(
     cells, pixels = _shapes(raw)
     current, raw = _input(current, pixels), _input(raw, raw.shape)
     kept = [_input(other, pixels) for other in others]
-    pointers = (ctypes.c_void_p * len(kept))(*(other.ctypes.data for other in kept))
+    pointers = _list_of(kept)
     far = np.array(distances, np.float32)
     velocity, error = np.empty(raw.shape, np.float32), np.empty(cells, np.float32)
-    inputs = (current.ctypes.data, pointers, far.ctypes.data, len(kept), raw.ctypes.data, *cells, win_by)
-    _check(_declared(library).cvsr_best_reference(*inputs, velocity.ctypes.data, error.ctypes.data))
+    inputs = (_at(current), pointers, _at(far), len(kept), _at(raw), *cells, win_by)
+    _check(_declared(library).cvsr_best_reference(*inputs, _at(velocity), _at(error)))
     return velocity, error
 
 
@@ -143,8 +176,8 @@ def splat(library: ctypes.CDLL, field: Array, sign: float, priority: Array) -> A
     cells, _ = _shapes(field)
     field, priority = _input(field, field.shape), _input(priority, cells)
     landed = np.empty_like(field)
-    inputs = (field.ctypes.data, sign, priority.ctypes.data, *cells)
-    _check(_declared(library).cvsr_splat(*inputs, landed.ctypes.data))
+    inputs = (_at(field), sign, _at(priority), *cells)
+    _check(_declared(library).cvsr_splat(*inputs, _at(landed)))
     return landed
 
 
@@ -153,7 +186,7 @@ def fill_holes(library: ctypes.CDLL, field: Array) -> Array:
     cells, _ = _shapes(field)
     field = _input(field, field.shape)
     filled = np.empty_like(field)
-    _check(_declared(library).cvsr_fill_holes(field.ctypes.data, *cells, filled.ctypes.data))
+    _check(_declared(library).cvsr_fill_holes(_at(field), *cells, _at(filled)))
     return filled
 
 
@@ -170,13 +203,13 @@ def best_candidate(
         entry.sign = candidate.sign
         if candidate.field is not None:
             kept.append(_input(candidate.field, (2, rows, columns)))
-            entry.field = kept[-1].ctypes.data
+            entry.field = _at(kept[-1])
         if candidate.priority is not None:
             kept.append(_input(candidate.priority, cells))
-            entry.priority = kept[-1].ctypes.data
+            entry.priority = _at(kept[-1])
     field, error = np.empty((2, rows, columns), np.float32), np.empty(cells, np.float32)
-    inputs = (current.ctypes.data, other.ctypes.data, listed, len(listed), rows, columns)
-    _check(_declared(library).cvsr_best_candidate(*inputs, field.ctypes.data, error.ctypes.data))
+    inputs = (_at(current), _at(other), listed, len(listed), rows, columns)
+    _check(_declared(library).cvsr_best_candidate(*inputs, _at(field), _at(error)))
     return field, error
 
 
@@ -185,8 +218,8 @@ def blur(library: ctypes.CDLL, picture: Array, taps: Array) -> Array:
     height, width = picture.shape
     picture, taps = _input(picture, (height, width)), _input(taps, (len(taps),))
     blurred = np.empty_like(picture)
-    inputs = (picture.ctypes.data, height, width, taps.ctypes.data, len(taps) - 1)
-    _check(_declared(library).cvsr_blur(*inputs, blurred.ctypes.data))
+    inputs = (_at(picture), height, width, _at(taps), len(taps) - 1)
+    _check(_declared(library).cvsr_blur(*inputs, _at(blurred)))
     return blurred
 
 
@@ -194,21 +227,9 @@ def refine(library: ctypes.CDLL, current: Array, other: Array, field: Array, how
     """``refine.refine_numpy``."""
     cells, pixels = _shapes(field)
     current, other, field = _input(current, pixels), _input(other, pixels), _input(field, field.shape)
-    window = _input(how.window, how.window.shape)
-    smooth = None if how.smooth is None else _input(how.smooth, how.smooth.shape)
-    told = _Refinement(
-        window.ctypes.data,
-        None if smooth is None else smooth.ctypes.data,
-        len(window) - 1,
-        0 if smooth is None else len(smooth) - 1,
-        how.steps,
-        how.robust,
-        how.damping,
-        how.longest_step,
-    )
     refined = np.empty_like(field)
-    inputs = (current.ctypes.data, other.ctypes.data, field.ctypes.data, *cells, ctypes.byref(told))
-    _check(_declared(library).cvsr_refine(*inputs, refined.ctypes.data))
+    inputs = (_at(current), _at(other), _at(field), *cells, ctypes.byref(how.told))
+    _check(_declared(library).cvsr_refine(*inputs, _at(refined)))
     return refined
 
 
@@ -217,8 +238,29 @@ def compose(library: ctypes.CDLL, first: Array, second: Array) -> Array:
     cells, _ = _shapes(first)
     first, second = _input(first, first.shape), _input(second, first.shape)
     composed = np.empty_like(first)
-    _check(_declared(library).cvsr_compose(first.ctypes.data, second.ctypes.data, *cells, composed.ctypes.data))
+    _check(_declared(library).cvsr_compose(_at(first), _at(second), *cells, _at(composed)))
     return composed
+
+
+def correct(library: ctypes.CDLL, current: Array, other: Array, first: Array, second: Array, how: Refinement) -> Array:
+    """``drift.correction_numpy``."""
+    cells, pixels = _shapes(first)
+    current, other = _input(current, pixels), _input(other, pixels)
+    first, second = _input(first, first.shape), _input(second, first.shape)
+    correction = np.empty_like(first)
+    inputs = (_at(current), _at(other), _at(first), _at(second), *cells, ctypes.byref(how.told))
+    _check(_declared(library).cvsr_correct(*inputs, _at(correction)))
+    return correction
+
+
+def spread(library: ctypes.CDLL, field: Array, parts: Sequence[Array], share: float) -> Array:
+    """``drift.spread_numpy``."""
+    cells, _ = _shapes(field)
+    field = _input(field, field.shape)
+    kept = [_input(part, field.shape) for part in parts]
+    corrected = np.empty_like(field)
+    _check(_declared(library).cvsr_spread(_at(field), _list_of(kept), len(kept), share, *cells, _at(corrected)))
+    return corrected
 
 
 def steady(
@@ -228,11 +270,11 @@ def steady(
     cells, _ = _shapes(field)
     field = _input(field, field.shape)
     kept = [_input(other, field.shape) for other in others]
-    pointers = (ctypes.c_void_p * len(kept))(*(other.ctypes.data for other in kept))
+    pointers = _list_of(kept)
     weights = _input(np.array(shares, np.float32), (len(kept),))
     averaged = np.empty_like(field)
-    inputs = (field.ctypes.data, pointers, weights.ctypes.data, len(kept), tolerance, *cells)
-    _check(_declared(library).cvsr_steady(*inputs, averaged.ctypes.data))
+    inputs = (_at(field), pointers, _at(weights), len(kept), tolerance, *cells)
+    _check(_declared(library).cvsr_steady(*inputs, _at(averaged)))
     return averaged
 
 
@@ -241,5 +283,5 @@ def warp(library: ctypes.CDLL, picture: Array, flow: Array) -> Array:
     height, width = picture.shape
     picture, flow = _input(picture, (height, width)), _input(flow, (2, height, width))
     warped = np.empty_like(picture)
-    _check(_declared(library).cvsr_warp(picture.ctypes.data, flow.ctypes.data, height, width, warped.ctypes.data))
+    _check(_declared(library).cvsr_warp(_at(picture), _at(flow), height, width, _at(warped)))
     return warped

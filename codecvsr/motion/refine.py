@@ -1,7 +1,7 @@
 """Sub-pixel steps: the repaired field moved to where the decoded luma matches best.
 
-Damped, robust Gauss-Newton (Lucas and Kanade 1981; Baker and Matthews 2004), one 2x2 system per block of 2x2 pixels over
-a Gaussian window, averaged over each 4x4 cell. A block's vector is right to a quarter of a pixel at best; what
+Damped, robust Gauss-Newton (Lucas and Kanade 1981; Baker and Matthews 2004), one 2x2 system per cell of 4x4 pixels over
+a Gaussian window. A block's vector is right to a quarter of a pixel at best; what
 super-resolution needs is a tenth.
 """
 
@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
 from codecvsr.bitstream.native import fields_library
 from codecvsr.motion import kernels
 from codecvsr.motion.field import CELL
 from codecvsr.motion.kernels import Refinement
-from codecvsr.motion.sample import Array, blur, blur_numpy, gaussian_taps, to_pixels, warp_numpy
+from codecvsr.motion.sample import Array, blur, blur_numpy, gaussian_taps, to_cells, to_pixels, warp_numpy
 
 STEPS = 2
-_BLOCK = 2  # pixels; systems on blocks move fields as those on pixels do, to a hundredth of a decibel
 _PRE_BLUR = 0.7  # pixels
 _ROBUST = 6.0  # luma steps: a difference of this size gets half the weight
 _LONGEST_STEP = 1.0  # pixels
@@ -43,7 +40,7 @@ def settings(qp: float, steps: int = STEPS) -> Refinement:
     smoothing = by_qp(_SMOOTH_CELLS, qp)
     return Refinement(
         steps=steps,
-        window=gaussian_taps(by_qp(_WINDOW, qp) / _BLOCK),
+        window=gaussian_taps(by_qp(_WINDOW, qp) / CELL),
         smooth=gaussian_taps(smoothing) if smoothing > _LEAST_SMOOTHING else None,
         damping=_DAMPING,
         robust=_ROBUST,
@@ -54,11 +51,6 @@ def settings(qp: float, steps: int = STEPS) -> Refinement:
 def pre_blur(luma: Array) -> Array:
     """The luma the steps work on: lightly blurred, so that gradients are not noise."""
     return blur(luma, gaussian_taps(_PRE_BLUR))
-
-
-def _means(picture: npt.NDArray[np.floating], side: int) -> Array:
-    size = (picture.shape[1] // side, picture.shape[0] // side)
-    return np.asarray(cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def refine_numpy(current: Array, other: Array, field: Array, how: Refinement) -> Array:
@@ -73,13 +65,13 @@ def refine_numpy(current: Array, other: Array, field: Array, how: Refinement) ->
         weight = 1.0 / (1.0 + (difference / np.float32(how.robust)) ** 2)
         wx, wy = weight * gx, weight * gy
         products = (wx * gx, wx * gy, wy * gy, wx * difference, wy * difference)
-        a11, a12, a22, b1, b2 = (blur_numpy(_means(p, _BLOCK), how.window) for p in products)
+        a11, a12, a22, b1, b2 = (blur_numpy(to_cells(np.asarray(p, np.float32)), how.window) for p in products)
         a11, a22 = a11 + np.float32(how.damping), a22 + np.float32(how.damping)
         determinant = a11 * a22 - a12 * a12
         step = np.stack([(a12 * b2 - a22 * b1) / determinant, (a12 * b1 - a11 * b2) / determinant])
         length = np.sqrt((step**2).sum(axis=0))
         step *= np.minimum(1.0, how.longest_step / np.maximum(length, 1e-6))
-        refined = refined + np.stack([_means(part, CELL // _BLOCK) for part in step])
+        refined = np.asarray(refined + step, np.float32)
     if how.smooth is not None:
         refined = np.stack([blur_numpy(np.ascontiguousarray(part), how.smooth) for part in refined])
     return np.asarray(refined, np.float32)

@@ -7,8 +7,10 @@ decoded pictures best.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +51,26 @@ class StreamFacts:
     decode_order: npt.NDArray[np.int32]
     most_references: int | None = None
 
+    @cached_property
+    def order(self) -> list[int]:
+        """``decode_order`` as a list."""
+        return self.decode_order.tolist()
+
+    @cached_property
+    def used(self) -> list[bool]:
+        """``is_reference`` as a list."""
+        return self.is_reference.tolist()
+
+    @cached_property
+    def anchors(self) -> list[int]:
+        """The decode indices of the reference pictures that are no B-frames, in rising order."""
+        return sorted(self.decode_order[self.is_reference & (self.types != _B)].tolist())
+
+    @cached_property
+    def idrs(self) -> list[int]:
+        """Those of the IDR pictures."""
+        return sorted(self.decode_order[self.is_idr].tolist())
+
 
 def usable_references(facts: StreamFacts, t: int, direction: int) -> list[int]:
     """Frames that a block of frame ``t`` can be predicted from, nearest first.
@@ -58,23 +80,23 @@ def usable_references(facts: StreamFacts, t: int, direction: int) -> list[int]:
     (clause 8.2.5.3); B-frames do not count, since encoders give them up before their turn. None is farther away than
     :data:`FARTHEST_REFERENCE`.
     """
-    decode = facts.decode_order
+    decode, is_reference = facts.order, facts.used
     limit = _MOST_REFERENCES[direction]
     kept_from = -1
     if facts.most_references:
         limit = min(limit, facts.most_references)
-        anchors = np.sort(decode[facts.is_reference & (facts.types != _B) & (decode < decode[t])])
-        if len(anchors) >= facts.most_references:
-            kept_from = int(anchors[-facts.most_references])
-    idr = decode[facts.is_idr & (decode <= decode[t])]
-    oldest = max(int(idr.max()) if idr.size else -1, kept_from)
+        earlier = bisect_left(facts.anchors, decode[t])
+        if earlier >= facts.most_references:
+            kept_from = facts.anchors[earlier - facts.most_references]
+    idrs = bisect_right(facts.idrs, decode[t])
+    oldest = max(facts.idrs[idrs - 1] if idrs else -1, kept_from)
     step = _STEP[direction]
     found: list[int] = []
     r = t + step
     while 0 <= r < len(decode) and len(found) < limit and abs(r - t) <= FARTHEST_REFERENCE[direction]:
         if not oldest - _MOST_REORDERED <= decode[r] < decode[t] + _MOST_REORDERED:
             break
-        if facts.is_reference[r] and oldest <= decode[r] < decode[t]:
+        if is_reference[r] and oldest <= decode[r] < decode[t]:
             found.append(r)
         r += step
     return found

@@ -21,6 +21,7 @@ REACH = 2  #: frames on either side whose motion counts
 _SIGMA = 1.5  # frames: a Gaussian of the distance in time
 _TOLERANCE = (0.1, 0.3)  # pixels, at fine and at coarse quantisers: a vector so far away gets half its weight
 _QP_RANGE = (20.0, 38.0)
+_SHARES = {k: float(np.exp(-0.5 * (k / _SIGMA) ** 2)) for k in range(-REACH, REACH + 1)}
 _FLOAT_MAX = np.finfo(np.float32).max
 
 Fields = Mapping[int, Array]
@@ -84,11 +85,10 @@ def steadied(
         return field
     others: list[Array] = []
     shares: list[float] = []
-    for k in range(-REACH, REACH + 1):
+    for k, share in _SHARES.items():
         start, end = t + k, t + k + step
         if not (stays_in_scene(t, start) and stays_in_scene(t, end)):
             continue
-        share = float(np.exp(-0.5 * (k / _SIGMA) ** 2))
         if k:
             others.append(along[start])
             shares.append(share)

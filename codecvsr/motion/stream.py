@@ -16,7 +16,7 @@ from codecvsr.bitstream.frames import CodedFrame
 from codecvsr.motion import refine as refinement
 from codecvsr.motion.clip import TYPE_CODES, ClipMotion, MotionOptions, confidence_of
 from codecvsr.motion.drift import FRAMES, run
-from codecvsr.motion.field import BlockField, drop_impossible, rasterise
+from codecvsr.motion.field import BlockField, rasterise
 from codecvsr.motion.polish import Polish
 from codecvsr.motion.resolve import (
     FARTHEST_REFERENCE,
@@ -39,6 +39,7 @@ _CUT_AROUND = 3  # frames on either side that a frame is compared with
 _STEPS = ((PAST, -1), (FUTURE, +1))
 _FACTS_KEPT = 256  # frames; what the stream says of those before has no bearing on which references are usable
 _KEPT = FRAMES + 1  # finished frames that frames to come look at
+_AT_ONCE = 8  # frames that one stage refines before the next takes them up, while they are still at hand
 
 
 class _Lumas(dict[int, Array]):
@@ -84,6 +85,7 @@ class MotionStream:
         self._chosen: tuple[dict[int, tuple[Array, Array]], ...] = ({}, {})  # field and error by frame
         self._level: dict[int, float] = {}
         self._is_cut: dict[int, bool] = {}
+        self._scene: dict[int, int] = {}  # by frame: how many cuts came before
         self._polish = Polish(both=options.invert)
 
     def add(self, frame: CodedFrame) -> None:
@@ -92,7 +94,7 @@ class MotionStream:
         self._read += 1
         self._facts.append((TYPE_CODES[frame.type], frame.is_reference, frame.is_idr, frame.decode_index))
         self._most_references = frame.most_references
-        self._blocks[t] = drop_impossible(rasterise(frame.vectors, frame.height, frame.width))
+        self._blocks[t] = rasterise(frame.vectors, frame.height, frame.width)
         self._lumas.decoded[t] = frame.luma
         rows, columns = -(-frame.height // 16), -(-frame.width // 16)
         qp = np.zeros((rows, columns), np.uint8) if frame.qp is None else frame.qp.clip(0, 51).astype(np.uint8)
@@ -108,10 +110,14 @@ class MotionStream:
         self._find_cuts(read if ended else past - _CUT_AROUND)
         done = read if ended else min(past, future, self._cuts_known - 1)
         if self._refines:
-            self._refine(min(past, future), ended)
-            known = read if ended else min(self._refined_until, self._cuts_known - 1, read - 1)
-            pictures = self._blurred, self._coarseness
-            self._polish.advance(known, *pictures, self._stays_in_scene, self._mapper, ended=ended)
+            chosen = min(past, future)
+            for end in [*range(self._refined_until + _AT_ONCE, chosen, _AT_ONCE), chosen]:
+                self._refine(end)
+                last = ended and end == read
+                known = read if last else min(self._refined_until, self._cuts_known - 1, read - 1)
+                pictures = self._blurred, self._coarseness
+                self._polish.advance(known, *pictures, self._stays_in_scene, self._mapper, ended=last)
+                drop_before(self._polish.done - _KEPT, self._blurred)
             done = self._polish.done
         if done <= self._done:
             return None
@@ -209,9 +215,10 @@ class MotionStream:
                 usual = float(np.median(around)) if around else 0.0
                 pastless_share = np.isnan(self._blocks[t].past[0]).mean()
                 self._is_cut[t] = bool(self._level[t] > _CUT_RATIO * usual and pastless_share >= _CUT_PASTLESS_SHARE)
+            self._scene[t] = self._scene.get(t - 1, 0) + self._is_cut[t]
         self._cuts_known = max(self._cuts_known, end)
 
-    def _refine(self, end: int, ended: bool) -> None:
+    def _refine(self, end: int) -> None:
         """Sub-pixel steps between neighbours, and the blurred pictures they and the matches over several frames need."""
 
         def blur(t: int) -> None:
@@ -225,21 +232,18 @@ class MotionStream:
                     field = refinement.refine(*pictures, field, self._coarseness[t])
                 self._polish.add(direction, t, field)
 
-        blurred_until = self._read if ended else min(end + FRAMES, self._read)
+        blurred_until = min(end + FRAMES, self._read)
         run(self._mapper, blur, range(self._blurred_until, blurred_until))
         run(self._mapper, one_frame, range(self._refined_until, end))
         self._blurred_until = max(self._blurred_until, blurred_until)
         self._refined_until = max(self._refined_until, end)
 
     def _stays_in_scene(self, t: int, end: int) -> bool:
-        if not (self._exists(t) and self._exists(end)):
-            return False
-        return not any(self._is_cut[k] for k in range(min(t, end) + 1, max(t, end) + 1))
+        return self._exists(t) and self._exists(end) and self._scene[t] == self._scene[end]
 
     def _finish(self, frames: range) -> ClipMotion:
         shape = (len(frames), *self._blocks[frames[0]].past.shape)
         error = np.zeros(shape, np.float32)
-        confidence = np.zeros(shape, np.float32)
         if self._refines:
             fields = [[self._polish.take(direction, t) for t in frames] for direction, _ in _STEPS]
         else:
@@ -256,10 +260,13 @@ class MotionStream:
                     error[i, direction] = self._chosen[direction][t][1]
                 if self._is_cut[max(t, t + step)]:
                     fields[direction][i] = np.zeros(shape[1:], np.float32)
-                else:
-                    confidence[i, direction] = confidence_of(error[i, direction])
 
         run(self._mapper, one_frame, range(len(frames)))
+        confidence = confidence_of(error)
+        for i, t in enumerate(frames):
+            for direction, step in _STEPS:
+                if not self._exists(t + step) or self._is_cut[max(t, t + step)]:
+                    confidence[i, direction] = 0.0
         facts = self._facts[frames.start - self._facts_from : frames.stop - self._facts_from]
         types, is_reference, is_idr, decode_order = zip(*facts, strict=True)
         blocks = [self._blocks[t] for t in frames]
@@ -284,11 +291,9 @@ class MotionStream:
         first = self._done - _KEPT
         kept: tuple[dict[int, Any], ...] = (
             self._blocks, self._qp, self._coarseness, self._blurred, self._velocities, *self._chosen, self._level,
-            self._is_cut,
+            self._is_cut, self._scene,
         )  # fmt: skip
-        for by_frame in kept:
-            for t in [t for t in by_frame if t < first]:
-                del by_frame[t]
+        drop_before(first, *kept)
         oldest = self._resolved - FARTHEST_REFERENCE[PAST]
         for pictures in (self._lumas, self._lumas.decoded):
             for t in [t for t in pictures if t < first and (t < oldest or not self._facts[t - self._facts_from][1])]:
@@ -297,3 +302,10 @@ class MotionStream:
         if surplus > 0:
             del self._facts[:surplus]
             self._facts_from += surplus
+
+
+def drop_before(first: int, *kept: dict[int, Any]) -> None:
+    """Take out what belongs to frames before ``first``."""
+    for by_frame in kept:
+        for t in [t for t in by_frame if t < first]:
+            del by_frame[t]

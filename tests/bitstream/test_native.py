@@ -77,6 +77,17 @@ def test_rasterise_equals_numpy_on_hostile_vectors():
 
 
 @needs_fields
+def test_a_vector_longer_than_any_stream_may_hold_is_none():
+    vectors = np.zeros(2, VECTOR_DTYPE)
+    vectors["source"], vectors["w"], vectors["h"], vectors["motion_scale"] = -1, 8, 8, 4
+    vectors["dst_x"], vectors["dst_y"], vectors["motion_y"] = [4, 12], 4, [4 * 4096, 4 * 4096 + 1]
+    assert_same_field(vectors, 8, 16)
+    past = rasterise_numpy(vectors, 8, 16).past
+    np.testing.assert_array_equal(past[1, 0], [4096, 4096, np.nan, np.nan])
+    assert np.isnan(past[0, :, 2:]).all()
+
+
+@needs_fields
 @pytest.mark.parametrize("name", ["b-pyramid.mp4", "slices.mp4", "odd.mkv"])
 def test_rasterise_equals_numpy_on_real_streams(streams, name):
     painted = 0

@@ -80,7 +80,7 @@ def test_refinement_agrees_with_its_twin(library, grid, qp):
     rng = np.random.default_rng(6)
     current, other = refine.pre_blur(picture(rng, *grid)), refine.pre_blur(picture(rng, *grid))
     how = refine.settings(qp)
-    for size in (0.2, 2, 30):  # taps of one run: two, three, and far apart
+    for size in (0.2, 2, 30):
         vectors = field(rng, *grid, size, holes=0, quarter_pels=False)
         refined = kernels.refine(library, current, other, vectors, how)
         same(refined, refine.refine_numpy(current, other, vectors, how))
@@ -99,6 +99,11 @@ def test_composition_and_its_refinement_agree_with_their_twins(library, grid, si
     refined = kernels.refine(library, current, other, composed, how)
     same(refined, refine.refine_numpy(current, other, composed, how))
     assert 0.01 < np.linalg.norm(refined - composed, axis=0).max() <= how.longest_step * 1.001
+    correction = kernels.correct(library, current, other, first, second, how)
+    np.testing.assert_array_equal(correction, refined - composed)
+    same(correction, drift.correction_numpy(current, other, first, second, how))
+    spread = kernels.spread(library, first, [second, correction, composed], 0.4)
+    np.testing.assert_array_equal(spread, drift.spread_numpy(first, [second, correction, composed], 0.4))
 
 
 @pytest.mark.parametrize("grid", [*GRIDS, (0, 3)])

@@ -81,6 +81,8 @@ static int cell_is_right(const uint8_t *records, size_t count, long row, long co
         float *field = source < 0 ? past : future;
         field[0] = (float)motion_x / (float)(scale ? scale : 1);
         field[1] = (float)motion_y / (float)(scale ? scale : 1);
+        if (fabsf(field[0]) > 4096.0f || fabsf(field[1]) > 4096.0f)
+            field[0] = field[1] = NAN;
         shape = (uint8_t)((record[4] >> 3) * 4 + (record[5] >> 3));
     }
     return same(px, past[0]) && same(py, past[1]) && same(fx, future[0]) && same(fy, future[1]) && partition == shape;

@@ -3,7 +3,7 @@
     python -m tests.native.fuzz --minutes 10
 
 Random records into the field library, random pictures and fields into its motion functions, damaged files into the reader;
-each for so many minutes. Says how many inputs there were; what a sanitizer finds ends the run, and the input is kept.
+each for so many minutes (``--only motion`` for one of them). Says how many inputs there were; what a sanitizer finds ends the run, and the input is kept.
 """
 
 from __future__ import annotations
@@ -82,19 +82,24 @@ def main() -> None:
     """Compile with the sanitizers, then run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0, help="for each program")
-    minutes = parser.parse_args().minutes
+    parser.add_argument("--only", choices=["field", "motion", "reader"], help="just one of the three")
+    arguments = parser.parse_args()
+    minutes, only = arguments.minutes, arguments.only
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     here = Path(__file__).parent
-    field = compile_program(folder / "field_fuzz", [here / "field_fuzz.c", NATIVE / "cvsr_field.c"], ["-lm"])
-    print(f"field library: {random_input(field, minutes)} inputs", flush=True)
-    options = ["-fsanitize=float-cast-overflow", "-DCVSR_NO_CLONES", "-lm"]
-    motion = compile_program(folder / "motion_fuzz", SOURCES, options)
-    print(f"motion functions: {random_input(motion, minutes)} inputs", flush=True)
-    query = ["pkg-config", "--cflags", "--libs", "libavformat", "libavcodec", "libavutil"]
-    libraries = subprocess.run(query, check=True, capture_output=True, text=True).stdout.split()
-    sources = [NATIVE / "extract_mvs.c", NATIVE / "cvsr_reader.c"]
-    files, refused = damaged_files(compile_program(folder / "extract_mvs", sources, libraries), minutes, folder)
-    print(f"reader: {files} damaged files, {refused} of them refused", flush=True)
+    if only in (None, "field"):
+        field = compile_program(folder / "field_fuzz", [here / "field_fuzz.c", NATIVE / "cvsr_field.c"], ["-lm"])
+        print(f"field library: {random_input(field, minutes)} inputs", flush=True)
+    if only in (None, "motion"):
+        options = ["-fsanitize=float-cast-overflow", "-DCVSR_NO_CLONES", "-lm"]
+        motion = compile_program(folder / "motion_fuzz", SOURCES, options)
+        print(f"motion functions: {random_input(motion, minutes)} inputs", flush=True)
+    if only in (None, "reader"):
+        query = ["pkg-config", "--cflags", "--libs", "libavformat", "libavcodec", "libavutil"]
+        libraries = subprocess.run(query, check=True, capture_output=True, text=True).stdout.split()
+        sources = [NATIVE / "extract_mvs.c", NATIVE / "cvsr_reader.c"]
+        files, refused = damaged_files(compile_program(folder / "extract_mvs", sources, libraries), minutes, folder)
+        print(f"reader: {files} damaged files, {refused} of them refused", flush=True)
 
 
 if __name__ == "__main__":

@@ -196,6 +196,19 @@ static int one_input(void)
     note(average, 2 * plane);
     for (size_t i = 0; i < 2 * plane; i++)
         wrong |= isfinite(field[i]) && fabsf(field[i]) < 1e9f && !isfinite(average[i]);
+    if (count) {
+        wrong |= cvsr_spread(field, fields, count, 0.3f, rows, columns, average) != 0;
+        note(average, 2 * plane);
+    }
+    float *composed = allocate(2 * plane), *refined = allocate(2 * plane);
+    wrong |= cvsr_correct(current, other, field, second, rows, columns, &how, average) != 0;
+    note(average, 2 * plane);
+    wrong |= cvsr_compose(field, second, rows, columns, composed) != 0;
+    wrong |= cvsr_refine(current, other, composed, rows, columns, &how, refined) != 0;
+    for (size_t i = 0; i < 2 * plane; i++)
+        wrong |= isfinite(average[i]) && average[i] != refined[i] - composed[i];
+    free(composed);
+    free(refined);
     free(average);
     wrong |= cvsr_compose(field, NULL, rows, columns, out) != -1;
     wrong |= cvsr_warp(current, field, rows, columns, error) != 0; /* a picture of the size of the field */
@@ -219,6 +232,7 @@ static int refuses_nonsense(void)
     float some[32] = {0};
     const float *others[1] = {NULL};
     const struct cvsr_refinement wide = {some, NULL, CVSR_MOST_RADIUS + 1, 0, 1, 6, 20, 1};
+    const struct cvsr_refinement one = {some, NULL, 0, 0, 1, 6, 20, 1};
     const struct cvsr_refinement none = {NULL, NULL, 1, 0, 1, 6, 20, 1};
     return cvsr_matching_error(some, some, some, -1, 1, some) == -1 &&
            cvsr_matching_error(some, some, some, INT32_MAX, INT32_MAX, some) == -1 &&
@@ -231,6 +245,10 @@ static int refuses_nonsense(void)
            cvsr_steady(some, others, some, -1, 1.0f, 1, 1, some) == -1 &&
            cvsr_warp(some, some, -1, 1, some) == -1 && cvsr_warp(some, NULL, 1, 1, some) == -1 &&
            cvsr_refine(some, some, some, 1, 1, &wide, some) == -1 &&
+           cvsr_correct(some, some, some, some, 1, 1, &wide, some) == -1 &&
+           cvsr_correct(some, some, some, NULL, 1, 1, &one, some) == -1 &&
+           cvsr_spread(some, others, 1, 1.0f, 1, 1, some) == -1 &&
+           cvsr_spread(some, others, 0, 1.0f, 1, 1, some) == -1 &&
            cvsr_refine(some, some, some, 1, 1, &none, some) == -1;
 }
 
