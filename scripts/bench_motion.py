@@ -16,7 +16,6 @@ import hashlib
 import itertools
 import json
 import platform
-import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -39,11 +38,11 @@ from motion_cells import (
     measure_time,
 )
 from readme_parts import replace_parts
+from results_files import with_this_command, write_results
 
 from codecvsr.bitstream.reader import read_video
 from codecvsr.engine.versions import versions
 from codecvsr.errors import CodecVSRError
-from codecvsr.files import atomic_file
 from codecvsr.metrics.alignment import TRACK_FRAMES
 from codecvsr.motion import estimate_motion
 from codecvsr.pipeline.benchmark import BenchmarkSettings, crf_label, make_benchmark, parse_crfs
@@ -147,10 +146,8 @@ def fingerprint() -> str:
 
 def save(results: Path, cells: dict[str, Any], stored: dict[str, Any]) -> None:
     """Write the results file; commands and notes of the one before stay."""
-    commands = stored.get("commands", [])
-    command = shlex.join(["python", f"scripts/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     content = {
-        "commands": commands if command in commands else [*commands, command],
+        "commands": with_this_command(stored.get("commands", [])),
         "notes": stored.get("notes", []),
         "protocol": (
             "PSNR of luma on pristine pictures, fields from decoded ones; one_frame: a neighbour pulled onto each frame at "
@@ -162,9 +159,7 @@ def save(results: Path, cells: dict[str, Any], stored: dict[str, Any]) -> None:
         "summary": summary(list(cells.values())),
         "cells": list(cells.values()),
     }
-    results.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(results) as part:
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_results(results, content)
 
 
 def summary(cells: list[dict[str, Any]]) -> dict[str, Any]:

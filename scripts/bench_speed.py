@@ -14,8 +14,6 @@ repeated, and results of several machines stand side by side. Networks of others
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,13 +21,13 @@ from typing import Any
 
 import click
 from readme_parts import replace_parts
+from results_files import with_this_command, write_results
 from speed_parts import cold_start, file_to_file, net, precision_loss, profile, rates
 from speed_subjects import THROUGH_ENGINE, machine, machine_label
 from speed_table import draw, report
 
 from codecvsr.engine.device import choose_device
 from codecvsr.engine.versions import versions
-from codecvsr.files import atomic_file
 from codecvsr.models.zoo import MODELS, load_model
 from codecvsr.pipeline.benchmark import BenchmarkSettings, make_benchmark
 
@@ -145,16 +143,12 @@ def benchmark(clips: Path, work: Path) -> list[Path]:
 
 def save(results: Path, stored: dict[str, Any], cells: Cells) -> dict[str, Any]:
     """Write the results file, and return what it says."""
-    command = shlex.join(["python", f"scripts/{Path(__file__).name}", *sys.argv[1:]])
-    commands = stored["commands"]
     content = {
-        "commands": commands if command in commands else [*commands, command],
+        "commands": with_this_command(stored["commands"]),
         "machines": stored["machines"],
         "cells": sorted(cells.values(), key=lambda cell: (cell["machine"], PARTS.index(cell["part"]), cell["key"])),
     }
-    results.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(results) as part:
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_results(results, content)
     return content
 
 

@@ -15,8 +15,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shlex
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,11 +22,11 @@ from typing import Any
 
 import click
 from readme_parts import replace_parts
+from results_files import with_this_command, write_results
 from upscale_parts import companion, containers, killed, peak_memory, streamed, workers
 from upscale_table import findings
 
 from codecvsr.engine.versions import versions
-from codecvsr.files import atomic_file
 from codecvsr.models.zoo import load_model
 from codecvsr.pipeline.benchmark import BenchmarkSettings, crf_label, make_benchmark
 
@@ -115,18 +113,15 @@ def main(
 
 def save(results: Path, cells: Cells, commands: list[str], weights: str) -> dict[str, Any]:
     """Write the results file, and return what it says."""
-    command = shlex.join(["python", f"scripts/{Path(__file__).name}", *sys.argv[1:]])
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     content = {
-        "commands": commands if command in commands else [*commands, command],
+        "commands": with_this_command(commands),
         "machine": f"{os.cpu_count()} CPU cores, {platform.machine()}, {memory:.0f} GiB; other jobs ran at the same time",
         "versions": versions(),
         "weights_sha256": weights,
         "cells": sorted(cells.values(), key=lambda cell: (PARTS.index(cell["part"]), cell["key"])),
     }
-    results.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_file(results) as part:
-        part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_results(results, content)
     return content
 
 

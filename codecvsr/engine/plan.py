@@ -16,8 +16,8 @@ from codecvsr.engine.device import choose_device
 from codecvsr.engine.machine import BF16_FEATURES, Gpu, Machine, look
 from codecvsr.engine.native_net import is_worth_it
 
-#: Networks that were trained in bf16 and lose nothing by it. The others were published in fp32, and their figures are of it.
-HALF_TRAINED = frozenset({"codecvsr"})
+#: Networks that lose nothing by bf16 (below 0.001 dB, scripts/results/speed.json). The figures of the others are of fp32.
+TAKES_HALF = frozenset({"codecvsr"})
 NATIVE = frozenset({"codecvsr"})  #: those with a form in the native network library, see :mod:`.fast_codecvsr`
 
 _MOST_BYTES, _SHARE = 3 << 30, 4  # of features at once: so many, and at most this part of the memory
@@ -147,7 +147,7 @@ def decide(
         dtype, tf32, of_precision = torch.float32, False, _NATIVE
         compiles, compile_from, of_compile = False, None, "not compiled: the C library is."
     else:
-        dtype, tf32, of_precision = _precision(machine, gpu, precision, architecture in HALF_TRAINED, training)
+        dtype, tf32, of_precision = _precision(machine, gpu, precision, architecture in TAKES_HALF, training)
         compiles, compile_from, of_compile = _compiling(machine, gpu, compile)
     graphs, of_graphs = _graphs(gpu)
     total = machine.memory_bytes if gpu is None else gpu.memory_bytes
@@ -177,23 +177,23 @@ def decide(
 
 
 def _precision(
-    machine: Machine, gpu: Gpu | None, asked: str, is_half_trained: bool, training: bool
+    machine: Machine, gpu: Gpu | None, asked: str, takes_half: bool, training: bool
 ) -> tuple[torch.dtype, bool, str]:
     """Type, whether TF32, and why."""
     if asked != "auto":
         return _DTYPES[asked], False, f"{asked}: asked for."
     if gpu is None:
         fast = [name for name in machine.features if name in BF16_FEATURES]
-        if training or not is_half_trained:
+        if training or not takes_half:
             return torch.float32, False, "fp32: " + ("as trained on CPUs." if training else _PUBLISHED)
         if fast:
             return torch.bfloat16, False, f"bf16: the CPU multiplies it natively ({', '.join(fast)})."
         return torch.float32, False, "fp32: the CPU has neither AVX512-BF16 nor AMX, without which bf16 is slower."
     if gpu.capability < (7, 0):
         return torch.float32, False, "fp32: the GPU has no tensor cores, without which fp16 gains nothing."
-    if is_half_trained or training:
+    if takes_half or training:
         if gpu.capability >= (8, 0):
-            return torch.bfloat16, False, "bf16: the GPU's tensor cores take it, and the network was trained in it."
+            return torch.bfloat16, False, "bf16: the GPU's tensor cores take it, and the network loses nothing by it."
         return torch.float16, False, "fp16: the GPU's tensor cores know no bf16; what overflows is made again in fp32."
     if gpu.capability >= (8, 0):
         return torch.float32, True, "tf32: tensor cores, and as fast as fp16 here. " + _PUBLISHED.capitalize()

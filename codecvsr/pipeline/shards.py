@@ -11,10 +11,8 @@ from codecvsr.pipeline.window import OVERLAP, Window
 _BYTES_AT_ONCE = 1 << 30  #: what the frames and motion of one shard may take
 _BYTES_PER_PIXEL = 24  # of a decoded frame: its YUV, RGB and luma, and its motion
 _LEAST, _MOST = 24, 120  # frames of a shard
-_EARLY, _LONG = (
-    4,
-    480,
-)  # frames of the first shard of a video of so many frames, which its overlaps then cost 3 % at most
+_LONG = 480  # frames from which a video is long: a short first shard then costs 3 % at most, by its overlaps
+_EARLY = 4  # frames of such a video's first shard
 
 
 @dataclass(frozen=True)
