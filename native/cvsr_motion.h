@@ -8,7 +8,7 @@
  * bits every time and with every instruction set. The result is 0; -1 and nothing touched where a size is negative or
  * too large, a number of taps not supported or a pointer missing; -2 where memory ran out. Outputs must not overlap
  * inputs.
- * codecvsr/motion/{sample,resolve,refine,drift,steady}.py hold the same functions in numpy, readable. */
+ * codecvsr/motion/{sample,resolve,refine,drift,steady,even}.py hold the same functions in numpy, readable. */
 #ifndef CVSR_MOTION_H
 #define CVSR_MOTION_H
 
@@ -88,6 +88,12 @@ CVSR_API int32_t cvsr_spread(const float *field, const float *const *parts, int3
  * its vectors round. */
 CVSR_API int32_t cvsr_steady(const float *field, const float *const *others, const float *shares, int32_t count,
                              float tolerance, int32_t rows, int32_t columns, float *steadied);
+
+/* evened: `field`, where `shares` (one plane, 0..1) are above 0 drawn to the mean of the vectors around, weighted by `taps`, by
+ * shares and by how well they agree with it. Half of the way, for a share of 1, where they deviate `strength` times as much
+ * as on average, or by `most_tolerance` pixels where that is less. Vectors that are not finite stay. */
+CVSR_API int32_t cvsr_even(const float *field, const float *shares, const float *taps, int32_t radius, float strength,
+                           float most_tolerance, int32_t rows, int32_t columns, float *evened);
 
 /* warped: the picture where a flow (two planes, in pixels, x then y) points from each of its pixels; where the flow is NaN
  * it points nowhere else. */

@@ -1,4 +1,4 @@
-/* What cvsr_match.c, cvsr_choose.c, cvsr_refine.c and cvsr_compose.c share: arithmetic on single values, and one another's loops. */
+/* What cvsr_match.c, cvsr_choose.c, cvsr_refine.c, cvsr_compose.c and cvsr_even.c share: arithmetic on single values, and one another's loops. */
 #ifndef CVSR_MOTION_INTERNAL_H
 #define CVSR_MOTION_INTERNAL_H
 

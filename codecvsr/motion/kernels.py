@@ -1,7 +1,7 @@
 """The motion functions of the native field library (``native/cvsr_motion.h``), bound with ctypes.
 
 Each takes the library that :func:`codecvsr.bitstream.native.fields_library` returned and does what its numpy twin in
-``sample``, ``resolve``, ``refine``, ``drift`` or ``steady`` does: float32 throughout, equal but for the order of sums. The
+``sample``, ``resolve``, ``refine``, ``drift``, ``steady`` or ``even`` does: float32 throughout, equal but for the order of sums. The
 interpreter's lock is released while one runs, and results do not depend on how many run at once.
 """
 
@@ -105,6 +105,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "cvsr_compose": [pointer, pointer, size, size, pointer],
         "cvsr_correct": [pointer, pointer, pointer, pointer, size, size, pointer, pointer],
         "cvsr_spread": [pointer, pointer, size, number, size, size, pointer],
+        "cvsr_even": [pointer, pointer, pointer, size, number, number, size, size, pointer],
         "cvsr_warp": [pointer, pointer, size, size, pointer],
     }
     for name, arguments in signatures.items():
@@ -276,6 +277,18 @@ def steady(
     inputs = (_at(field), pointers, _at(weights), len(kept), tolerance, *cells)
     _check(_declared(library).cvsr_steady(*inputs, _at(averaged)))
     return averaged
+
+
+def even(
+    library: ctypes.CDLL, field: Array, share: Array, taps: Array, strength: float, most_tolerance: float
+) -> Array:
+    """``even.even_numpy``."""
+    cells, _ = _shapes(field)
+    field, share, taps = _input(field, field.shape), _input(share, cells), _input(taps, (len(taps),))
+    evened = np.empty_like(field)
+    inputs = (_at(field), _at(share), _at(taps), len(taps) - 1, strength, most_tolerance, *cells)
+    _check(_declared(library).cvsr_even(*inputs, _at(evened)))
+    return evened
 
 
 def warp(library: ctypes.CDLL, picture: Array, flow: Array) -> Array:

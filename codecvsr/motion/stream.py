@@ -16,6 +16,7 @@ from codecvsr.bitstream.frames import CodedFrame
 from codecvsr.motion import refine as refinement
 from codecvsr.motion.clip import TYPE_CODES, ClipMotion, MotionOptions, confidence_of
 from codecvsr.motion.drift import FRAMES, run
+from codecvsr.motion.even import REACH, even, still_share
 from codecvsr.motion.field import BlockField, rasterise
 from codecvsr.motion.polish import Polish
 from codecvsr.motion.resolve import (
@@ -38,7 +39,7 @@ _CUT_PASTLESS_SHARE = 0.5  # of the cells
 _CUT_AROUND = 3  # frames on either side that a frame is compared with
 _STEPS = ((PAST, -1), (FUTURE, +1))
 _FACTS_KEPT = 256  # frames; what the stream says of those before has no bearing on which references are usable
-_KEPT = FRAMES + 1  # finished frames that frames to come look at
+_KEPT = max(FRAMES + 1, REACH)  # finished frames that frames to come look at
 _AT_ONCE = 8  # frames that one stage refines before the next takes them up, while they are still at hand
 
 
@@ -87,6 +88,7 @@ class MotionStream:
         self._is_cut: dict[int, bool] = {}
         self._scene: dict[int, int] = {}  # by frame: how many cuts came before
         self._polish = Polish(both=options.invert)
+        self._still: dict[int, npt.NDArray[np.bool_]] = {}  # cells for which only steps of refinement found motion
 
     def add(self, frame: CodedFrame) -> None:
         """The next frame in display order, of the size of the others."""
@@ -238,6 +240,22 @@ class MotionStream:
         self._blurred_until = max(self._blurred_until, blurred_until)
         self._refined_until = max(self._refined_until, end)
 
+    def _is_still(self, t: int) -> npt.NDArray[np.bool_]:
+        """(h, w): whether the motion chosen for a cell, to either neighbour in the scene, is none."""
+        if t not in self._still:
+            fields = [self._chosen[d][t][0] for d, step in _STEPS if self._stays_in_scene(t, t + step)]
+            shape = self._blocks[t].past.shape[1:]
+            self._still[t] = ~np.any(fields, axis=(0, 1)) if fields else np.ones(shape, np.bool_)
+        return self._still[t]
+
+    def _evened(self, t: int, fields: list[list[Array]], i: int) -> None:
+        near = [self._is_still(k) for k in range(t - REACH, t + REACH + 1) if self._stays_in_scene(t, k)]
+        share = still_share(near)
+        if share is not None:
+            for direction, step in _STEPS:
+                if self._stays_in_scene(t, t + step):
+                    fields[direction][i] = even(fields[direction][i], share)
+
     def _stays_in_scene(self, t: int, end: int) -> bool:
         return self._exists(t) and self._exists(end) and self._scene[t] == self._scene[end]
 
@@ -251,6 +269,8 @@ class MotionStream:
 
         def one_frame(i: int) -> None:
             t = frames[i]
+            if self._refines:
+                self._evened(t, fields, i)
             for direction, step in _STEPS:
                 if not self._exists(t + step):
                     continue
@@ -291,7 +311,7 @@ class MotionStream:
         first = self._done - _KEPT
         kept: tuple[dict[int, Any], ...] = (
             self._blocks, self._qp, self._coarseness, self._blurred, self._velocities, *self._chosen, self._level,
-            self._is_cut, self._scene,
+            self._is_cut, self._scene, self._still,
         )  # fmt: skip
         drop_before(first, *kept)
         oldest = self._resolved - FARTHEST_REFERENCE[PAST]

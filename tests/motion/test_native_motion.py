@@ -10,7 +10,7 @@ import pytest
 
 from codecvsr.bitstream import native
 from codecvsr.bitstream.reader import read_video
-from codecvsr.motion import MotionOptions, drift, estimate_motion, kernels, refine, resolve, sample, steady
+from codecvsr.motion import MotionOptions, drift, estimate_motion, even, kernels, refine, resolve, sample, steady
 from codecvsr.motion.kernels import Candidate
 from tests.streams import encode, moving_texture
 
@@ -117,6 +117,17 @@ def test_averages_agree_with_their_twin(library, grid):
     averaged = kernels.steady(library, vectors, others, shares, 0.2)
     same(averaged, steady.steady_numpy(vectors, others, shares, 0.2), 1e-6)
     np.testing.assert_array_equal(kernels.steady(library, vectors, [], [], 0.2), vectors)
+
+
+@pytest.mark.parametrize("grid", [*GRIDS, (0, 3)])
+def test_evened_fields_agree_with_their_twin(library, grid):
+    rng = np.random.default_rng(13)
+    vectors = field(rng, *grid, 0.05, holes=0.05, quarter_pels=False)
+    share = np.where(rng.random(grid) < 0.3, 0, rng.random(grid)).astype(np.float32)
+    for taps in (sample.gaussian_taps(4.0), sample.gaussian_taps(0.6)):
+        evened = kernels.even(library, vectors, share, taps, 2.5, 0.15)
+        same(evened, even.even_numpy(vectors, share, taps, 2.5, 0.15), 1e-5)
+        np.testing.assert_array_equal(evened[:, share == 0], vectors[:, share == 0])
 
 
 @pytest.mark.parametrize("size", [0.3, 4, 90])

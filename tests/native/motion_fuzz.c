@@ -196,6 +196,15 @@ static int one_input(void)
     note(average, 2 * plane);
     for (size_t i = 0; i < 2 * plane; i++)
         wrong |= isfinite(field[i]) && fabsf(field[i]) < 1e9f && !isfinite(average[i]);
+    for (size_t i = 0; i < plane; i++)
+        priority[i] = draw() % 3 ? draw_share() : 0.0f;
+    wrong |= cvsr_even(field, priority, taps, radius, 2.5f, 0.15f, rows, columns, average) != 0;
+    note(average, 2 * plane);
+    for (size_t i = 0; i < plane; i++) {
+        const int is_bounded = isfinite(field[i]) && isfinite(field[plane + i]) && fabsf(field[i]) < 1e4f;
+        wrong |= !(priority[i] > 0) && isfinite(field[i]) && average[i] != field[i];
+        wrong |= !hostile && is_bounded && !isfinite(average[i]);
+    }
     if (count) {
         wrong |= cvsr_spread(field, fields, count, 0.3f, rows, columns, average) != 0;
         note(average, 2 * plane);
@@ -243,6 +252,8 @@ static int refuses_nonsense(void)
            cvsr_blur(some, 4, 4, some, CVSR_MOST_RADIUS + 1, some) == -1 &&
            cvsr_steady(some, others, some, 1, 1.0f, 1, 1, some) == -1 &&
            cvsr_steady(some, others, some, -1, 1.0f, 1, 1, some) == -1 &&
+           cvsr_even(some, some, some, CVSR_MOST_RADIUS + 1, 1.0f, 1.0f, 1, 1, some) == -1 &&
+           cvsr_even(some, NULL, some, 1, 1.0f, 1.0f, 1, 1, some) == -1 &&
            cvsr_warp(some, some, -1, 1, some) == -1 && cvsr_warp(some, NULL, 1, 1, some) == -1 &&
            cvsr_refine(some, some, some, 1, 1, &wide, some) == -1 &&
            cvsr_correct(some, some, some, some, 1, 1, &wide, some) == -1 &&
