@@ -12,21 +12,23 @@ int32_t cvsr_net_abi(void)
 
 int32_t cvsr_net_choose(int32_t most)
 {
-    chosen = &cvsr_net_plain;
+    /* Written once: other threads may be computing the same way at this moment. */
+    const cvsr_way *way = &cvsr_net_plain;
+    int32_t number = 0;
 #ifdef CVSR_NET_X86
     __builtin_cpu_init();
     if (most >= 2 && __builtin_cpu_supports("avx512f")) {
-        chosen = &cvsr_net_avx512;
-        return 2;
-    }
-    if (most >= 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        chosen = &cvsr_net_avx2;
-        return 1;
+        way = &cvsr_net_avx512;
+        number = 2;
+    } else if (most >= 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        way = &cvsr_net_avx2;
+        number = 1;
     }
 #else
     (void)most;
 #endif
-    return 0;
+    chosen = way;
+    return number;
 }
 
 size_t cvsr_net_scratch_bytes(int32_t input_channels, int32_t output_channels)

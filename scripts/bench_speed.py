@@ -37,7 +37,7 @@ PARTS = ("rates", "net", "file", "start", "precision", "profile")
 OURS = [name for name, model in MODELS.items() if model.training == "codecvsr"]
 REFERENCE = "basicvsr:random"
 OTHERS = {
-    "cpu": [REFERENCE, "edvr-m:random"],
+    "cpu": [REFERENCE, REFERENCE + THROUGH_ENGINE, "edvr-m:random"],
     "cuda": [
         REFERENCE, REFERENCE + THROUGH_ENGINE, "iconvsr:random", "basicvsr-pp:random", "edvr-m:random", "edvr-l:random",
         "rbpn:random",

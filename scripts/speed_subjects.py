@@ -26,7 +26,7 @@ from codecvsr.pipeline.source import Source
 from codecvsr.train.data import original_frames
 
 THROUGH_ENGINE = (
-    "@engine"  #: behind the name of a published network: with graphs and codec motion, as `upscale -m` would
+    "@engine"  #: behind the name of a published network: native or with graphs, on codec motion, as `upscale -m` would
 )
 _PUBLISHED_CALL = ("basicvsr", "iconvsr", "basicvsr-pp")  # take a clip alone, and estimate its motion themselves
 CORNER = 64  #: pixels each way of the part of a frame that stands for the whole
@@ -96,8 +96,8 @@ def make_subject(name: str, film: Path, frames: int, device: str, precision: str
     model = load_model(name.removesuffix(THROUGH_ENGINE))
     plan = make_plan(device, precision, compile=None, architecture=model.architecture)
     is_ours = model.architecture == "codecvsr" or name.endswith(THROUGH_ENGINE)
-    if not is_ours:
-        plan = replace(plan, graphs=False)
+    if not is_ours:  # as published: torch, eagerly
+        plan = replace(plan, graphs=False, native=False)
     kind = "codec" if "codec" in model.motion else "none"
     source = load_motion(film, kind, Ablations(), model=model).cut(0, frames)
     return Subject(name, model, plan, source)

@@ -22,6 +22,7 @@ GROUP = 16  #: CVSR_GROUP: channels of convolutions come in multiples of this
 TILE = 4  #: CVSR_TILE
 LOOK_CHANNELS = 48  #: CVSR_LOOK
 NEIGHBOURS = 4
+MOST_CHANNELS = 1024  #: CVSR_MOST_CHANNELS: of all inputs of a convolution
 WIDEST = 2  #: ways of computing: 0 plain, 1 AVX2, 2 AVX-512
 _MOST_INPUTS = 4
 _ALIGNMENT = 64

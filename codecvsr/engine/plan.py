@@ -18,7 +18,7 @@ from codecvsr.engine.native_net import is_worth_it
 
 #: Networks that lose nothing by bf16 (below 0.001 dB, scripts/results/speed.json). The figures of the others are of fp32.
 TAKES_HALF = frozenset({"codecvsr"})
-NATIVE = frozenset({"codecvsr"})  #: those with a form in the native network library, see :mod:`.fast_codecvsr`
+WITHOUT_LAYERS = frozenset({"bicubic"})  #: what the native network library has nothing for
 
 _MOST_BYTES, _SHARE = 3 << 30, 4  # of features at once: so many, and at most this part of the memory
 _STEP_ON_GPU = 4  # frames at once through networks that make each from a window of its own
@@ -38,7 +38,8 @@ class Plan:
         device: where.
         dtype: of the convolutions; sampling positions and pictures are float32 in any case.
         tf32: float32 convolutions multiply with 10 bits of mantissa (NVIDIA's TF32).
-        native: networks that have a form in codecvsr's own C library run in it.
+        native: the convolutions that codecvsr's own C library has run in it (:mod:`.native_convs`), the network codecvsr
+            as a whole (:mod:`.fast_codecvsr`).
         channels_last: weights and features lie in memory pixel by pixel.
         graphs: whole windows are captured as CUDA graphs, by shape.
         compile: the networks' stacks of convolutions go through torch.compile.
@@ -140,12 +141,12 @@ def decide(
     processor, faster than torch.
     """
     is_native = (
-        has_library and gpu is None and architecture in NATIVE and not training
+        has_library and gpu is None and architecture not in WITHOUT_LAYERS and not training
         and precision in ("auto", "fp32") and not compile
     )  # fmt: skip
     if is_native:
         dtype, tf32, of_precision = torch.float32, False, _NATIVE
-        compiles, compile_from, of_compile = False, None, "not compiled: the C library is."
+        compiles, compile_from, of_compile = False, None, "not compiled: what takes the time runs in the C library."
     else:
         dtype, tf32, of_precision = _precision(machine, gpu, precision, architecture in TAKES_HALF, training)
         compiles, compile_from, of_compile = _compiling(machine, gpu, compile)
@@ -200,7 +201,7 @@ def _precision(
     return torch.float32, False, "fp32: " + _PUBLISHED
 
 
-_NATIVE = "fp32: codecvsr's own C library computes in it, with a quarter of the multiplications (Winograd)."
+_NATIVE = "fp32: codecvsr's own C library computes in it, 3x3 convolutions with a quarter of the products (Winograd)."
 _PUBLISHED = "its weights were published for fp32."
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from codecvsr.engine import native_convs
 from codecvsr.engine.compiled import Compiled, stacks
 from codecvsr.engine.device import autocast, place
 from codecvsr.engine.graphs import Graphed
@@ -21,17 +22,21 @@ _prepared: weakref.WeakKeyDictionary[nn.Module, Plan] = weakref.WeakKeyDictionar
 
 
 def prepare(network: N, plan: Plan) -> N:
-    """Place a network as planned and put graphs and compiled parts in place of its own code; repeated calls cost nothing.
+    """Place a network as planned and put graphs, compiled and native parts in place of its own code.
 
-    What a plan before put there is taken away first.
+    Repeated calls cost nothing. What a plan before put there is taken away first.
     """
     weight = next(network.parameters(), None)
     if _prepared.get(network) == plan and (weight is None or weight.device.type == plan.device.type):
         return network
+    _prepared.pop(network, None)  # an error on the way leaves it unprepared
+    native_convs.take_away(network)
     for module in network.modules():
         if isinstance(module.__dict__.get("forward"), (Compiled, Graphed)):
             del module.__dict__["forward"]
     place(network, plan.device)
+    if plan.native:
+        native_convs.put_in_place(network)
     if plan.compile:
         for stack in stacks(network):
             stack.__dict__["forward"] = Compiled(stack.forward)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from codecvsr.cli import cli
 from codecvsr.engine import machine
 from codecvsr.engine.machine import Gpu, Machine
 from codecvsr.engine.plan import decide, make_plan
+from codecvsr.models.architectures import ARCHITECTURES
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 PLAIN = Machine("a processor", ("avx2", "avx512f"), 64 << 30, has_compiler=True, has_triton=True)
@@ -45,15 +47,16 @@ def test_precision_is_what_is_fast_and_loses_nothing(device, where, gpu, archite
         assert (given.dtype, given.tf32) == (expected, False) and f"{asked}: asked for." in given.reasons
 
 
-def test_codecvsr_on_a_cpu_is_the_librarys_where_nothing_else_was_asked_for():
-    for where in (PLAIN, FAST, BARE):
-        plan = decide(CPU, where, None, has_library=True)
+def test_networks_on_a_cpu_are_the_librarys_where_nothing_else_was_asked_for():
+    for where, name in itertools.product((PLAIN, FAST, BARE), set(ARCHITECTURES) - {"bicubic"}):
+        plan = decide(CPU, where, None, architecture=name, has_library=True)
         assert plan.native and plan.dtype == FP32 and not plan.for_job(1_000_000, 720, 1280).compile
-        assert decide(CPU, where, None, "fp32", has_library=True).native
+        assert decide(CPU, where, None, "fp32", architecture=name, has_library=True).native
     others = [
         decide(CPU, FAST, None, "bf16", has_library=True),
         decide(CPU, FAST, None, compile=True, has_library=True),
-        decide(CPU, FAST, None, architecture="basicvsr", has_library=True),
+        decide(CPU, FAST, None, "bf16", architecture="basicvsr", has_library=True),
+        decide(CPU, FAST, None, architecture="bicubic", has_library=True),
         decide(CPU, FAST, None, training=True, has_library=True),
         decide(CUDA, FAST, H200, has_library=True),
         decide(CPU, FAST, None),
