@@ -19,10 +19,10 @@ from codecvsr.motion.sample import Array, blur, blur_numpy, gaussian_taps, to_ce
 
 STEPS = 2
 _PRE_BLUR = 0.7  # pixels
-_ROBUST = 6.0  # luma steps: a difference of this size gets half the weight
+_ROBUST = 100.0  # luma steps: a difference of this size gets half the weight; smaller ones cost more than they save
 _LONGEST_STEP = 1.0  # pixels
-_WINDOW = (3.6, 5.6)  # sigma in pixels, at fine and at coarse quantisers
-_DAMPING = 10.0  # on the diagonal of the 2x2 matrices
+_WINDOW = (2.4, 5.6)  # sigma in pixels, at fine and at coarse quantisers
+_DAMPING = 2.0  # on the diagonal of the 2x2 matrices
 _SMOOTH_CELLS = (0.0, 1.2)  # sigma of the field's own smoothing
 _LEAST_SMOOTHING = 0.1  # below it, none
 _QP_RANGE = (28.0, 38.0)  # mean QP where the coarse settings begin to mix in, and where they are reached
