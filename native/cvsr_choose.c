@@ -14,7 +14,7 @@ static void take_better(const float *restrict match, const float *restrict tried
     }
 }
 
-int32_t cvsr_best_reference(const float *current, const float *const *others, const float *distances, int32_t count,
+int32_t cvsr_best_reference(const uint8_t *current, const uint8_t *const *others, const float *distances, int32_t count,
                             const float *raw, int32_t rows, int32_t columns, float must_win_by, float *velocity,
                             float *error)
 {
@@ -25,38 +25,39 @@ int32_t cvsr_best_reference(const float *current, const float *const *others, co
         if (!others[i])
             return -1;
     const size_t plane = (size_t)rows * (size_t)columns;
-    float *match = floats(plane + cvsr_match_scratch(columns));
-    if (!match)
+    int32_t *keys = malloc((4 * plane + cvsr_match_scratch(columns)) * sizeof *keys);
+    if (!keys)
         return -2;
+    int32_t *wanted = keys + plane, *sums = wanted + plane, *scratch = sums + plane;
+    float *match = (float *)(void *)(scratch + cvsr_match_scratch(columns));
     for (size_t i = 0; i < plane; i++) {
         error[i] = INFINITY;
         velocity[i] = velocity[plane + i] = NAN;
     }
+    cvsr_find_keys(raw, plane, keys, wanted);
     for (int32_t k = 0; k < count; k++) {
-        cvsr_match(current, others[k], raw, rows, columns, match, match + plane);
+        memcpy(sums, wanted, plane * sizeof *sums);
+        cvsr_sum_differences(current, others[k], keys, rows, columns, sums, scratch);
+        cvsr_weigh(sums, rows, columns, match, scratch);
         take_better(match, raw, distances[k], must_win_by, plane, velocity, error);
     }
-    free(match);
+    free(keys);
     return 0;
 }
 
 /* --------------------------------------------------------------------------------------------- carrying and filling */
 
-/* To the nearest whole number, ties to even, for |value| < 2^22. */
-CVSR_INLINE float rounded(float value)
-{
-    return (value + 12582912.0f) - 12582912.0f;
-}
-
-/* best: a plane of scratch; target: a line. */
+/* best, winner: planes of scratch; target: a line. */
+CVSR_CLONES
 static void splat(const float *restrict field, float sign, const float *restrict priority, int32_t rows,
-                  int32_t columns, float *restrict landed, float *restrict best, int32_t *restrict target)
+                  int32_t columns, float *restrict landed, float *restrict best, int32_t *restrict winner,
+                  int32_t *restrict target)
 {
     const size_t plane = (size_t)rows * (size_t)columns;
     const float *restrict field_x = field, *restrict field_y = field + plane;
     for (size_t i = 0; i < plane; i++) {
-        landed[i] = landed[plane + i] = NAN;
         best[i] = INFINITY;
+        winner[i] = -1;
     }
     for (int32_t row = 0; row < rows; row++) {
         const size_t line = (size_t)row * (size_t)columns;
@@ -68,14 +69,18 @@ static void splat(const float *restrict field, float sign, const float *restrict
             target[i] = inside ? to_y * columns + to_x : -1;
         }
         for (int32_t i = 0; i < columns; i++) {
-            const size_t at = line + (size_t)i;
+            const int32_t at = (int32_t)line + i, to = target[i] < 0 ? 0 : target[i];
             const float rank = priority[at] == priority[at] ? priority[at] : INFINITY;
-            if (target[i] < 0 || rank > best[target[i]])
-                continue;
-            best[target[i]] = rank;
-            landed[target[i]] = sign * field_x[at];
-            landed[plane + (size_t)target[i]] = sign * field_y[at];
+            const int wins = (target[i] >= 0) & (rank <= best[to]);
+            best[to] = wins ? rank : best[to];
+            winner[to] = wins ? at : winner[to];
         }
+    }
+    for (size_t i = 0; i < plane; i++) {
+        const size_t from = winner[i] < 0 ? 0 : (size_t)winner[i];
+        const float x = sign * field_x[from], y = sign * field_y[from];
+        landed[i] = winner[i] < 0 ? NAN : x;
+        landed[plane + i] = winner[i] < 0 ? NAN : y;
     }
 }
 
@@ -84,41 +89,57 @@ int32_t cvsr_splat(const float *field, float sign, const float *priority, int32_
     if (sizes_are_wrong(rows, columns) || !field || !priority || !landed)
         return -1;
     const size_t plane = (size_t)rows * (size_t)columns;
-    float *best = floats(plane + (size_t)columns);
+    float *best = floats(2 * plane + (size_t)columns);
     if (!best)
         return -2;
-    splat(field, sign, priority, rows, columns, landed, best, (int32_t *)(void *)(best + plane));
+    int32_t *winner = (int32_t *)(void *)(best + plane);
+    splat(field, sign, priority, rows, columns, landed, best, winner, winner + plane);
     free(best);
     return 0;
 }
 
-/* Fill the cells of `field` in place. holes: a plane of indices; known: a bordered plane, (rows + 2) * (columns + 2).
+/* How many vectors there are, and 1 in `known` where one is. */
+CVSR_CLONES
+static int32_t find_known(const float *restrict field_x, const float *restrict field_y, int32_t rows, int32_t columns,
+                          unsigned char *restrict known)
+{
+    int32_t count = 0;
+    for (int32_t row = 0; row < rows; row++) {
+        const size_t line = (size_t)row * (size_t)columns;
+        unsigned char *restrict to = known + (size_t)(row + 1) * ((size_t)columns + 2) + 1;
+        for (int32_t i = 0; i < columns; i++) {
+            const int there = is_finite(field_x[line + i]) & is_finite(field_y[line + i]);
+            to[i] = (unsigned char)there;
+            count += there;
+        }
+    }
+    return count;
+}
+
+/* Fill the cells of `field` in place. holes: a plane of places; known: a bordered plane, (rows + 2) * (columns + 2).
  * Returns 0 where nothing is known. */
 static int fill_holes(float *field, int32_t rows, int32_t columns, int32_t *holes, unsigned char *known)
 {
     const size_t plane = (size_t)rows * (size_t)columns;
     const int32_t stride = columns + 2;
     float *field_x = field, *field_y = field + plane;
-    int32_t left = 0;
     memset(known, 0, (size_t)(rows + 2) * (size_t)stride);
-    for (int32_t row = 0; row < rows; row++)
-        for (int32_t column = 0; column < columns; column++) {
-            const int32_t at = row * columns + column;
-            if (is_finite(field_x[at]) && is_finite(field_y[at]))
-                known[(row + 1) * stride + column + 1] = 1;
-            else
-                holes[left++] = at;
-        }
-    if ((size_t)left == plane) {
+    const int32_t there = find_known(field_x, field_y, rows, columns, known);
+    if (there == 0) {
         for (size_t i = 0; i < 2 * plane; i++)
             field[i] = 0.0f;
         return 0;
     }
-    while (left) { /* one ring: cells reached in it go to the end of the list and become known when it is complete */
+    int32_t left = 0;
+    for (int32_t row = 0; row < rows && (size_t)there < plane; row++)
+        for (int32_t column = 0; column < columns; column++)
+            if (!known[(row + 1) * stride + column + 1])
+                holes[left++] = row << 16 | column;
+    while (left) { /* one ring: cells reached in it become known when it is complete */
         int32_t keep = 0, reached = 0;
         for (int32_t i = 0; i < left; i++) {
-            const int32_t at = holes[i], row = at / columns, column = at % columns;
-            const unsigned char *here = known + (row + 1) * stride + column + 1;
+            const int32_t row = holes[i] >> 16, column = holes[i] & 0xffff, at = row * columns + column;
+            unsigned char *here = known + (row + 1) * stride + column + 1;
             float sum_x = 0.0f, sum_y = 0.0f, count = 0.0f;
             for (int32_t y = -1; y <= 1; y++)
                 for (int32_t x = -1; x <= 1; x++)
@@ -130,10 +151,10 @@ static int fill_holes(float *field, int32_t rows, int32_t columns, int32_t *hole
             if (count > 0.0f) {
                 field_x[at] = sum_x / count;
                 field_y[at] = sum_y / count;
-                known[(row + 1) * stride + column + 1] = 2;
+                *here = 2;
                 reached++;
             } else {
-                holes[keep++] = at;
+                holes[keep++] = holes[i];
             }
         }
         if (!reached)
@@ -166,7 +187,7 @@ int32_t cvsr_fill_holes(const float *field, int32_t rows, int32_t columns, float
 
 /* --------------------------------------------------------------------------------------------------- best candidate */
 
-/* The candidate as a field without holes; 0 where it is empty. best: a plane of scratch; holes: fill_scratch(). */
+/* The candidate as a field without holes; 0 where it is empty. best: two planes of scratch; holes: fill_scratch(). */
 static int prepare(const struct cvsr_candidate *candidate, int32_t rows, int32_t columns, float *field, int32_t *holes,
                    float *best)
 {
@@ -177,24 +198,39 @@ static int prepare(const struct cvsr_candidate *candidate, int32_t rows, int32_t
         return 1;
     }
     if (candidate->priority)
-        splat(candidate->field, candidate->sign, candidate->priority, rows, columns, field, best, holes);
+        splat(candidate->field, candidate->sign, candidate->priority, rows, columns, field, best,
+              (int32_t *)(void *)(best + plane), holes);
     else
         for (size_t i = 0; i < 2 * plane; i++)
             field[i] = candidate->sign * candidate->field[i];
     return fill_holes(field, rows, columns, holes, (unsigned char *)(holes + plane));
 }
 
-int32_t cvsr_best_candidate(const float *current, const float *other, const struct cvsr_candidate *candidates,
+/* Take the sums of differences from an earlier candidate wherever that has the same vector. */
+CVSR_CLONES
+static void take_known(const int32_t *restrict earlier_keys, const int32_t *restrict earlier_sums,
+                       const int32_t *restrict keys, size_t plane, int32_t *restrict sums)
+{
+    for (size_t i = 0; i < plane; i++) {
+        const int is_known = (earlier_keys[i] == keys[i]) & (earlier_sums[i] >= 0) & (sums[i] == CVSR_WANTED);
+        sums[i] = is_known ? earlier_sums[i] : sums[i];
+    }
+}
+
+int32_t cvsr_best_candidate(const uint8_t *current, const uint8_t *other, const struct cvsr_candidate *candidates,
                             int32_t count, int32_t rows, int32_t columns, float *field, float *error)
 {
-    if (sizes_are_wrong(rows, columns) || count < 0 || !current || !other || (count && !candidates) || !field || !error)
+    if (sizes_are_wrong(rows, columns) || count < 0 || count > CVSR_MOST_CANDIDATES || !current || !other ||
+        (count && !candidates) || !field || !error)
         return -1;
-    const size_t plane = (size_t)rows * (size_t)columns;
-    float *tried = floats(4 * plane + cvsr_match_scratch(columns) + fill_scratch(rows, columns));
+    const size_t plane = (size_t)rows * (size_t)columns, all = (size_t)count * plane;
+    float *tried = floats(5 * plane + cvsr_match_scratch(columns) + fill_scratch(rows, columns) + 2 * all);
     if (!tried)
         return -2;
-    float *match = tried + 2 * plane, *best = match + plane, *scratch = best + plane;
-    int32_t *holes = (int32_t *)(void *)(scratch + cvsr_match_scratch(columns));
+    float *match = tried + 2 * plane, *best = match + plane;
+    int32_t *scratch = (int32_t *)(void *)(best + 2 * plane), *holes = scratch + cvsr_match_scratch(columns);
+    int32_t *all_keys = holes + fill_scratch(rows, columns), *all_sums = all_keys + all;
+    int32_t known = 0;
     for (size_t i = 0; i < plane; i++) {
         error[i] = INFINITY;
         field[i] = field[plane + i] = 0.0f;
@@ -202,7 +238,13 @@ int32_t cvsr_best_candidate(const float *current, const float *other, const stru
     for (int32_t k = 0; k < count; k++) {
         if (!prepare(candidates + k, rows, columns, tried, holes, best))
             continue;
-        cvsr_match(current, other, tried, rows, columns, match, scratch);
+        int32_t *keys = all_keys + (size_t)known * plane, *sums = all_sums + (size_t)known * plane;
+        cvsr_find_keys(tried, plane, keys, sums);
+        for (size_t i = 0; i < (size_t)known; i++)
+            take_known(all_keys + i * plane, all_sums + i * plane, keys, plane, sums);
+        known++;
+        cvsr_sum_differences(current, other, keys, rows, columns, sums, scratch);
+        cvsr_weigh(sums, rows, columns, match, scratch);
         take_better(match, tried, 1.0f, 1.0f, plane, field, error);
     }
     free(tried);

@@ -2,82 +2,105 @@
  * a picture sampled along a field. */
 #include "cvsr_motion_internal.h"
 
-enum { TILE = 64 }; /* cells done at once */
+enum { TILE = 128 }; /* cells done at once */
 
-/* Where the vectors of up to TILE cells of a row point: the four cells around, and the shares of the right and lower ones. */
+/* Of up to TILE cells of a row: the pairs of vectors left and right, x and y in turn, above and below where they point, and
+ * the shares of the right and lower ones. */
 struct tile {
-    float part_x[TILE], part_y[TILE];
-    int32_t left[TILE], right[TILE], above[TILE], below[TILE];
-    float corners[2][4][TILE];
+    float above[4 * TILE], below[4 * TILE], part_x[TILE], part_y[TILE];
+    int32_t at[TILE];
 };
 
+/* The cells that the vectors of some cells of a row point between, in a field with a border of one cell on the right and
+ * below. */
 CVSR_INLINE void find_corners(const float *restrict first_x, const float *restrict first_y, int32_t row,
                               int32_t column, int32_t rows, int32_t columns, int32_t count, struct tile *restrict tile)
 {
     for (int32_t i = 0; i < count; i++) {
-        tile->part_x[i] = first_x[i] == first_x[i] ? first_x[i] / CELL : 0.0f;
-        tile->part_y[i] = first_y[i] == first_y[i] ? first_y[i] / CELL : 0.0f;
+        const float x = first_x[i] == first_x[i] ? first_x[i] * (1.0f / CELL) : 0.0f;
+        const float y = first_y[i] == first_y[i] ? first_y[i] * (1.0f / CELL) : 0.0f;
+        const float dx = least(most(x, (float)-(column + i)), (float)(columns - 1 - column - i));
+        const float dy = least(most(y, (float)-row), (float)(rows - 1 - row));
+        const int32_t left = (int32_t)((float)(column + i) + dx), top = (int32_t)((float)row + dy);
+        tile->part_x[i] = dx - (float)(left - column - i);
+        tile->part_y[i] = dy - (float)(top - row);
+        tile->at[i] = 2 * (top * (columns + 1) + left);
     }
-    for (int32_t i = 0; i < count; i++) {
-        tile->part_x[i] = least(most(tile->part_x[i], -FARTHEST), FARTHEST);
-        tile->part_y[i] = least(most(tile->part_y[i], -FARTHEST), FARTHEST);
+}
+
+/* A field with x and y in turn, its last column and row repeated: (rows + 1) * (columns + 1) * 2. */
+CVSR_INLINE void interleave(const float *restrict field, int32_t rows, int32_t columns, float *restrict both)
+{
+    const size_t plane = (size_t)rows * (size_t)columns, line = 2 * ((size_t)columns + 1);
+    for (int32_t row = 0; row < rows; row++) {
+        const float *restrict from = field + (size_t)row * (size_t)columns;
+        float *restrict to = both + (size_t)row * line;
+        for (int32_t i = 0; i < columns; i++) {
+            to[2 * i] = from[i];
+            to[2 * i + 1] = from[plane + (size_t)i];
+        }
+        to[2 * columns] = from[columns - 1];
+        to[2 * columns + 1] = from[plane + (size_t)columns - 1];
     }
-    for (int32_t i = 0; i < count; i++) {
-        const int32_t ix = whole(tile->part_x[i]), iy = whole(tile->part_y[i]);
-        tile->part_x[i] -= (float)ix;
-        tile->part_y[i] -= (float)iy;
-        tile->left[i] = column + i + ix;
-        tile->above[i] = row + iy;
-    }
-    for (int32_t i = 0; i < count; i++) {
-        tile->right[i] = within(tile->left[i] + 1, columns);
-        tile->below[i] = within(tile->above[i] + 1, rows) * columns;
-        tile->left[i] = within(tile->left[i], columns);
-        tile->above[i] = within(tile->above[i], rows) * columns;
-    }
+    memcpy(both + (size_t)rows * line, both + (size_t)(rows - 1) * line, line * sizeof *both);
 }
 
 /* composed = first + second where first points, bilinear between cell centres, the border repeated. */
 CVSR_CLONES
 static void compose(const float *restrict first, const float *restrict second, int32_t rows, int32_t columns,
-                    float *restrict composed)
+                    float *restrict composed, float *restrict both)
 {
-    const size_t plane = (size_t)rows * (size_t)columns;
+    const size_t plane = (size_t)rows * (size_t)columns, line = 2 * ((size_t)columns + 1);
     struct tile tile;
+    if (!plane)
+        return;
+    interleave(second, rows, columns, both);
     for (int32_t row = 0; row < rows; row++)
         for (int32_t column = 0; column < columns; column += TILE) {
             const int32_t count = columns - column < TILE ? columns - column : TILE;
             const size_t at = (size_t)row * (size_t)columns + (size_t)column;
             find_corners(first + at, first + plane + at, row, column, rows, columns, count, &tile);
-            for (int32_t i = 0; i < count; i++)
-                for (int part = 0; part < 2; part++) {
-                    const float *from = second + (part ? plane : 0);
-                    tile.corners[part][0][i] = from[tile.above[i] + tile.left[i]];
-                    tile.corners[part][1][i] = from[tile.above[i] + tile.right[i]];
-                    tile.corners[part][2][i] = from[tile.below[i] + tile.left[i]];
-                    tile.corners[part][3][i] = from[tile.below[i] + tile.right[i]];
-                }
-            for (int part = 0; part < 2; part++) {
-                const float *restrict here = first + (part ? plane : 0) + at;
-                float *restrict to = composed + (part ? plane : 0) + at;
-                float(*corners)[TILE] = tile.corners[part];
-                for (int32_t i = 0; i < count; i++)
-                    to[i] = here[i] + mix(mix(corners[0][i], corners[1][i], tile.part_x[i]),
-                                          mix(corners[2][i], corners[3][i], tile.part_x[i]), tile.part_y[i]);
+            for (int32_t i = 0; i < count; i++) {
+                memcpy(tile.above + 4 * i, both + tile.at[i], 4 * sizeof *both);
+                memcpy(tile.below + 4 * i, both + (size_t)tile.at[i] + line, 4 * sizeof *both);
+            }
+            const float *restrict here = first + at, *restrict above = tile.above, *restrict below = tile.below;
+            float *restrict to = composed + at;
+            for (int32_t i = 0; i < count; i++) {
+                const float x = mix(mix(above[4 * i], above[4 * i + 2], tile.part_x[i]),
+                                    mix(below[4 * i], below[4 * i + 2], tile.part_x[i]), tile.part_y[i]);
+                const float y = mix(mix(above[4 * i + 1], above[4 * i + 3], tile.part_x[i]),
+                                    mix(below[4 * i + 1], below[4 * i + 3], tile.part_x[i]), tile.part_y[i]);
+                to[i] = here[i] + x;
+                to[plane + (size_t)i] = here[plane + (size_t)i] + y;
             }
         }
 }
 
-void cvsr_compose_fields(const float *first, const float *second, int32_t rows, int32_t columns, float *composed)
+void cvsr_compose_fields(const float *first, const float *second, int32_t rows, int32_t columns, float *composed,
+                         float *scratch)
 {
-    compose(first, second, rows, columns, composed);
+    compose(first, second, rows, columns, composed, scratch);
 }
 
-int32_t cvsr_compose(const float *first, const float *second, int32_t rows, int32_t columns, float *composed)
+size_t cvsr_compose_scratch(int32_t rows, int32_t columns)
 {
-    if (sizes_are_wrong(rows, columns) || !first || !second || !composed)
+    return 2 * ((size_t)rows + 1) * ((size_t)columns + 1);
+}
+
+int32_t cvsr_compose(const struct cvsr_composition *jobs, int32_t count, int32_t rows, int32_t columns)
+{
+    if (sizes_are_wrong(rows, columns) || count < 0 || (count && !jobs))
         return -1;
-    compose(first, second, rows, columns, composed);
+    for (int32_t i = 0; i < count; i++)
+        if (!jobs[i].first || !jobs[i].second || !jobs[i].composed)
+            return -1;
+    float *scratch = floats(cvsr_compose_scratch(rows, columns));
+    if (!scratch)
+        return -2;
+    for (int32_t i = 0; i < count; i++)
+        compose(jobs[i].first, jobs[i].second, rows, columns, jobs[i].composed, scratch);
+    free(scratch);
     return 0;
 }
 
@@ -117,43 +140,74 @@ static void steady(const float *restrict field, const float *const *others, cons
     }
 }
 
-int32_t cvsr_steady(const float *field, const float *const *others, const float *shares, int32_t count,
-                    float tolerance, int32_t rows, int32_t columns, float *steadied)
+int32_t cvsr_steady(const struct cvsr_steadying *jobs, int32_t count, const float *shares, const float *tolerances,
+                    int32_t rows, int32_t columns)
 {
-    if (sizes_are_wrong(rows, columns) || count < 0 || !field || (count && (!others || !shares)) || !steadied)
+    if (sizes_are_wrong(rows, columns) || count < 0 || (count && (!jobs || !tolerances)) || !shares)
         return -1;
     for (int32_t i = 0; i < count; i++)
-        if (!others[i])
+        if (!jobs[i].field || !jobs[i].steadied)
             return -1;
-    steady(field, others, shares, count, 1.0f / (tolerance * tolerance), (size_t)rows * (size_t)columns, steadied);
+    for (int32_t i = 0; i < count; i++) {
+        const float *others[CVSR_OTHERS];
+        float own_shares[CVSR_OTHERS];
+        int32_t given = 0;
+        for (int k = 0; k < CVSR_OTHERS; k++) {
+            others[given] = jobs[i].others[k];
+            own_shares[given] = shares[k];
+            given += jobs[i].others[k] != NULL;
+        }
+        steady(jobs[i].field, others, own_shares, given, 1.0f / (tolerances[i] * tolerances[i]),
+               (size_t)rows * (size_t)columns, jobs[i].steadied);
+    }
     return 0;
 }
 
-CVSR_CLONES
-static void spread(const float *restrict field, const float *const *parts, int32_t count, float share, size_t size,
-                   float *restrict corrected)
+/* The number of parts is a constant in each call, so that they are added up in one go. */
+CVSR_INLINE void spread_parts(const struct cvsr_spreading *job, int parts, float gain, size_t size)
 {
-    const float *restrict first = parts[0];
-    for (size_t i = 0; i < size; i++)
-        corrected[i] = first[i];
-    for (int32_t k = 1; k < count; k++) {
-        const float *restrict part = parts[k];
-        for (size_t i = 0; i < size; i++)
-            corrected[i] += part[i];
+    const float share = gain / (float)parts;
+    const float *restrict field = job->field;
+    const float *restrict a = job->parts[0], *restrict b = job->parts[parts > 1];
+    const float *restrict c = job->parts[parts > 2 ? 2 : 0], *restrict d = job->parts[parts > 3 ? 3 : 0];
+    float *restrict corrected = job->corrected;
+    for (size_t i = 0; i < size; i++) {
+        float sum = a[i];
+        if (parts > 1)
+            sum += b[i];
+        if (parts > 2)
+            sum += c[i];
+        if (parts > 3)
+            sum += d[i];
+        corrected[i] = sum * share + field[i];
     }
-    for (size_t i = 0; i < size; i++)
-        corrected[i] = corrected[i] * share + field[i];
 }
 
-int32_t cvsr_spread(const float *field, const float *const *parts, int32_t count, float share, int32_t rows,
-                    int32_t columns, float *corrected)
+CVSR_CLONES
+static void spread(const struct cvsr_spreading *job, float gain, size_t size)
 {
-    if (sizes_are_wrong(rows, columns) || count < 1 || !field || !parts || !corrected)
+    if (job->parts[3])
+        spread_parts(job, 4, gain, size);
+    else if (job->parts[2])
+        spread_parts(job, 3, gain, size);
+    else if (job->parts[1])
+        spread_parts(job, 2, gain, size);
+    else
+        spread_parts(job, 1, gain, size);
+}
+
+int32_t cvsr_spread(const struct cvsr_spreading *jobs, int32_t count, float gain, int32_t rows, int32_t columns)
+{
+    if (sizes_are_wrong(rows, columns) || count < 0 || (count && !jobs))
         return -1;
-    for (int32_t i = 0; i < count; i++)
-        if (!parts[i])
+    for (int32_t i = 0; i < count; i++) {
+        const struct cvsr_spreading *job = jobs + i;
+        if (!job->field || !job->parts[0] || (job->parts[2] && !job->parts[1]) || (job->parts[3] && !job->parts[2]) ||
+            !job->corrected)
             return -1;
-    spread(field, parts, count, share, 2 * (size_t)rows * (size_t)columns, corrected);
+    }
+    for (int32_t i = 0; i < count; i++)
+        spread(jobs + i, gain, 2 * (size_t)rows * (size_t)columns);
     return 0;
 }
 

@@ -73,7 +73,7 @@ int32_t cvsr_even(const float *field, const float *shares, const float *taps, in
     for (int round = 0; round < ROUNDS && total > 0.0 && !status; round++) {
         weigh(field, weights, plane, sums);
         for (size_t k = 0; k < 3 && !status; k++)
-            status = cvsr_blur(sums + k * plane, rows, columns, taps, radius, blurred + k * plane);
+            status = cvsr_blur_plane(sums + k * plane, rows, columns, taps, radius, blurred + k * plane);
         compare(field, share, blurred, plane, weights, mean);
     }
     for (size_t i = 0; i < plane && total > 0.0; i++)

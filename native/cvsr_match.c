@@ -1,192 +1,245 @@
-/* How well a picture matches another one warped onto it, cell by cell. */
+/* How well a picture matches another one warped onto it, cell by cell, in whole numbers throughout: what comes out does not
+ * depend on the order of sums, and sums already made can be used again. */
 #include "cvsr_motion_internal.h"
 
 enum {
-    PATCH = 8,       /* floats per line of a copied neighbourhood of (CELL + 1)^2 */
+    UNIT = 2 * CELL, /* pixels to a side of what is fetched at once: most vectors belong to two cells or more */
     TAPS = CELL + 1, /* lines of pixels that the lines of a cell are mixed from */
-    TILE = 16,       /* cells matched at once */
+    TILE = 16,       /* units matched at once */
+    SIXTEENTHS = 16,
+    LONGEST = 32767, /* sixteenths of a pixel; H.264 has no longer vectors */
 };
 
-/* A copy of the (CELL + 1)^2 pixels from (x, y) on, the border repeated. */
-static void copy_patch(const float *picture, int32_t height, int32_t width, int32_t x, int32_t y, float *patch)
-{
-    for (int32_t line = 0; line <= CELL; line++) {
-        const float *from = picture + (size_t)within(y + line, height) * (size_t)width;
-        for (int32_t k = 0; k <= CELL; k++)
-            patch[line * PATCH + k] = from[within(x + k, width)];
-    }
-}
-
-/* Where the pixels of a line of cells come from: the first pixel of each cell, and the fraction to add. */
-struct sources {
-    int32_t *x, *y;
-    float *part_x, *part_y;
-};
+/* -------------------------------------------------------------------------------------------------------- one vector */
 
 CVSR_CLONES
-static void find_sources(const float *restrict field_x, const float *restrict field_y, int32_t row, int32_t columns,
-                         int32_t *restrict to_x, int32_t *restrict to_y, float *restrict part_x, float *restrict part_y)
+static void find_keys(const float *restrict field, size_t plane, int32_t *restrict keys, int32_t *restrict sums)
 {
-    for (int32_t i = 0; i < columns; i++) {
-        const float nothing = (field_x[i] - field_x[i]) + (field_y[i] - field_y[i]); /* 0, or NaN where empty */
-        part_x[i] = nothing == 0.0f ? field_x[i] : 0.0f;
-        part_y[i] = nothing == 0.0f ? field_y[i] : 0.0f;
-    }
-    for (int32_t i = 0; i < columns; i++) {
-        part_x[i] = least(most(part_x[i], -FARTHEST), FARTHEST);
-        part_y[i] = least(most(part_y[i], -FARTHEST), FARTHEST);
-    }
-    for (int32_t i = 0; i < columns; i++) {
-        const int32_t ix = whole(part_x[i]), iy = whole(part_y[i]);
-        to_x[i] = i * CELL + ix;
-        to_y[i] = row * CELL + iy;
-        part_x[i] -= (float)ix;
-        part_y[i] -= (float)iy;
+    const float *restrict field_y = field + plane;
+    for (size_t i = 0; i < plane; i++) {
+        const float nothing = (field[i] - field[i]) + (field_y[i] - field_y[i]); /* 0, or NaN where empty */
+        float x = nothing == 0.0f ? field[i] * SIXTEENTHS : 0.0f, y = nothing == 0.0f ? field_y[i] * SIXTEENTHS : 0.0f;
+        x = least(most(x, -LONGEST), LONGEST);
+        y = least(most(y, -LONGEST), LONGEST);
+        const int32_t to_x = (int32_t)rounded(x), to_y = (int32_t)rounded(y);
+        keys[i] = (int32_t)((uint32_t)to_y << 16 | ((uint32_t)to_x & 0xffff));
+        sums[i] = nothing == 0.0f ? CVSR_WANTED : CVSR_EMPTY;
     }
 }
 
-/* What up to TILE cells are matched with: from the first pixel of each on, TAPS lines of the pixels and of those right of
- * them; and their fractions for every pixel. */
+void cvsr_find_keys(const float *field, size_t plane, int32_t *keys, int32_t *sums)
+{
+    find_keys(field, plane, keys, sums);
+}
+
+/* What units are matched with: TAPS lines of the pixels and of those right of them, the pixels of the current picture, and
+ * the sixteenths for every pixel. */
 struct tile {
-    float left[TAPS][TILE * CELL], right[TAPS][TILE * CELL], part_x[TILE * CELL], part_y[TILE * CELL];
+    uint8_t left[TAPS][TILE * UNIT], right[TAPS][TILE * UNIT], here[CELL][TILE * UNIT];
+    uint64_t part_x[TILE], part_y[TILE]; /* a byte for every pixel */
+    uint16_t sums[TILE * UNIT];
+    int32_t cell[TILE], wanted[TILE]; /* the left cell of a unit; which of its cells are wanted */
 };
 
-CVSR_INLINE void fetch(const float *picture, const struct sources *sources, int32_t height, int32_t width,
-                       int32_t begin, int32_t count, struct tile *tile)
+/* A line of UNIT + 1 pixels from x on, the border repeated. */
+static void copy_line(const uint8_t *line, int32_t width, int32_t x, uint8_t *copy)
 {
-    const size_t stride = (size_t)width;
-    float patch[TAPS * PATCH];
-    for (int32_t i = 0; i < count; i++) {
-        const int32_t x = sources->x[begin + i], y = sources->y[begin + i];
-        const float *from = patch;
-        size_t from_stride = PATCH;
-        if (x >= 0 && y >= 0 && x + CELL + 1 <= width && y + CELL + 1 <= height) {
-            from = picture + (size_t)y * stride + (size_t)x;
-            from_stride = stride;
-        } else {
-            copy_patch(picture, height, width, x, y, patch);
-        }
-        for (int line = 0; line < TAPS; line++) {
-            memcpy(tile->left[line] + CELL * i, from, CELL * sizeof *from);
-            memcpy(tile->right[line] + CELL * i, from + 1, CELL * sizeof *from);
-            from += from_stride;
-        }
-        for (int k = 0; k < CELL; k++) {
-            tile->part_x[CELL * i + k] = sources->part_x[begin + i];
-            tile->part_y[CELL * i + k] = sources->part_y[begin + i];
-        }
+    if (x >= 0 && x + UNIT <= width) {
+        memcpy(copy, line + x, UNIT);
+        copy[UNIT] = line[within(x + UNIT, width)];
+    } else {
+        for (int32_t k = 0; k <= UNIT; k++)
+            copy[k] = line[within(x + k, width)];
     }
 }
 
-/* |current - warped| of CELL lines of `width` pixels. */
-CVSR_INLINE void differences(const float *restrict current, size_t stride, const struct tile *restrict tile,
-                             int32_t width, float *restrict difference)
+/* Unit `i` of a tile: its left cell is that in `row` and `column`, `key` its vector. */
+CVSR_INLINE void fetch(const uint8_t *current, const uint8_t *other, int32_t rows, int32_t columns, int32_t row,
+                       int32_t column, int32_t key, int32_t i, struct tile *tile)
 {
-    for (int32_t x = 0; x < width; x++) {
-        float above = mix(tile->left[0][x], tile->right[0][x], tile->part_x[x]);
+    const int32_t height = rows * CELL, width = columns * CELL;
+    const int32_t move_x = (int16_t)(uint16_t)((uint32_t)key & 0xffff), move_y = (int16_t)(uint16_t)((uint32_t)key >> 16);
+    const int32_t x = column * CELL + (move_x >> 4), y = row * CELL + (move_y >> 4);
+    const uint8_t *here = current + (size_t)row * CELL * (size_t)width + (size_t)column * CELL;
+    if (x >= 0 && y >= 0 && x + UNIT + 1 <= width && y + CELL + 1 <= height) {
+        const uint8_t *from = other + (size_t)y * (size_t)width + (size_t)x;
+        for (int line = 0; line < TAPS; line++, from += width) {
+            memcpy(tile->left[line] + UNIT * i, from, UNIT);
+            memcpy(tile->right[line] + UNIT * i, from + 1, UNIT);
+        }
+    } else {
+        for (int line = 0; line < TAPS; line++) {
+            uint8_t copy[UNIT + 1];
+            copy_line(other + (size_t)within(y + line, height) * (size_t)width, width, x, copy);
+            memcpy(tile->left[line] + UNIT * i, copy, UNIT);
+            memcpy(tile->right[line] + UNIT * i, copy + 1, UNIT);
+        }
+    }
+    if (columns > 1) {
+        for (int line = 0; line < CELL; line++)
+            memcpy(tile->here[line] + UNIT * i, here + (size_t)line * (size_t)width, UNIT);
+    } else {
+        for (int line = 0; line < CELL; line++)
+            memcpy(tile->here[line] + UNIT * i, here + (size_t)line * (size_t)width, CELL);
+    }
+    const uint64_t part_x = (uint64_t)(move_x & (SIXTEENTHS - 1)), part_y = (uint64_t)(move_y & (SIXTEENTHS - 1));
+    tile->part_x[i] = part_x * 0x0101010101010101u;
+    tile->part_y[i] = part_y * 0x0101010101010101u;
+}
+
+/* Bilinear between four pixels, in quarters of a luma step; |current - that|, summed over the lines of a cell. */
+CVSR_INLINE void sum_lines(struct tile *restrict tile)
+{
+    const uint8_t *parts_x = (const uint8_t *)tile->part_x, *parts_y = (const uint8_t *)tile->part_y;
+    for (int x = 0; x < TILE * UNIT; x++) {
+        const uint16_t part_x = parts_x[x], part_y = parts_y[x];
+        uint16_t sum = 0;
+        uint16_t above = (uint16_t)(tile->left[0][x] * (SIXTEENTHS - part_x) + tile->right[0][x] * part_x);
         for (int line = 0; line < CELL; line++) {
-            const float below = mix(tile->left[line + 1][x], tile->right[line + 1][x], tile->part_x[x]);
-            const size_t at = (size_t)line * stride + (size_t)x;
-            difference[at] = fabsf(current[at] - mix(above, below, tile->part_y[x]));
+            const uint16_t below =
+                (uint16_t)(tile->left[line + 1][x] * (SIXTEENTHS - part_x) + tile->right[line + 1][x] * part_x);
+            const uint16_t mixed = (uint16_t)(above * (SIXTEENTHS - part_y) + below * part_y);
+            const int16_t apart = (int16_t)((int16_t)(4 * tile->here[line][x]) - (int16_t)((uint16_t)(mixed + 32) >> 6));
+            sum = (uint16_t)(sum + (uint16_t)(apart < 0 ? -apart : apart));
             above = below;
         }
+        tile->sums[x] = sum;
     }
 }
 
-/* The window, a 5x5 mean followed by the mean over a cell, is separable with weights 1 2 3 4 4 3 2 1 from two pixels
- * before the cell to two after it. Each line of differences therefore counts for its own line of cells (`own`) and for
- * those above and below. `pending` collects the line of cells above, `carried` what this one adds to the one below. */
-CVSR_INLINE void sum_lines(const float *restrict difference, size_t width, float *restrict pending,
-                           float *restrict carried, float *restrict finished)
+/* ------------------------------------------------------------------------------------------------------ all vectors */
+
+/* Which units of a row of cells are to be matched: their left cells, their vectors, and whether the sums of the left (1) and
+ * of the right cell (2) are wanted. Returns how many there are. */
+struct unit {
+    int32_t column, key, wanted;
+};
+
+CVSR_INLINE int32_t list_units(const int32_t *restrict keys, const int32_t *restrict sums, int32_t columns,
+                               struct unit *restrict units)
 {
-    const float *second = difference + width, *third = second + width, *fourth = third + width;
-    for (size_t x = 0; x < width; x++) {
-        const float a = difference[x], b = second[x], c = third[x], d = fourth[x];
-        finished[x] = pending[x] + (a + a + b);
-        pending[x] = carried[x] + (3.0f * (a + d) + 4.0f * (b + c));
-        carried[x] = c + d + d;
+    int32_t count = 0;
+    for (int32_t pair = 0; pair < columns; pair += 2) {
+        /* where the number of columns is odd, the last unit holds a cell of the one before, too */
+        const int is_odd = pair + 1 == columns, is_alone = columns == 1;
+        const int32_t left = is_odd > is_alone ? pair - 1 : pair, right = is_alone ? left : left + 1;
+        const int wants_left = (sums[left] == CVSR_WANTED) & (is_alone | (is_odd ^ 1));
+        const int wants_right = (sums[right] == CVSR_WANTED) & (is_alone ^ 1);
+        const int together = keys[left] == keys[right];
+        const int both = together & wants_right;
+        const struct unit first = {left, keys[left], wants_left + 2 * both}, second = {left, keys[right], 2};
+        units[count] = first;
+        count += wants_left | both;
+        units[count] = second;
+        count += wants_right & (together ^ 1);
+    }
+    return count;
+}
+
+CVSR_INLINE void finish(struct tile *tile, int32_t count, int32_t *sums)
+{
+    sum_lines(tile);
+    for (int32_t i = 0; i < count; i++) {
+        uint64_t halves[2]; /* four sums of 16 bits each; their own sum fits, too */
+        int32_t nowhere, *to = sums + tile->cell[i];
+        memcpy(halves, tile->sums + UNIT * i, sizeof halves);
+        *(tile->wanted[i] & 1 ? to : &nowhere) = (int32_t)(halves[0] * 0x0001000100010001u >> 48);
+        *(tile->wanted[i] & 2 ? to + 1 : &nowhere) = (int32_t)(halves[1] * 0x0001000100010001u >> 48);
     }
 }
 
-/* The same along x: sums of pixels to errors of cells. `left` and `right` hold columns + 2. */
-CVSR_INLINE void sum_columns(const float *restrict sums, const float *restrict field_x, const float *restrict field_y,
-                             int32_t columns, float *restrict own, float *restrict left, float *restrict right,
-                             float *restrict error)
+/* units: columns + 2 of scratch. */
+CVSR_CLONES
+static void sum_differences(const uint8_t *current, const uint8_t *other, const int32_t *keys, int32_t rows,
+                            int32_t columns, int32_t *sums, struct unit *units)
 {
-    for (int32_t i = 0; i < columns; i++) {
-        const float a = sums[4 * i], b = sums[4 * i + 1], c = sums[4 * i + 2], d = sums[4 * i + 3];
-        own[i] = 3.0f * (a + d) + 4.0f * (b + c);
-        left[i] = a + a + b; /* what the cell adds to its left neighbour */
-        right[i + 1] = c + d + d;
+    struct tile tile;
+    int32_t count = 0;
+    memset(&tile, 0, sizeof tile);
+    for (int32_t row = 0; row < rows; row++) {
+        const size_t line = (size_t)row * (size_t)columns;
+        const int32_t found = list_units(keys + line, sums + line, columns, units);
+        for (int32_t i = 0; i < found; i++) {
+            tile.cell[count] = row * columns + units[i].column;
+            tile.wanted[count] = units[i].wanted;
+            fetch(current, other, rows, columns, row, units[i].column, units[i].key, count, &tile);
+            if (++count == TILE) {
+                finish(&tile, count, sums);
+                count = 0;
+            }
+        }
     }
-    right[0] = 3.0f * sums[0];
-    left[columns] = 3.0f * sums[4 * (size_t)columns - 1];
-    for (int32_t i = 0; i < columns; i++) {
-        const float mean = (own[i] + right[i] + left[i + 1]) * (1.0f / 400.0f);
-        error[i] = is_finite(field_x[i]) && is_finite(field_y[i]) ? mean : INFINITY;
-    }
+    if (count)
+        finish(&tile, count, sums);
+}
+
+void cvsr_sum_differences(const uint8_t *current, const uint8_t *other, const int32_t *keys, int32_t rows,
+                          int32_t columns, int32_t *sums, int32_t *scratch)
+{
+    sum_differences(current, other, keys, rows, columns, sums, (struct unit *)(void *)scratch);
 }
 
 size_t cvsr_match_scratch(int32_t columns)
 {
-    return ((size_t)columns * CELL) * (CELL + 3) + 7 * ((size_t)columns + 2);
+    return 4 * ((size_t)columns + 2);
+}
+
+/* One line along x: 1 4 1; an empty neighbour counts like the cell itself. `padded` holds columns + 2. */
+CVSR_INLINE void weigh_line(const int32_t *restrict sums, int32_t columns, int32_t *restrict padded,
+                            int32_t *restrict weighed)
+{
+    padded[0] = padded[columns + 1] = CVSR_EMPTY;
+    memcpy(padded + 1, sums, (size_t)columns * sizeof *sums);
+    for (int32_t i = 0; i < columns; i++) {
+        const int32_t here = padded[i + 1], left = padded[i], right = padded[i + 2];
+        const int32_t sum = 4 * here + (left < 0 ? here : left) + (right < 0 ? here : right);
+        weighed[i] = here < 0 ? CVSR_EMPTY : sum;
+    }
 }
 
 CVSR_CLONES
-static void match_picture(const float *current, const float *other, const float *field, int32_t rows, int32_t columns,
-                            float *error, float *scratch)
+static void weigh(const int32_t *sums, int32_t rows, int32_t columns, float *restrict error, int32_t *scratch)
 {
-    const size_t width = (size_t)columns * CELL, plane = (size_t)rows * (size_t)columns;
-    float *difference = scratch, *pending = difference + CELL * width, *carried = pending + width;
-    float *finished = carried + width, *own = finished + width, *left = own + columns, *right = left + columns + 2;
-    float *part_x = right + columns + 2, *part_y = part_x + columns;
-    int32_t *from_x = (int32_t *)(void *)(part_y + columns);
-    const struct sources sources = {from_x, from_x + columns, part_x, part_y};
-    struct tile tile;
-    if (!plane)
+    const size_t line = (size_t)columns;
+    int32_t *padded = scratch, *lines[3];
+    for (int k = 0; k < 3; k++)
+        lines[k] = scratch + (size_t)(k + 1) * (line + 2);
+    if (!columns)
         return;
-    for (int32_t row = 0; row <= rows; row++) {
-        if (row < rows) {
-            const size_t line = (size_t)row * (size_t)columns;
-            find_sources(field + line, field + plane + line, row, columns, sources.x, sources.y, part_x, part_y);
-            for (int32_t begin = 0; begin < columns; begin += TILE) {
-                const int32_t count = columns - begin < TILE ? columns - begin : TILE;
-                fetch(other, &sources, rows * CELL, columns * CELL, begin, count, &tile);
-                differences(current + line * CELL * CELL + begin * CELL, width, &tile, count * CELL,
-                            difference + begin * CELL);
-            }
-            if (!row)
-                for (size_t x = 0; x < width; x++) { /* the border repeated above: weights 1 and 2 */
-                    carried[x] = 3.0f * difference[x];
-                    pending[x] = 0.0f;
-                }
-            sum_lines(difference, width, pending, carried, finished);
-        } else {
-            for (size_t x = 0; x < width; x++)
-                finished[x] = pending[x] + 3.0f * difference[(CELL - 1) * width + x];
-        }
-        if (row) {
-            const size_t line = (size_t)(row - 1) * (size_t)columns;
-            sum_columns(finished, field + line, field + plane + line, columns, own, left, right, error + line);
+    for (int32_t row = -1; row < rows; row++) {
+        if (row + 1 < rows)
+            weigh_line(sums + (size_t)(row + 1) * line, columns, padded, lines[(row + 1) % 3]);
+        if (row < 0)
+            continue;
+        const int32_t *restrict here = lines[row % 3];
+        const int32_t *restrict above = row ? lines[(row - 1) % 3] : here;
+        const int32_t *restrict below = row + 1 < rows ? lines[(row + 1) % 3] : here;
+        float *restrict to = error + (size_t)row * line;
+        for (int32_t i = 0; i < columns; i++) {
+            const int32_t sum =
+                4 * here[i] + (above[i] < 0 ? here[i] : above[i]) + (below[i] < 0 ? here[i] : below[i]);
+            to[i] = here[i] < 0 ? INFINITY : (float)sum * (1.0f / (36 * 4 * CELL * CELL));
         }
     }
 }
 
-void cvsr_match(const float *current, const float *other, const float *field, int32_t rows, int32_t columns,
-                float *error, float *scratch)
+void cvsr_weigh(const int32_t *sums, int32_t rows, int32_t columns, float *error, int32_t *scratch)
 {
-    match_picture(current, other, field, rows, columns, error, scratch);
+    weigh(sums, rows, columns, error, scratch);
 }
 
-int32_t cvsr_matching_error(const float *current, const float *other, const float *field, int32_t rows, int32_t columns,
-                            float *error)
+int32_t cvsr_matching_error(const uint8_t *current, const uint8_t *other, const float *field, int32_t rows,
+                            int32_t columns, float *error)
 {
     if (sizes_are_wrong(rows, columns) || !current || !other || !field || !error)
         return -1;
-    float *scratch = floats(cvsr_match_scratch(columns));
-    if (!scratch)
+    const size_t plane = (size_t)rows * (size_t)columns;
+    int32_t *keys = malloc((2 * plane + cvsr_match_scratch(columns)) * sizeof *keys);
+    if (!keys)
         return -2;
-    match_picture(current, other, field, rows, columns, error, scratch);
-    free(scratch);
+    cvsr_find_keys(field, plane, keys, keys + plane);
+    cvsr_sum_differences(current, other, keys, rows, columns, keys + plane, keys + 2 * plane);
+    cvsr_weigh(keys + plane, rows, columns, error, keys + 2 * plane);
+    free(keys);
     return 0;
 }

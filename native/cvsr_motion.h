@@ -1,8 +1,9 @@
 /* Motion repair: matching errors, the best vector per cell, sub-pixel steps, composition, averaging. Needs nothing but C99.
  *
- * Pictures are float32 luma, rows * 4 lines of columns * 4 pixels; fields are two planes (x, then y) of rows * columns
+ * Pictures are 8-bit luma, rows * 4 lines of columns * 4 pixels; fields are two planes (x, then y) of rows * columns
  * float32 vectors in pixels, one per cell of 4x4 pixels, where a vector that is not finite counts as none. Outside of a
- * picture its border is repeated. Sampling is bilinear at the exact position.
+ * picture its border is repeated. Sampling is bilinear: at the exact position where steps are taken, at the nearest
+ * sixteenth of a pixel where pictures are matched.
  *
  * Every function works on any content, keeps no state, may be called from several threads at once, and returns the same
  * bits every time and with every instruction set. The result is 0; -1 and nothing touched where a size is negative or
@@ -16,10 +17,12 @@
 
 #define CVSR_MOST_CELLS 16384 /* per side, and 2^31 pixels in all */
 #define CVSR_MOST_RADIUS 8    /* of a filter, in samples */
+#define CVSR_MOST_CANDIDATES 16
 
-/* error[cell]: mean |current - other warped by field| around the cell, over the cell widened by two pixels on each side
- * with falling weights; infinity where the field is empty. */
-CVSR_API int32_t cvsr_matching_error(const float *current, const float *other, const float *field, int32_t rows,
+/* error[cell]: mean |current - other warped by field| in and around the cell, to a quarter of a luma step for each pixel:
+ * the mean over the cell weighed with those of the cells around, 1 4 1 along and down, where an empty one counts like the
+ * cell itself; infinity where the field is empty. Vectors count to 2047 pixels. */
+CVSR_API int32_t cvsr_matching_error(const uint8_t *current, const uint8_t *other, const float *field, int32_t rows,
                                      int32_t columns, float *error);
 
 /* Which of `count` pictures the vectors `raw` point at. A later picture must get below `must_win_by` times the error of
@@ -27,7 +30,7 @@ CVSR_API int32_t cvsr_matching_error(const float *current, const float *other, c
  *
  * velocity: raw divided by the distance of the picture chosen, NaN where there is none; error: its matching error,
  * infinity where there is none. */
-CVSR_API int32_t cvsr_best_reference(const float *current, const float *const *others, const float *distances,
+CVSR_API int32_t cvsr_best_reference(const uint8_t *current, const uint8_t *const *others, const float *distances,
                                      int32_t count, const float *raw, int32_t rows, int32_t columns, float must_win_by,
                                      float *velocity, float *error);
 
@@ -49,12 +52,15 @@ struct cvsr_candidate {
 
 /* field, error: per cell the candidate with the smallest matching error, the first of equal ones. Candidates that are
  * empty everywhere are left out. */
-CVSR_API int32_t cvsr_best_candidate(const float *current, const float *other, const struct cvsr_candidate *candidates,
+CVSR_API int32_t cvsr_best_candidate(const uint8_t *current, const uint8_t *other, const struct cvsr_candidate *candidates,
                                      int32_t count, int32_t rows, int32_t columns, float *field, float *error);
 
-/* A symmetric separable filter on height x width samples; taps[0] is the middle one, taps[radius] the outermost. */
-CVSR_API int32_t cvsr_blur(const float *picture, int32_t height, int32_t width, const float *taps, int32_t radius,
-                           float *blurred);
+/* What steps need of a picture, lightly blurred with the weights 1 27 72 27 1 along and down, in 1/128 of a luma step:
+ * CVSR_PREPARED numbers for each cell. First, for each pixel, its value and that of the pixel below. Then three times eight
+ * planes of cells: value, difference of the right and left neighbours, difference of the lower and upper ones, at eight
+ * pixels of each cell, which make a checkerboard: in lines 0 to 3 those of columns 0 3 2 1, then those of columns 2 1 0 3. */
+CVSR_API int32_t cvsr_prepare(const uint8_t *picture, int32_t rows, int32_t columns, int16_t *prepared);
+#define CVSR_PREPARED 56
 
 struct cvsr_refinement {
     const float *window;   /* taps on cells */
@@ -62,32 +68,58 @@ struct cvsr_refinement {
     int32_t window_radius; /* up to CVSR_MOST_RADIUS */
     int32_t smooth_radius;
     int32_t steps;
-    float robust;       /* a difference of this size gets half the weight */
+    float robust;       /* a difference of this size, at least 0.01, gets half the weight */
     float damping;      /* added to the diagonal of the 2x2 matrices */
     float longest_step; /* in pixels */
 };
 
-/* refined: `field` after Gauss-Newton steps towards where `other` matches `current`. */
-CVSR_API int32_t cvsr_refine(const float *current, const float *other, const float *field, int32_t rows,
+/* refined: `field` after Gauss-Newton steps towards where `other` matches `current`, both prepared. The last step looks at
+ * all eight pixels of each cell, those before it at the first four. */
+CVSR_API int32_t cvsr_refine(const int16_t *current, const int16_t *other, const float *field, int32_t rows,
                              int32_t columns, const struct cvsr_refinement *how, float *refined);
+
+/* What follows does `count` jobs of one kind, each a few pointers. Where one is missing that may not be, nothing is done. */
 
 /* composed: `first`, then `second` from where it points, bilinear between cell centres; vectors are in pixels. An empty
  * vector of `first` leads nowhere and stays empty. */
-CVSR_API int32_t cvsr_compose(const float *first, const float *second, int32_t rows, int32_t columns, float *composed);
+struct cvsr_composition {
+    const float *first, *second;
+    float *composed;
+};
+
+CVSR_API int32_t cvsr_compose(const struct cvsr_composition *jobs, int32_t count, int32_t rows, int32_t columns);
 
 /* correction: what a refinement of `first` and then `second` changes, from `current` to `other`. */
-CVSR_API int32_t cvsr_correct(const float *current, const float *other, const float *first, const float *second,
-                              int32_t rows, int32_t columns, const struct cvsr_refinement *how, float *correction);
+struct cvsr_correction {
+    const int16_t *current, *other;
+    const float *first, *second;
+    const struct cvsr_refinement *how;
+    float *correction;
+};
 
-/* corrected: `field` and `share` times the sum of one or more `parts`. */
-CVSR_API int32_t cvsr_spread(const float *field, const float *const *parts, int32_t count, float share, int32_t rows,
-                             int32_t columns, float *corrected);
+CVSR_API int32_t cvsr_correct(const struct cvsr_correction *jobs, int32_t count, int32_t rows, int32_t columns);
 
-/* steadied: the weighted mean of `field`, which counts 1, and of `count` others. Each counts as its share says where it agrees
- * with `field`, half of it where it is `tolerance` pixels away, and not at all where it is empty; a negative share turns
- * its vectors round. */
-CVSR_API int32_t cvsr_steady(const float *field, const float *const *others, const float *shares, int32_t count,
-                             float tolerance, int32_t rows, int32_t columns, float *steadied);
+/* corrected: `field` and `gain` times the mean of one to four `parts`, the first of which are given. */
+struct cvsr_spreading {
+    const float *field, *parts[4];
+    float *corrected;
+};
+
+CVSR_API int32_t cvsr_spread(const struct cvsr_spreading *jobs, int32_t count, float gain, int32_t rows,
+                             int32_t columns);
+
+/* steadied: the weighted mean of `field`, which counts 1, and of those of CVSR_OTHERS others that are given. Each counts as
+ * its share says where it agrees with `field`, half of it where it is `tolerance` pixels away, and not at all where it is
+ * empty; a negative share turns its vectors round. */
+#define CVSR_OTHERS 9
+
+struct cvsr_steadying {
+    const float *field, *others[CVSR_OTHERS];
+    float *steadied;
+};
+
+CVSR_API int32_t cvsr_steady(const struct cvsr_steadying *jobs, int32_t count, const float *shares,
+                             const float *tolerances, int32_t rows, int32_t columns);
 
 /* evened: `field`, where `shares` (one plane, 0..1) are above 0 drawn to the mean of the vectors around, weighted by `taps`, by
  * shares and by how well they agree with it. Half of the way, for a share of 1, where they deviate `strength` times as much

@@ -12,7 +12,11 @@
 /* The loops over pixels are compiled three times on x86-64; the loader picks by processor. No operation is fused or
  * reordered (-ffp-contract=off, no -ffast-math), so all give the same bits. */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(CVSR_NO_CLONES)
+#if __GNUC__ >= 12 && !defined(__clang__)
+#define CVSR_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "default"))) /* AVX-512, on 16-bit numbers too */
+#else
 #define CVSR_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
 #else
 #define CVSR_CLONES
 #endif
@@ -23,6 +27,12 @@
 #endif
 #if defined(_MSC_VER)
 #define restrict __restrict
+#endif
+
+#if defined(__BYTE_ORDER__) && defined(__ORDER_BIG_ENDIAN__)
+#define CVSR_BIG_ENDIAN (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
+#else
+#define CVSR_BIG_ENDIAN 0
 #endif
 
 enum { CELL = CVSR_CELL };
@@ -77,12 +87,34 @@ CVSR_INLINE float *floats(size_t count)
     return malloc((count ? count : 1) * sizeof(float));
 }
 
-/* cvsr_matching_error without its checks; scratch: cvsr_match_scratch(columns) floats. */
-void cvsr_match(const float *current, const float *other, const float *field, int32_t rows, int32_t columns,
-                float *error, float *scratch);
+/* The nearest whole number, ties to even, for |value| < 2^22. */
+CVSR_INLINE float rounded(float value)
+{
+    return (value + 12582912.0f) - 12582912.0f;
+}
+
+/* What a cell's sum of differences says where there is none: it is to be made, or the cell has no vector. */
+enum { CVSR_WANTED = -1, CVSR_EMPTY = -2 };
+
+/* The vectors of a field in sixteenths of a pixel, x in the lower and y in the upper half of a number: where two are
+ * equal, so are the sums. `sums` becomes CVSR_WANTED or CVSR_EMPTY. */
+void cvsr_find_keys(const float *field, size_t plane, int32_t *keys, int32_t *sums);
+
+/* Makes those sums of differences of cells that are wanted. scratch: cvsr_match_scratch(columns) numbers. */
+void cvsr_sum_differences(const uint8_t *current, const uint8_t *other, const int32_t *keys, int32_t rows,
+                          int32_t columns, int32_t *sums, int32_t *scratch);
+
+/* Sums to errors, weighed with those of the cells around. scratch: as above. */
+void cvsr_weigh(const int32_t *sums, int32_t rows, int32_t columns, float *error, int32_t *scratch);
 size_t cvsr_match_scratch(int32_t columns);
 
-/* cvsr_compose without its checks. */
-void cvsr_compose_fields(const float *first, const float *second, int32_t rows, int32_t columns, float *composed);
+/* A symmetric separable filter on a plane; taps[0] is the middle one. Returns -2 where memory ran out, or 0. */
+int32_t cvsr_blur_plane(const float *plane, int32_t rows, int32_t columns, const float *taps, int32_t radius,
+                        float *blurred);
+
+/* One job of cvsr_compose without its checks. scratch: cvsr_compose_scratch(rows, columns) floats. */
+void cvsr_compose_fields(const float *first, const float *second, int32_t rows, int32_t columns, float *composed,
+                         float *scratch);
+size_t cvsr_compose_scratch(int32_t rows, int32_t columns);
 
 #endif

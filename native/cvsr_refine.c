@@ -2,52 +2,77 @@
 #include "cvsr_motion_internal.h"
 
 enum {
-    RING = 8,  /* lines of the warped picture kept at a time */
-    KINDS = 5, /* sums of products that make up a system */
+    KINDS = 5,                          /* sums of products that make up a system */
     SYSTEMS = 2 * CVSR_MOST_RADIUS + 1, /* lines of systems kept at a time */
-    TILE = 16 * CELL, /* pixels warped at once */
+    TILE = 128,                         /* cells done at once */
+    GROUP = CELL,                       /* samples of a cell done at once: one in each line */
+    SAMPLES = 2 * GROUP,
+    UNITS = 128, /* of a prepared picture, in one luma step */
 };
 
 /* ------------------------------------------------------------------------------------------------------------- blur */
 
-/* One line: down the picture into `line`, which has CVSR_MOST_RADIUS samples of border, then along it. above and below:
- * the lines around it, nearest first. */
-CVSR_INLINE void blur_line(const float *here, const float *const *above, const float *const *below, int32_t width,
-                           const float *taps, int radius, float *restrict line, float *restrict blurred)
+/* Down: lines above and below, nearest first. */
+CVSR_INLINE void blur_down(const float *here, const float *const *above, const float *const *below, size_t width,
+                           const float *taps, int radius, float *restrict line)
 {
-    for (int32_t x = 0; x < width; x++) {
+    for (size_t x = 0; x < width; x++) {
         float sum = taps[0] * here[x];
         for (int i = 0; i < radius; i++)
             sum += taps[i + 1] * (above[i][x] + below[i][x]);
         line[x] = sum;
     }
+}
+
+/* Repeat the border of a line. */
+CVSR_INLINE void extend(float *line, int32_t width, int radius)
+{
     for (int i = 1; i <= radius; i++) {
         line[-i] = line[0];
         line[width - 1 + i] = line[width - 1];
     }
-    for (int32_t x = 0; x < width; x++) {
+}
+
+CVSR_INLINE void blur_along(const float *restrict line, size_t width, const float *taps, int radius,
+                            float *restrict blurred)
+{
+    for (size_t x = 0; x < width; x++) {
         float sum = taps[0] * line[x];
         for (int i = 1; i <= radius; i++)
-            sum += taps[i] * (line[x - i] + line[x + i]);
+            sum += taps[i] * (*(line + x - i) + line[x + (size_t)i]);
         blurred[x] = sum;
     }
 }
 
-/* Line y of a picture of which the last `kept` lines are there, line i at i % kept. The radius is a constant in each
- * branch, so that the loops unroll. */
-CVSR_CLONES
-static void blur_at(const float *lines, int32_t kept, int32_t height, int32_t width, const float *taps, int32_t radius,
-                    int32_t y, float *line, float *blurred)
+/* Line y of `parts` pictures side by side, `stride` samples apart, of which the last `kept` lines are there, line i at
+ * i % kept. Each has CVSR_MOST_RADIUS samples of border in `line` and `blurred`; in `lines` only where there are several. */
+CVSR_INLINE void blur_line(const float *lines, int32_t kept, int32_t height, int32_t width, int parts, size_t stride,
+                           const float *taps, int radius, int32_t y, float *line, float *blurred)
 {
     const float *above[CVSR_MOST_RADIUS], *below[CVSR_MOST_RADIUS];
-    const float *here = lines + (size_t)(y % kept) * (size_t)width;
+    const size_t all = (size_t)parts * stride;
+    const float *here = lines + (size_t)(y % kept) * all;
     for (int32_t i = 0; i < radius; i++) {
-        above[i] = lines + (size_t)(within(y - 1 - i, height) % kept) * (size_t)width;
-        below[i] = lines + (size_t)(within(y + 1 + i, height) % kept) * (size_t)width;
+        above[i] = lines + (size_t)(within(y - 1 - i, height) % kept) * all;
+        below[i] = lines + (size_t)(within(y + 1 + i, height) % kept) * all;
     }
+    blur_down(here, above, below, all, taps, radius, line);
+    for (int part = 0; part < parts; part++)
+        extend(line + (size_t)part * stride + (parts > 1 ? CVSR_MOST_RADIUS : 0), width, radius);
+    if (parts > 1)
+        blur_along(line + CVSR_MOST_RADIUS, all - 2 * CVSR_MOST_RADIUS, taps, radius, blurred + CVSR_MOST_RADIUS);
+    else
+        blur_along(line, all, taps, radius, blurred);
+}
+
+/* The radius is a constant in each branch, so that the loops unroll. */
+CVSR_CLONES
+static void blur_at(const float *lines, int32_t kept, int32_t height, int32_t width, int parts, size_t stride,
+                    const float *taps, int32_t radius, int32_t y, float *line, float *blurred)
+{
 #define CVSR_BLUR_CASE(R) \
     case R: \
-        blur_line(here, above, below, width, taps, R, line, blurred); \
+        blur_line(lines, kept, height, width, parts, stride, taps, R, y, line, blurred); \
         break
     switch (radius) {
         CVSR_BLUR_CASE(0);
@@ -69,23 +94,19 @@ static void blur_plane(const float *picture, int32_t height, int32_t width, cons
 {
     float own_taps[CVSR_MOST_RADIUS + 1];
     memcpy(own_taps, taps, ((size_t)radius + 1) * sizeof *taps);
-    if (!width)
-        return;
     for (int32_t y = 0; y < height; y++)
-        blur_at(picture, height, height, width, own_taps, radius, y, scratch + CVSR_MOST_RADIUS,
+        blur_at(picture, height, height, width, 1, (size_t)width, own_taps, radius, y, scratch + CVSR_MOST_RADIUS,
                 blurred + (size_t)y * (size_t)width);
 }
 
-int32_t cvsr_blur(const float *picture, int32_t height, int32_t width, const float *taps, int32_t radius,
-                  float *blurred)
+int32_t cvsr_blur_plane(const float *plane, int32_t rows, int32_t columns, const float *taps, int32_t radius,
+                        float *blurred)
 {
-    if (height < 0 || width < 0 || height > CELL * CVSR_MOST_CELLS || width > CELL * CVSR_MOST_CELLS || radius < 0 ||
-        radius > CVSR_MOST_RADIUS || !picture || !taps || !blurred)
-        return -1;
-    float *scratch = floats((size_t)width + 2 * CVSR_MOST_RADIUS);
+    float *scratch = floats((size_t)columns + 2 * CVSR_MOST_RADIUS);
     if (!scratch)
         return -2;
-    blur_plane(picture, height, width, taps, radius, scratch, blurred);
+    if (columns)
+        blur_plane(plane, rows, columns, taps, radius, scratch, blurred);
     free(scratch);
     return 0;
 }
@@ -93,223 +114,229 @@ int32_t cvsr_blur(const float *picture, int32_t height, int32_t width, const flo
 /* ------------------------------------------------------------------------------------------------------------ steps */
 
 struct workspace {
-    float *cells;          /* a line of columns + 2 */
-    float *flow[2][2];     /* x and y of an even and an odd row of cells, a line of width + CELL each */
-    float *mean;           /* RING lines of width + 2 */
-    float *difference;     /* RING lines of width */
-    float *sums;           /* KINDS lines */
-    float *line;           /* for blurs */
-    float *systems[KINDS]; /* SYSTEMS lines of cells */
-    float *blurred[KINDS]; /* lines of cells */
+    float *vectors[3][2];  /* x and y of three rows of cells, finite, columns + 2 */
+    float *lines[CELL][2]; /* x and y of the lines of pixels of a row of cells, columns + 2 */
+    float *systems;        /* SYSTEMS lines of KINDS * stride */
+    float *line, *blurred; /* lines of that size */
+    size_t stride;         /* columns and a border of CVSR_MOST_RADIUS to each side */
 };
 
-/* One row of cells to pixels along x: flow[2 + x] for the pixels x = -2 .. 4 * columns + 1. */
-CVSR_INLINE void widen(const float *restrict row, int32_t columns, float *restrict line, float *restrict flow)
+/* One group of samples of up to TILE cells: the pixels that each is mixed from, as they lie in a prepared picture, the left
+ * ones and the right ones in turn; the shares of the lower and right ones; then how far the samples are from the current
+ * picture, and what they count. */
+struct tile {
+    uint32_t pairs[GROUP][2 * TILE];
+    float part_x[GROUP][TILE], part_y[GROUP][TILE], apart[GROUP][TILE], weight[GROUP][TILE];
+};
+
+/* A pixel and the one below, of two that lie side by side. */
+#if CVSR_BIG_ENDIAN
+#define CVSR_UPPER(PAIR) ((float)((int32_t)(PAIR) >> 16))
+#define CVSR_LOWER(PAIR) ((float)((int32_t)((PAIR) << 16) >> 16))
+#else
+#define CVSR_UPPER(PAIR) ((float)((int32_t)((PAIR) << 16) >> 16))
+#define CVSR_LOWER(PAIR) ((float)((int32_t)(PAIR) >> 16))
+#endif
+
+CVSR_INLINE void take_row(const float *restrict row, int32_t columns, float *restrict line)
 {
     for (int32_t i = 0; i < columns; i++)
         line[i + 1] = bounded(row[i]);
     line[0] = line[1];
     line[columns + 1] = line[columns];
-    for (int32_t i = 0; i <= columns; i++) {
-        const float from = line[i], by = line[i + 1] - line[i];
-        for (int k = 0; k < CELL; k++)
-            flow[CELL * i + k] = from + by * ((float)(2 * k + 1) / (2 * CELL));
-    }
 }
 
-/* What up to TILE pixels of a line are mixed from: the upper left one of four pixels, the pairs above and below, and the
- * shares of the right and lower ones. */
-struct tile {
-    int32_t at[TILE];
-    float above[2 * TILE], below[2 * TILE];
-    float part_x[TILE], part_y[TILE];
-};
-
-/* Where the pixels of line y come from; `share` of the flow is that of the lower row of cells. Beyond the border the two
- * outermost pixels stand for all. */
-CVSR_INLINE void find_positions(float *const *upper, float *const *lower, float share, int32_t y, int32_t height,
-                                int32_t width, int32_t begin, int32_t count, struct tile *restrict tile)
+/* Where sample `pixel` of the cells of a row comes from, in line y: the field is bilinear between the centres of cells.
+ * Beyond the border the two outermost pixels stand for all. */
+CVSR_INLINE void find_samples(const int16_t *other, float *const *flow, int32_t pixel, int32_t y, int32_t height,
+                              int32_t width, int32_t begin, int32_t count, float *restrict part_x,
+                              float *restrict part_y, uint32_t *restrict pairs)
 {
-    const float *restrict ax = upper[0] + 2 + begin, *restrict ay = upper[1] + 2 + begin;
-    const float *restrict bx = lower[0] + 2 + begin, *restrict by = lower[1] + 2 + begin;
+    const int32_t from = pixel < CELL / 2 ? begin : begin + 1;
+    const float share = (float)((2 * pixel + 1 + CELL) % (2 * CELL)) / (2 * CELL);
+    const float *restrict flow_x = flow[0] + from, *restrict flow_y = flow[1] + from;
+    int32_t at[TILE];
     for (int32_t i = 0; i < count; i++) {
-        const int32_t x = begin + i;
-        const float vx = mix(ax[i], bx[i], share), vy = mix(ay[i], by[i], share);
+        const int32_t x = CELL * (begin + i) + pixel;
+        const float vx = mix(flow_x[i], flow_x[i + 1], share), vy = mix(flow_y[i], flow_y[i + 1], share);
         const float dx = least(most(vx, (float)-x), (float)(width - 1 - x));
         const float dy = least(most(vy, (float)-y), (float)(height - 1 - y));
         const int32_t to_x = (int32_t)((float)x + dx), to_y = (int32_t)((float)y + dy);
         const int32_t left = to_x < width - 2 ? to_x : width - 2, top = to_y < height - 2 ? to_y : height - 2;
-        tile->part_x[i] = dx - (float)(left - x);
-        tile->part_y[i] = dy - (float)(top - y);
-        tile->at[i] = top * width + left;
+        part_x[i] = dx - (float)(left - x);
+        part_y[i] = dy - (float)(top - y);
+        at[i] = top * width + left;
     }
-}
-
-/* Some pixels of line `here` of the current picture against the warped one: `difference`, and `mean`, which is twice that.
- * Pixels are put together in pairs first; what follows is the same few operations on many at once, however the flow
- * runs. */
-CVSR_INLINE void pull(const float *picture, int32_t width, const float *restrict here, int32_t count,
-                      struct tile *restrict tile, float *restrict mean, float *restrict difference)
-{
-    for (int32_t i = 0; i < count; i += CELL) {
-        double upper[CELL], lower[CELL]; /* of which each holds two pixels */
-        for (int k = 0; k < CELL; k++) {
-            const float *from = picture + tile->at[i + k];
-            memcpy(upper + k, from, sizeof *upper);
-            memcpy(lower + k, from + width, sizeof *lower);
-        }
-        memcpy(tile->above + 2 * i, upper, sizeof upper);
-        memcpy(tile->below + 2 * i, lower, sizeof lower);
-    }
-    const float *restrict above = tile->above, *restrict below = tile->below;
     for (int32_t i = 0; i < count; i++) {
-        const float moved = mix(mix(above[2 * i], above[2 * i + 1], tile->part_x[i]),
-                                mix(below[2 * i], below[2 * i + 1], tile->part_x[i]), tile->part_y[i]);
-        difference[i] = moved - here[i];
-        mean[i] = moved + here[i];
+        double both; /* which holds two pairs */
+        memcpy(&both, other + 2 * (size_t)at[i], sizeof both);
+        memcpy(pairs + 2 * i, &both, sizeof both);
     }
 }
 
-/* The systems of a row of cells. The gradient is that of `mean`, twice the mean of both pictures: the lines of the cells
- * and one to each side, with a pixel of border left and right. */
-CVSR_INLINE void line_of_systems(const float *const *mean, const float *const *difference, int32_t width, float falloff,
-                                 float *restrict sums, float *const *systems, size_t to)
+/* What one sample of each of up to TILE cells differs by; `far` is 1 where it does not, 2 at the robust limit. */
+CVSR_INLINE void find_differences(const uint32_t *restrict pairs, const float *restrict part_x,
+                                  const float *restrict part_y, const int16_t *restrict here, int32_t count,
+                                  float falloff, float *restrict apart, float *restrict far)
 {
-    float *restrict s11 = sums, *restrict s12 = s11 + width, *restrict s22 = s12 + width;
-    float *restrict s1 = s22 + width, *restrict s2 = s1 + width;
-    for (int32_t x = 0; x < width; x++) {
-        float a11 = 0.0f, a12 = 0.0f, a22 = 0.0f, b1 = 0.0f, b2 = 0.0f;
-        for (int k = 0; k < CELL; k++) {
-            const float gx = mean[k + 1][x + 1] - mean[k + 1][x - 1], gy = mean[k + 2][x] - mean[k][x];
-            const float apart = difference[k][x], weight = 1.0f / (1.0f + apart * apart * falloff);
-            const float wx = weight * gx, wy = weight * gy;
-            a11 += wx * gx;
-            a12 += wx * gy;
-            a22 += wy * gy;
-            b1 += wx * apart;
-            b2 += wy * apart;
+    for (int32_t i = 0; i < count; i++) {
+        const float from = mix(CVSR_UPPER(pairs[2 * i]), CVSR_LOWER(pairs[2 * i]), part_y[i]);
+        const float to = mix(CVSR_UPPER(pairs[2 * i + 1]), CVSR_LOWER(pairs[2 * i + 1]), part_y[i]);
+        apart[i] = mix(from, to, part_x[i]) - (float)here[i];
+        far[i] = 1.0f + apart[i] * apart[i] * falloff;
+    }
+}
+
+/* 1 / far, of four at the price of one. */
+CVSR_INLINE void find_weights(float (*weight)[TILE], int32_t count)
+{
+    float *restrict a = weight[0], *restrict b = weight[1], *restrict c = weight[2], *restrict d = weight[3];
+    for (int32_t i = 0; i < count; i++) {
+        const float far_a = a[i], far_b = b[i], far_c = c[i], far_d = d[i];
+        const float first = far_a * far_b, second = far_c * far_d, one = 1.0f / (first * second);
+        a[i] = one * second * far_b;
+        b[i] = one * second * far_a;
+        c[i] = one * first * far_d;
+        d[i] = one * first * far_c;
+    }
+}
+
+/* Adds one sample of each cell to the systems; along, down: its differences. */
+CVSR_INLINE void add_products(const float *restrict apart, const float *restrict weight, const int16_t *restrict along,
+                              const int16_t *restrict down, int32_t count, int is_first, float *restrict sums,
+                              size_t stride)
+{
+    float *restrict a11 = sums, *restrict a12 = a11 + stride, *restrict a22 = a12 + stride;
+    float *restrict b1 = a22 + stride, *restrict b2 = b1 + stride;
+    for (int32_t i = 0; i < count; i++) {
+        const float gx = (float)along[i], gy = (float)down[i];
+        const float wx = weight[i] * gx, wy = weight[i] * gy;
+        a11[i] = (is_first ? 0.0f : a11[i]) + wx * gx;
+        a12[i] = (is_first ? 0.0f : a12[i]) + wx * gy;
+        a22[i] = (is_first ? 0.0f : a22[i]) + wy * gy;
+        b1[i] = (is_first ? 0.0f : b1[i]) + wx * apart[i];
+        b2[i] = (is_first ? 0.0f : b2[i]) + wy * apart[i];
+    }
+}
+
+/* The systems of a row of cells. */
+CVSR_INLINE void row_of_systems(const int16_t *current, const int16_t *other, const struct workspace *work, int32_t row,
+                                int32_t rows, int32_t columns, int groups, float falloff, float *systems)
+{
+    const size_t plane = (size_t)rows * (size_t)columns, line = (size_t)columns + 2;
+    const int16_t *samples = current + 2 * CELL * CELL * plane + (size_t)row * (size_t)columns;
+    for (int k = 0; k < CELL; k++) {
+        const int lower = k < CELL / 2 ? row : row + 1;
+        const float share = (float)((2 * k + 1 + CELL) % (2 * CELL)) / (2 * CELL);
+        for (int part = 0; part < 2; part++) {
+            const float *restrict a = work->vectors[within(lower - 1, rows) % 3][part];
+            const float *restrict b = work->vectors[within(lower, rows) % 3][part];
+            float *restrict to = work->lines[k][part];
+            for (size_t i = 0; i < line; i++)
+                to[i] = mix(a[i], b[i], share);
         }
-        s11[x] = a11;
-        s12[x] = a12;
-        s22[x] = a22;
-        s1[x] = b1;
-        s2[x] = b2;
     }
-    for (int kind = 0; kind < KINDS; kind++) { /* means over cells; the gradients above are four times too large */
-        const float *restrict from = sums + (size_t)kind * (size_t)width;
-        const float scale = 1.0f / (CELL * CELL) / (kind < 3 ? 16.0f : 4.0f);
-        float *restrict system = systems[kind] + to;
-        for (int32_t i = 0; i < width / CELL; i++)
-            system[i] = ((from[CELL * i] + from[CELL * i + 1]) + (from[CELL * i + 2] + from[CELL * i + 3])) * scale;
-    }
-}
-
-/* Solve a line of systems and move the field, each vector by at most `longest` pixels. */
-CVSR_INLINE void move_cells(float *const *systems, int32_t columns, float damping, float longest,
-                            float *restrict field_x, float *restrict field_y)
-{
-    const float *restrict a11 = systems[0], *restrict a12 = systems[1], *restrict a22 = systems[2];
-    const float *restrict b1 = systems[3], *restrict b2 = systems[4];
-    for (int32_t i = 0; i < columns; i++) {
-        const float p = a11[i] + damping, q = a12[i], r = a22[i] + damping;
-        const float one = 1.0f / (p * r - q * q);
-        const float x = (q * b2[i] - r * b1[i]) * one, y = (q * b1[i] - p * b2[i]) * one;
-        const float length = sqrtf(x * x + y * y);
-        const float share = least(1.0f, longest / most(length, 1e-6f));
-        field_x[i] += x * share;
-        field_y[i] += y * share;
-    }
-}
-
-/* Line by line: warp, add up systems as soon as the line below a row of cells is there, and solve those as soon as all that
- * the window covers is. Vectors are not moved before they were read. */
-CVSR_CLONES
-static void one_step(const float *current, const float *other, float *field, int32_t rows, int32_t columns,
-                     const struct cvsr_refinement *how, const struct workspace *work)
-{
-    const int32_t height = rows * CELL, width = columns * CELL, radius = how->window_radius;
-    const size_t plane = (size_t)rows * (size_t)columns, mean_stride = (size_t)width + 2;
-    const float falloff = 1.0f / (how->robust * how->robust);
-    float window[CVSR_MOST_RADIUS + 1];
     struct tile tile;
-    int32_t solved = 0, widened = 0; /* rows of cells */
-    memcpy(window, how->window, ((size_t)radius + 1) * sizeof *window);
-    for (int32_t y = 0; y <= height; y++) {
-        if (y < height) {
-            const int32_t lower = (y + CELL / 2) / CELL, a = lower ? lower - 1 : 0, b = lower < rows ? lower : rows - 1;
-            const float share = (float)(2 * ((y + CELL / 2) % CELL) + 1) / (2 * CELL);
-            float *restrict mean = work->mean + (size_t)(y % RING) * mean_stride + 1;
-            float *restrict difference = work->difference + (size_t)(y % RING) * (size_t)width;
-            for (; widened <= b; widened++) {
-                const float *row = field + (size_t)widened * (size_t)columns;
-                widen(row, columns, work->cells, work->flow[widened % 2][0]);
-                widen(row + plane, columns, work->cells, work->flow[widened % 2][1]);
+    for (int32_t begin = 0; begin < columns; begin += TILE) {
+        const int32_t count = columns - begin < TILE ? columns - begin : TILE;
+        for (int group = 0; group < groups; group++) {
+            const int16_t *here = samples + (size_t)(group * GROUP) * plane + begin;
+            for (int k = 0; k < GROUP; k++)
+                find_samples(other, work->lines[k], (2 * CELL - k + 2 * group) % CELL, row * CELL + k, rows * CELL,
+                             columns * CELL, begin, count, tile.part_x[k], tile.part_y[k], tile.pairs[k]);
+            for (int k = 0; k < GROUP; k++)
+                find_differences(tile.pairs[k], tile.part_x[k], tile.part_y[k], here + (size_t)k * plane, count,
+                                 falloff, tile.apart[k], tile.weight[k]);
+            find_weights(tile.weight, count);
+            for (int k = 0; k < GROUP; k++) {
+                const int16_t *along = here + (size_t)(SAMPLES + k) * plane, *down = along + SAMPLES * plane;
+                float *sums = systems + CVSR_MOST_RADIUS + begin;
+                if (group || k)
+                    add_products(tile.apart[k], tile.weight[k], along, down, count, 0, sums, work->stride);
+                else
+                    add_products(tile.apart[k], tile.weight[k], along, down, count, 1, sums, work->stride);
             }
-            for (int32_t x = 0; x < width; x += TILE) {
-                const int32_t count = width - x < TILE ? width - x : TILE;
-                find_positions(work->flow[a % 2], work->flow[b % 2], share, y, height, width, x, count, &tile);
-                pull(other, width, current + (size_t)y * (size_t)width + x, count, &tile, mean + x, difference + x);
-            }
-            mean[-1] = mean[0];
-            mean[width] = mean[width - 1];
         }
-        if (!y || y % CELL)
-            continue;
-        const int32_t newest = y / CELL - 1;
-        const float *mean[CELL + 2], *difference[CELL];
-        for (int32_t k = 0; k < CELL + 2; k++)
-            mean[k] = work->mean + (size_t)(within(newest * CELL - 1 + k, height) % RING) * mean_stride + 1;
-        for (int32_t k = 0; k < CELL; k++)
-            difference[k] = work->difference + (size_t)((newest * CELL + k) % RING) * (size_t)width;
-        line_of_systems(mean, difference, width, falloff, work->sums, work->systems,
-                        (size_t)(newest % SYSTEMS) * (size_t)columns);
-        for (; solved < rows && (solved + radius <= newest || newest == rows - 1); solved++) {
-            float *row = field + (size_t)solved * (size_t)columns;
-            for (int kind = 0; kind < KINDS; kind++)
-                blur_at(work->systems[kind], SYSTEMS, rows, columns, window, radius, solved,
-                        work->line + CVSR_MOST_RADIUS, work->blurred[kind]);
-            move_cells(work->blurred, columns, how->damping, how->longest_step, row, row + plane);
+    }
+}
+
+/* Solve a line of systems and move the field, each vector by at most `longest` pixels. A difference in x or y spans two
+ * pixels. */
+CVSR_INLINE void move_cells(const float *restrict systems, size_t stride, int32_t columns, float scale, float damping,
+                            float longest, float *restrict field_x, float *restrict field_y)
+{
+    const float *restrict a11 = systems, *restrict a12 = a11 + stride, *restrict a22 = a12 + stride;
+    const float *restrict b1 = a22 + stride, *restrict b2 = b1 + stride;
+    const float half = 0.5f * scale, quarter = 0.25f * scale;
+    for (int32_t i = 0; i < columns; i++) {
+        const float p = a11[i] * quarter + damping, q = a12[i] * quarter, r = a22[i] * quarter + damping;
+        const float c1 = b1[i] * half, c2 = b2[i] * half;
+        const float one = 1.0f / (p * r - q * q);
+        const float x = (q * c2 - r * c1) * one, y = (q * c1 - p * c2) * one;
+        const float length = sqrtf(x * x + y * y);
+        const float cut = length > longest ? longest / length : 1.0f;
+        field_x[i] = field_x[i] + x * cut;
+        field_y[i] = field_y[i] + y * cut;
+    }
+}
+
+/* One step over the whole field, row by row: systems of as many rows as the window spans are kept. */
+CVSR_CLONES
+static void one_step(const int16_t *current, const int16_t *other, float *field, int32_t rows, int32_t columns,
+                     const struct cvsr_refinement *how, int groups, const struct workspace *work)
+{
+    const int32_t radius = how->window_radius;
+    const size_t plane = (size_t)rows * (size_t)columns, all = KINDS * work->stride;
+    const float falloff = 1.0f / (how->robust * how->robust * (UNITS * UNITS));
+    const float scale = 1.0f / (float)(groups * GROUP * UNITS * UNITS);
+    float window[CVSR_MOST_RADIUS + 1];
+    int32_t solved = 0, taken = 0; /* rows of cells */
+    memcpy(window, how->window, ((size_t)radius + 1) * sizeof *window);
+    for (int32_t row = 0; row < rows; row++) {
+        for (; taken <= row + 1 && taken < rows; taken++)
+            for (size_t part = 0; part < 2; part++)
+                take_row(field + part * plane + (size_t)taken * (size_t)columns, columns, work->vectors[taken % 3][part]);
+        float *systems = work->systems + (size_t)(row % SYSTEMS) * all;
+        row_of_systems(current, other, work, row, rows, columns, groups, falloff, systems);
+        for (; solved < rows && (solved + radius <= row || row == rows - 1); solved++) {
+            blur_at(work->systems, SYSTEMS, rows, columns, KINDS, work->stride, window, radius, solved, work->line,
+                    work->blurred);
+            move_cells(work->blurred + CVSR_MOST_RADIUS, work->stride, columns, scale, how->damping, how->longest_step,
+                       field + (size_t)solved * (size_t)columns, field + plane + (size_t)solved * (size_t)columns);
         }
     }
 }
 
 static int is_usable(const struct cvsr_refinement *how)
 {
-    return how && how->window && how->window_radius >= 0 && how->window_radius <= CVSR_MOST_RADIUS &&
+    return how && how->window && how->robust >= 0.01f && how->window_radius >= 0 && how->window_radius <= CVSR_MOST_RADIUS &&
            (!how->smooth || (how->smooth_radius >= 0 && how->smooth_radius <= CVSR_MOST_RADIUS));
 }
 
 /* cvsr_refine in place, without its checks. */
-static int32_t refine(const float *current, const float *other, float *field, int32_t rows, int32_t columns,
+static int32_t refine(const int16_t *current, const int16_t *other, float *field, int32_t rows, int32_t columns,
                       const struct cvsr_refinement *how)
 {
-    const size_t plane = (size_t)rows * (size_t)columns, cells = (size_t)columns, width = cells * CELL;
+    const size_t plane = (size_t)rows * (size_t)columns, line = (size_t)columns + 2;
+    struct workspace work = {.stride = (size_t)columns + 2 * CVSR_MOST_RADIUS};
+    const size_t all = KINDS * work.stride;
     if (!plane)
         return 0;
-    const size_t lines = (cells + 2) + 4 * (width + CELL) + RING * (2 * width + 2) +
-                         KINDS * width + (width + 2 * CVSR_MOST_RADIUS);
-    float *memory = floats(lines + KINDS * (SYSTEMS + 1) * cells + (how->smooth ? 2 * plane : 0));
+    float *memory = calloc((6 + 2 * CELL) * line + (SYSTEMS + 2) * all + (how->smooth ? 2 * plane : 0), sizeof *memory);
     if (!memory)
         return -2;
-    struct workspace work;
     float *free_part = memory;
-#define CVSR_TAKE(COUNT) ((free_part += (COUNT)) - (COUNT))
-    work.cells = CVSR_TAKE(cells + 2);
-    for (int k = 0; k < 4; k++)
-        work.flow[k / 2][k % 2] = CVSR_TAKE(width + CELL);
-    work.mean = CVSR_TAKE(RING * (width + 2));
-    work.difference = CVSR_TAKE(RING * width);
-    work.sums = CVSR_TAKE(KINDS * width);
-    work.line = CVSR_TAKE(width + 2 * CVSR_MOST_RADIUS);
-    for (int k = 0; k < KINDS; k++) {
-        work.systems[k] = CVSR_TAKE(SYSTEMS * cells);
-        work.blurred[k] = CVSR_TAKE(cells);
-    }
-    float *smoothed = CVSR_TAKE(how->smooth ? 2 * plane : 0);
-#undef CVSR_TAKE
+    for (int k = 0; k < 6; k++, free_part += line)
+        work.vectors[k / 2][k % 2] = free_part;
+    for (int k = 0; k < 2 * CELL; k++, free_part += line)
+        work.lines[k / 2][k % 2] = free_part;
+    work.line = free_part;
+    work.blurred = work.line + all;
+    work.systems = work.blurred + all;
+    float *smoothed = work.systems + SYSTEMS * all;
 
     for (int32_t step = 0; step < how->steps; step++)
-        one_step(current, other, field, rows, columns, how, &work);
+        one_step(current, other, field, rows, columns, how, step == how->steps - 1 ? 2 : 1, &work);
     if (how->smooth) {
         for (size_t part = 0; part < 2; part++)
             blur_plane(field + part * plane, rows, columns, how->smooth, how->smooth_radius, work.line,
@@ -320,7 +347,7 @@ static int32_t refine(const float *current, const float *other, float *field, in
     return 0;
 }
 
-int32_t cvsr_refine(const float *current, const float *other, const float *field, int32_t rows, int32_t columns,
+int32_t cvsr_refine(const int16_t *current, const int16_t *other, const float *field, int32_t rows, int32_t columns,
                     const struct cvsr_refinement *how, float *refined)
 {
     if (sizes_are_wrong(rows, columns) || !current || !other || !field || !refined || !is_usable(how))
@@ -329,20 +356,27 @@ int32_t cvsr_refine(const float *current, const float *other, const float *field
     return refine(current, other, refined, rows, columns, how);
 }
 
-int32_t cvsr_correct(const float *current, const float *other, const float *first, const float *second, int32_t rows,
-                     int32_t columns, const struct cvsr_refinement *how, float *correction)
+int32_t cvsr_correct(const struct cvsr_correction *jobs, int32_t count, int32_t rows, int32_t columns)
 {
-    if (sizes_are_wrong(rows, columns) || !current || !other || !first || !second || !correction || !is_usable(how))
+    if (sizes_are_wrong(rows, columns) || count < 0 || (count && !jobs))
         return -1;
+    for (int32_t i = 0; i < count; i++)
+        if (!jobs[i].current || !jobs[i].other || !jobs[i].first || !jobs[i].second || !jobs[i].correction ||
+            !is_usable(jobs[i].how))
+            return -1;
     const size_t size = 2 * (size_t)rows * (size_t)columns;
-    float *composed = floats(size);
+    float *composed = floats(size + cvsr_compose_scratch(rows, columns));
     if (!composed)
         return -2;
-    cvsr_compose_fields(first, second, rows, columns, composed);
-    memcpy(correction, composed, size * sizeof *composed);
-    const int32_t status = refine(current, other, correction, rows, columns, how);
-    for (size_t i = 0; i < size; i++)
-        correction[i] -= composed[i];
+    int32_t status = 0;
+    for (int32_t i = 0; i < count && !status; i++) {
+        float *correction = jobs[i].correction;
+        cvsr_compose_fields(jobs[i].first, jobs[i].second, rows, columns, composed, composed + size);
+        memcpy(correction, composed, size * sizeof *composed);
+        status = refine(jobs[i].current, jobs[i].other, correction, rows, columns, jobs[i].how);
+        for (size_t k = 0; k < size; k++)
+            correction[k] -= composed[k];
+    }
     free(composed);
     return status;
 }

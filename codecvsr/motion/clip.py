@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from codecvsr.motion.field import grid_shape
 from codecvsr.motion.resolve import FUTURE, PAST
-from codecvsr.motion.sample import Array, matching_error
+from codecvsr.motion.sample import Array, Luma, matching_error
 
 TYPE_CODES = {"I": 1, "P": 2, "B": 3}
 _CONFIDENT_ERROR = 8.0  # luma steps: a cell that matches this badly has a confidence of one half
@@ -105,7 +105,7 @@ def unknown_motion(frames: int, height: int, width: int) -> ClipMotion:
     )
 
 
-def measured(motion: ClipMotion, to_prev: Array, to_next: Array, lumas: list[Array]) -> ClipMotion:
+def measured(motion: ClipMotion, to_prev: Array, to_next: Array, lumas: list[Luma]) -> ClipMotion:
     """``motion`` with other fields (T, 2, h, w); their errors and confidence are measured on ``lumas``.
 
     Args:

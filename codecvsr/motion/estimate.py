@@ -13,7 +13,7 @@ from codecvsr.bitstream.frames import CodedFrame
 from codecvsr.bitstream.reader import Backend, read_video
 from codecvsr.errors import InputError
 from codecvsr.motion.clip import FULL_REPAIR, ClipMotion, MotionOptions, join
-from codecvsr.motion.resolve import Mapper
+from codecvsr.motion.kernels import Mapper
 from codecvsr.motion.stream import MotionStream
 
 STRETCH = 8  #: frames of a stream in which motion to the next frame is chosen backwards in one go

@@ -1,26 +1,38 @@
 """The motion functions of the native field library (``native/cvsr_motion.h``), bound with ctypes.
 
 Each takes the library that :func:`codecvsr.bitstream.native.fields_library` returned and does what its numpy twin in
-``sample``, ``resolve``, ``refine``, ``drift``, ``steady`` or ``even`` does: float32 throughout, equal but for the order of sums. The
-interpreter's lock is released while one runs, and results do not depend on how many run at once.
+``sample``, ``resolve``, ``refine``, ``drift``, ``steady`` or ``even`` does: pictures are matched and prepared in whole
+numbers, with the same result, and the rest is float32 throughout, equal but for the order of sums. The interpreter's lock is
+released while one runs, and results do not depend on how many run at once.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from codecvsr.motion.field import CELL
+from codecvsr.motion.placed import address
 
 Array = npt.NDArray[np.float32]
+Luma = npt.NDArray[np.uint8]
+Mapper = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]  #: ``map``, or that of a pool of threads
+Prepared = npt.NDArray[np.int16]  #: (PREPARED, h, w), what ``refine.prepare`` makes of a picture
+
+MOST_PARTS = 4  #: of ``cvsr_spreading``
+MOST_OTHERS = 9  #: CVSR_OTHERS
+_MOST_AT_ONCE = 4  # jobs in one call
+_CELLS_AT_ONCE = 20000  # where there are more, a job is long enough
 
 MOST_RADIUS = 8  #: CVSR_MOST_RADIUS: the widest filter, in samples to each side
+PREPARED = 56  #: CVSR_PREPARED: numbers for each cell of a prepared picture
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,11 @@ class Refinement:
         told.kept = window, smooth  # alive as long as the pointers to them
         return told
 
+    @cached_property
+    def at(self) -> int:
+        """Where that lies."""
+        return ctypes.addressof(self.told)
+
 
 class _Candidate(ctypes.Structure):
     """``cvsr_candidate``."""
@@ -99,12 +116,12 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "cvsr_splat": [pointer, number, pointer, size, size, pointer],
         "cvsr_fill_holes": [pointer, size, size, pointer],
         "cvsr_best_candidate": [pointer, pointer, pointer, size, size, size, pointer, pointer],
-        "cvsr_blur": [pointer, size, size, pointer, size, pointer],
+        "cvsr_prepare": [pointer, size, size, pointer],
         "cvsr_refine": [pointer, pointer, pointer, size, size, pointer, pointer],
-        "cvsr_steady": [pointer, pointer, pointer, size, number, size, size, pointer],
-        "cvsr_compose": [pointer, pointer, size, size, pointer],
-        "cvsr_correct": [pointer, pointer, pointer, pointer, size, size, pointer, pointer],
-        "cvsr_spread": [pointer, pointer, size, number, size, size, pointer],
+        "cvsr_steady": [pointer, size, pointer, pointer, size, size],
+        "cvsr_compose": [pointer, size, size, size],
+        "cvsr_correct": [pointer, size, size, size],
+        "cvsr_spread": [pointer, size, number, size, size],
         "cvsr_even": [pointer, pointer, pointer, size, number, number, size, size, pointer],
         "cvsr_warp": [pointer, pointer, size, size, pointer],
     }
@@ -121,14 +138,24 @@ def _input(array: npt.NDArray[np.floating], shape: tuple[int, ...]) -> Array:
     return np.ascontiguousarray(array, np.float32)
 
 
-def _at(array: Any) -> int:
-    """Where the library finds an array, in half the time ``array.ctypes`` takes."""
-    if array.size and array.flags.writeable:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
-    return int(array.ctypes.data)
+def _picture(array: Luma, shape: tuple[int, int]) -> Luma:
+    """Likewise for a picture, whose type must be right."""
+    if array.shape != shape or array.dtype != np.uint8:
+        raise ValueError(f"a picture {shape} of uint8 was expected, got {array.shape} of {array.dtype}")
+    return np.ascontiguousarray(array)
 
 
-def _list_of(arrays: Sequence[Array]) -> ctypes.Array[ctypes.c_void_p]:
+def _prepared(array: Prepared, cells: tuple[int, int]) -> Prepared:
+    """Likewise for a prepared picture."""
+    if array.shape != (PREPARED, *cells) or array.dtype != np.int16:
+        raise ValueError(f"a prepared picture {(PREPARED, *cells)} was expected, got {array.shape} of {array.dtype}")
+    return np.ascontiguousarray(array)
+
+
+_at = address
+
+
+def _list_of(arrays: Sequence[npt.NDArray[Any]]) -> ctypes.Array[ctypes.c_void_p]:
     return (ctypes.c_void_p * len(arrays))(*map(_at, arrays))
 
 
@@ -144,13 +171,13 @@ def _check(status: int) -> None:
     if status == -2:
         raise MemoryError("not enough memory for the motion of one frame")
     if status:
-        raise ValueError("the picture or the filter is larger than the motion library supports")
+        raise ValueError("the picture, the filter or the list is more than the motion library supports")
 
 
-def matching_error(library: ctypes.CDLL, current: Array, other: Array, field: Array) -> Array:
+def matching_error(library: ctypes.CDLL, current: Luma, other: Luma, field: Array) -> Array:
     """``sample.matching_error_numpy``."""
     cells, pixels = _shapes(field)
-    current, other, field = _input(current, pixels), _input(other, pixels), _input(field, field.shape)
+    current, other, field = _picture(current, pixels), _picture(other, pixels), _input(field, field.shape)
     error = np.empty(cells, np.float32)
     inputs = (_at(current), _at(other), _at(field))
     _check(_declared(library).cvsr_matching_error(*inputs, *cells, _at(error)))
@@ -158,12 +185,12 @@ def matching_error(library: ctypes.CDLL, current: Array, other: Array, field: Ar
 
 
 def best_reference(
-    library: ctypes.CDLL, current: Array, others: Sequence[Array], distances: Sequence[int], raw: Array, win_by: float
+    library: ctypes.CDLL, current: Luma, others: Sequence[Luma], distances: Sequence[int], raw: Array, win_by: float
 ) -> tuple[Array, Array]:
     """``resolve.best_reference_numpy``."""
     cells, pixels = _shapes(raw)
-    current, raw = _input(current, pixels), _input(raw, raw.shape)
-    kept = [_input(other, pixels) for other in others]
+    current, raw = _picture(current, pixels), _input(raw, raw.shape)
+    kept = [_picture(other, pixels) for other in others]
     pointers = _list_of(kept)
     far = np.array(distances, np.float32)
     velocity, error = np.empty(raw.shape, np.float32), np.empty(cells, np.float32)
@@ -192,12 +219,12 @@ def fill_holes(library: ctypes.CDLL, field: Array) -> Array:
 
 
 def best_candidate(
-    library: ctypes.CDLL, current: Array, other: Array, candidates: Sequence[Candidate], cells: tuple[int, int]
+    library: ctypes.CDLL, current: Luma, other: Luma, candidates: Sequence[Candidate], cells: tuple[int, int]
 ) -> tuple[Array, Array]:
     """``resolve.best_candidate_numpy``."""
     rows, columns = cells
     pixels = (rows * CELL, columns * CELL)
-    current, other = _input(current, pixels), _input(other, pixels)
+    current, other = _picture(current, pixels), _picture(other, pixels)
     kept: list[Array] = []
     listed = (_Candidate * len(candidates))()
     for entry, candidate in zip(listed, candidates, strict=True):
@@ -214,69 +241,94 @@ def best_candidate(
     return field, error
 
 
-def blur(library: ctypes.CDLL, picture: Array, taps: Array) -> Array:
-    """``sample.blur_numpy``."""
-    height, width = picture.shape
-    picture, taps = _input(picture, (height, width)), _input(taps, (len(taps),))
-    blurred = np.empty_like(picture)
-    inputs = (_at(picture), height, width, _at(taps), len(taps) - 1)
-    _check(_declared(library).cvsr_blur(*inputs, _at(blurred)))
-    return blurred
+def prepare(library: ctypes.CDLL, luma: Luma) -> Prepared:
+    """``refine.prepare_numpy``."""
+    rows, columns = luma.shape[0] // CELL, luma.shape[1] // CELL
+    luma = _picture(luma, (rows * CELL, columns * CELL))
+    prepared = np.empty((PREPARED, rows, columns), np.int16)
+    _check(_declared(library).cvsr_prepare(_at(luma), rows, columns, _at(prepared)))
+    return prepared
 
 
-def refine(library: ctypes.CDLL, current: Array, other: Array, field: Array, how: Refinement) -> Array:
+def refine(library: ctypes.CDLL, current: Prepared, other: Prepared, field: Array, how: Refinement) -> Array:
     """``refine.refine_numpy``."""
-    cells, pixels = _shapes(field)
-    current, other, field = _input(current, pixels), _input(other, pixels), _input(field, field.shape)
+    cells, _ = _shapes(field)
+    current, other, field = _prepared(current, cells), _prepared(other, cells), _input(field, field.shape)
     refined = np.empty_like(field)
     inputs = (_at(current), _at(other), _at(field), *cells, ctypes.byref(how.told))
     _check(_declared(library).cvsr_refine(*inputs, _at(refined)))
     return refined
 
 
-def compose(library: ctypes.CDLL, first: Array, second: Array) -> Array:
-    """``drift.compose_numpy``."""
-    cells, _ = _shapes(first)
-    first, second = _input(first, first.shape), _input(second, first.shape)
-    composed = np.empty_like(first)
-    _check(_declared(library).cvsr_compose(_at(first), _at(second), *cells, _at(composed)))
-    return composed
+def in_pieces(work: Callable[[int, int], None], count: int, cells: tuple[int, int], mapper: Mapper) -> None:
+    """Do ``work(begin, end)`` for pieces of ``count`` jobs, few enough for every processor to have some."""
+    size = max(1, min(_MOST_AT_ONCE, _CELLS_AT_ONCE // max(cells[0] * cells[1], 1)))
+    begins = range(0, count, size)
+    for _ in mapper(lambda begin: work(begin, min(begin + size, count)), begins):
+        pass
 
 
-def correct(library: ctypes.CDLL, current: Array, other: Array, first: Array, second: Array, how: Refinement) -> Array:
-    """``drift.correction_numpy``."""
-    cells, pixels = _shapes(first)
-    current, other = _input(current, pixels), _input(other, pixels)
-    first, second = _input(first, first.shape), _input(second, first.shape)
-    correction = np.empty_like(first)
-    inputs = (_at(current), _at(other), _at(first), _at(second), *cells, ctypes.byref(how.told))
-    _check(_declared(library).cvsr_correct(*inputs, _at(correction)))
-    return correction
+def _do(
+    function: Callable[..., int],
+    jobs: Sequence[Sequence[int]],
+    cells: tuple[int, int],
+    mapper: Mapper,
+    *also: float,
+    by_job: int | None = None,
+) -> None:
+    """One of the functions that take jobs; each is a list of addresses, 0 where there is none.
+
+    Args:
+        function: takes jobs, their number, what else it is given, rows and columns.
+        jobs: of the same number of pointers each.
+        cells: rows and columns.
+        mapper: runs pieces of the list.
+        also: what else it is given.
+        by_job: the address of float32 numbers, one for each job; given last.
+    """
+    if not jobs:
+        return
+    width = len(jobs[0])
+    table = (ctypes.c_void_p * (len(jobs) * width))(*chain.from_iterable(jobs))
+    at = ctypes.addressof(table)
+    job_bytes = width * ctypes.sizeof(ctypes.c_void_p)
+
+    def work(begin: int, end: int) -> None:
+        last = () if by_job is None else (by_job + 4 * begin,)
+        _check(function(at + begin * job_bytes, end - begin, *also, *last, *cells))
+
+    in_pieces(work, len(jobs), cells, mapper)
 
 
-def spread(library: ctypes.CDLL, field: Array, parts: Sequence[Array], share: float) -> Array:
-    """``drift.spread_numpy``."""
-    cells, _ = _shapes(field)
-    field = _input(field, field.shape)
-    kept = [_input(part, field.shape) for part in parts]
-    corrected = np.empty_like(field)
-    _check(_declared(library).cvsr_spread(_at(field), _list_of(kept), len(kept), share, *cells, _at(corrected)))
-    return corrected
+def compose(library: ctypes.CDLL, jobs: Sequence[Sequence[int]], cells: tuple[int, int], mapper: Mapper = map) -> None:
+    """``drift.compose_numpy`` of each job: the addresses of ``first``, ``second`` and what is composed."""
+    _do(_declared(library).cvsr_compose, jobs, cells, mapper)
+
+
+def correct(library: ctypes.CDLL, jobs: Sequence[Sequence[int]], cells: tuple[int, int], mapper: Mapper = map) -> None:
+    """``drift.correction_numpy``: ``current``, ``other``, ``first``, ``second``, ``how.told`` and the correction."""
+    _do(_declared(library).cvsr_correct, jobs, cells, mapper)
+
+
+def spread(
+    library: ctypes.CDLL, jobs: Sequence[Sequence[int]], gain: float, cells: tuple[int, int], mapper: Mapper = map
+) -> None:
+    """``drift.spread_numpy``: a field, up to :data:`MOST_PARTS` parts, and what is corrected."""
+    _do(_declared(library).cvsr_spread, jobs, cells, mapper, gain)
 
 
 def steady(
-    library: ctypes.CDLL, field: Array, others: Sequence[Array], shares: Sequence[float], tolerance: float
-) -> Array:
-    """``steady.steady_numpy``."""
-    cells, _ = _shapes(field)
-    field = _input(field, field.shape)
-    kept = [_input(other, field.shape) for other in others]
-    pointers = _list_of(kept)
-    weights = _input(np.array(shares, np.float32), (len(kept),))
-    averaged = np.empty_like(field)
-    inputs = (_at(field), pointers, _at(weights), len(kept), tolerance, *cells)
-    _check(_declared(library).cvsr_steady(*inputs, _at(averaged)))
-    return averaged
+    library: ctypes.CDLL,
+    jobs: Sequence[Sequence[int]],
+    shares: Sequence[float],
+    tolerances: Sequence[float],
+    cells: tuple[int, int],
+    mapper: Mapper = map,
+) -> None:
+    """``steady.steady_numpy``: a field, :data:`MOST_OTHERS` others and what is steadied; a tolerance for each."""
+    weights = np.array([*shares, *[0.0] * (MOST_OTHERS - len(shares))], np.float32)
+    limits = np.array(tolerances, np.float32)
+    _do(_declared(library).cvsr_steady, jobs, cells, mapper, _at(weights), by_job=address(limits))
 
 
 def even(

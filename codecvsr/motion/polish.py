@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from codecvsr.motion.drift import FRAMES, Drift, run
-from codecvsr.motion.resolve import Mapper
+from codecvsr.motion.drift import FRAMES, Drift
+from codecvsr.motion.kernels import Mapper, Prepared
+from codecvsr.motion.placed import Placed
 from codecvsr.motion.sample import Array
-from codecvsr.motion.steady import REACH, steadied
+from codecvsr.motion.steady import REACH, STEPS, steady
 
 ROUNDS = 2
-_STEPS = (-1, +1)
 _LOOK = max(FRAMES - 1, REACH + 1)  # frames to each side whose fields a stage looks at
 
-Fields = tuple[dict[int, Array], dict[int, Array]]  # motion to the previous and to the next frame, by frame
+Fields = tuple[Placed, Placed]  # motion to the previous and to the next frame, by frame
 
 
 class Polish:
@@ -25,8 +25,10 @@ class Polish:
     def __init__(self, *, both: bool = True) -> None:
         """``both``: fields of one direction tell of the other too."""
         self._both = both
-        self._drift = [[Drift(step) for step in _STEPS] for _ in range(ROUNDS)]
-        self._layers: list[Fields] = [({}, {}) for _ in range(2 * ROUNDS + 1)]  # before, between and after the stages
+        self._drift = [[Drift(step) for step in STEPS] for _ in range(ROUNDS)]
+        self._layers: list[Fields] = [
+            (Placed(), Placed()) for _ in range(2 * ROUNDS + 1)
+        ]  # before, between and after the stages
         self._until = [0] * (2 * ROUNDS + 1)
 
     @property
@@ -36,16 +38,16 @@ class Polish:
 
     def add(self, direction: int, t: int, field: Array) -> None:
         """The refined field of frame ``t``, to the previous (0) or to the next frame (1); each once."""
-        self._layers[0][direction][t] = field
+        self._layers[0][direction].put(t, field)
 
     def take(self, direction: int, t: int) -> Array:
         """The finished field of frame ``t``, which is given once."""
-        return self._layers[-1][direction].pop(t)
+        return self._layers[-1][direction].drop(t)
 
     def advance(
         self,
         end: int,
-        blurred: Mapping[int, Array],
+        prepared: Mapping[int, Prepared],
         qp: Mapping[int, float],
         stays_in_scene: Callable[[int, int], bool],
         mapper: Mapper,
@@ -56,7 +58,7 @@ class Polish:
 
         Args:
             end: fields of frames before it were added, and of the frame at it at least picture and cuts are known.
-            blurred: pictures by frame (:func:`codecvsr.motion.refine.pre_blur`).
+            prepared: pictures by frame (:func:`codecvsr.motion.refine.prepare`).
             qp: mean luma quantisers by frame.
             stays_in_scene: whether both of two frames exist and no cut lies between them.
             mapper: runs the frames of a stage.
@@ -70,27 +72,9 @@ class Polish:
                 break
             if stage % 2 == 0:
                 for drift, found, given in zip(self._drift[stage // 2], after, before, strict=True):
-                    fields = drift.correct(frames, given, blurred, qp, stays_in_scene, mapper)
-                    found.update(zip(frames, fields, strict=True))
+                    drift.correct(frames, given, prepared, qp, stays_in_scene, mapper, into=found)
             else:
-                self._steady(frames, before, after, qp, stays_in_scene, mapper)
+                steady(frames, before, qp, stays_in_scene, mapper, after, both=self._both)
             self._until[stage + 1] = frames.stop
             for fields_by_frame in before:
-                for t in [t for t in fields_by_frame if t < frames.stop - _LOOK]:
-                    del fields_by_frame[t]
-
-    def _steady(
-        self,
-        frames: range,
-        before: Fields,
-        after: Fields,
-        qp: Mapping[int, float],
-        stays_in_scene: Callable[[int, int], bool],
-        mapper: Mapper,
-    ) -> None:
-        def one_frame(t: int) -> None:
-            for direction, step in enumerate(_STEPS):
-                along, against = before[direction], before[1 - direction]
-                after[direction][t] = steadied(t, step, along, against, qp[t], stays_in_scene, both=self._both)
-
-        run(mapper, one_frame, frames)
+                fields_by_frame.drop_before(frames.stop - _LOOK)

@@ -14,11 +14,13 @@ import numpy as np
 from codecvsr.bitstream.native import fields_library
 from codecvsr.motion import kernels
 from codecvsr.motion.field import CELL
-from codecvsr.motion.kernels import Refinement
-from codecvsr.motion.sample import Array, blur, blur_numpy, gaussian_taps, to_cells, to_pixels, warp_numpy
+from codecvsr.motion.kernels import PREPARED, Prepared, Refinement
+from codecvsr.motion.sample import Array, Luma, blur_numpy, gaussian_taps, to_pixels, warp_numpy
 
 STEPS = 2
-_PRE_BLUR = 0.7  # pixels
+_PRE_BLUR = (1, 27, 72, 27, 1)  # of 128: a sigma of 0.7 pixels
+_UNITS = np.float32(128)  # of a prepared picture, in one luma step
+_SAMPLES = ((0, 0), (1, 3), (2, 2), (3, 1), (0, 2), (1, 1), (2, 0), (3, 3))  # lines and columns of a cell
 _ROBUST = 100.0  # luma steps: a difference of this size gets half the weight; smaller ones cost more than they save
 _LONGEST_STEP = 1.0  # pixels
 _WINDOW = (2.4, 5.6)  # sigma in pixels, at fine and at coarse quantisers
@@ -48,41 +50,71 @@ def settings(qp: float, steps: int = STEPS) -> Refinement:
     )
 
 
-def pre_blur(luma: Array) -> Array:
-    """The luma the steps work on: lightly blurred, so that gradients are not noise."""
-    return blur(luma, gaussian_taps(_PRE_BLUR))
+def prepare_numpy(luma: Luma) -> Prepared:
+    """What the steps need of a picture (H, W) of whole cells, as ``cvsr_prepare`` lays it out: (PREPARED, h, w).
+
+    The picture is lightly blurred, so that gradients are not noise; in whole numbers of 1/128 luma step. First each pixel and
+    the one below, then values, differences along x and along y at eight pixels of each cell.
+    """
+    rows, columns = luma.shape[0] // CELL, luma.shape[1] // CELL
+    if not luma.size:
+        return np.zeros((PREPARED, rows, columns), np.int16)
+    blurred = luma.astype(np.int32)
+    for axis in (0, 1):
+        padded = np.pad(blurred, [(2, 2) if k == axis else (0, 0) for k in range(2)], mode="edge")
+        size = blurred.shape[axis]
+        shifted = np.stack([padded.take(range(k, k + size), axis) for k in range(len(_PRE_BLUR))], axis=-1)
+        blurred = shifted @ np.array(_PRE_BLUR, np.int32)
+    values = ((blurred + 64) >> 7).astype(np.int16)
+    padded = np.pad(values, 1, mode="edge")
+    planes = values, padded[1:-1, 2:] - padded[1:-1, :-2], padded[2:, 1:-1] - padded[:-2, 1:-1]
+    pairs = np.stack([values, padded[2:, 1:-1]], axis=-1)
+    samples = [plane[line::CELL, column::CELL] for plane in planes for line, column in _SAMPLES]
+    return np.concatenate([pairs.reshape(2 * CELL * CELL, rows, columns), np.stack(samples)])
 
 
-def refine_numpy(current: Array, other: Array, field: Array, how: Refinement) -> Array:
-    """A field (2, h, w) from ``current`` to ``other``, both (H, W), after ``how.steps`` Gauss-Newton steps."""
+def prepare(luma: Luma) -> Prepared:
+    """:func:`prepare_numpy`, done by the native library where it was built."""
+    library = fields_library()
+    return prepare_numpy(luma) if library is None else kernels.prepare(library, luma)
+
+
+def refine_numpy(current: Prepared, other: Prepared, field: Array, how: Refinement) -> Array:
+    """A field (2, h, w) from ``current`` to ``other``, both prepared, after ``how.steps`` Gauss-Newton steps.
+
+    The last step looks at all eight pixels of each cell, those before it at four.
+    """
     refined = field
-    for _ in range(how.steps):
-        moved = warp_numpy(other, to_pixels(refined, smooth=True))
-        difference = moved - current
-        mean = np.pad((moved + current) * 0.5, 1, mode="edge")
-        gx = (mean[1:-1, 2:] - mean[1:-1, :-2]) * 0.5
-        gy = (mean[2:, 1:-1] - mean[:-2, 1:-1]) * 0.5
+    rows, columns = field.shape[1:]
+    pairs = 2 * CELL * CELL
+    picture = other[:pairs].reshape(rows * CELL, columns * CELL, 2)[..., 0].astype(np.float32) / _UNITS
+    here, gx, gy = current[pairs:].reshape(3, len(_SAMPLES), rows, columns).astype(np.float32) / _UNITS
+    gx, gy = gx * 0.5, gy * 0.5
+    for step in range(how.steps):
+        count = len(_SAMPLES) if step == how.steps - 1 else len(_SAMPLES) // 2
+        moved = warp_numpy(picture, to_pixels(refined, smooth=True))
+        difference = np.stack([moved[y::CELL, x::CELL] for y, x in _SAMPLES[:count]]) - here[:count]
         weight = 1.0 / (1.0 + (difference / np.float32(how.robust)) ** 2)
-        wx, wy = weight * gx, weight * gy
-        products = (wx * gx, wx * gy, wy * gy, wx * difference, wy * difference)
-        a11, a12, a22, b1, b2 = (blur_numpy(to_cells(np.asarray(p, np.float32)), how.window) for p in products)
+        wx, wy = weight * gx[:count], weight * gy[:count]
+        products = (wx * gx[:count], wx * gy[:count], wy * gy[:count], wx * difference, wy * difference)
+        a11, a12, a22, b1, b2 = (blur_numpy(np.asarray(p.mean(axis=0), np.float32), how.window) for p in products)
         a11, a22 = a11 + np.float32(how.damping), a22 + np.float32(how.damping)
         determinant = a11 * a22 - a12 * a12
-        step = np.stack([(a12 * b2 - a22 * b1) / determinant, (a12 * b1 - a11 * b2) / determinant])
-        length = np.sqrt((step**2).sum(axis=0))
-        step *= np.minimum(1.0, how.longest_step / np.maximum(length, 1e-6))
-        refined = np.asarray(refined + step, np.float32)
+        moves = np.stack([(a12 * b2 - a22 * b1) / determinant, (a12 * b1 - a11 * b2) / determinant])
+        length = np.sqrt((moves**2).sum(axis=0))
+        moves *= np.minimum(1.0, how.longest_step / np.maximum(length, 1e-6))
+        refined = np.asarray(refined + moves, np.float32)
     if how.smooth is not None:
         refined = np.stack([blur_numpy(np.ascontiguousarray(part), how.smooth) for part in refined])
     return np.asarray(refined, np.float32)
 
 
-def refine(current: Array, other: Array, field: Array, qp: float, steps: int = STEPS) -> Array:
+def refine(current: Prepared, other: Prepared, field: Array, qp: float, steps: int = STEPS) -> Array:
     """Improve a field from ``current`` to ``other`` by gradient steps.
 
     Args:
-        current: (H, W) blurred luma (:func:`pre_blur`), whole cells.
-        other: (H, W), the neighbour, likewise.
+        current: the picture, prepared (:func:`prepare`).
+        other: the neighbour, likewise.
         field: (2, h, w) in pixels, on cells.
         qp: mean luma quantiser of the frame (:func:`settings`).
         steps: number of steps.
@@ -93,7 +125,7 @@ def refine(current: Array, other: Array, field: Array, qp: float, steps: int = S
     return refine_as(current, other, field, settings(qp, steps))
 
 
-def refine_as(current: Array, other: Array, field: Array, how: Refinement) -> Array:
+def refine_as(current: Prepared, other: Prepared, field: Array, how: Refinement) -> Array:
     """:func:`refine_numpy`, done by the native library where it was built."""
     library = fields_library()
     if library is None:

@@ -8,7 +8,7 @@ decoded pictures best.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +19,7 @@ from codecvsr.bitstream.native import fields_library
 from codecvsr.motion import kernels
 from codecvsr.motion.field import CELL, BlockField
 from codecvsr.motion.kernels import Candidate
-from codecvsr.motion.sample import Array, fill_holes_numpy, matching_error, matching_error_numpy, splat_numpy
+from codecvsr.motion.sample import Array, Luma, fill_holes_numpy, matching_error, matching_error_numpy, splat_numpy
 
 PAST, FUTURE = 0, 1
 _STEP = (-1, +1)  # display index of the neighbour in each direction
@@ -29,7 +29,6 @@ _B = 3  # of StreamFacts.types
 _MOST_REORDERED = 32  # places between the orders of decoding and of display; the standard allows 16 frames
 FARTHEST_REFERENCE = (32, 16)  #: frames; encoders put at most 16 B-frames between two others
 
-Mapper = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]  #: ``map``, or that of a pool of threads
 Velocity = tuple[Array, Array]  #: what :func:`block_velocity` returns
 
 
@@ -103,7 +102,7 @@ def usable_references(facts: StreamFacts, t: int, direction: int) -> list[int]:
 
 
 def best_reference_numpy(
-    current: Array, others: Sequence[Array], distances: Sequence[int], raw: Array
+    current: Luma, others: Sequence[Luma], distances: Sequence[int], raw: Array
 ) -> tuple[Array, Array]:
     """Which of ``others`` the vectors ``raw`` (2, h, w) point at, per cell; a later one must win by a margin.
 
@@ -121,9 +120,7 @@ def best_reference_numpy(
     return raw / distance, best
 
 
-def best_reference(
-    current: Array, others: Sequence[Array], distances: Sequence[int], raw: Array
-) -> tuple[Array, Array]:
+def best_reference(current: Luma, others: Sequence[Luma], distances: Sequence[int], raw: Array) -> tuple[Array, Array]:
     """:func:`best_reference_numpy`, done by the native library where it was built."""
     library = fields_library()
     if library is None:
@@ -132,7 +129,7 @@ def best_reference(
 
 
 def best_candidate_numpy(
-    current: Array, other: Array, candidates: Sequence[Candidate], cells: tuple[int, int]
+    current: Luma, other: Luma, candidates: Sequence[Candidate], cells: tuple[int, int]
 ) -> tuple[Array, Array]:
     """Per cell the candidate that matches best, the first of equal ones; those empty everywhere are left out.
 
@@ -157,7 +154,7 @@ def best_candidate_numpy(
 
 
 def best_candidate(
-    current: Array, other: Array, candidates: Sequence[Candidate], cells: tuple[int, int]
+    current: Luma, other: Luma, candidates: Sequence[Candidate], cells: tuple[int, int]
 ) -> tuple[Array, Array]:
     """:func:`best_candidate_numpy`, done by the native library where it was built."""
     library = fields_library()
@@ -167,7 +164,7 @@ def best_candidate(
 
 
 def block_velocity(
-    t: int, raw: Array, references: Sequence[int], lumas: Mapping[int, Array] | Sequence[Array]
+    t: int, raw: Array, references: Sequence[int], lumas: Mapping[int, Luma] | Sequence[Luma]
 ) -> Velocity | None:
     """The motion per frame of every block of frame ``t``, and how well its best reference matches.
 
@@ -189,7 +186,7 @@ def block_velocity(
 def choose(
     t: int,
     direction: int,
-    lumas: Mapping[int, Array] | Sequence[Array],
+    lumas: Mapping[int, Luma] | Sequence[Luma],
     velocities: Mapping[int, tuple[Velocity | None, Velocity | None]],
     found: Mapping[int, tuple[Array, Array]],
     *,

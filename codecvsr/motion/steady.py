@@ -8,12 +8,14 @@ along time), so that what really changes is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from codecvsr.bitstream.native import fields_library
 from codecvsr.motion import kernels
+from codecvsr.motion.kernels import Mapper
+from codecvsr.motion.placed import Placed
 from codecvsr.motion.refine import by_qp
 from codecvsr.motion.sample import Array
 
@@ -21,7 +23,10 @@ REACH = 2  #: frames on either side whose motion counts
 _SIGMA = 1.5  # frames: a Gaussian of the distance in time
 _TOLERANCE = (0.1, 0.3)  # pixels, at fine and at coarse quantisers: a vector so far away gets half its weight
 _QP_RANGE = (20.0, 38.0)
-_SHARES = {k: float(np.exp(-0.5 * (k / _SIGMA) ** 2)) for k in range(-REACH, REACH + 1)}
+STEPS = (-1, +1)  #: index of the neighbour in each direction
+_KINDS = [(k, kind) for k in range(-REACH, REACH + 1) for kind in (0, 1) if k or kind]  # by distance: along, against
+_SHARES = [(-1 if kind else 1) * float(np.exp(-0.5 * (k / _SIGMA) ** 2)) for k, kind in _KINDS]
+_WHICH = [kind for _, kind in _KINDS]
 _FLOAT_MAX = np.finfo(np.float32).max
 
 Fields = Mapping[int, Array]
@@ -50,14 +55,6 @@ def steady_numpy(field: Array, others: Sequence[Array], shares: Sequence[float],
         return np.asarray(total / weights, np.float32)
 
 
-def steady(field: Array, others: Sequence[Array], shares: Sequence[float], tolerance: float) -> Array:
-    """:func:`steady_numpy`, done by the native library where it was built."""
-    library = fields_library()
-    if library is None:
-        return steady_numpy(field, others, shares, tolerance)
-    return kernels.steady(library, field, others, shares, tolerance)
-
-
 def steadied(
     t: int,
     step: int,
@@ -80,19 +77,85 @@ def steadied(
         stays_in_scene: whether both of two frames exist and no cut lies between them.
         both: off: only ``along`` counts.
     """
-    field = along[t]
-    if not stays_in_scene(t, t + step):
-        return field
-    others: list[Array] = []
-    shares: list[float] = []
-    for k, share in _SHARES.items():
-        start, end = t + k, t + k + step
-        if not (stays_in_scene(t, start) and stays_in_scene(t, end)):
-            continue
-        if k:
-            others.append(along[start])
+    near = _near(t, stays_in_scene)
+    if not near[step]:
+        return along[t]
+    others, shares = [], []
+    for share, fields, other in zip(_SHARES, _WHICH, _others(t, step, near, both=both), strict=True):
+        if other is not None:
+            others.append((along, against)[fields][other])
             shares.append(share)
-        if both:
-            others.append(against[end])
-            shares.append(-share)
-    return steady(field, others, shares, by_qp(_TOLERANCE, qp, _QP_RANGE))
+    return steady_numpy(along[t], others, shares, by_qp(_TOLERANCE, qp, _QP_RANGE))
+
+
+def steady(
+    frames: Iterable[int],
+    along: Sequence[Fields],
+    qp: Mapping[int, float],
+    stays_in_scene: Callable[[int, int], bool],
+    mapper: Mapper,
+    into: Sequence[Placed],
+    *,
+    both: bool = True,
+) -> None:
+    """:func:`steadied` of ``frames`` in both directions, done by the native library where it was built.
+
+    Args:
+        frames: which fields.
+        along: fields by frame, to the previous and to the next frame.
+        qp: mean luma quantisers by frame.
+        stays_in_scene: as in :func:`steadied`.
+        mapper: runs the frames.
+        into: where the fields go, by direction.
+        both: as in :func:`steadied`.
+    """
+    frames = list(frames)
+    library = fields_library()
+    if library is None:
+
+        def one_frame(t: int) -> None:
+            for direction, step in enumerate(STEPS):
+                fields = along[direction], along[1 - direction]
+                into[direction].put(t, steadied(t, step, *fields, qp[t], stays_in_scene, both=both))
+
+        for _ in mapper(one_frame, frames):
+            pass
+        return
+    placed = [Placed.of(fields) for fields in along]
+    jobs, tolerances = [], []
+    shape = (0, 0, 0)
+    around = {t: _near(t, stays_in_scene) for t in frames}
+    for direction, step in enumerate(STEPS):
+        changed = [t for t in frames if around[t][step]]
+        if changed:
+            shape = placed[direction][changed[0]].shape
+            into[direction].make(changed, shape)
+        at, against = placed[direction].at, placed[1 - direction].at
+        for t in frames:
+            if not around[t][step]:
+                into[direction].share(t, placed[direction])
+                continue
+            others = _others(t, step, around[t], both=both)
+            given = [
+                0 if other is None else (against if fields else at)[other]
+                for fields, other in zip(_WHICH, others, strict=True)
+            ]
+            jobs.append((at[t], *given, into[direction].at[t]))
+            tolerances.append(by_qp(_TOLERANCE, qp[t], _QP_RANGE))
+    kernels.steady(library, jobs, _SHARES, tolerances, shape[1:], mapper)
+
+
+def _near(t: int, stays_in_scene: Callable[[int, int], bool]) -> dict[int, bool]:
+    """Whether the frames around ``t`` that :func:`steadied` may ask for are of its scene, by distance."""
+    return {away: stays_in_scene(t, t + away) for away in range(-REACH - 1, REACH + 2)}
+
+
+def _others(t: int, step: int, near: Mapping[int, bool], *, both: bool) -> list[int | None]:
+    """The frames whose fields count besides that of ``t``, in the order of the shares; None where there is none."""
+    found: list[int | None] = []
+    for k in range(-REACH, REACH + 1):
+        is_known = near[k] and near[k + step]
+        if k:
+            found.append(t + k if is_known else None)
+        found.append(t + k + step if is_known and both else None)
+    return found

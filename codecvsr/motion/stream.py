@@ -18,12 +18,13 @@ from codecvsr.motion.clip import TYPE_CODES, ClipMotion, MotionOptions, confiden
 from codecvsr.motion.drift import FRAMES, run
 from codecvsr.motion.even import REACH, even, still_share
 from codecvsr.motion.field import BlockField, rasterise
+from codecvsr.motion.kernels import Mapper
+from codecvsr.motion.placed import Placed
 from codecvsr.motion.polish import Polish
 from codecvsr.motion.resolve import (
     FARTHEST_REFERENCE,
     FUTURE,
     PAST,
-    Mapper,
     StreamFacts,
     Velocity,
     block_velocity,
@@ -31,7 +32,7 @@ from codecvsr.motion.resolve import (
     raw_field,
     usable_references,
 )
-from codecvsr.motion.sample import Array, matching_error, pad_to_cells
+from codecvsr.motion.sample import Array, Luma, matching_error, pad_to_cells
 
 _CUT_ERROR = 10.0  # luma steps
 _CUT_RATIO = 3.0
@@ -43,13 +44,13 @@ _KEPT = max(FRAMES + 1, REACH)  # finished frames that frames to come look at
 _AT_ONCE = 8  # frames that one stage refines before the next takes them up, while they are still at hand
 
 
-class _Lumas(dict[int, Array]):
+class _Lumas(dict[int, Luma]):
     """Pictures padded to whole cells by frame; made from the decoded ones where they are first asked for."""
 
     def __init__(self) -> None:
-        self.decoded: dict[int, npt.NDArray[np.uint8]] = {}
+        self.decoded: dict[int, Luma] = {}
 
-    def __missing__(self, t: int) -> Array:
+    def __missing__(self, t: int) -> Luma:
         self[t] = padded = pad_to_cells(self.decoded[t])
         return padded
 
@@ -72,7 +73,7 @@ class MotionStream:
         """
         self._options, self._stretch, self._mapper = options, stretch, mapper
         self._refines = options.resolve and options.refine
-        self._read = self._resolved = self._cuts_known = self._blurred_until = self._refined_until = self._done = 0
+        self._read = self._resolved = self._cuts_known = self._prepared_until = self._refined_until = self._done = 0
         self._chosen_until = [0, 0]
         self._facts: list[tuple[int, bool, bool, int]] = []
         self._facts_from = 0
@@ -81,7 +82,7 @@ class MotionStream:
         self._qp: dict[int, npt.NDArray[np.uint8]] = {}
         self._coarseness: dict[int, float] = {}
         self._lumas = _Lumas()
-        self._blurred: dict[int, Array] = {}
+        self._prepared = Placed()
         self._velocities: dict[int, tuple[Velocity | None, Velocity | None]] = {}
         self._chosen: tuple[dict[int, tuple[Array, Array]], ...] = ({}, {})  # field and error by frame
         self._level: dict[int, float] = {}
@@ -117,9 +118,9 @@ class MotionStream:
                 self._refine(end)
                 last = ended and end == read
                 known = read if last else min(self._refined_until, self._cuts_known - 1, read - 1)
-                pictures = self._blurred, self._coarseness
+                pictures = self._prepared, self._coarseness
                 self._polish.advance(known, *pictures, self._stays_in_scene, self._mapper, ended=last)
-                drop_before(self._polish.done - _KEPT, self._blurred)
+                self._prepared.drop_before(self._polish.done - _KEPT)
             done = self._polish.done
         if done <= self._done:
             return None
@@ -221,23 +222,23 @@ class MotionStream:
         self._cuts_known = max(self._cuts_known, end)
 
     def _refine(self, end: int) -> None:
-        """Sub-pixel steps between neighbours, and the blurred pictures they and the matches over several frames need."""
+        """Sub-pixel steps between neighbours, and the prepared pictures they and the matches over several frames need."""
 
-        def blur(t: int) -> None:
-            self._blurred[t] = refinement.pre_blur(self._lumas[t])
+        def prepare(t: int) -> None:
+            self._prepared.put(t, refinement.prepare(self._lumas[t]))
 
         def one_frame(t: int) -> None:
             for direction, step in _STEPS:
                 field = self._chosen[direction][t][0]
                 if self._exists(t + step):
-                    pictures = self._blurred[t], self._blurred[t + step]
+                    pictures = self._prepared[t], self._prepared[t + step]
                     field = refinement.refine(*pictures, field, self._coarseness[t])
                 self._polish.add(direction, t, field)
 
-        blurred_until = min(end + FRAMES, self._read)
-        run(self._mapper, blur, range(self._blurred_until, blurred_until))
+        prepared_until = min(end + FRAMES, self._read)
+        run(self._mapper, prepare, range(self._prepared_until, prepared_until))
         run(self._mapper, one_frame, range(self._refined_until, end))
-        self._blurred_until = max(self._blurred_until, blurred_until)
+        self._prepared_until = max(self._prepared_until, prepared_until)
         self._refined_until = max(self._refined_until, end)
 
     def _is_still(self, t: int) -> npt.NDArray[np.bool_]:
@@ -310,10 +311,11 @@ class MotionStream:
         """Let go of what no frame to come can need."""
         first = self._done - _KEPT
         kept: tuple[dict[int, Any], ...] = (
-            self._blocks, self._qp, self._coarseness, self._blurred, self._velocities, *self._chosen, self._level,
+            self._blocks, self._qp, self._coarseness, self._velocities, *self._chosen, self._level,
             self._is_cut, self._scene, self._still,
         )  # fmt: skip
         drop_before(first, *kept)
+        self._prepared.drop_before(first)
         oldest = self._resolved - FARTHEST_REFERENCE[PAST]
         for pictures in (self._lumas, self._lumas.decoded):
             for t in [t for t in pictures if t < first and (t < oldest or not self._facts[t - self._facts_from][1])]:

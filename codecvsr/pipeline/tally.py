@@ -14,7 +14,7 @@ import numpy.typing as npt
 from codecvsr.bitstream.frames import CodedFrame
 from codecvsr.motion.clip import TYPE_CODES, ClipMotion
 from codecvsr.motion.resolve import FUTURE, PAST, StreamFacts, block_velocity, usable_references
-from codecvsr.motion.sample import Array, matching_error, pad_to_cells
+from codecvsr.motion.sample import Luma, matching_error, pad_to_cells
 
 PARTITIONS = {10: "16x16", 9: "16x8", 6: "8x16", 5: "8x8", 0: "none"}  #: codes of ``BlockField.partition``
 LISTS = ("past", "future")
@@ -33,7 +33,7 @@ class StripFrame:
     is_idr: bool
 
 
-def reference_distances(motion: ClipMotion, lumas: Sequence[Array]) -> npt.NDArray[np.int32]:
+def reference_distances(motion: ClipMotion, lumas: Sequence[Luma]) -> npt.NDArray[np.int32]:
     """(2, T, h, w): by list, frames from each cell to the reference its vector was resolved to; 0 where there is none.
 
     The resolver tells how well the reference it chose matches; the distance is that of the picture which matches so.

@@ -1,7 +1,6 @@
 """The native motion functions against their numpy twins.
 
-"Equal" is: matching errors within 1e-3 luma steps, vectors within 1e-3 pixels, but for cells where two candidates match
-equally well and rounding decides.
+"Equal" is: matching errors and prepared pictures to the last bit, vectors within 1e-3 pixels.
 """
 
 import cv2
@@ -12,6 +11,7 @@ from codecvsr.bitstream import native
 from codecvsr.bitstream.reader import read_video
 from codecvsr.motion import MotionOptions, drift, estimate_motion, even, kernels, refine, resolve, sample, steady
 from codecvsr.motion.kernels import Candidate
+from codecvsr.motion.placed import address
 from tests.streams import encode, moving_texture
 
 STEP = 1e-3  # luma steps, and pixels
@@ -28,7 +28,7 @@ def library():
 
 def picture(rng, rows, columns):
     noise = rng.random((rows * 4, columns * 4)).astype(np.float32) * 255
-    return np.clip(cv2.GaussianBlur(noise, (0, 0), 1.5) * 3 - 255, 0, 255)
+    return np.clip(cv2.GaussianBlur(noise, (0, 0), 1.5) * 3 - 255, 0, 255).astype(np.uint8)
 
 
 def field(rng, rows, columns, size, holes=0.1, quarter_pels=True):
@@ -39,6 +39,14 @@ def field(rng, rows, columns, size, holes=0.1, quarter_pels=True):
         vectors = np.round(vectors * 4) / 4
     vectors[:, rng.random((rows, columns)) < holes] = np.nan
     return vectors
+
+
+def of_job(function, library, inputs, *also):
+    """What one job of a function that takes many makes of its inputs; None for what is not given."""
+    made = np.empty_like(inputs[-1])
+    at = [0 if array is None else array if isinstance(array, int) else address(array) for array in inputs[:-1]]
+    function(library, [(*at, address(made))], *also, made.shape[1:])
+    return made
 
 
 def same(a, b, tolerance=STEP):
@@ -54,20 +62,21 @@ def test_the_twins_agree(library, grid, size, quarter_pels):
     current, other, third = (picture(rng, *grid) for _ in range(3))
     vectors = field(rng, *grid, size, quarter_pels=quarter_pels)
     priority = rng.integers(0, 5, grid).astype(np.float32)  # with ties
-    same(kernels.matching_error(library, current, other, vectors), sample.matching_error_numpy(current, other, vectors))
+    error = kernels.matching_error(library, current, other, vectors)
+    np.testing.assert_array_equal(error, sample.matching_error_numpy(current, other, vectors))
     landed = kernels.splat(library, vectors, -1.0, priority)
     np.testing.assert_array_equal(landed, sample.splat_numpy(vectors, -1.0, priority))
     same(kernels.fill_holes(library, vectors), sample.fill_holes_numpy(vectors))
-    taps = sample.gaussian_taps(1.8)
-    same(kernels.blur(library, current, taps), sample.blur_numpy(current, taps))
+    np.testing.assert_array_equal(kernels.prepare(library, current), refine.prepare_numpy(current))
 
     references = ([other, third, current], [1, 2, 4], vectors)
     velocity, error = kernels.best_reference(library, current, *references, 0.92)
     expected, expected_error = resolve.best_reference_numpy(current, *references)
-    same(error, expected_error)
+    np.testing.assert_array_equal(error, expected_error)
     same(velocity, expected)
 
-    candidates = [Candidate(vectors), Candidate(third[None, ::4, ::4].repeat(2, 0) / 50, -1, priority), Candidate(None)]
+    candidates = [Candidate(vectors), Candidate(third[None, ::4, ::4].repeat(2, 0) / np.float32(50), -1, priority)]
+    candidates += [Candidate(vectors, -1), Candidate(vectors), Candidate(None)]
     chosen, error = kernels.best_candidate(library, current, other, candidates, grid)
     expected, expected_error = resolve.best_candidate_numpy(current, other, candidates, grid)
     same(error, expected_error)
@@ -78,7 +87,7 @@ def test_the_twins_agree(library, grid, size, quarter_pels):
 @pytest.mark.parametrize("qp", [20.0, 33.0, 45.0])
 def test_refinement_agrees_with_its_twin(library, grid, qp):
     rng = np.random.default_rng(6)
-    current, other = refine.pre_blur(picture(rng, *grid)), refine.pre_blur(picture(rng, *grid))
+    current, other = refine.prepare(picture(rng, *grid)), refine.prepare(picture(rng, *grid))
     how = refine.settings(qp)
     for size in (0.2, 2, 30):
         vectors = field(rng, *grid, size, holes=0, quarter_pels=False)
@@ -92,18 +101,20 @@ def test_refinement_agrees_with_its_twin(library, grid, qp):
 def test_composition_and_its_refinement_agree_with_their_twins(library, grid, size):
     rng = np.random.default_rng(9)
     first, second = (field(rng, *grid, size, holes=0, quarter_pels=False) for _ in range(2))
-    composed = kernels.compose(library, first, second)
+    composed = of_job(kernels.compose, library, [first, second, first])
     same(composed, drift.compose_numpy(first, second))
-    current, other = refine.pre_blur(picture(rng, *grid)), refine.pre_blur(picture(rng, *grid))
+    current, other = refine.prepare(picture(rng, *grid)), refine.prepare(picture(rng, *grid))
     how = drift.settings(33.0)
     refined = kernels.refine(library, current, other, composed, how)
     same(refined, refine.refine_numpy(current, other, composed, how))
     assert 0.01 < np.linalg.norm(refined - composed, axis=0).max() <= how.longest_step * 1.001
-    correction = kernels.correct(library, current, other, first, second, how)
+    correction = of_job(kernels.correct, library, [current, other, first, second, how.at, first])
     np.testing.assert_array_equal(correction, refined - composed)
     same(correction, drift.correction_numpy(current, other, first, second, how))
-    spread = kernels.spread(library, first, [second, correction, composed], 0.4)
-    np.testing.assert_array_equal(spread, drift.spread_numpy(first, [second, correction, composed], 0.4))
+    parts = [second, correction, composed, first]
+    for count in (1, 2, 3, 4):
+        spread = of_job(kernels.spread, library, [first, *parts[:count], *[None] * (4 - count), first], 0.4)
+        np.testing.assert_array_equal(spread, drift.spread_numpy(first, parts[:count], 0.4))
 
 
 @pytest.mark.parametrize("grid", [*GRIDS, (0, 3)])
@@ -114,9 +125,10 @@ def test_averages_agree_with_their_twin(library, grid):
     others[1][:, rng.random(grid) < 0.1] = np.inf
     others[2][:, rng.random(grid) < 0.1] = 3e38
     shares = [0.4, 1.0, 0.8, -1.0]
-    averaged = kernels.steady(library, vectors, others, shares, 0.2)
+    given = [vectors, None, *others, *[None] * 4, vectors]
+    averaged = of_job(kernels.steady, library, given, [9.0, *shares], [0.2])
     same(averaged, steady.steady_numpy(vectors, others, shares, 0.2), 1e-6)
-    np.testing.assert_array_equal(kernels.steady(library, vectors, [], [], 0.2), vectors)
+    np.testing.assert_array_equal(of_job(kernels.steady, library, [vectors, *[None] * 9, vectors], [], [0.2]), vectors)
 
 
 @pytest.mark.parametrize("grid", [*GRIDS, (0, 3)])
@@ -133,7 +145,7 @@ def test_evened_fields_agree_with_their_twin(library, grid):
 @pytest.mark.parametrize("size", [0.3, 4, 90])
 def test_both_warps_agree(library, size):
     rng = np.random.default_rng(10)
-    current = picture(rng, 9, 13)
+    current = picture(rng, 9, 13).astype(np.float32)
     flow = (rng.standard_normal((2, *current.shape)) * size).astype(np.float32)
     flow[:, 3, 4:9] = np.nan, np.inf, -np.inf, 3e38, -1e-30
     same(kernels.warp(library, current, flow), sample.warp_numpy(current, flow))
@@ -154,14 +166,14 @@ HOSTILE = np.array([np.nan, np.inf, -np.inf, 3e38, -3e38, 1e9, -2147483648.0, 1e
 def test_hostile_values_harm_nothing(library, grid):
     rng = np.random.default_rng(7)
     rows, columns = grid
-    current, other = rng.choice(255, (2, rows * 4, columns * 4)).astype(np.float32)
+    current, other = rng.choice(256, (2, rows * 4, columns * 4)).astype(np.uint8)
     vectors = field(rng, *grid, 3, quarter_pels=False)
     bad = rng.random((2, *grid)) < 0.3
     vectors[bad] = rng.choice(HOSTILE, bad.sum())
     error = kernels.matching_error(library, current, other, vectors)
     np.testing.assert_array_equal(np.isfinite(error), np.isfinite(vectors).all(axis=0))
     if error.size:
-        same(error, sample.matching_error_numpy(current, other, vectors))
+        np.testing.assert_array_equal(error, sample.matching_error_numpy(current, other, vectors))
         landed = kernels.splat(library, vectors, 1.0, error)
         np.testing.assert_array_equal(landed, sample.splat_numpy(vectors, 1.0, error))
     candidates = [Candidate(vectors), Candidate(vectors, -1, error), Candidate(None)]
@@ -169,23 +181,26 @@ def test_hostile_values_harm_nothing(library, grid):
     assert np.isfinite(chosen).all()
     assert np.isfinite(chosen_error).all()
     for how in (refine.settings(30.0), drift.settings(20.0)):
-        assert kernels.refine(library, current, other, vectors, how).shape == vectors.shape
-    composed = kernels.compose(library, vectors, chosen)
+        prepared = kernels.prepare(library, current), kernels.prepare(library, other)
+        assert kernels.refine(library, *prepared, vectors, how).shape == vectors.shape
+    composed = of_job(kernels.compose, library, [vectors, chosen, chosen])
     if composed.size:
         with np.errstate(over="ignore"):
             same(composed, drift.compose_numpy(vectors, chosen))
-    current[rng.random(current.shape) < 0.1] = np.nan
-    assert np.isfinite(kernels.best_candidate(library, current, other, candidates, grid)[0]).all()
 
 
 def test_wrong_shapes_are_refused(library):
-    pixels, vectors = np.zeros((8, 12), np.float32), np.zeros((2, 2, 3), np.float32)
-    with pytest.raises(ValueError, match=r"expected shape \(8, 12\), got shape = \(8, 8\)"):
+    pixels, vectors = np.zeros((8, 12), np.uint8), np.zeros((2, 2, 3), np.float32)
+    with pytest.raises(ValueError, match=r"a picture \(8, 12\) of uint8 was expected, got \(8, 8\) of uint8"):
         kernels.matching_error(library, pixels, pixels[:, :8], vectors)
+    with pytest.raises(ValueError, match="got \\(8, 12\\) of float32"):
+        kernels.matching_error(library, pixels, pixels.astype(np.float32), vectors)
+    with pytest.raises(ValueError, match=r"prepared picture \(56, 2, 3\) was expected"):
+        kernels.refine(library, kernels.prepare(library, pixels), pixels, vectors, refine.settings(30.0))
     with pytest.raises(ValueError, match=r"\(2, h, w\) was expected"):
         kernels.fill_holes(library, pixels)
-    with pytest.raises(ValueError, match="larger than the motion library supports"):
-        kernels.blur(library, pixels, np.ones(kernels.MOST_RADIUS + 2, np.float32))
+    with pytest.raises(ValueError, match="more than the motion library supports"):
+        kernels.best_candidate(library, pixels, pixels, [Candidate(vectors)] * 17, (2, 3))
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +224,15 @@ def test_the_twins_agree_on_a_real_stream(library, frames, monkeypatch):
             apart = np.abs(getattr(fast, name) - getattr(readable, name)).max(axis=1) > STEP
             assert apart.mean() < 0.01, (options, name)
         assert (np.abs(fast.error - readable.error) > STEP).mean() < 0.005
+
+
+def test_work_in_pieces_leaves_nothing_out():
+    """Whatever the size of the fields, every job is done once."""
+    for count in (0, 1, 9):
+        for cells in ((0, 3), (45, 80), (270, 480)):
+            done = []
+            kernels.in_pieces(lambda begin, end, done=done: done.extend(range(begin, end)), count, cells, map)
+            assert done == list(range(count))
 
 
 def test_twenty_runs_give_the_same_bits(library, frames):
