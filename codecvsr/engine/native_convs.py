@@ -8,6 +8,8 @@ types than float32, other devices, tracing) runs as it would without it.
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +21,13 @@ from torch.nn import functional as F
 
 from codecvsr.bitstream import native
 from codecvsr.engine.native_net import GROUP, MOST_CHANNELS, Layer, NativeNet
-from codecvsr.models.blocks import ResidualBlock, ShuffleConv
+from codecvsr.models.blocks import SLOPE, ResidualBlock, ShuffleConv, X4Head
 
 Forward = Callable[[Tensor], Tensor]
 
 _NONE, _RELU = 1.0, 0.0  # slopes of activations
 _LEAST = {3: 8, 1: 32}  # inputs and outputs, multiplied: 3x3 and 1x1 convolutions of fewer channels are torch's
+_STRIP_PIXELS = 16 * 320  # of the input of a head at once: what is made of them stays within a processor's last cache
 
 
 class _Nets(threading.local):
@@ -56,6 +59,13 @@ def put_in_place(network: nn.Module) -> None:
             kind = NativeShuffle if isinstance(module, ShuffleConv) else NativeConv
             module.__dict__["forward"] = kind(module, module.forward)
     for module in network.modules():
+        if isinstance(module, X4Head):
+            convs = [_form(conv) for conv in (module.upconv1, module.upconv2, module.conv_hr, module.conv_last)]
+            taken = [conv for conv in convs if isinstance(conv, NativeConv)]
+            if taken == convs:
+                head = NativeHead(list(zip(taken, (SLOPE, SLOPE, SLOPE, _NONE), strict=True)), module.enlarge)
+                module.__dict__["enlarge"] = head
+    for module in network.modules():
         if type(module) is ResidualBlock and module.conv1.in_channels % GROUP == 0:
             first, second = _form(module.conv1), _form(module.conv2)
             if isinstance(first, NativeConv) and isinstance(second, NativeConv):
@@ -70,6 +80,8 @@ def take_away(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module.__dict__.get("forward"), (NativeConv, NativeBlock, NativeSequence)):
             del module.__dict__["forward"]
+        if isinstance(module.__dict__.get("enlarge"), NativeHead):
+            del module.__dict__["enlarge"]
 
 
 def _suits(conv: nn.Conv2d) -> bool:
@@ -113,6 +125,7 @@ class NativeConv:
 
     def __init__(self, conv: nn.Conv2d, plain: Forward) -> None:
         self._conv, self._plain = conv, plain
+        self.scale = conv.scale if isinstance(conv, ShuffleConv) else 1  # of the output's size
         self._packed: tuple[object, list[Tensor], Layer] | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -121,13 +134,12 @@ class NativeConv:
 
     def takes(self, x: Tensor) -> bool:
         """Whether :meth:`run` can do this call."""
+        return _is_taken(x) and x.shape[1] == self._conv.in_channels and self.is_ready()
+
+    def is_ready(self) -> bool:
+        """Whether the weights are of the library's kind, and tell when they change."""
         weight = self._conv.weight
-        return (
-            _is_taken(x)
-            and x.shape[1] == self._conv.in_channels
-            and (weight.dtype, weight.device.type) == (torch.float32, "cpu")
-            and not weight.is_inference()  # of these nobody knows when they change
-        )
+        return weight.dtype == torch.float32 and weight.device.type == "cpu" and not weight.is_inference()
 
     def run(
         self, x: Tensor, slope: float = _NONE, *, residual: Tensor | None = None, output: Tensor | None = None
@@ -193,6 +205,41 @@ class NativeShuffle(NativeConv):
         pixels = made.permute(0, 2, 3, 1).reshape(n, height, width, scale, channels // scale)
         rows = pixels.transpose(2, 3).reshape(n, height * scale, width * scale, channels // scale**2)
         return rows.permute(0, 3, 1, 2)
+
+
+class NativeHead:
+    """The ``enlarge`` of a network's last layers, strip by strip: only the picture itself is held at its full size.
+
+    Args:
+        convs: one after the other, each with the slope of the activation behind it.
+        plain: the method it has.
+    """
+
+    def __init__(self, convs: Sequence[tuple[NativeConv, float]], plain: Forward) -> None:
+        self._convs, self._plain = convs, plain
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C', scale * H, scale * W)."""
+        if not self._convs[0][0].takes(x) or not all(conv.is_ready() for conv, _ in self._convs):
+            return self._plain(x)
+        height, width = x.shape[2:]
+        step = max(1, _STRIP_PIXELS // width)
+        strips = [range(first, min(first + step, height)) for first in range(0, height, step)]
+        return torch.cat([torch.cat([self._strip(one, strip) for strip in strips], dim=2) for one in x.split(1)])
+
+    def _strip(self, x: Tensor, strip: range) -> Tensor:
+        """What becomes of the rows ``strip`` of ``x`` (1, C, H, W)."""
+        scale = math.prod(conv.scale for conv, _ in self._convs)
+        rows, height = [range(strip.start * scale, strip.stop * scale)], x.shape[2] * scale
+        for conv, _ in reversed(self._convs):  # what goes in is a row more at both ends, but none beyond the picture
+            height //= conv.scale
+            first, last = rows[0].start // conv.scale - 1, -(-rows[0].stop // conv.scale) + 1
+            rows.insert(0, range(max(first, 0), min(last, height)))
+        x = x[:, :, rows[0].start : rows[0].stop]
+        for (conv, slope), (given, wanted) in zip(self._convs, itertools.pairwise(rows), strict=True):
+            begin = given.start * conv.scale
+            x = conv.run(x, slope)[:, :, wanted.start - begin : wanted.stop - begin]
+        return x
 
 
 class NativeBlock:

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from codecvsr.bitstream import native
+from codecvsr.engine import native_convs
 from codecvsr.engine.native_convs import NativeBlock, NativeConv, NativeSequence, NativeShuffle, put_in_place, take_away
 from codecvsr.engine.plan import make_plan
 from codecvsr.engine.run import prepare, running
 from codecvsr.models.basicvsr import BasicVSR
 from codecvsr.models.basicvsr_pp import BasicVSRPlusPlus
-from codecvsr.models.blocks import SLOPE, ConvResidualBlocks, ResidualBlock, ShuffleConv
+from codecvsr.models.blocks import SLOPE, ConvResidualBlocks, ResidualBlock, ShuffleConv, X4Head
 from codecvsr.models.edvr import EDVR
 from codecvsr.models.iconvsr import IconVSR
 from codecvsr.models.mvsr_seed import MVSRSeed
@@ -72,7 +73,7 @@ def check(module: nn.Module, x: Tensor, kind: type | None) -> Tensor:
         torch.testing.assert_close(made, expected, rtol=0, atol=TOLERANCE)
         assert torch.equal(module(given), made)
     take_away(module)
-    assert not any("forward" in part.__dict__ for part in module.modules())
+    assert not any({"forward", "enlarge"} & part.__dict__.keys() for part in module.modules())
     return made
 
 
@@ -131,6 +132,20 @@ def test_what_is_made_of_convolutions(size: tuple[int, int]) -> None:
         ShuffleConv(32, 16), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU(), ResidualBlock(32), conv[4],
     )  # fmt: skip
     check(lively(mixed), x, NativeSequence)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (7, 50), (21, 6)])
+def test_heads_in_strips_have_no_seams(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    head, x = lively(X4Head(16, out_channels=5)), random(2, 16, *size)
+    with torch.inference_mode():
+        expected = head.enlarge(x)
+        put_in_place(head)
+        for rows in (1, 2, 3, 5, 100):
+            monkeypatch.setattr(native_convs, "_STRIP_PIXELS", rows * size[1])
+            torch.testing.assert_close(head.enlarge(x), expected, rtol=0, atol=TOLERANCE)
+        head.conv_last.double()
+        with pytest.raises(RuntimeError, match="type"):  # torch's own message
+            head.enlarge(x)
 
 
 def test_without_bias_and_with_several_threads() -> None:
@@ -202,7 +217,7 @@ def test_preparing_puts_it_in_place_and_takes_it_away() -> None:
     with running(NATIVE):
         made = twin(x)
     prepare(network, PLAIN)
-    assert not any("forward" in module.__dict__ for module in network.modules())
+    assert not any({"forward", "enlarge"} & module.__dict__.keys() for module in network.modules())
     with running(PLAIN):
         assert not torch.equal(network(x), made)
         prepare(twin, PLAIN)
