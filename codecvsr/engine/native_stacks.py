@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from codecvsr.bitstream import native
 from codecvsr.engine.native_convs import NONE, Forward, NativeConv, NativeShuffle, dense, is_taken, suits
 from codecvsr.engine.native_net import GROUP
-from codecvsr.models.blocks import SLOPE, ResidualBlock, ShuffleConv, X4Head
+from codecvsr.models.blocks import SLOPE, Residual, ShuffleConv, X4Head
 
 _RELU = 0.0  # its slope
 _STRIP_PIXELS = 16 * 320  # of a head's input at once: what is made of them stays within a processor's last cache
@@ -38,10 +38,12 @@ def put_in_place(network: nn.Module) -> None:
                 head = NativeHead(list(zip(taken, (SLOPE, SLOPE, SLOPE, NONE), strict=True)), module.enlarge)
                 module.__dict__["enlarge"] = head
     for module in network.modules():
-        if type(module) is ResidualBlock and module.conv1.in_channels % GROUP == 0:
-            first, second = _form(module.conv1), _form(module.conv2)
-            if isinstance(first, NativeConv) and isinstance(second, NativeConv):
-                module.__dict__["forward"] = NativeBlock(first, second, module.forward)
+        if isinstance(module, Residual):
+            conv, between, other, last = module.layers()
+            first, second = _form(conv), _form(other)
+            is_whole = conv.in_channels % GROUP == 0  # as what is added must be
+            if is_whole and isinstance(first, NativeConv) and isinstance(second, NativeConv):
+                module.__dict__["forward"] = NativeBlock(first, second, between, last, module.forward)
     for module in network.modules():
         if type(module) is nn.Sequential and any(map(_form, parts := list(_parts(module)))):
             module.__dict__["forward"] = NativeSequence(parts, module.forward)
@@ -92,10 +94,12 @@ class NativeHead:
 
 
 class NativeBlock:
-    """The ``forward`` of a residual block: two convolutions, activation and sum in passing."""
+    """The ``forward`` of a residual block: two convolutions, what is between them and the sum in passing."""
 
-    def __init__(self, first: NativeConv, second: NativeConv, plain: Forward) -> None:
-        self._first, self._second, self._plain = first, second, plain
+    def __init__(
+        self, first: NativeConv, second: NativeConv, between: nn.Module, last: nn.Module | None, plain: Forward
+    ) -> None:
+        self._first, self._second, self._between, self._last, self._plain = first, second, between, last, plain
 
     def __call__(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same."""
@@ -103,12 +107,15 @@ class NativeBlock:
 
     def takes(self, x: Tensor) -> bool:
         """Whether :meth:`run` can do this call."""
-        return self._first.takes(x) and self._second.takes(x)
+        return self._first.takes(x) and self._second.is_ready()
 
     def run(self, x: Tensor, output: Tensor | None = None) -> Tensor:
         """The block of ``x``, written to ``output``, which may be ``x`` in channels-last memory."""
         x = dense(x, x.shape[1])
-        return self._second.run(self._first.run(x, _RELU), residual=x, output=output)
+        slope = _slope(self._between)
+        inner = self._between(self._first.run(x)) if slope is None else self._first.run(x, slope)
+        made = self._second.run(inner, residual=x, output=output)
+        return made if self._last is None else self._last(made)
 
 
 @dataclass
@@ -136,7 +143,8 @@ class NativeSequence:
         self._plain = plain
         self._steps: list[_Step] = []
         for part in parts:
-            slope, before = _slope(part), self._steps[-1] if self._steps else None
+            slope = None if isinstance(part, nn.PReLU) else _slope(part)  # its slope may change
+            before = self._steps[-1] if self._steps else None
             if slope is not None and before and isinstance(before.form, NativeConv) and before.slope == NONE:
                 before.slope, before.activation = slope, part
             else:
@@ -158,7 +166,7 @@ def _parts(sequence: nn.Sequential) -> Iterator[nn.Module]:
     for part in sequence:
         if type(part) is nn.Sequential:
             yield from _parts(part)
-        else:
+        elif type(part) is not nn.Identity:
             yield part
 
 
@@ -169,9 +177,11 @@ def _form(module: nn.Module) -> NativeConv | NativeBlock | None:
 
 
 def _slope(module: nn.Module) -> float | None:
-    """Of an activation that the library can do in passing."""
+    """Of an activation that the library can do in passing, at this moment."""
     if type(module) is nn.ReLU:
         return _RELU
     if type(module) is nn.LeakyReLU and 0 <= module.negative_slope < 1:
         return module.negative_slope
+    if type(module) is nn.PReLU and module.num_parameters == 1 and 0 <= (slope := float(module.weight.detach())) < 1:
+        return slope
     return None

@@ -148,6 +148,15 @@ def test_heads_in_strips_have_no_seams(size: tuple[int, int], monkeypatch: pytes
             head.enlarge(x)
 
 
+@pytest.mark.parametrize("slope", [0.25, -0.5, 1.5])
+def test_residual_blocks_of_other_networks(slope: float) -> None:
+    """Of the seed's, and of RBPN's with a slope that is learnt."""
+    check(lively(MVSRSeed(channels=16, blocks=1).forward_resblocks[0]), random(1, 16, 11, 7), NativeBlock)
+    block = lively(RBPN(base_filter=32, feat=16, n_resblock=1).res_feat1[0])
+    nn.init.constant_(block.act.weight, slope)
+    check(block, random(1, 32, 11, 7), NativeBlock)
+
+
 def test_without_bias_and_with_several_threads() -> None:
     conv = lively(nn.Conv2d(64, 32, 3, padding="same", bias=False))
     alone = check(conv, random(1, 64, 30, 21), NativeConv)
