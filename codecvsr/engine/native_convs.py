@@ -1,17 +1,16 @@
-"""The convolutions of any network through the native network library, as far as it has them and they pay.
+"""Convolutions of 3x3 pixels of any network through the native network library, where that pays.
 
-Convolutions of 3x3 and 1x1 pixels, and what is made of them: residual blocks, and sequences, whose activations and sums are
-done in passing. Features in channels-last memory are what the library works on, so that nothing is copied. The results
-are torch's but for the order of sums (about 1e-6 of a layer's range). Whatever the library does not do (gradients, other
-types than float32, other devices, tracing) runs as it would without it.
+Features in channels-last memory are what the library works on, so that nothing is copied. The results are torch's but for the
+order of sums (about 1e-6 of a layer's range). Whatever the library does not do (gradients, other types than float32, other
+devices, tracing) runs as it would without it.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +18,11 @@ from torch.nn import functional as F
 
 from codecvsr.bitstream import native
 from codecvsr.engine.native_net import GROUP, MOST_CHANNELS, Layer, NativeNet
-from codecvsr.models.blocks import ResidualBlock, ShuffleConv
+from codecvsr.models.blocks import ShuffleConv
 
 Forward = Callable[[Tensor], Tensor]
 
-_NONE, _RELU = 1.0, 0.0  # slopes of activations
-_LEAST = {3: 8, 1: 32}  # inputs and outputs, multiplied: 3x3 and 1x1 convolutions of fewer channels are torch's
+NONE = 1.0  #: the slope of no activation
 
 
 class _Nets(threading.local):
@@ -47,48 +45,21 @@ class _Nets(threading.local):
 _nets = _Nets()
 
 
-def put_in_place(network: nn.Module) -> None:
-    """Give a network's convolutions, residual blocks and sequences their native forms."""
-    if native.net_library() is None:
-        return
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d) and _suits(module):
-            kind = NativeShuffle if isinstance(module, ShuffleConv) else NativeConv
-            module.__dict__["forward"] = kind(module, module.forward)
-    for module in network.modules():
-        if type(module) is ResidualBlock and module.conv1.in_channels % GROUP == 0:
-            first, second = _form(module.conv1), _form(module.conv2)
-            if isinstance(first, NativeConv) and isinstance(second, NativeConv):
-                module.__dict__["forward"] = NativeBlock(first, second, module.forward)
-    for module in network.modules():
-        if type(module) is nn.Sequential and any(map(_form, parts := list(_parts(module)))):
-            module.__dict__["forward"] = NativeSequence(parts, module.forward)
-
-
-def take_away(network: nn.Module) -> None:
-    """The opposite of :func:`put_in_place`."""
-    for module in network.modules():
-        if isinstance(module.__dict__.get("forward"), (NativeConv, NativeBlock, NativeSequence)):
-            del module.__dict__["forward"]
-
-
-def _suits(conv: nn.Conv2d) -> bool:
-    """Whether the library has this convolution and is faster at it."""
-    size = conv.kernel_size[0]
-    channels = conv.in_channels, conv.out_channels
+def suits(conv: nn.Conv2d) -> bool:
+    """Whether the library has this convolution and is faster at it: with few channels, or 1x1 pixels, it is not."""
     return (
         type(conv) in (nn.Conv2d, ShuffleConv)
-        and conv.kernel_size in ((3, 3), (1, 1))
-        and conv.padding in ((size // 2, size // 2), "same")
+        and conv.kernel_size == (3, 3)
+        and conv.padding in ((1, 1), "same")
         and conv.padding_mode == "zeros"
         and conv.stride == conv.dilation == (1, 1)
         and conv.groups == 1
-        and max(channels) <= MOST_CHANNELS
-        and channels[0] * channels[1] >= _LEAST[size] ** 2
+        and GROUP <= conv.in_channels <= MOST_CHANNELS
+        and (conv.in_channels >= 2 * GROUP or conv.out_channels >= GROUP)
     )
 
 
-def _is_taken(x: Tensor) -> bool:
+def is_taken(x: Tensor) -> bool:
     """Whether the library can do this call."""
     return (
         not torch.jit.is_tracing()  # type: ignore[attr-defined]
@@ -113,6 +84,7 @@ class NativeConv:
 
     def __init__(self, conv: nn.Conv2d, plain: Forward) -> None:
         self._conv, self._plain = conv, plain
+        self.scale = conv.scale if isinstance(conv, ShuffleConv) else 1  # of the output's size
         self._packed: tuple[object, list[Tensor], Layer] | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -121,16 +93,15 @@ class NativeConv:
 
     def takes(self, x: Tensor) -> bool:
         """Whether :meth:`run` can do this call."""
+        return is_taken(x) and x.shape[1] == self._conv.in_channels and self.is_ready()
+
+    def is_ready(self) -> bool:
+        """Whether the weights are of the library's kind, and tell when they change."""
         weight = self._conv.weight
-        return (
-            _is_taken(x)
-            and x.shape[1] == self._conv.in_channels
-            and (weight.dtype, weight.device.type) == (torch.float32, "cpu")
-            and not weight.is_inference()  # of these nobody knows when they change
-        )
+        return weight.dtype == torch.float32 and weight.device.type == "cpu" and not weight.is_inference()
 
     def run(
-        self, x: Tensor, slope: float = _NONE, *, residual: Tensor | None = None, output: Tensor | None = None
+        self, x: Tensor, slope: float = NONE, *, residual: Tensor | None = None, output: Tensor | None = None
     ) -> Tensor:
         """``residual + max(y, slope * y)`` with the convolution's y, for calls that are taken.
 
@@ -141,7 +112,7 @@ class NativeConv:
             output: the same, to be written; may be the residual.
         """
         net, layer = _nets.get(), self._layer()
-        x = _dense(x, layer.inputs[0])
+        x = dense(x, layer.inputs[0])
         n, _, height, width = x.shape
         made = output
         if made is None:
@@ -172,7 +143,7 @@ class NativeConv:
             more_out, more_in = (-size % GROUP for size in weight.shape[:2])
             weight = F.pad(weight, (0, 0, 0, 0, 0, more_in, 0, more_out))
             bias = F.pad(bias, (0, more_out))
-            layer = _nets.get().layer(weight.numpy(), bias.numpy(), (weight.shape[1],), _NONE)
+            layer = _nets.get().layer(weight.numpy(), bias.numpy(), (weight.shape[1],), NONE)
             self._packed = told, used, layer  # as long as they are held, no others get their place in memory
         return self._packed[2]
 
@@ -195,93 +166,7 @@ class NativeShuffle(NativeConv):
         return rows.permute(0, 3, 1, 2)
 
 
-class NativeBlock:
-    """The ``forward`` of a residual block: two convolutions, activation and sum in passing."""
-
-    def __init__(self, first: NativeConv, second: NativeConv, plain: Forward) -> None:
-        self._first, self._second, self._plain = first, second, plain
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same."""
-        return self.run(x) if self.takes(x) else self._plain(x)
-
-    def takes(self, x: Tensor) -> bool:
-        """Whether :meth:`run` can do this call."""
-        return self._first.takes(x) and self._second.takes(x)
-
-    def run(self, x: Tensor, output: Tensor | None = None) -> Tensor:
-        """The block of ``x``, written to ``output``, which may be ``x`` in channels-last memory."""
-        x = _dense(x, x.shape[1])
-        return self._second.run(self._first.run(x, _RELU), residual=x, output=output)
-
-
-@dataclass
-class _Step:
-    """A module of a sequence, its native form if it has one, and the activation behind it if that is done in passing."""
-
-    module: nn.Module
-    form: NativeConv | NativeBlock | None
-    slope: float = _NONE
-    activation: nn.Module = field(default_factory=nn.Identity)
-
-    def run(self, x: Tensor, *, is_free: bool) -> Tensor:
-        """The step; ``x`` may be overwritten if it is free."""
-        if self.form is None or not self.form.takes(x):
-            return self.activation(self.module(x))
-        if isinstance(self.form, NativeConv):
-            return self.form.run(x, self.slope)
-        return self.form.run(x, x if is_free else None)
-
-
-class NativeSequence:
-    """The ``forward`` of a sequence: activations are done by the convolutions before them, residual blocks in place."""
-
-    def __init__(self, parts: Sequence[nn.Module], plain: Forward) -> None:
-        self._plain = plain
-        self._steps: list[_Step] = []
-        for part in parts:
-            slope, before = _slope(part), self._steps[-1] if self._steps else None
-            if slope is not None and before and isinstance(before.form, NativeConv) and before.slope == _NONE:
-                before.slope, before.activation = slope, part
-            else:
-                self._steps.append(_Step(part, _form(part)))
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to whatever the sequence makes of it."""
-        if not _is_taken(x):
-            return self._plain(x)
-        is_free = False
-        for step in self._steps:
-            x = step.run(x, is_free=is_free)
-            is_free = step.form is not None  # it made this: nobody else holds it
-        return x
-
-
-def _parts(sequence: nn.Sequential) -> Iterator[nn.Module]:
-    """The modules of a sequence and of those in it, in order."""
-    for part in sequence:
-        if type(part) is nn.Sequential:
-            yield from _parts(part)
-        else:
-            yield part
-
-
-def _form(module: nn.Module) -> NativeConv | NativeBlock | None:
-    """The native form in place of a module's own code."""
-    forward = module.__dict__.get("forward")
-    return forward if isinstance(forward, (NativeConv, NativeBlock)) else None
-
-
-def _slope(module: nn.Module) -> float | None:
-    """Of an activation that the library can do in passing."""
-    if type(module) is nn.ReLU:
-        return _RELU
-    if type(module) is nn.LeakyReLU and 0 <= module.negative_slope < 1:
-        return module.negative_slope
-    return None
-
-
-def _dense(x: Tensor, channels: int) -> Tensor:
+def dense(x: Tensor, channels: int) -> Tensor:
     """(N, C, H, W) in channels-last memory, filled up with zeros to so many channels."""
     present = x.shape[1]
     if present == channels:

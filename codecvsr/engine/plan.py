@@ -38,7 +38,7 @@ class Plan:
         device: where.
         dtype: of the convolutions; sampling positions and pictures are float32 in any case.
         tf32: float32 convolutions multiply with 10 bits of mantissa (NVIDIA's TF32).
-        native: the convolutions that codecvsr's own C library has run in it (:mod:`.native_convs`), the network codecvsr
+        native: the convolutions that codecvsr's own C library has run in it (:mod:`.native_stacks`), the network codecvsr
             as a whole (:mod:`.fast_codecvsr`).
         channels_last: weights and features lie in memory pixel by pixel.
         graphs: whole windows are captured as CUDA graphs, by shape.

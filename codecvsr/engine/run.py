@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from codecvsr.engine import native_convs
+from codecvsr.engine import native_stacks
 from codecvsr.engine.compiled import Compiled, stacks
 from codecvsr.engine.device import autocast, place
 from codecvsr.engine.graphs import Graphed
@@ -30,13 +30,13 @@ def prepare(network: N, plan: Plan) -> N:
     if _prepared.get(network) == plan and (weight is None or weight.device.type == plan.device.type):
         return network
     _prepared.pop(network, None)  # an error on the way leaves it unprepared
-    native_convs.take_away(network)
+    native_stacks.take_away(network)
     for module in network.modules():
         if isinstance(module.__dict__.get("forward"), (Compiled, Graphed)):
             del module.__dict__["forward"]
     place(network, plan.device)
     if plan.native:
-        native_convs.put_in_place(network)
+        native_stacks.put_in_place(network)
     if plan.compile:
         for stack in stacks(network):
             stack.__dict__["forward"] = Compiled(stack.forward)

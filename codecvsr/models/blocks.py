@@ -11,7 +11,15 @@ SLOPE = 0.1  #: of the leaky ReLUs
 HEAD_CHANNELS = 64  #: of the last layers, whatever the width of the features
 
 
-class ResidualBlock(nn.Module):
+class Residual(nn.Module):
+    """conv - activation - conv, added to its input."""
+
+    def layers(self) -> tuple[nn.Conv2d, nn.Module, nn.Conv2d, nn.Module | None]:
+        """The two convolutions, what is between them, and the activation of the sum, if any."""
+        raise NotImplementedError
+
+
+class ResidualBlock(Residual):
     """conv - ReLU - conv, added to its input; no batch norm. Keys ``conv1``, ``conv2``."""
 
     def __init__(self, channels: int) -> None:
@@ -23,6 +31,10 @@ class ResidualBlock(nn.Module):
             conv.weight.data.mul_(0.1)
             if conv.bias is not None:
                 nn.init.zeros_(conv.bias)
+
+    def layers(self) -> tuple[nn.Conv2d, nn.Module, nn.Conv2d, nn.Module | None]:
+        """See there."""
+        return self.conv1, nn.ReLU(), self.conv2, None
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same."""

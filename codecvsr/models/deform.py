@@ -53,9 +53,10 @@ def modulated_deform_conv2d(
             added = None if bias is None else bias.float()
             return operator(*tensors, added, padding=(padding, padding), mask=mask.float()).to(x.dtype)
 
-    pictures = x.reshape(n * groups, channels // groups, height, width)
-    moved = offset.reshape(n * groups, taps, 2, rows, columns)
-    shares = mask.reshape(n * groups, taps, 1, rows, columns)
+    # Channel by channel in memory, whatever the layout was: sampling and weighing go through planes.
+    pictures = x.contiguous().view(n * groups, channels // groups, height, width)
+    moved = offset.contiguous().view(n * groups, taps, 2, rows, columns)
+    shares = mask.contiguous().view(n * groups, taps, 1, rows, columns)
     output = None
     for tap in range(taps):
         sampled = _sample(pictures, moved[:, tap], tap // k - padding, tap % k - padding) * shares[:, tap].to(x.dtype)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from codecvsr.models.blocks import SLOPE, count_blocks
+from codecvsr.models.blocks import SLOPE, Residual, ShuffleConv, count_blocks
 from codecvsr.motion.warp import warp
 
 _I_FRAME = 1  # in the published codes: 1 I, 2 P, 3 B
@@ -43,11 +43,11 @@ class MVSRSeed(nn.Module):
         self.fusion = nn.Conv2d(2 * channels, channels, 1)
         self.refinement = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.LeakyReLU(SLOPE, inplace=True))
         self.up = nn.Sequential(
-            nn.Conv2d(channels, 4 * channels, 3, padding=1),
-            nn.PixelShuffle(2),
+            ShuffleConv(channels, channels),
+            nn.Identity(),  # the published shuffle, which has no keys
             nn.LeakyReLU(SLOPE, inplace=True),
-            nn.Conv2d(channels, 4 * channels, 3, padding=1),
-            nn.PixelShuffle(2),
+            ShuffleConv(channels, channels),
+            nn.Identity(),  # the published shuffle, which has no keys
             nn.LeakyReLU(SLOPE, inplace=True),
             nn.Conv2d(channels, 3, 3, padding=1),
         )
@@ -136,7 +136,7 @@ class _Refiner(nn.Module):
         return vectors + self.net(vectors)
 
 
-class _Residual(nn.Module):
+class _Residual(Residual):
     """conv - ReLU - conv, added to its input. Key ``body``."""
 
     def __init__(self, channels: int) -> None:
@@ -146,6 +146,11 @@ class _Residual(nn.Module):
             nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 3, padding=1),
         )
+
+    def layers(self) -> tuple[nn.Conv2d, nn.Module, nn.Conv2d, nn.Module | None]:
+        first, between, second = self.body
+        assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
+        return first, between, second, None
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x)

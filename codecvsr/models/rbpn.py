@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from codecvsr.models.blocks import count_blocks
+from codecvsr.models.blocks import Residual, count_blocks
 
 _KERNEL, _STRIDE, _PADDING = 8, 4, 2  # of every step between the resolutions, for x4
 _KERNEL_SCALES = {6: 2, 8: 4, 12: 8}
@@ -132,7 +132,7 @@ class _Deconv(nn.Module):
         return self.act(self.deconv(x))
 
 
-class _Residual(nn.Module):
+class _Residual(Residual):
     """Two convolutions added to their input; one PReLU, used twice. Keys ``conv1``, ``conv2``, ``act``."""
 
     def __init__(self, channels: int) -> None:
@@ -142,6 +142,9 @@ class _Residual(nn.Module):
         self.act = nn.PReLU()
         _initialise(self.conv1)
         _initialise(self.conv2)
+
+    def layers(self) -> tuple[nn.Conv2d, nn.Module, nn.Conv2d, nn.Module | None]:
+        return self.conv1, self.act, self.conv2, self.act
 
     def forward(self, x: Tensor) -> Tensor:
         return self.act(x + self.conv2(self.act(self.conv1(x))))

@@ -11,12 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from codecvsr.bitstream import native
-from codecvsr.engine.native_convs import NativeBlock, NativeConv, NativeSequence, NativeShuffle, put_in_place, take_away
+from codecvsr.engine import native_stacks
+from codecvsr.engine.native_convs import NativeConv, NativeShuffle
+from codecvsr.engine.native_stacks import NativeBlock, NativeSequence, put_in_place, take_away
 from codecvsr.engine.plan import make_plan
 from codecvsr.engine.run import prepare, running
 from codecvsr.models.basicvsr import BasicVSR
 from codecvsr.models.basicvsr_pp import BasicVSRPlusPlus
-from codecvsr.models.blocks import SLOPE, ConvResidualBlocks, ResidualBlock, ShuffleConv
+from codecvsr.models.blocks import SLOPE, ConvResidualBlocks, ResidualBlock, ShuffleConv, X4Head
 from codecvsr.models.edvr import EDVR
 from codecvsr.models.iconvsr import IconVSR
 from codecvsr.models.mvsr_seed import MVSRSeed
@@ -39,8 +41,8 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
     "rate-groups-mh": lambda: RateGroups(multi_head=True, mid_channels=16, num_blocks=1),
     "mvsr-seed": lambda: MVSRSeed(channels=32, blocks=1),
 }
-#: Of values of about 1: what another order of sums may come to in one layer, and in a few.
-TOLERANCE = 3e-5
+#: Of the range of values: what another order of sums may come to, in one layer and in many.
+TOLERANCE = 2e-5
 
 
 def random(*shape: int) -> Tensor:
@@ -69,19 +71,18 @@ def check(module: nn.Module, x: Tensor, kind: type | None) -> Tensor:
         made = module(given)
         assert torch.equal(given, x)  # inputs are not overwritten
         assert made.shape == expected.shape and made.dtype == torch.float32
-        torch.testing.assert_close(made, expected, rtol=0, atol=TOLERANCE)
+        span = max(1.0, float(expected.max() - expected.min()))
+        assert float((made - expected).abs().max()) <= TOLERANCE * span
         assert torch.equal(module(given), made)
     take_away(module)
-    assert not any("forward" in part.__dict__ for part in module.modules())
+    assert not any({"forward", "enlarge"} & part.__dict__.keys() for part in module.modules())
     return made
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (3, 2), (4, 4), (5, 4), (23, 37)])
-@pytest.mark.parametrize(
-    ("inputs", "outputs", "kernel"), [(16, 16, 3), (67, 64, 3), (64, 3, 3), (64, 216, 3), (70, 33, 1)]
-)
-def test_convolutions_of_any_size(size: tuple[int, int], inputs: int, outputs: int, kernel: int) -> None:
-    conv = lively(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2))
+@pytest.mark.parametrize(("inputs", "outputs"), [(16, 16), (67, 64), (64, 3), (64, 216), (320, 33)])
+def test_convolutions_of_any_size(size: tuple[int, int], inputs: int, outputs: int) -> None:
+    conv = lively(nn.Conv2d(inputs, outputs, 3, padding=1))
     x = random(2, inputs, *size)
     made = check(conv, x, NativeConv)
     assert made.is_contiguous(memory_format=torch.channels_last)
@@ -97,12 +98,12 @@ def test_convolutions_of_any_size(size: tuple[int, int], inputs: int, outputs: i
         nn.Conv2d(64, 64, 3, padding=1, stride=2),
         nn.Conv2d(64, 64, 3, padding=2, dilation=2),
         nn.Conv2d(64, 64, 3),
-        nn.Conv2d(64, 64, 1, padding=1),
+        nn.Conv2d(64, 64, 1),
         nn.Conv2d(64, 64, 3, padding=1, groups=2),
         nn.Conv2d(64, 64, 3, padding=1, padding_mode="reflect"),
         nn.Conv2d(64, 64, (3, 1), padding=(1, 0)),
         nn.Conv2d(8, 32, 7, padding=3),
-        nn.Conv2d(2, 2, 3, padding=1),
+        nn.Conv2d(3, 64, 3, padding=1),
         nn.Conv2d(1040, 16, 3, padding=1),
         nn.Conv2d(64, 64, 3, padding=1, dtype=torch.float64),
     ],
@@ -131,6 +132,29 @@ def test_what_is_made_of_convolutions(size: tuple[int, int]) -> None:
         ShuffleConv(32, 16), nn.ReLU(), nn.Conv2d(16, 32, 3, 2, 1), nn.ReLU(), ResidualBlock(32), conv[4],
     )  # fmt: skip
     check(lively(mixed), x, NativeSequence)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (7, 50), (21, 6)])
+def test_heads_in_strips_have_no_seams(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    head, x = lively(X4Head(16, out_channels=5)), random(2, 16, *size)
+    with torch.inference_mode():
+        expected = head.enlarge(x)
+        put_in_place(head)
+        for rows in (1, 2, 3, 5, 100):
+            monkeypatch.setattr(native_stacks, "_STRIP_PIXELS", rows * size[1])
+            torch.testing.assert_close(head.enlarge(x), expected, rtol=0, atol=5 * TOLERANCE)
+        head.conv_last.double()
+        with pytest.raises(RuntimeError, match="type"):  # torch's own message
+            head.enlarge(x)
+
+
+@pytest.mark.parametrize("slope", [0.25, -0.5, 1.5])
+def test_residual_blocks_of_other_networks(slope: float) -> None:
+    """Of the seed's, and of RBPN's with a slope that is learnt."""
+    check(lively(MVSRSeed(channels=16, blocks=1).forward_resblocks[0]), random(1, 16, 11, 7), NativeBlock)
+    block = lively(RBPN(base_filter=32, feat=16, n_resblock=1).res_feat1[0])
+    nn.init.constant_(block.act.weight, slope)
+    check(block, random(1, 32, 11, 7), NativeBlock)
 
 
 def test_without_bias_and_with_several_threads() -> None:
@@ -164,7 +188,7 @@ def test_weights_are_those_of_the_moment() -> None:
             made = network(x)
         prepare(network, PLAIN)
         with running(PLAIN):
-            torch.testing.assert_close(made, network(x), rtol=0, atol=TOLERANCE)
+            torch.testing.assert_close(made, network(x), rtol=0, atol=5 * TOLERANCE)
         assert not torch.allclose(made, before, atol=1e-2)
 
 
@@ -202,11 +226,11 @@ def test_preparing_puts_it_in_place_and_takes_it_away() -> None:
     with running(NATIVE):
         made = twin(x)
     prepare(network, PLAIN)
-    assert not any("forward" in module.__dict__ for module in network.modules())
+    assert not any({"forward", "enlarge"} & module.__dict__.keys() for module in network.modules())
     with running(PLAIN):
         assert not torch.equal(network(x), made)
         prepare(twin, PLAIN)
-        torch.testing.assert_close(made, BasicVSR.forward(twin, x), rtol=0, atol=TOLERANCE)
+        torch.testing.assert_close(made, BasicVSR.forward(twin, x), rtol=0, atol=5 * TOLERANCE)
 
 
 @pytest.mark.parametrize("name", ZOO)
