@@ -22,7 +22,7 @@ from codecvsr.motion.sample import Array, gaussian_taps, warp_numpy
 
 FRAMES = 4  #: frames that a direct match spans
 _WINDOW = (2.6, 6.4)  # sigma in pixels, at fine and at coarse quantisers
-_DAMPING = (3.0, 8.0)
+_DAMPING = (1.0, 8.0)
 _LONGEST_STEP = 0.6  # pixels, over all the frames
 _GAIN = 1.5  # a field has its part of up to four corrections, each of which finds half of what is missing
 
