@@ -238,7 +238,7 @@ def table(cells: list[dict[str, Any]]) -> str:
     times = [cell for cell in cells if cell["kind"] == "time"]
     if times:
         spent = "; ".join(
-            f"CRF {c['crf']:g}: {c['processor_ms_per_frame']['refined']:.1f} ms, DIS {c['processor_ms_per_frame']['dis']:.1f} ms"
+            f"{c['clip']} CRF {c['crf']:g}: {c['processor_ms_per_frame']['refined']:.1f} ms, DIS {c['processor_ms_per_frame']['dis']:.1f} ms"
             for c in times
         )
         size = times[0]["size"]

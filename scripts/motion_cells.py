@@ -97,7 +97,8 @@ def measure_setting(clip: Clip, stream: Path, crf: float | None, setting: str) -
         with atomic_file(stream) as part, av.open(str(part), "w", format="mp4") as container:
             video: Any = container.add_stream("libx264", rate=rate, options=options)
             for index, rgb in enumerate(clip.small_frames()):
-                video.width, video.height, video.pix_fmt = rgb.shape[1], rgb.shape[0], "yuv420p"
+                if not index:
+                    video.width, video.height, video.pix_fmt = rgb.shape[1], rgb.shape[0], "yuv420p"
                 picture = color.from_rgb(rgb)
                 picture.pts, picture.time_base = index, Fraction(1, rate)
                 container.mux(video.encode(picture))
