@@ -7,7 +7,7 @@ fields are composed, the composed match is refined once, and its correction goes
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from codecvsr.bitstream.native import fields_library
 from codecvsr.motion import kernels
 from codecvsr.motion.field import CELL
-from codecvsr.motion.kernels import Mapper, Prepared, Refinement
+from codecvsr.motion.kernels import Mapper, Prepared, Refinement, run
 from codecvsr.motion.placed import Placed
 from codecvsr.motion.refine import by_qp, refine_numpy
 from codecvsr.motion.sample import Array, gaussian_taps, warp_numpy
@@ -181,9 +181,3 @@ class Drift:
             for t in changed
         ]
         kernels.spread(library, spreads, _GAIN / FRAMES, cells, mapper)
-
-
-def run(mapper: Mapper, work: Callable[[int], None], frames: Iterable[int]) -> None:
-    """Do ``work`` for every frame; an error of a thread is raised here."""
-    for _ in mapper(work, frames):
-        pass

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from codecvsr.bitstream.native import fields_library
 from codecvsr.motion import kernels
-from codecvsr.motion.sample import Array, blur_numpy, gaussian_taps
+from codecvsr.motion.sample import FARTHEST, Array, blur_numpy, gaussian_taps
 
 REACH = 4  #: frames on either side that are looked at
 _WINDOW = 4.0  # sigma in cells
@@ -26,7 +26,6 @@ _HALF_WEIGHT = np.float32(0.03)  # pixels: a vector so far from the mean counts 
 _FARTHEST_DEVIATION = np.float32(0.1)  # pixels: more counts as that in the mean deviation
 _NOTHING = np.float32(1e-6)
 _ROUNDS = 2
-_FARTHEST = 2.0**20  # pixels; no vector points so far
 
 
 def still_share(still: Sequence[npt.NDArray[np.bool_]]) -> Array | None:
@@ -48,7 +47,7 @@ def even_numpy(field: Array, share: Array, taps: Array, strength: float, most_to
         strength: a vector that deviates by so many mean deviations goes half the way.
         most_tolerance: or by so many pixels, where that is less.
     """
-    counts = (share > 0) & (share <= 1) & (np.abs(field) <= _FARTHEST).all(axis=0)
+    counts = (share > 0) & (share <= 1) & (np.abs(field) <= FARTHEST).all(axis=0)
     share = np.where(counts, share, np.float32(0))
     if not counts.any():
         return field.copy()

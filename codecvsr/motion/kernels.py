@@ -152,11 +152,8 @@ def _prepared(array: Prepared, cells: tuple[int, int]) -> Prepared:
     return np.ascontiguousarray(array)
 
 
-_at = address
-
-
 def _list_of(arrays: Sequence[npt.NDArray[Any]]) -> ctypes.Array[ctypes.c_void_p]:
-    return (ctypes.c_void_p * len(arrays))(*map(_at, arrays))
+    return (ctypes.c_void_p * len(arrays))(*map(address, arrays))
 
 
 def _shapes(field: Array) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -179,8 +176,8 @@ def matching_error(library: ctypes.CDLL, current: Luma, other: Luma, field: Arra
     cells, pixels = _shapes(field)
     current, other, field = _picture(current, pixels), _picture(other, pixels), _input(field, field.shape)
     error = np.empty(cells, np.float32)
-    inputs = (_at(current), _at(other), _at(field))
-    _check(_declared(library).cvsr_matching_error(*inputs, *cells, _at(error)))
+    inputs = (address(current), address(other), address(field))
+    _check(_declared(library).cvsr_matching_error(*inputs, *cells, address(error)))
     return error
 
 
@@ -194,8 +191,8 @@ def best_reference(
     pointers = _list_of(kept)
     far = np.array(distances, np.float32)
     velocity, error = np.empty(raw.shape, np.float32), np.empty(cells, np.float32)
-    inputs = (_at(current), pointers, _at(far), len(kept), _at(raw), *cells, win_by)
-    _check(_declared(library).cvsr_best_reference(*inputs, _at(velocity), _at(error)))
+    inputs = (address(current), pointers, address(far), len(kept), address(raw), *cells, win_by)
+    _check(_declared(library).cvsr_best_reference(*inputs, address(velocity), address(error)))
     return velocity, error
 
 
@@ -204,8 +201,8 @@ def splat(library: ctypes.CDLL, field: Array, sign: float, priority: Array) -> A
     cells, _ = _shapes(field)
     field, priority = _input(field, field.shape), _input(priority, cells)
     landed = np.empty_like(field)
-    inputs = (_at(field), sign, _at(priority), *cells)
-    _check(_declared(library).cvsr_splat(*inputs, _at(landed)))
+    inputs = (address(field), sign, address(priority), *cells)
+    _check(_declared(library).cvsr_splat(*inputs, address(landed)))
     return landed
 
 
@@ -214,7 +211,7 @@ def fill_holes(library: ctypes.CDLL, field: Array) -> Array:
     cells, _ = _shapes(field)
     field = _input(field, field.shape)
     filled = np.empty_like(field)
-    _check(_declared(library).cvsr_fill_holes(_at(field), *cells, _at(filled)))
+    _check(_declared(library).cvsr_fill_holes(address(field), *cells, address(filled)))
     return filled
 
 
@@ -231,13 +228,13 @@ def best_candidate(
         entry.sign = candidate.sign
         if candidate.field is not None:
             kept.append(_input(candidate.field, (2, rows, columns)))
-            entry.field = _at(kept[-1])
+            entry.field = address(kept[-1])
         if candidate.priority is not None:
             kept.append(_input(candidate.priority, cells))
-            entry.priority = _at(kept[-1])
+            entry.priority = address(kept[-1])
     field, error = np.empty((2, rows, columns), np.float32), np.empty(cells, np.float32)
-    inputs = (_at(current), _at(other), listed, len(listed), rows, columns)
-    _check(_declared(library).cvsr_best_candidate(*inputs, _at(field), _at(error)))
+    inputs = (address(current), address(other), listed, len(listed), rows, columns)
+    _check(_declared(library).cvsr_best_candidate(*inputs, address(field), address(error)))
     return field, error
 
 
@@ -246,7 +243,7 @@ def prepare(library: ctypes.CDLL, luma: Luma) -> Prepared:
     rows, columns = luma.shape[0] // CELL, luma.shape[1] // CELL
     luma = _picture(luma, (rows * CELL, columns * CELL))
     prepared = np.empty((PREPARED, rows, columns), np.int16)
-    _check(_declared(library).cvsr_prepare(_at(luma), rows, columns, _at(prepared)))
+    _check(_declared(library).cvsr_prepare(address(luma), rows, columns, address(prepared)))
     return prepared
 
 
@@ -255,17 +252,22 @@ def refine(library: ctypes.CDLL, current: Prepared, other: Prepared, field: Arra
     cells, _ = _shapes(field)
     current, other, field = _prepared(current, cells), _prepared(other, cells), _input(field, field.shape)
     refined = np.empty_like(field)
-    inputs = (_at(current), _at(other), _at(field), *cells, ctypes.byref(how.told))
-    _check(_declared(library).cvsr_refine(*inputs, _at(refined)))
+    inputs = (address(current), address(other), address(field), *cells, ctypes.byref(how.told))
+    _check(_declared(library).cvsr_refine(*inputs, address(refined)))
     return refined
+
+
+def run(mapper: Mapper, work: Callable[[int], None], items: Iterable[int]) -> None:
+    """Do ``work`` for every frame or piece; an error of a thread is raised here."""
+    for _ in mapper(work, items):
+        pass
 
 
 def in_pieces(work: Callable[[int, int], None], count: int, cells: tuple[int, int], mapper: Mapper) -> None:
     """Do ``work(begin, end)`` for pieces of ``count`` jobs, few enough for every processor to have some."""
     size = max(1, min(_MOST_AT_ONCE, _CELLS_AT_ONCE // max(cells[0] * cells[1], 1)))
     begins = range(0, count, size)
-    for _ in mapper(lambda begin: work(begin, min(begin + size, count)), begins):
-        pass
+    run(mapper, lambda begin: work(begin, min(begin + size, count)), begins)
 
 
 def _do(
@@ -328,7 +330,7 @@ def steady(
     """``steady.steady_numpy``: a field, :data:`MOST_OTHERS` others and what is steadied; a tolerance for each."""
     weights = np.array([*shares, *[0.0] * (MOST_OTHERS - len(shares))], np.float32)
     limits = np.array(tolerances, np.float32)
-    _do(_declared(library).cvsr_steady, jobs, cells, mapper, _at(weights), by_job=address(limits))
+    _do(_declared(library).cvsr_steady, jobs, cells, mapper, address(weights), by_job=address(limits))
 
 
 def even(
@@ -338,8 +340,8 @@ def even(
     cells, _ = _shapes(field)
     field, share, taps = _input(field, field.shape), _input(share, cells), _input(taps, (len(taps),))
     evened = np.empty_like(field)
-    inputs = (_at(field), _at(share), _at(taps), len(taps) - 1, strength, most_tolerance, *cells)
-    _check(_declared(library).cvsr_even(*inputs, _at(evened)))
+    inputs = (address(field), address(share), address(taps), len(taps) - 1, strength, most_tolerance, *cells)
+    _check(_declared(library).cvsr_even(*inputs, address(evened)))
     return evened
 
 
@@ -348,5 +350,5 @@ def warp(library: ctypes.CDLL, picture: Array, flow: Array) -> Array:
     height, width = picture.shape
     picture, flow = _input(picture, (height, width)), _input(flow, (2, height, width))
     warped = np.empty_like(picture)
-    _check(_declared(library).cvsr_warp(_at(picture), _at(flow), height, width, _at(warped)))
+    _check(_declared(library).cvsr_warp(address(picture), address(flow), height, width, address(warped)))
     return warped

@@ -15,10 +15,10 @@ from codecvsr.bitstream.native import fields_library
 from codecvsr.motion import kernels
 from codecvsr.motion.field import CELL
 
-Array = npt.NDArray[np.float32]
-Luma = npt.NDArray[np.uint8]
+Array = kernels.Array
+Luma = kernels.Luma
 
-_FARTHEST = 1048576.0  # pixels; vectors are cut to it, beyond there is only border
+FARTHEST = 1048576.0  # pixels; vectors are cut to it, beyond there is only border
 _SIXTEENTHS = 16  # of a pixel: where pictures are matched, vectors count to the nearest
 _LONGEST_MATCHED = 32767  # sixteenths; H.264 has no longer vectors
 
@@ -54,7 +54,7 @@ def warp_numpy(picture: Array, flow: Array) -> Array:
         picture: (H, W) or (H, W, C).
         flow: (2, H, W) in pixels, x then y.
     """
-    flow = np.clip(np.where(np.isnan(flow), np.float32(0), flow), -_FARTHEST, _FARTHEST)
+    flow = np.clip(np.where(np.isnan(flow), np.float32(0), flow), -FARTHEST, FARTHEST)
     whole = np.floor(flow)
     part = flow - whole  # mixed here: OpenCV's own bilinear sampling rounds positions in some versions
     if picture.ndim == 3:

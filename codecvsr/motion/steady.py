@@ -14,7 +14,7 @@ import numpy as np
 
 from codecvsr.bitstream.native import fields_library
 from codecvsr.motion import kernels
-from codecvsr.motion.kernels import Mapper
+from codecvsr.motion.kernels import Mapper, run
 from codecvsr.motion.placed import Placed
 from codecvsr.motion.refine import by_qp
 from codecvsr.motion.sample import Array
@@ -118,8 +118,7 @@ def steady(
                 fields = along[direction], along[1 - direction]
                 into[direction].put(t, steadied(t, step, *fields, qp[t], stays_in_scene, both=both))
 
-        for _ in mapper(one_frame, frames):
-            pass
+        run(mapper, one_frame, frames)
         return
     placed = [Placed.of(fields) for fields in along]
     jobs, tolerances = [], []

@@ -15,10 +15,10 @@ import numpy.typing as npt
 from codecvsr.bitstream.frames import CodedFrame
 from codecvsr.motion import refine as refinement
 from codecvsr.motion.clip import TYPE_CODES, ClipMotion, MotionOptions, confidence_of
-from codecvsr.motion.drift import FRAMES, run
+from codecvsr.motion.drift import FRAMES
 from codecvsr.motion.even import REACH, even, still_share
 from codecvsr.motion.field import BlockField, rasterise
-from codecvsr.motion.kernels import Mapper
+from codecvsr.motion.kernels import Mapper, run
 from codecvsr.motion.placed import Placed
 from codecvsr.motion.polish import Polish
 from codecvsr.motion.resolve import (
@@ -315,7 +315,6 @@ class MotionStream:
             self._is_cut, self._scene, self._still,
         )  # fmt: skip
         drop_before(first, *kept)
-        self._prepared.drop_before(first)
         oldest = self._resolved - FARTHEST_REFERENCE[PAST]
         for pictures in (self._lumas, self._lumas.decoded):
             for t in [t for t in pictures if t < first and (t < oldest or not self._facts[t - self._facts_from][1])]:
