@@ -12,7 +12,7 @@
 #endif
 
 /* Raised with every change of a signature, of the record below or of what a function does. */
-#define CVSR_FIELD_ABI 9
+#define CVSR_FIELD_ABI 10
 
 /* One vector is a packed, host-endian record of 20 bytes (codecvsr.bitstream.frames.VECTOR_DTYPE):
  *   0 int32 source | 4 uint8 w | 5 uint8 h | 6 int16 dst_x | 8 int16 dst_y

@@ -1,4 +1,4 @@
-/* Motion repair: matching errors, the best vector per cell, sub-pixel steps, composition, averaging. Needs nothing but C99.
+/* Motion repair: matching errors, the best vector per cell, a search where there is none, sub-pixel steps, composition, averaging. Needs nothing but C99.
  *
  * Pictures are 8-bit luma, rows * 4 lines of columns * 4 pixels; fields are two planes (x, then y) of rows * columns
  * float32 vectors in pixels, one per cell of 4x4 pixels, where a vector that is not finite counts as none. Outside of a
@@ -9,7 +9,7 @@
  * bits every time and with every instruction set. The result is 0; -1 and nothing touched where a size is negative or
  * too large, a number of taps not supported or a pointer missing; -2 where memory ran out. Outputs must not overlap
  * inputs.
- * codecvsr/motion/{sample,resolve,refine,drift,steady,even}.py hold the same functions in numpy, readable. */
+ * codecvsr/motion/{sample,resolve,search,refine,drift,steady,even}.py hold the same functions in numpy, readable. */
 #ifndef CVSR_MOTION_H
 #define CVSR_MOTION_H
 
@@ -54,6 +54,14 @@ struct cvsr_candidate {
  * empty everywhere are left out. */
 CVSR_API int32_t cvsr_best_candidate(const uint8_t *current, const uint8_t *other, const struct cvsr_candidate *candidates,
                                      int32_t count, int32_t rows, int32_t columns, float *field, float *error);
+
+/* found: `field`, with vectors of whole pixels looked for in `other` where `error` is above `bad_error` and above half of
+ * what neighbouring pixels differ by: first on means of cells, of as many as make it a small picture, 8 of them to each side;
+ * then nearer by halves, and pixel by pixel; then the cells above, left, right and below are asked. One is taken where the 12x12 pixels around it differ by less than 0.8 of
+ * `error`, and where vectors, bilinear between cells, leave less than 0.8 of the differences of the 3x3 cells that there
+ * were without it. taken: how many are. */
+CVSR_API int32_t cvsr_search(const uint8_t *current, const uint8_t *other, const float *field, const float *error,
+                             int32_t rows, int32_t columns, float bad_error, float *found, int32_t *taken);
 
 /* What steps need of a picture, lightly blurred with the weights 1 27 72 27 1 along and down, in 1/128 of a luma step:
  * CVSR_PREPARED numbers for each cell. First, for each pixel, its value and that of the pixel below. Then three times eight

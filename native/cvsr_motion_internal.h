@@ -1,4 +1,4 @@
-/* What cvsr_match.c, cvsr_choose.c, cvsr_refine.c, cvsr_compose.c and cvsr_even.c share: arithmetic on single values, and one another's loops. */
+/* What cvsr_match.c, cvsr_choose.c, cvsr_search.c, cvsr_refine.c, cvsr_compose.c and cvsr_even.c share: arithmetic on single values, and one another's loops. */
 #ifndef CVSR_MOTION_INTERNAL_H
 #define CVSR_MOTION_INTERNAL_H
 
@@ -24,6 +24,12 @@
 #define CVSR_INLINE static inline __attribute__((always_inline))
 #else
 #define CVSR_INLINE static inline
+#endif
+/* Before a short loop that is to become one vector operation rather than so many single ones. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define CVSR_AS_VECTOR _Pragma("GCC unroll 1")
+#else
+#define CVSR_AS_VECTOR
 #endif
 #if defined(_MSC_VER)
 #define restrict __restrict

@@ -22,7 +22,7 @@ from codecvsr.bitstream.frames import NO_VECTORS, VECTOR_DTYPE, CodedFrame, Fram
 from codecvsr.bitstream.refusals import check_codec, check_picture
 from codecvsr.errors import CodecVSRError, InputError
 
-_FIELD_ABI = 9  # CVSR_FIELD_ABI and CVSR_READER_ABI of native/*.h
+_FIELD_ABI = 10  # CVSR_FIELD_ABI and CVSR_READER_ABI of native/*.h
 _READER_ABI = 2
 _NET_ABI = 1  # CVSR_NET_ABI
 _NO_PTS = -(2**63)

@@ -1,7 +1,7 @@
 """The motion functions of the native field library (``native/cvsr_motion.h``), bound with ctypes.
 
 Each takes the library that :func:`codecvsr.bitstream.native.fields_library` returned and does what its numpy twin in
-``sample``, ``resolve``, ``refine``, ``drift``, ``steady`` or ``even`` does: pictures are matched and prepared in whole
+``sample``, ``resolve``, ``search``, ``refine``, ``drift``, ``steady`` or ``even`` does: pictures are matched and prepared in whole
 numbers, with the same result, and the rest is float32 throughout, equal but for the order of sums. The interpreter's lock is
 released while one runs, and results do not depend on how many run at once.
 """
@@ -116,6 +116,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "cvsr_splat": [pointer, number, pointer, size, size, pointer],
         "cvsr_fill_holes": [pointer, size, size, pointer],
         "cvsr_best_candidate": [pointer, pointer, pointer, size, size, size, pointer, pointer],
+        "cvsr_search": [pointer, pointer, pointer, pointer, size, size, number, pointer, pointer],
         "cvsr_prepare": [pointer, size, size, pointer],
         "cvsr_refine": [pointer, pointer, pointer, size, size, pointer, pointer],
         "cvsr_steady": [pointer, size, pointer, pointer, size, size],
@@ -236,6 +237,19 @@ def best_candidate(
     inputs = (address(current), address(other), listed, len(listed), rows, columns)
     _check(_declared(library).cvsr_best_candidate(*inputs, address(field), address(error)))
     return field, error
+
+
+def search(
+    library: ctypes.CDLL, current: Luma, other: Luma, field: Array, error: Array, bad_error: float
+) -> tuple[Array, int]:
+    """``search.search_numpy``."""
+    cells, pixels = _shapes(field)
+    current, other = _picture(current, pixels), _picture(other, pixels)
+    field, error = _input(field, field.shape), _input(error, cells)
+    found, taken = np.empty_like(field), ctypes.c_int32()
+    inputs = (address(current), address(other), address(field), address(error), *cells, bad_error)
+    _check(_declared(library).cvsr_search(*inputs, address(found), ctypes.byref(taken)))
+    return found, taken.value
 
 
 def prepare(library: ctypes.CDLL, luma: Luma) -> Prepared:

@@ -19,8 +19,8 @@ Array = kernels.Array
 Luma = kernels.Luma
 
 FARTHEST = 1048576.0  # pixels; vectors are cut to it, beyond there is only border
-_SIXTEENTHS = 16  # of a pixel: where pictures are matched, vectors count to the nearest
-_LONGEST_MATCHED = 32767  # sixteenths; H.264 has no longer vectors
+SIXTEENTHS = 16  #: of a pixel: where pictures are matched, vectors count to the nearest
+LONGEST_MATCHED = 32767  #: sixteenths; H.264 has no longer vectors
 
 
 def pad_to_cells(luma: Luma) -> Luma:
@@ -104,28 +104,39 @@ def matching_error_numpy(current: Luma, other: Luma, field: Array) -> Array:
     count like the cell itself. Cells whose own vector is not finite get infinity.
     """
     holes = np.asarray(~np.isfinite(field).all(axis=0))
-    known = np.where(holes, np.float32(0), field)
-    with np.errstate(over="ignore"):
-        vectors = np.rint(np.clip(known * np.float32(_SIXTEENTHS), -_LONGEST_MATCHED, _LONGEST_MATCHED)).astype(
-            np.int32
-        )
-    move_x, move_y = vectors.repeat(CELL, axis=1).repeat(CELL, axis=2)
-    height, width = current.shape
-    x, y = np.arange(width) + (move_x >> 4), np.arange(height)[:, None] + (move_y >> 4)
-    part_x, part_y = move_x & 15, move_y & 15
-    lines = []
-    for line in (y, y + 1):
-        left, right = (other[line.clip(0, height - 1), at.clip(0, width - 1)].astype(np.int32) for at in (x, x + 1))
-        lines.append(left * (_SIXTEENTHS - part_x) + right * part_x)
-    mixed = (lines[0] * (_SIXTEENTHS - part_y) + lines[1] * part_y + 32) >> 6
-    rows, columns = holes.shape
-    sums = abs(4 * current.astype(np.int32) - mixed).reshape(rows, CELL, columns, CELL).sum(axis=(1, 3))
+    vectors = to_sixteenths(field)
+    sums = differences_numpy(current, other, vectors.repeat(CELL, axis=1).repeat(CELL, axis=2))
     weighed = _weigh(_weigh(sums, holes, 1), holes, 0)
     error = weighed.astype(np.float32) * np.float32(1 / (36 * 4 * CELL * CELL))
     return np.where(holes, np.float32(np.inf), error)
 
 
-def _weigh(sums: npt.NDArray[np.int64], holes: npt.NDArray[np.bool_], axis: int) -> npt.NDArray[np.int64]:
+def to_sixteenths(field: Array) -> npt.NDArray[np.int32]:
+    """Vectors as they are matched, in sixteenths of a pixel; 0 where they are not finite."""
+    known = np.where(np.isfinite(field).all(axis=0), field, np.float32(0))
+    with np.errstate(over="ignore"):
+        return np.rint(np.clip(known * np.float32(SIXTEENTHS), -LONGEST_MATCHED, LONGEST_MATCHED)).astype(np.int32)
+
+
+def differences_numpy(current: Luma, other: Luma, moves: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    """(h, w): the sum over each cell of what a picture differs by from another one, in quarters of a luma step.
+
+    ``moves``: (2, 4h, 4w) where in the other picture each pixel is taken from, bilinear, in sixteenths of a pixel.
+    """
+    height, width = current.shape
+    move_x, move_y = moves
+    x, y = np.arange(width) + (move_x >> 4), np.arange(height)[:, None] + (move_y >> 4)
+    part_x, part_y = move_x & 15, move_y & 15
+    lines = []
+    for line in (y, y + 1):
+        left, right = (other[line.clip(0, height - 1), at.clip(0, width - 1)].astype(np.int32) for at in (x, x + 1))
+        lines.append(left * (SIXTEENTHS - part_x) + right * part_x)
+    mixed = (lines[0] * (SIXTEENTHS - part_y) + lines[1] * part_y + 32) >> 6
+    apart = abs(4 * current.astype(np.int32) - mixed)
+    return apart.reshape(height // CELL, CELL, width // CELL, CELL).sum(axis=(1, 3), dtype=np.int32)
+
+
+def _weigh(sums: npt.NDArray[np.int32], holes: npt.NDArray[np.bool_], axis: int) -> npt.NDArray[np.int32]:
     """1 4 1 along an axis; a hole or what lies outside counts like the cell in the middle."""
     border = [(1, 1) if k == axis else (0, 0) for k in range(2)]
     around, nothing = np.pad(sums, border), np.pad(holes, border, constant_values=True)

@@ -33,6 +33,7 @@ from codecvsr.motion.resolve import (
     usable_references,
 )
 from codecvsr.motion.sample import Array, Luma, matching_error, pad_to_cells
+from codecvsr.motion.search import search
 
 _CUT_ERROR = 10.0  # luma steps
 _CUT_RATIO = 3.0
@@ -194,6 +195,10 @@ class MotionStream:
                 chosen[t] = np.zeros_like(self._blocks[t].past), np.zeros(self._blocks[t].past.shape[1:], np.float32)
             elif options.resolve:
                 chosen[t] = choose(t, direction, self._lumas, self._velocities, found, invert=options.invert)
+                if direction == PAST:
+                    self._level[t] = float(chosen[t][1].mean())  # a search finds something beyond a cut, too
+                if options.invert:
+                    chosen[t] = search(self._lumas[t], self._lumas[t + step], *chosen[t])
                 found[t] = chosen[t]
             else:
                 block = self._blocks[t]

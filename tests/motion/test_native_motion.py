@@ -9,7 +9,18 @@ import pytest
 
 from codecvsr.bitstream import native
 from codecvsr.bitstream.reader import read_video
-from codecvsr.motion import MotionOptions, drift, estimate_motion, even, kernels, refine, resolve, sample, steady
+from codecvsr.motion import (
+    MotionOptions,
+    drift,
+    estimate_motion,
+    even,
+    kernels,
+    refine,
+    resolve,
+    sample,
+    search,
+    steady,
+)
 from codecvsr.motion.kernels import Candidate
 from codecvsr.motion.placed import address
 from tests.streams import encode, moving_texture
@@ -142,6 +153,23 @@ def test_evened_fields_agree_with_their_twin(library, grid):
         np.testing.assert_array_equal(evened[:, share == 0], vectors[:, share == 0])
 
 
+@pytest.mark.parametrize("grid", [*GRIDS, (0, 3), (98, 101)])
+@pytest.mark.parametrize("bad_error", [2.0, 20.0])
+def test_the_same_cells_are_found_by_both(library, grid, bad_error):
+    rng = np.random.default_rng(14)
+    whole = cv2.GaussianBlur(picture(rng, grid[0] + 20, grid[1] + 20), (0, 0), 4)
+    height, width = grid[0] * 4, grid[1] * 4
+    current, other = whole[40 : 40 + height, 40 : 40 + width], whole[60 : 60 + height, 27 : 27 + width]
+    vectors = field(rng, *grid, 5, holes=0.05, quarter_pels=False)
+    error = kernels.matching_error(library, current, other, vectors)
+    found, taken = kernels.search(library, current, other, vectors, error, bad_error)
+    twin, taken_by_twin = search.search_numpy(current, other, vectors, error, bad_error)
+    np.testing.assert_array_equal(found, twin)
+    changed = ~((found == vectors) | (np.isnan(found) & np.isnan(vectors))).all(axis=0)
+    assert taken_by_twin == taken >= changed.sum()
+    assert taken or vectors.size < 100 or bad_error > 2
+
+
 @pytest.mark.parametrize("size", [0.3, 4, 90])
 def test_both_warps_agree(library, size):
     rng = np.random.default_rng(10)
@@ -180,6 +208,9 @@ def test_hostile_values_harm_nothing(library, grid):
     chosen, chosen_error = kernels.best_candidate(library, current, other, candidates, grid)
     assert np.isfinite(chosen).all()
     assert np.isfinite(chosen_error).all()
+    found, taken = kernels.search(library, current, other, vectors, error, 3.0)
+    np.testing.assert_array_equal(found, search.search_numpy(current, other, vectors, error, 3.0)[0])
+    assert 0 <= taken <= error.size
     for how in (refine.settings(30.0), drift.settings(20.0)):
         prepared = kernels.prepare(library, current), kernels.prepare(library, other)
         assert kernels.refine(library, *prepared, vectors, how).shape == vectors.shape

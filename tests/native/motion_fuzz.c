@@ -304,6 +304,48 @@ static int one_input(void)
     return wrong;
 }
 
+/* The search on small pictures, and sometimes on such that are shrunk for it; one is often the other, moved. */
+static int one_search(void)
+{
+    const int is_large = draw() % 200 == 0, hostile = draw() % 2;
+    const int32_t rows = (int32_t)(is_large ? 97 + draw() % 9 : draw() % 9);
+    const int32_t columns = (int32_t)(is_large ? 97 + draw() % 120 : draw() % 11);
+    const size_t plane = (size_t)rows * (size_t)columns, pixels = 16 * plane;
+    uint8_t *current = malloc(pixels ? pixels : 1), *other = malloc(pixels ? pixels : 1);
+    if (!current || !other)
+        abort();
+    float *field = allocate(2 * plane), *found = allocate(2 * plane), *error = allocate(plane);
+    int32_t taken = -1, changed = 0;
+    const float bad_error = hostile && draw() % 8 == 0 ? draw_hostile() : (float)(draw() % 40);
+    draw_picture(current, pixels);
+    draw_picture(other, pixels);
+    const size_t by = pixels ? draw() % pixels : 0;
+    if (draw() % 3)
+        for (size_t i = by; i < pixels; i++)
+            other[i] = current[i - by];
+    draw_field(field, plane, hostile);
+    int wrong = cvsr_matching_error(current, other, field, rows, columns, error) != 0;
+    for (size_t i = 0; hostile && i < plane; i++)
+        error[i] = draw() % 20 ? error[i] : draw_hostile();
+    wrong |= cvsr_search(current, other, field, error, rows, columns, bad_error, found, &taken) != 0;
+    note(found, 2 * plane);
+    for (size_t i = 0; i < plane; i++) {
+        const int same_x = found[i] == field[i] || (found[i] != found[i] && field[i] != field[i]);
+        const int same_y = found[plane + i] == field[plane + i] ||
+                           (found[plane + i] != found[plane + i] && field[plane + i] != field[plane + i]);
+        const int is_other = !same_x || !same_y;
+        changed += is_other;
+        wrong |= is_other && (!(error[i] > bad_error) || found[i] != floorf(found[i]) || fabsf(found[i]) > 2047);
+    }
+    wrong |= taken < changed || (size_t)taken > plane;
+    free(current);
+    free(other);
+    free(field);
+    free(found);
+    free(error);
+    return wrong;
+}
+
 static int refuses_nonsense(void)
 {
     float some[32] = {0};
@@ -318,7 +360,11 @@ static int refuses_nonsense(void)
                                                    {prepared, prepared, some, NULL, &one, some}};
     const struct cvsr_spreading spreadings[2] = {{some, {NULL}, some}, {some, {some, NULL, some}, some}};
     const struct cvsr_steadying steadying = {.steadied = some};
-    return cvsr_matching_error(bytes, bytes, some, -1, 1, some) == -1 &&
+    int32_t taken;
+    return cvsr_search(bytes, bytes, some, some, 1, -1, 1.0f, some, &taken) == -1 &&
+           cvsr_search(bytes, bytes, some, NULL, 1, 1, 1.0f, some, &taken) == -1 &&
+           cvsr_search(bytes, bytes, some, some, 1, 1, 1.0f, some, NULL) == -1 &&
+           cvsr_matching_error(bytes, bytes, some, -1, 1, some) == -1 &&
            cvsr_matching_error(bytes, bytes, some, INT32_MAX, INT32_MAX, some) == -1 &&
            cvsr_matching_error(NULL, bytes, some, 1, 1, some) == -1 &&
            cvsr_best_reference(bytes, pictures, some, 1, some, 1, 1, 1.0f, some, some) == -1 &&
@@ -347,7 +393,7 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     for (long i = 0; i < count; i++)
-        if (one_input()) {
+        if (one_input() || one_search()) {
             printf("input %ld goes wrong\n", i);
             return EXIT_FAILURE;
         }
