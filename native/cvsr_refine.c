@@ -122,11 +122,10 @@ struct workspace {
 };
 
 /* One group of samples of up to TILE cells: the pixels that each is mixed from, as they lie in a prepared picture, the left
- * ones and the right ones in turn; the shares of the lower and right ones; then how far the samples are from the current
- * picture, and what they count. */
+ * ones and the right ones in turn, and the shares of the lower and right ones. */
 struct tile {
     uint32_t pairs[GROUP][2 * TILE];
-    float part_x[GROUP][TILE], part_y[GROUP][TILE], apart[GROUP][TILE], weight[GROUP][TILE];
+    float part_x[GROUP][TILE], part_y[GROUP][TILE];
 };
 
 /* A pixel and the one below, of two that lie side by side. */
@@ -174,48 +173,55 @@ CVSR_INLINE void find_samples(const int16_t *other, float *const *flow, int32_t 
     }
 }
 
-/* What one sample of each of up to TILE cells differs by; `far` is 1 where it does not, 2 at the robust limit. */
-CVSR_INLINE void find_differences(const uint32_t *restrict pairs, const float *restrict part_x,
-                                  const float *restrict part_y, const int16_t *restrict here, int32_t count,
-                                  float falloff, float *restrict apart, float *restrict far)
+/* What one sample of a cell differs by from the current picture. */
+CVSR_INLINE float difference(const struct tile *tile, int k, int32_t i, int16_t here)
 {
-    for (int32_t i = 0; i < count; i++) {
-        const float from = mix(CVSR_UPPER(pairs[2 * i]), CVSR_LOWER(pairs[2 * i]), part_y[i]);
-        const float to = mix(CVSR_UPPER(pairs[2 * i + 1]), CVSR_LOWER(pairs[2 * i + 1]), part_y[i]);
-        apart[i] = mix(from, to, part_x[i]) - (float)here[i];
-        far[i] = 1.0f + apart[i] * apart[i] * falloff;
-    }
+    const uint32_t left = tile->pairs[k][2 * i], right = tile->pairs[k][2 * i + 1];
+    const float part_y = tile->part_y[k][i];
+    const float from = mix(CVSR_UPPER(left), CVSR_LOWER(left), part_y);
+    const float to = mix(CVSR_UPPER(right), CVSR_LOWER(right), part_y);
+    return mix(from, to, tile->part_x[k][i]) - (float)here;
 }
 
-/* 1 / far, of four at the price of one. */
-CVSR_INLINE void find_weights(float (*weight)[TILE], int32_t count)
+/* Adds one group of samples of each cell to the systems. A sample at the robust limit counts half; four quotients are had at
+ * the price of one. here: the values of the first sample; those of the others, and differences along and down, lie whole
+ * planes behind. */
+CVSR_INLINE void add_group(const struct tile *restrict tile, const int16_t *restrict here, size_t plane, int32_t count,
+                           float falloff, int is_first, float *restrict sums, size_t stride)
 {
-    float *restrict a = weight[0], *restrict b = weight[1], *restrict c = weight[2], *restrict d = weight[3];
-    for (int32_t i = 0; i < count; i++) {
-        const float far_a = a[i], far_b = b[i], far_c = c[i], far_d = d[i];
-        const float first = far_a * far_b, second = far_c * far_d, one = 1.0f / (first * second);
-        a[i] = one * second * far_b;
-        b[i] = one * second * far_a;
-        c[i] = one * first * far_d;
-        d[i] = one * first * far_c;
-    }
-}
-
-/* Adds one sample of each cell to the systems; along, down: its differences. */
-CVSR_INLINE void add_products(const float *restrict apart, const float *restrict weight, const int16_t *restrict along,
-                              const int16_t *restrict down, int32_t count, int is_first, float *restrict sums,
-                              size_t stride)
-{
+    const int16_t *restrict along = here + SAMPLES * plane, *restrict down = along + SAMPLES * plane;
     float *restrict a11 = sums, *restrict a12 = a11 + stride, *restrict a22 = a12 + stride;
     float *restrict b1 = a22 + stride, *restrict b2 = b1 + stride;
     for (int32_t i = 0; i < count; i++) {
-        const float gx = (float)along[i], gy = (float)down[i];
-        const float wx = weight[i] * gx, wy = weight[i] * gy;
-        a11[i] = (is_first ? 0.0f : a11[i]) + wx * gx;
-        a12[i] = (is_first ? 0.0f : a12[i]) + wx * gy;
-        a22[i] = (is_first ? 0.0f : a22[i]) + wy * gy;
-        b1[i] = (is_first ? 0.0f : b1[i]) + wx * apart[i];
-        b2[i] = (is_first ? 0.0f : b2[i]) + wy * apart[i];
+        const size_t at = (size_t)i;
+        const float apart_a = difference(tile, 0, i, here[at]), apart_b = difference(tile, 1, i, here[plane + at]);
+        const float apart_c = difference(tile, 2, i, here[2 * plane + at]);
+        const float apart_d = difference(tile, 3, i, here[3 * plane + at]);
+        const float far_a = 1.0f + apart_a * apart_a * falloff, far_b = 1.0f + apart_b * apart_b * falloff;
+        const float far_c = 1.0f + apart_c * apart_c * falloff, far_d = 1.0f + apart_d * apart_d * falloff;
+        const float first = far_a * far_b, second = far_c * far_d, one = 1.0f / (first * second);
+        float sum11 = is_first ? 0.0f : a11[i], sum12 = is_first ? 0.0f : a12[i], sum22 = is_first ? 0.0f : a22[i];
+        float sum1 = is_first ? 0.0f : b1[i], sum2 = is_first ? 0.0f : b2[i];
+#define CVSR_ADD(K, WEIGHT, APART) \
+    do { \
+        const float gx = (float)along[(K) * plane + at], gy = (float)down[(K) * plane + at]; \
+        const float wx = (WEIGHT) * gx, wy = (WEIGHT) * gy; \
+        sum11 += wx * gx; \
+        sum12 += wx * gy; \
+        sum22 += wy * gy; \
+        sum1 += wx * (APART); \
+        sum2 += wy * (APART); \
+    } while (0)
+        CVSR_ADD(0, one * second * far_b, apart_a);
+        CVSR_ADD(1, one * second * far_a, apart_b);
+        CVSR_ADD(2, one * first * far_d, apart_c);
+        CVSR_ADD(3, one * first * far_c, apart_d);
+#undef CVSR_ADD
+        a11[i] = sum11;
+        a12[i] = sum12;
+        a22[i] = sum22;
+        b1[i] = sum1;
+        b2[i] = sum2;
     }
 }
 
@@ -244,18 +250,11 @@ CVSR_INLINE void row_of_systems(const int16_t *current, const int16_t *other, co
             for (int k = 0; k < GROUP; k++)
                 find_samples(other, work->lines[k], (2 * CELL - k + 2 * group) % CELL, row * CELL + k, rows * CELL,
                              columns * CELL, begin, count, tile.part_x[k], tile.part_y[k], tile.pairs[k]);
-            for (int k = 0; k < GROUP; k++)
-                find_differences(tile.pairs[k], tile.part_x[k], tile.part_y[k], here + (size_t)k * plane, count,
-                                 falloff, tile.apart[k], tile.weight[k]);
-            find_weights(tile.weight, count);
-            for (int k = 0; k < GROUP; k++) {
-                const int16_t *along = here + (size_t)(SAMPLES + k) * plane, *down = along + SAMPLES * plane;
-                float *sums = systems + CVSR_MOST_RADIUS + begin;
-                if (group || k)
-                    add_products(tile.apart[k], tile.weight[k], along, down, count, 0, sums, work->stride);
-                else
-                    add_products(tile.apart[k], tile.weight[k], along, down, count, 1, sums, work->stride);
-            }
+            float *sums = systems + CVSR_MOST_RADIUS + begin;
+            if (group)
+                add_group(&tile, here, plane, count, falloff, 0, sums, work->stride);
+            else
+                add_group(&tile, here, plane, count, falloff, 1, sums, work->stride);
         }
     }
 }
