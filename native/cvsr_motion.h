@@ -63,7 +63,8 @@ CVSR_API int32_t cvsr_best_candidate(const uint8_t *current, const uint8_t *othe
 CVSR_API int32_t cvsr_search(const uint8_t *current, const uint8_t *other, const float *field, const float *error,
                              int32_t rows, int32_t columns, float bad_error, float *found, int32_t *taken);
 
-/* What steps need of a picture, lightly blurred with the weights 1 27 72 27 1 along and down, in 1/128 of a luma step:
+/* What steps need of a picture, lightly blurred with the weights 1 27 72 27 1 along and down, less five eighths of the mean of
+ * the 15x15 pixels around (rounded down), as brightness comes and goes where nothing moves; in 1/128 of a luma step:
  * CVSR_PREPARED numbers for each cell. First, for each pixel, its value and that of the pixel below. Then three times eight
  * planes of cells: value, difference of the right and left neighbours, difference of the lower and upper ones, at eight
  * pixels of each cell, which make a checkerboard: in lines 0 to 3 those of columns 0 3 2 1, then those of columns 2 1 0 3. */

@@ -4,11 +4,54 @@
 enum {
     REACH = 2, /* of the blur, in pixels */
     SHIFT = 7, /* its weights make up 128 */
+    WIDE = 7,  /* pixels to each side that make up the mean */
+    SIDE = 2 * WIDE + 1,
+    SHARE = 23302, /* of their sum, in 2^-16: five eighths of the mean in 1/128 */
 };
 
 CVSR_INLINE int32_t blur_of(int32_t here, int32_t near, int32_t far)
 {
     return 72 * here + 27 * near + far;
+}
+
+CVSR_INLINE const uint8_t *line_of(const uint8_t *picture, int32_t y, int32_t height, int32_t width)
+{
+    return picture + (size_t)within(y, height) * (size_t)width;
+}
+
+/* sums: of SIDE lines, one below the other, around line y; made from those around the line before. They have WIDE numbers of
+ * border to each side. */
+CVSR_INLINE void sum_down(const uint8_t *picture, int32_t y, int32_t height, int32_t width, uint16_t *restrict sums)
+{
+    if (!y)
+        for (int k = -WIDE - 1; k < WIDE; k++) {
+            const uint8_t *restrict from = line_of(picture, k, height, width);
+            for (int32_t x = 0; x < width; x++)
+                sums[WIDE + x] = (uint16_t)((k < -WIDE ? 0 : sums[WIDE + x]) + from[x]);
+        }
+    const uint8_t *restrict enters = line_of(picture, y + WIDE, height, width);
+    const uint8_t *restrict leaves = line_of(picture, y - WIDE - 1, height, width);
+    for (int32_t x = 0; x < width; x++)
+        sums[WIDE + x] = (uint16_t)(sums[WIDE + x] + enters[x] - leaves[x]);
+    for (int k = 0; k < WIDE; k++) {
+        sums[k] = sums[WIDE];
+        sums[WIDE + width + k] = sums[WIDE + width - 1];
+    }
+}
+
+/* blurred: less the share of the mean around each pixel. pairs, fours: width + SIDE numbers of scratch. */
+CVSR_INLINE void take_mean(const uint16_t *restrict sums, int32_t width, uint16_t *restrict pairs,
+                           uint16_t *restrict fours, int16_t *restrict blurred)
+{
+    const int32_t all = width + 2 * WIDE;
+    for (int32_t x = 0; x + 1 < all; x++)
+        pairs[x] = (uint16_t)(sums[x] + sums[x + 1]);
+    for (int32_t x = 0; x + 3 < all; x++)
+        fours[x] = (uint16_t)(pairs[x] + pairs[x + 2]);
+    for (int32_t x = 0; x < width; x++) {
+        const uint16_t sum = (uint16_t)(fours[x] + fours[x + 4] + fours[x + 8] + pairs[x + 12] + sums[x + 14]);
+        blurred[x] = (int16_t)(blurred[x] - (int16_t)((uint32_t)sum * SHARE >> 16));
+    }
 }
 
 /* blurred: a line of a picture in 1/128. line: width + 2 * REACH numbers of scratch. */
@@ -17,7 +60,7 @@ CVSR_INLINE void blur_line(const uint8_t *picture, int32_t y, int32_t height, in
 {
     const uint8_t *from[2 * REACH + 1];
     for (int k = 0; k <= 2 * REACH; k++)
-        from[k] = picture + (size_t)within(y + k - REACH, height) * (size_t)width;
+        from[k] = line_of(picture, y + k - REACH, height, width);
     for (int32_t x = 0; x < width; x++)
         line[x + REACH] = (uint16_t)blur_of(from[2][x], from[1][x] + from[3][x], from[0][x] + from[4][x]);
     for (int k = 0; k < REACH; k++) {
@@ -73,11 +116,14 @@ static void prepare(const uint8_t *picture, int32_t rows, int32_t columns, int16
     const int32_t height = rows * CELL, width = columns * CELL;
     const size_t plane = (size_t)rows * (size_t)columns, stride = (size_t)width + 2;
     int16_t *ring = scratch + 1, *along = scratch + 3 * stride, *down = along + width;
-    uint16_t *line = (uint16_t *)(void *)(down + width);
+    uint16_t *line = (uint16_t *)(void *)(down + width), *sums = line + width + 2 * REACH;
+    uint16_t *pairs = sums + width + SIDE, *fours = pairs + width + SIDE;
     for (int32_t y = 0; y <= height; y++) {
         if (y < height) {
             int16_t *newest = ring + (size_t)(y % 3) * stride;
             blur_line(picture, y, height, width, line, newest);
+            sum_down(picture, y, height, width, sums);
+            take_mean(sums, width, pairs, fours, newest);
             newest[-1] = newest[0];
             newest[width] = newest[width - 1];
         }
@@ -97,7 +143,7 @@ int32_t cvsr_prepare(const uint8_t *picture, int32_t rows, int32_t columns, int1
     if (!rows || !columns)
         return 0;
     const size_t width = (size_t)columns * CELL;
-    int16_t *scratch = malloc((3 * (width + 2) + 3 * width + 2 * REACH) * sizeof *scratch);
+    int16_t *scratch = malloc((3 * (width + 2) + 3 * width + 2 * REACH + 3 * (width + SIDE)) * sizeof *scratch);
     if (!scratch)
         return -2;
     prepare(picture, rows, columns, scratch, prepared);

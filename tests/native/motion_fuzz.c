@@ -161,7 +161,11 @@ static long blurred_at(const uint8_t *picture, long width, long height, long x, 
         for (long i = -2; i <= 2; i++)
             sum += weights[j + 2] * weights[i + 2] *
                    picture[at_border(at_border(y, height) + j, height) * width + at_border(at_border(x, width) + i, width)];
-    return (sum + 64) >> 7;
+    long wide = 0;
+    for (long j = -7; j <= 7; j++)
+        for (long i = -7; i <= 7; i++)
+            wide += picture[at_border(at_border(y, height) + j, height) * width + at_border(at_border(x, width) + i, width)];
+    return ((sum + 64) >> 7) - (wide * 23302 >> 16);
 }
 
 static int is_prepared(const uint8_t *picture, long rows, long columns, const int16_t *prepared)
