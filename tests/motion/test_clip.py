@@ -11,7 +11,8 @@ from codecvsr.bitstream import native
 from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import InputError
 from codecvsr.motion import ClipMotion, MotionOptions, drift, estimate_motion, motion_fields
-from codecvsr.motion.refine import prepare, refine
+from codecvsr.motion import refine as refinement
+from codecvsr.motion.refine import prepare, prepare_numpy, refine
 from codecvsr.motion.sample import matching_error, pad_to_cells, to_cells, to_pixels, warp
 from tests.streams import encode, moving_texture, texture
 
@@ -164,6 +165,18 @@ def test_refinement_leaves_a_right_field_alone_and_never_goes_far():
     noise = np.random.default_rng(0).integers(0, 255, (64, 96)).astype(np.uint8)
     refined = refine(prepare(luma), prepare(noise), zero, qp=25.0)
     assert np.isfinite(refined).all() and abs(refined).max() <= 2.01  # two steps of a pixel at most
+
+
+def test_a_change_of_light_is_little_motion(monkeypatch):
+    """It was a pixel and more before local means were taken off."""
+    luma = (texture(120, 160, 3)[..., 1] * 0.6 + 40).astype(np.uint8)
+    brighter = (luma + 6 + np.arange(160) // 32).astype(np.uint8)
+    zero = np.zeros((2, 30, 40), np.float32)
+    moved = abs(refine(prepare(luma), prepare(brighter), zero, qp=20.0)).mean()
+    assert moved < 0.7
+    monkeypatch.setattr(refinement, "_SHARE", 0)
+    pictures = prepare_numpy(luma), prepare_numpy(brighter)
+    assert moved < 0.6 * abs(refine(*pictures, zero, qp=20.0)).mean()
 
 
 def test_matches_over_four_frames_are_part_of_the_refinement_and_of_nothing_else(tmp_path, monkeypatch):
