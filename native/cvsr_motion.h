@@ -57,11 +57,12 @@ CVSR_API int32_t cvsr_best_candidate(const uint8_t *current, const uint8_t *othe
 
 /* found: `field`, with vectors of whole pixels looked for in `other` where `error` is above `bad_error` and above half of
  * what neighbouring pixels differ by: first on means of cells, of as many as make it a small picture, 8 of them to each side;
- * then nearer by halves, and pixel by pixel; then the cells above, left, right and below are asked. One is taken where the 12x12 pixels around it differ by less than 0.8 of
- * `error`, and where vectors, bilinear between cells, leave less than 0.8 of the differences of the 3x3 cells that there
- * were without it. taken: how many are. */
+ * then nearer by halves, and pixel by pixel; then the cells above, left, right and below are asked. One is taken where the 12x12 pixels around it differ by less than
+ * `better` times `error`, and where vectors, bilinear between cells, leave less than `better` times the differences of the 3x3
+ * cells that there were without it. taken: how many are. */
 CVSR_API int32_t cvsr_search(const uint8_t *current, const uint8_t *other, const float *field, const float *error,
-                             int32_t rows, int32_t columns, float bad_error, float *found, int32_t *taken);
+                             int32_t rows, int32_t columns, float bad_error, float better, float *found,
+                             int32_t *taken);
 
 /* What steps need of a picture, lightly blurred with the weights 1 27 72 27 1 along and down, less five eighths of the mean of
  * the 15x15 pixels around (rounded down), as brightness comes and goes where nothing moves; in 1/128 of a luma step:

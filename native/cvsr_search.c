@@ -19,7 +19,6 @@ enum {
     UNKNOWN = -1,
 };
 
-static const float BETTER = 0.8f;        /* what is found must differ by less than this part of what was there */
 static const float LEAST_SLOPES = 0.5f; /* times those of the picture: less may be texture */
 
 /* Means of cells, of both pictures; of 2x2 of them; and so on. */
@@ -266,7 +265,7 @@ static int look_for(const uint8_t *current, const uint8_t *other, int32_t rows, 
 
 /* Whether a neighbour's vector fits a cell better, which then is its `theirs`. */
 static void try_neighbours(const uint8_t *current, const uint8_t *other, int32_t rows, int32_t columns,
-                           struct cell *cells, size_t count, const int32_t *index)
+                           struct cell *cells, size_t count, const int32_t *index, float better)
 {
     static const int32_t AT[4][2] = {{-1, 0}, {0, -1}, {0, 1}, {1, 0}};
     const int32_t height = rows * CELL, width = columns * CELL;
@@ -298,7 +297,7 @@ static void try_neighbours(const uint8_t *current, const uint8_t *other, int32_t
     for (struct cell *cell = cells; cell < cells + count; cell++) {
         const struct vector found = cell->found = cell->theirs;
         const int is_near = abs(found.x) <= FARTHEST_FOUND && abs(found.y) <= FARTHEST_FOUND;
-        cell->takes = is_near && (float)cell->least < cell->is_now * (BETTER * (FINE_SIDE * FINE_SIDE));
+        cell->takes = is_near && (float)cell->least < cell->is_now * (better * (FINE_SIDE * FINE_SIDE));
     }
 }
 
@@ -395,7 +394,7 @@ static void put(int32_t *mixed, int32_t *known, int32_t rows, int32_t columns, c
 
 /* Drops what does not hold. memory: four planes, the first of them the keys of the field. */
 static void drop_cells(const uint8_t *current, const uint8_t *other, int32_t rows, int32_t columns, struct cell *cells,
-                       size_t count, int32_t *memory)
+                       size_t count, float better, int32_t *memory)
 {
     const size_t plane = (size_t)rows * (size_t)columns;
     int32_t *keys = memory, *mixed = keys + plane, *before = mixed + plane, *after = before + plane;
@@ -412,7 +411,7 @@ static void drop_cells(const uint8_t *current, const uint8_t *other, int32_t row
                 continue;
             const int32_t now = differences_around(current, other, mixed, rows, columns, cell->row, cell->column, after);
             const int32_t then = differences_around(current, other, keys, rows, columns, cell->row, cell->column, before);
-            cell->drops = !((float)now < (float)then * BETTER);
+            cell->drops = !((float)now < (float)then * better);
             drops |= cell->drops;
         }
         for (struct cell *cell = cells; cell < cells + count; cell++)
@@ -426,7 +425,7 @@ static void drop_cells(const uint8_t *current, const uint8_t *other, int32_t row
 /* ------------------------------------------------------------------------------------------------------------- all */
 
 int32_t cvsr_search(const uint8_t *current, const uint8_t *other, const float *field, const float *error, int32_t rows,
-                    int32_t columns, float bad_error, float *found, int32_t *taken)
+                    int32_t columns, float bad_error, float better, float *found, int32_t *taken)
 {
     if (sizes_are_wrong(rows, columns) || !current || !other || !field || !error || !found || !taken)
         return -1;
@@ -455,9 +454,9 @@ int32_t cvsr_search(const uint8_t *current, const uint8_t *other, const float *f
                 memory[at] = is_bad ? (int32_t)bad : UNKNOWN;
                 bad += (size_t)is_bad;
             }
-        try_neighbours(current, other, rows, columns, cells, bad, memory);
+        try_neighbours(current, other, rows, columns, cells, bad, memory, better);
         cvsr_find_keys(field, plane, memory, memory + plane);
-        drop_cells(current, other, rows, columns, cells, bad, memory);
+        drop_cells(current, other, rows, columns, cells, bad, better, memory);
         for (const struct cell *cell = cells; cell < cells + bad; cell++)
             if (cell->takes) {
                 const size_t at = (size_t)cell->row * (size_t)columns + (size_t)cell->column;

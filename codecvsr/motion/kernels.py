@@ -116,7 +116,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "cvsr_splat": [pointer, number, pointer, size, size, pointer],
         "cvsr_fill_holes": [pointer, size, size, pointer],
         "cvsr_best_candidate": [pointer, pointer, pointer, size, size, size, pointer, pointer],
-        "cvsr_search": [pointer, pointer, pointer, pointer, size, size, number, pointer, pointer],
+        "cvsr_search": [pointer, pointer, pointer, pointer, size, size, number, number, pointer, pointer],
         "cvsr_prepare": [pointer, size, size, pointer],
         "cvsr_refine": [pointer, pointer, pointer, size, size, pointer, pointer],
         "cvsr_steady": [pointer, size, pointer, pointer, size, size],
@@ -240,14 +240,14 @@ def best_candidate(
 
 
 def search(
-    library: ctypes.CDLL, current: Luma, other: Luma, field: Array, error: Array, bad_error: float
+    library: ctypes.CDLL, current: Luma, other: Luma, field: Array, error: Array, bad_error: float, better: float
 ) -> tuple[Array, int]:
     """``search.search_numpy``."""
     cells, pixels = _shapes(field)
     current, other = _picture(current, pixels), _picture(other, pixels)
     field, error = _input(field, field.shape), _input(error, cells)
     found, taken = np.empty_like(field), ctypes.c_int32()
-    inputs = (address(current), address(other), address(field), address(error), *cells, bad_error)
+    inputs = (address(current), address(other), address(field), address(error), *cells, bad_error, better)
     _check(_declared(library).cvsr_search(*inputs, address(found), ctypes.byref(taken)))
     return found, taken.value
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from codecvsr.bitstream.native import fields_library
 from codecvsr.motion import kernels
 from codecvsr.motion.field import CELL
+from codecvsr.motion.refine import by_qp
 from codecvsr.motion.sample import (
     LONGEST_MATCHED,
     SIXTEENTHS,
@@ -35,13 +36,20 @@ _MOST_SAMPLES = 96  # that a picture is high or wide at least once it is shrunk 
 _PER_STEP = 3  # of a sum of 9 cells: a sample farther must be better by so much, lest flat areas wander
 _FINE_STEPS = (2, 1)  # pixels
 _LEAST_SLOPES = np.float32(0.5 / (3 * CELL * (3 * CELL - 1)))  # times those of the picture: less may be texture
-_BETTER = np.float32(0.8)  # what is found must differ by less than this part of what was there
+_BETTER = (
+    0.8,
+    0.65,
+)  # what is found must differ by less than this part of what was there, at fine and at coarse quantisers
 _ROUNDS = 3  # in which what does not hold is dropped
 _MIXED = np.array([[3, 5, 0], [1, 7, 0], [0, 7, 1], [0, 5, 3]], np.int32)  # eighths of the cells around, by pixel
 
 
-def search_numpy(current: Luma, other: Luma, field: Array, error: Array, bad_error: float) -> tuple[Array, int]:
+def search_numpy(
+    current: Luma, other: Luma, field: Array, error: Array, bad_error: float, better: float
+) -> tuple[Array, int]:
     """Vectors found in ``other`` for cells whose ``error`` (h, w) is above ``bad_error``, in whole pixels.
+
+    What is found must differ by less than the part ``better`` of what was there.
 
     Returns:
         The field (2, h, w), and how many of its vectors were found here.
@@ -60,7 +68,7 @@ def search_numpy(current: Luma, other: Luma, field: Array, error: Array, bad_err
         vectors, sums = _best_step(current, other, corner, 3 * CELL, vectors, steps, 0)
     vectors, sums = _try_neighbours(current, other, is_bad, corner, vectors, sums)
     is_near = abs(vectors).max(axis=1) <= LONGEST_MATCHED // SIXTEENTHS
-    takes[bad] = is_near & (sums < error[bad] * np.float32(_BETTER * (3 * CELL) ** 2))
+    takes[bad] = is_near & (sums < error[bad] * (np.float32(better) * np.float32((3 * CELL) ** 2)))
 
     keys = to_sixteenths(field)
     found = np.zeros_like(keys)
@@ -68,17 +76,20 @@ def search_numpy(current: Luma, other: Luma, field: Array, error: Array, bad_err
     before = _around(_mixed_differences(current, other, keys))
     for _ in range(_ROUNDS):
         after = _around(_mixed_differences(current, other, np.where(takes, found, keys)))
-        takes &= after.astype(np.float32) < before.astype(np.float32) * _BETTER
+        takes &= after.astype(np.float32) < before.astype(np.float32) * np.float32(better)
     return np.where(takes, found.astype(np.float32) / SIXTEENTHS, field), int(takes.sum())
 
 
-def search(current: Luma, other: Luma, field: Array, error: Array) -> tuple[Array, Array]:
-    """:func:`search_numpy`, done by the native library where it was built: the field and its matching errors."""
-    library = fields_library()
+def search(current: Luma, other: Luma, field: Array, error: Array, qp: float) -> tuple[Array, Array]:
+    """:func:`search_numpy`, done by the native library where it was built: the field and its matching errors.
+
+    ``qp``: mean luma quantiser of the frame; where it is coarse, what blocks look like says less.
+    """
+    library, better = fields_library(), by_qp(_BETTER, qp)
     if library is None:
-        found, count = search_numpy(current, other, field, error, BAD_ERROR)
+        found, count = search_numpy(current, other, field, error, BAD_ERROR, better)
     else:
-        found, count = kernels.search(library, current, other, field, error, BAD_ERROR)
+        found, count = kernels.search(library, current, other, field, error, BAD_ERROR, better)
     return (found, matching_error(current, other, found)) if count else (field, error)
 
 

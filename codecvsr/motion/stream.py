@@ -198,7 +198,7 @@ class MotionStream:
                 if direction == PAST:
                     self._level[t] = float(chosen[t][1].mean())  # a search finds something beyond a cut, too
                 if options.invert:
-                    chosen[t] = search(self._lumas[t], self._lumas[t + step], *chosen[t])
+                    chosen[t] = search(self._lumas[t], self._lumas[t + step], *chosen[t], self._coarseness[t])
                 found[t] = chosen[t]
             else:
                 block = self._blocks[t]

@@ -58,7 +58,7 @@ def test_a_small_error_of_every_field_shrinks(step, dx, dy):
     before, after = (np.linalg.norm(f - true, axis=1)[INSIDE].mean(axis=(1, 2)) for f in (wrong, corrected))
     within = slice(4, None) if step < 0 else slice(None, -4)
     assert (after[within] < 0.6 * before[within]).all(), after
-    assert np.linalg.norm(correct(true, step, prepared, QP, NO_CUT) - true, axis=1)[INSIDE].max() < 0.05
+    assert np.linalg.norm(correct(true, step, prepared, QP, NO_CUT) - true, axis=1)[INSIDE].max() < 0.06
 
 
 def test_a_field_never_changes_by_more_than_the_step_allows():

@@ -162,8 +162,8 @@ def test_the_same_cells_are_found_by_both(library, grid, bad_error):
     current, other = whole[40 : 40 + height, 40 : 40 + width], whole[60 : 60 + height, 27 : 27 + width]
     vectors = field(rng, *grid, 5, holes=0.05, quarter_pels=False)
     error = kernels.matching_error(library, current, other, vectors)
-    found, taken = kernels.search(library, current, other, vectors, error, bad_error)
-    twin, taken_by_twin = search.search_numpy(current, other, vectors, error, bad_error)
+    found, taken = kernels.search(library, current, other, vectors, error, bad_error, 0.8)
+    twin, taken_by_twin = search.search_numpy(current, other, vectors, error, bad_error, 0.8)
     np.testing.assert_array_equal(found, twin)
     changed = ~((found == vectors) | (np.isnan(found) & np.isnan(vectors))).all(axis=0)
     assert taken_by_twin == taken >= changed.sum()
@@ -208,8 +208,8 @@ def test_hostile_values_harm_nothing(library, grid):
     chosen, chosen_error = kernels.best_candidate(library, current, other, candidates, grid)
     assert np.isfinite(chosen).all()
     assert np.isfinite(chosen_error).all()
-    found, taken = kernels.search(library, current, other, vectors, error, 3.0)
-    np.testing.assert_array_equal(found, search.search_numpy(current, other, vectors, error, 3.0)[0])
+    found, taken = kernels.search(library, current, other, vectors, error, 3.0, 0.7)
+    np.testing.assert_array_equal(found, search.search_numpy(current, other, vectors, error, 3.0, 0.7)[0])
     assert 0 <= taken <= error.size
     for how in (refine.settings(30.0), drift.settings(20.0)):
         prepared = kernels.prepare(library, current), kernels.prepare(library, other)

@@ -14,6 +14,7 @@ from codecvsr.motion.sample import matching_error
 from tests.streams import encode
 
 CELLS = (30, 44)
+QP = 24.0
 SIZE = (CELLS[0] * CELL, CELLS[1] * CELL)
 
 
@@ -49,7 +50,7 @@ def test_what_moved_far_is_found(by):
     current, other, inside = disc_moved(by)
     nothing = np.zeros((2, *CELLS), np.float32)
     before = matching_error(current, other, nothing)
-    field, error = search.search(current, other, nothing, before)
+    field, error = search.search(current, other, nothing, before, QP)
     np.testing.assert_array_equal(field[:, inside].T, np.tile(np.float32(by), (inside.sum(), 1)))
     assert error[inside].max() < 0.5
     assert before[inside].mean() > 10
@@ -62,7 +63,7 @@ def test_what_matches_is_left_alone():
     current, other, _ = disc_moved((6, 4))
     field = np.full((2, *CELLS), 0.25, np.float32)
     error = np.full(CELLS, search.BAD_ERROR, np.float32)
-    found = search.search(current, other, field, error)
+    found = search.search(current, other, field, error, QP)
     assert found[0] is field
     assert found[1] is error
 
@@ -76,7 +77,7 @@ def test_fine_texture_a_little_apart_is_not_looked_for():
     error = matching_error(current, other, field)
     assert (error > 2 * search.BAD_ERROR).mean() > 0.9
     inside = (slice(None), slice(5, -5), slice(5, -5))
-    np.testing.assert_array_equal(search.search(current, other, field, error)[0][inside], field[inside])
+    np.testing.assert_array_equal(search.search(current, other, field, error, QP)[0][inside], field[inside])
 
 
 def test_a_lonely_cell_does_not_bend_the_field_around_it():
@@ -89,7 +90,7 @@ def test_a_lonely_cell_does_not_bend_the_field_around_it():
     nothing = np.zeros((2, *CELLS), np.float32)
     error = matching_error(current, other, nothing)
     assert error[10, 15] > search.BAD_ERROR
-    assert search.search(current, other, nothing, error)[0] is nothing
+    assert search.search(current, other, nothing, error, QP)[0] is nothing
 
 
 def test_large_pictures_are_searched_farther():
@@ -100,7 +101,7 @@ def test_large_pictures_are_searched_farther():
     rows, columns = 104, 108
     nothing = np.zeros((2, rows, columns), np.float32)
     error = matching_error(current, other, nothing)
-    field, after = search.search(current, other, nothing, error)
+    field, after = search.search(current, other, nothing, error, QP)
     looked_for = error > 12
     assert looked_for.sum() > 1000
     right = (field == np.float32([[[50.0]], [[-54.0]]])).all(axis=0)

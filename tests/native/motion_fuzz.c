@@ -321,6 +321,7 @@ static int one_search(void)
     float *field = allocate(2 * plane), *found = allocate(2 * plane), *error = allocate(plane);
     int32_t taken = -1, changed = 0;
     const float bad_error = hostile && draw() % 8 == 0 ? draw_hostile() : (float)(draw() % 40);
+    const float better = hostile && draw() % 8 == 0 ? draw_hostile() : draw_share();
     draw_picture(current, pixels);
     draw_picture(other, pixels);
     const size_t by = pixels ? draw() % pixels : 0;
@@ -331,7 +332,7 @@ static int one_search(void)
     int wrong = cvsr_matching_error(current, other, field, rows, columns, error) != 0;
     for (size_t i = 0; hostile && i < plane; i++)
         error[i] = draw() % 20 ? error[i] : draw_hostile();
-    wrong |= cvsr_search(current, other, field, error, rows, columns, bad_error, found, &taken) != 0;
+    wrong |= cvsr_search(current, other, field, error, rows, columns, bad_error, better, found, &taken) != 0;
     note(found, 2 * plane);
     for (size_t i = 0; i < plane; i++) {
         const int same_x = found[i] == field[i] || (found[i] != found[i] && field[i] != field[i]);
@@ -365,9 +366,9 @@ static int refuses_nonsense(void)
     const struct cvsr_spreading spreadings[2] = {{some, {NULL}, some}, {some, {some, NULL, some}, some}};
     const struct cvsr_steadying steadying = {.steadied = some};
     int32_t taken;
-    return cvsr_search(bytes, bytes, some, some, 1, -1, 1.0f, some, &taken) == -1 &&
-           cvsr_search(bytes, bytes, some, NULL, 1, 1, 1.0f, some, &taken) == -1 &&
-           cvsr_search(bytes, bytes, some, some, 1, 1, 1.0f, some, NULL) == -1 &&
+    return cvsr_search(bytes, bytes, some, some, 1, -1, 1.0f, 0.8f, some, &taken) == -1 &&
+           cvsr_search(bytes, bytes, some, NULL, 1, 1, 1.0f, 0.8f, some, &taken) == -1 &&
+           cvsr_search(bytes, bytes, some, some, 1, 1, 1.0f, 0.8f, some, NULL) == -1 &&
            cvsr_matching_error(bytes, bytes, some, -1, 1, some) == -1 &&
            cvsr_matching_error(bytes, bytes, some, INT32_MAX, INT32_MAX, some) == -1 &&
            cvsr_matching_error(NULL, bytes, some, 1, 1, some) == -1 &&
