@@ -164,7 +164,8 @@ static long blurred_at(const uint8_t *picture, long width, long height, long x, 
     long wide = 0;
     for (long j = -7; j <= 7; j++)
         for (long i = -7; i <= 7; i++)
-            wide += picture[at_border(at_border(y, height) + j, height) * width + at_border(at_border(x, width) + i, width)];
+            wide += picture[at_border(at_border(y, height) + j, height) * width +
+                            at_border(at_border(x, width) + i, width)];
     return ((sum + 64) >> 7) - (wide * 23302 >> 16);
 }
 
