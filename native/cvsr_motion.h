@@ -1,4 +1,5 @@
-/* Motion repair: matching errors, the best vector per cell, a search where there is none, sub-pixel steps, composition, averaging. Needs nothing but C99.
+/* Motion repair: matching errors, the best vector per cell, a search where there is none, sub-pixel steps, composition,
+ * averaging. Needs nothing but C99.
  *
  * Pictures are 8-bit luma, rows * 4 lines of columns * 4 pixels; fields are two planes (x, then y) of rows * columns
  * float32 vectors in pixels, one per cell of 4x4 pixels, where a vector that is not finite counts as none. Outside of a
@@ -57,9 +58,9 @@ CVSR_API int32_t cvsr_best_candidate(const uint8_t *current, const uint8_t *othe
 
 /* found: `field`, with vectors of whole pixels looked for in `other` where `error` is above `bad_error` and above half of
  * what neighbouring pixels differ by: first on means of cells, of as many as make it a small picture, 8 of them to each side;
- * then nearer by halves, and pixel by pixel; then the cells above, left, right and below are asked. One is taken where the 12x12 pixels around it differ by less than
- * `better` times `error`, and where vectors, bilinear between cells, leave less than `better` times the differences of the 3x3
- * cells that there were without it. taken: how many are. */
+ * then nearer by halves, and pixel by pixel; then the cells above, left, right and below are asked. One is taken where the
+ * 12x12 pixels around it differ by less than `better` times `error`, and where vectors, bilinear between cells, leave less
+ * than `better` times the differences of the 3x3 cells that there were without it. taken: how many are. */
 CVSR_API int32_t cvsr_search(const uint8_t *current, const uint8_t *other, const float *field, const float *error,
                              int32_t rows, int32_t columns, float bad_error, float better, float *found,
                              int32_t *taken);

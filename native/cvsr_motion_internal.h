@@ -1,4 +1,4 @@
-/* What cvsr_match.c, cvsr_choose.c, cvsr_search.c, cvsr_refine.c, cvsr_compose.c and cvsr_even.c share: arithmetic on single values, and one another's loops. */
+/* What the files of the motion functions share: arithmetic on single values, and one another's loops. */
 #ifndef CVSR_MOTION_INTERNAL_H
 #define CVSR_MOTION_INTERNAL_H
 
@@ -113,6 +113,23 @@ void cvsr_sum_differences(const uint8_t *current, const uint8_t *other, const in
 /* Sums to errors, weighed with those of the cells around. scratch: as above. */
 void cvsr_weigh(const int32_t *sums, int32_t rows, int32_t columns, float *error, int32_t *scratch);
 size_t cvsr_match_scratch(int32_t columns);
+
+struct cvsr_vector {
+    int32_t x, y;
+};
+
+/* A cell that is looked for, and what was found. */
+struct cvsr_found {
+    int32_t row, column, least; /* what the pixels in and around it differ by */
+    float is_now;
+    struct cvsr_vector found, theirs; /* and what a neighbour found that fits better */
+    int takes, drops;
+};
+
+/* Clears `takes` of cells whose vectors leave more than `better` times the differences that there were without them. memory:
+ * four planes, the first of them the keys of the field. */
+void cvsr_drop(const uint8_t *current, const uint8_t *other, int32_t rows, int32_t columns, struct cvsr_found *cells,
+               size_t count, float better, int32_t *memory);
 
 /* A symmetric separable filter on a plane; taps[0] is the middle one. Returns -2 where memory ran out, or 0. */
 int32_t cvsr_blur_plane(const float *plane, int32_t rows, int32_t columns, const float *taps, int32_t radius,

@@ -13,10 +13,8 @@ enum {
     LINE = 16, /* room for a line of FINE_SIDE pixels */
     FINE_REACH = 3, /* pixels: a step of two and one of one */
     FINE_SPAN = FINE_SIDE + 2 * FINE_REACH,
-    ROUNDS = 3,
-    SIXTEENTHS = 16,
     FARTHEST_FOUND = 2047, /* pixels; H.264 has no longer vectors */
-    UNKNOWN = -1,
+    NOWHERE = -1,
 };
 
 static const float LEAST_SLOPES = 0.5f; /* times those of the picture: less may be texture */
@@ -25,18 +23,6 @@ static const float LEAST_SLOPES = 0.5f; /* times those of the picture: less may 
 struct level {
     uint16_t *current, *other;
     int32_t rows, columns;
-};
-
-struct vector {
-    int32_t x, y;
-};
-
-/* What is looked for, and what was found. */
-struct cell {
-    int32_t row, column, least; /* what the pixels in and around it differ by */
-    float is_now;
-    struct vector found, theirs; /* and what a neighbour found that fits better */
-    int takes, drops;
 };
 
 /* -------------------------------------------------------------------------------------------------- means of cells */
@@ -106,8 +92,8 @@ CVSR_INLINE uint16_t apart(uint16_t a, uint16_t b)
 
 /* The vector within `reach` of `start` with the smallest differences of SIDE x SIDE samples around one. */
 CVSR_CLONES
-static struct vector search_samples(const struct level *level, int32_t row, int32_t column, struct vector start,
-                                    int32_t reach, int32_t per_step)
+static struct cvsr_vector search_samples(const struct level *level, int32_t row, int32_t column,
+                                         struct cvsr_vector start, int32_t reach, int32_t per_step)
 {
     uint16_t here[SIDE][SIDE], there[SPAN][LANES + SIDE];
     const int32_t span = SIDE + 2 * reach, width = level->columns;
@@ -115,7 +101,7 @@ static struct vector search_samples(const struct level *level, int32_t row, int3
     memset(there, 0, sizeof there);
     for (int i = 0; i < SIDE; i++)
         for (int j = 0; j < SIDE; j++)
-            here[i][j] = level->current[(size_t)within(y + i, level->rows) * (size_t)width + (size_t)within(x + j, width)];
+            here[i][j] = level->current[within(y + i, level->rows) * width + within(x + j, width)];
     for (int32_t i = 0; i < span; i++) {
         const uint16_t *line = level->other + (size_t)within(from_y + i, level->rows) * (size_t)width;
         if (from_x >= 0 && from_x + span <= width)
@@ -150,18 +136,19 @@ static struct vector search_samples(const struct level *level, int32_t row, int3
             found_y = line_of[k];
         }
     }
-    const struct vector best = {start.x + found_x - reach, start.y + found_y - reach};
+    const struct cvsr_vector best = {start.x + found_x - reach, start.y + found_y - reach};
     return best;
 }
 
-static struct vector search_levels(const struct level *levels, int count, int32_t row, int32_t column)
+static struct cvsr_vector search_levels(const struct level *levels, int count, int32_t row, int32_t column)
 {
-    struct vector vector = {0, 0};
+    struct cvsr_vector vector = {0, 0};
     for (int k = count - 1; k >= 0; k--) {
         const int is_first = k == count - 1;
         vector.x *= 2;
         vector.y *= 2;
-        vector = search_samples(levels + k, row >> k, column >> k, vector, is_first ? REACH : 1, is_first ? PER_STEP : 0);
+        vector = search_samples(levels + k, row >> k, column >> k, vector, is_first ? REACH : 1,
+                                is_first ? PER_STEP : 0);
     }
     return vector;
 }
@@ -219,17 +206,17 @@ static int32_t slopes_of(uint16_t (*here)[LINE])
     return sum;
 }
 
-/* Pixel by pixel around `start`; the differences of what is found go to `least`. here: the pixels in and around a cell. */
-static struct vector search_pixels(uint16_t (*here)[LINE], const uint8_t *other, int32_t rows, int32_t columns, int32_t row,
-                                   int32_t column, struct vector start, int32_t *least)
+/* Pixel by pixel around `start`; what is found differs by `least`. here: the pixels in and around a cell. */
+static struct cvsr_vector search_pixels(uint16_t (*here)[LINE], const uint8_t *other, int32_t rows, int32_t columns,
+                                        int32_t row, int32_t column, struct cvsr_vector start, int32_t *least)
 {
     uint16_t there[FINE_SPAN][2 * LINE] = {{0}};
     const int32_t x = (column - 1) * CELL + start.x - FINE_REACH, y = (row - 1) * CELL + start.y - FINE_REACH;
     copy_square(other, rows * CELL, columns * CELL, x, y, FINE_SPAN, there[0], 2 * LINE);
-    struct vector best = {FINE_REACH, FINE_REACH};
+    struct cvsr_vector best = {FINE_REACH, FINE_REACH};
     *least = square_differences(here, there, best.x, best.y);
     for (int32_t length = 2; length; length--) {
-        const struct vector middle = best;
+        const struct cvsr_vector middle = best;
         for (int32_t step_y = -length; step_y <= length; step_y += length)
             for (int32_t step_x = -length; step_x <= length; step_x += length) {
                 const int32_t sum = square_differences(here, there, middle.x + step_x, middle.y + step_y);
@@ -247,39 +234,40 @@ static struct vector search_pixels(uint16_t (*here)[LINE], const uint8_t *other,
 
 /* A cell that now differs by `is_now` looked for, unless what it differs by may be texture. Returns whether it was. */
 static int look_for(const uint8_t *current, const uint8_t *other, int32_t rows, int32_t columns,
-                    const struct level *levels, int depth, int32_t row, int32_t column, float is_now, struct cell *cell)
+                    const struct level *levels, int depth, int32_t row, int32_t column, float is_now,
+                    struct cvsr_found *cell)
 {
     uint16_t here[FINE_SIDE][LINE] = {{0}};
     int32_t least;
     copy_square(current, rows * CELL, columns * CELL, (column - 1) * CELL, (row - 1) * CELL, FINE_SIDE, here[0], LINE);
     if (!(is_now > (float)slopes_of(here) * (LEAST_SLOPES / (FINE_SIDE * (FINE_SIDE - 1)))))
         return 0;
-    struct vector found = search_levels(levels, depth, row, column);
+    struct cvsr_vector found = search_levels(levels, depth, row, column);
     found.x *= CELL;
     found.y *= CELL;
     found = search_pixels(here, other, rows, columns, row, column, found, &least);
-    const struct cell made = {.row = row, .column = column, .least = least, .is_now = is_now, .found = found};
+    const struct cvsr_found made = {.row = row, .column = column, .least = least, .is_now = is_now, .found = found};
     *cell = made;
     return 1;
 }
 
 /* Whether a neighbour's vector fits a cell better, which then is its `theirs`. */
 static void try_neighbours(const uint8_t *current, const uint8_t *other, int32_t rows, int32_t columns,
-                           struct cell *cells, size_t count, const int32_t *index, float better)
+                           struct cvsr_found *cells, size_t count, const int32_t *index, float better)
 {
     static const int32_t AT[4][2] = {{-1, 0}, {0, -1}, {0, 1}, {1, 0}};
     const int32_t height = rows * CELL, width = columns * CELL;
-    for (struct cell *cell = cells; cell < cells + count; cell++) {
+    for (struct cvsr_found *cell = cells; cell < cells + count; cell++) {
         uint16_t here[FINE_SIDE][LINE] = {{0}}, there[FINE_SIDE][2 * LINE] = {{0}};
         int is_copied = 0;
         cell->theirs = cell->found;
         for (int k = 0; k < 4; k++) {
             const int32_t row = cell->row + AT[k][0], column = cell->column + AT[k][1];
             const int is_inside = row >= 0 && row < rows && column >= 0 && column < columns;
-            const int32_t near = is_inside ? index[(size_t)row * (size_t)columns + (size_t)column] : UNKNOWN;
-            if (near == UNKNOWN)
+            const int32_t near = is_inside ? index[(size_t)row * (size_t)columns + (size_t)column] : NOWHERE;
+            if (near == NOWHERE)
                 continue;
-            const struct vector theirs = cells[near].found;
+            const struct cvsr_vector theirs = cells[near].found;
             if (theirs.x == cell->theirs.x && theirs.y == cell->theirs.y)
                 continue;
             const int32_t x = (cell->column - 1) * CELL, y = (cell->row - 1) * CELL;
@@ -294,131 +282,10 @@ static void try_neighbours(const uint8_t *current, const uint8_t *other, int32_t
             }
         }
     }
-    for (struct cell *cell = cells; cell < cells + count; cell++) {
-        const struct vector found = cell->found = cell->theirs;
+    for (struct cvsr_found *cell = cells; cell < cells + count; cell++) {
+        const struct cvsr_vector found = cell->found = cell->theirs;
         const int is_near = abs(found.x) <= FARTHEST_FOUND && abs(found.y) <= FARTHEST_FOUND;
         cell->takes = is_near && (float)cell->least < cell->is_now * (better * (FINE_SIDE * FINE_SIDE));
-    }
-}
-
-/* ------------------------------------------------------------------------------------------------ does it hold there */
-
-static int32_t key_of(int32_t x, int32_t y)
-{
-    return (int32_t)((uint32_t)y << 16 | ((uint32_t)x & 0xffff));
-}
-
-/* How much of the vectors of the 3x3 cells around makes up that of each pixel of a cell, in 64ths. */
-#define CVSR_LINE_OF_SHARES(Y, P, Q, R, S) Y * P, Y * Q, Y * R, Y * S
-#define CVSR_SHARES(A, B, C, D, P, Q, R, S) \
-    { \
-        CVSR_LINE_OF_SHARES(A, P, Q, R, S), CVSR_LINE_OF_SHARES(B, P, Q, R, S), CVSR_LINE_OF_SHARES(C, P, Q, R, S), \
-            CVSR_LINE_OF_SHARES(D, P, Q, R, S) \
-    }
-#define CVSR_ROW_OF_SHARES(A, B, C, D) \
-    CVSR_SHARES(A, B, C, D, 3, 1, 0, 0), CVSR_SHARES(A, B, C, D, 5, 7, 7, 5), CVSR_SHARES(A, B, C, D, 0, 0, 1, 3)
-static const int32_t SHARES[SIDE * SIDE][CELL * CELL] = {
-    CVSR_ROW_OF_SHARES(3, 1, 0, 0), CVSR_ROW_OF_SHARES(5, 7, 7, 5), CVSR_ROW_OF_SHARES(0, 0, 1, 3)};
-
-/* What a cell differs by, in quarters of a luma step, where the vectors of cells are mixed for every pixel. */
-CVSR_CLONES
-static int32_t cell_differences(const uint8_t *current, const uint8_t *other, const int32_t *keys, int32_t rows,
-                                int32_t columns, int32_t row, int32_t column)
-{
-    enum { PIXELS = CELL * CELL };
-    const int32_t height = rows * CELL, width = columns * CELL;
-    int32_t near_x[SIDE * SIDE], near_y[SIDE * SIDE], sum = 0;
-    int32_t move_x[PIXELS], move_y[PIXELS], to_x[PIXELS], to_y[PIXELS];
-    int32_t here[PIXELS], a[PIXELS], b[PIXELS], c[PIXELS], d[PIXELS]; /* pixels: above left and right, below left and right */
-    for (int k = 0; k < SIDE * SIDE; k++) {
-        const int32_t y = within(row - 1 + k / SIDE, rows), x = within(column - 1 + k % SIDE, columns);
-        const uint32_t key = (uint32_t)keys[(size_t)y * (size_t)columns + (size_t)x];
-        near_x[k] = (int16_t)(uint16_t)(key & 0xffff);
-        near_y[k] = (int16_t)(uint16_t)(key >> 16);
-    }
-    CVSR_AS_VECTOR
-    for (int i = 0; i < PIXELS; i++) {
-        int32_t x = 32, y = 32;
-        for (int k = 0; k < SIDE * SIDE; k++) {
-            x += SHARES[k][i] * near_x[k];
-            y += SHARES[k][i] * near_y[k];
-        }
-        move_x[i] = x >> 6;
-        move_y[i] = y >> 6;
-        to_x[i] = column * CELL + i % CELL + (move_x[i] >> 4);
-        to_y[i] = row * CELL + i / CELL + (move_y[i] >> 4);
-    }
-    for (int i = 0; i < PIXELS; i++) {
-        const int32_t left = within(to_x[i], width), right = within(to_x[i] + 1, width);
-        const uint8_t *above = other + (size_t)within(to_y[i], height) * (size_t)width;
-        const uint8_t *below = other + (size_t)within(to_y[i] + 1, height) * (size_t)width;
-        a[i] = above[left];
-        b[i] = above[right];
-        c[i] = below[left];
-        d[i] = below[right];
-        here[i] = current[(size_t)(row * CELL + i / CELL) * (size_t)width + (size_t)(column * CELL + i % CELL)];
-    }
-    CVSR_AS_VECTOR
-    for (int i = 0; i < PIXELS; i++) {
-        const int32_t part_x = move_x[i] & (SIXTEENTHS - 1), part_y = move_y[i] & (SIXTEENTHS - 1);
-        const int32_t upper = a[i] * (SIXTEENTHS - part_x) + b[i] * part_x;
-        const int32_t lower = c[i] * (SIXTEENTHS - part_x) + d[i] * part_x;
-        sum += abs(4 * here[i] - ((upper * (SIXTEENTHS - part_y) + lower * part_y + 32) >> 6));
-    }
-    return sum;
-}
-
-/* The same of the 3x3 cells around one; `known` keeps what was worked out before. */
-static int32_t differences_around(const uint8_t *current, const uint8_t *other, const int32_t *keys, int32_t rows,
-                                  int32_t columns, int32_t row, int32_t column, int32_t *known)
-{
-    int32_t sum = 0;
-    for (int i = -1; i <= 1; i++)
-        for (int j = -1; j <= 1; j++) {
-            const int32_t y = within(row + i, rows), x = within(column + j, columns);
-            int32_t *at = known + (size_t)y * (size_t)columns + (size_t)x;
-            if (*at == UNKNOWN)
-                *at = cell_differences(current, other, keys, rows, columns, y, x);
-            sum += *at;
-        }
-    return sum;
-}
-
-static void put(int32_t *mixed, int32_t *known, int32_t rows, int32_t columns, const struct cell *cell, int32_t key)
-{
-    mixed[(size_t)cell->row * (size_t)columns + (size_t)cell->column] = key;
-    for (int32_t i = -1; i <= 1; i++)
-        for (int32_t j = -1; j <= 1; j++)
-            known[(size_t)within(cell->row + i, rows) * (size_t)columns + (size_t)within(cell->column + j, columns)] = UNKNOWN;
-}
-
-/* Drops what does not hold. memory: four planes, the first of them the keys of the field. */
-static void drop_cells(const uint8_t *current, const uint8_t *other, int32_t rows, int32_t columns, struct cell *cells,
-                       size_t count, float better, int32_t *memory)
-{
-    const size_t plane = (size_t)rows * (size_t)columns;
-    int32_t *keys = memory, *mixed = keys + plane, *before = mixed + plane, *after = before + plane;
-    memcpy(mixed, keys, plane * sizeof *keys);
-    for (size_t i = 0; i < plane; i++)
-        before[i] = after[i] = UNKNOWN;
-    for (size_t n = 0; n < count; n++)
-        if (cells[n].takes)
-            put(mixed, after, rows, columns, cells + n, key_of(SIXTEENTHS * cells[n].found.x, SIXTEENTHS * cells[n].found.y));
-    for (int round = 0, drops = 1; round < ROUNDS && drops; round++) {
-        drops = 0;
-        for (struct cell *cell = cells; cell < cells + count; cell++) {
-            if (!cell->takes)
-                continue;
-            const int32_t now = differences_around(current, other, mixed, rows, columns, cell->row, cell->column, after);
-            const int32_t then = differences_around(current, other, keys, rows, columns, cell->row, cell->column, before);
-            cell->drops = !((float)now < (float)then * better);
-            drops |= cell->drops;
-        }
-        for (struct cell *cell = cells; cell < cells + count; cell++)
-            if (cell->takes && cell->drops) {
-                cell->takes = 0;
-                put(mixed, after, rows, columns, cell, keys[(size_t)cell->row * (size_t)columns + (size_t)cell->column]);
-            }
     }
 }
 
@@ -439,7 +306,7 @@ int32_t cvsr_search(const uint8_t *current, const uint8_t *other, const float *f
         return 0;
     struct level levels[MOST_LEVELS];
     const int depth = lay_out(rows, columns, NULL, NULL, &samples);
-    struct cell *cells = malloc(most_bad * sizeof *cells);
+    struct cvsr_found *cells = malloc(most_bad * sizeof *cells);
     int32_t *memory = malloc(4 * plane * sizeof *memory);
     uint16_t *means = malloc(samples * sizeof *means);
     const int is_short = !cells || !memory || !means;
@@ -451,13 +318,13 @@ int32_t cvsr_search(const uint8_t *current, const uint8_t *other, const float *f
                 const size_t at = (size_t)row * (size_t)columns + (size_t)column;
                 const int is_bad = error[at] > bad_error && look_for(current, other, rows, columns, levels, depth, row,
                                                                      column, error[at], cells + bad);
-                memory[at] = is_bad ? (int32_t)bad : UNKNOWN;
+                memory[at] = is_bad ? (int32_t)bad : NOWHERE;
                 bad += (size_t)is_bad;
             }
         try_neighbours(current, other, rows, columns, cells, bad, memory, better);
         cvsr_find_keys(field, plane, memory, memory + plane);
-        drop_cells(current, other, rows, columns, cells, bad, better, memory);
-        for (const struct cell *cell = cells; cell < cells + bad; cell++)
+        cvsr_drop(current, other, rows, columns, cells, bad, better, memory);
+        for (const struct cvsr_found *cell = cells; cell < cells + bad; cell++)
             if (cell->takes) {
                 const size_t at = (size_t)cell->row * (size_t)columns + (size_t)cell->column;
                 found[at] = (float)cell->found.x;

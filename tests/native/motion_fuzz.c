@@ -164,7 +164,8 @@ static long blurred_at(const uint8_t *picture, long width, long height, long x, 
     long wide = 0;
     for (long j = -7; j <= 7; j++)
         for (long i = -7; i <= 7; i++)
-            wide += picture[at_border(at_border(y, height) + j, height) * width + at_border(at_border(x, width) + i, width)];
+            wide += picture[at_border(at_border(y, height) + j, height) * width +
+                            at_border(at_border(x, width) + i, width)];
     return ((sum + 64) >> 7) - (wide * 23302 >> 16);
 }
 
@@ -311,9 +312,9 @@ static int one_input(void)
 /* The search on small pictures, and sometimes on such that are shrunk for it; one is often the other, moved. */
 static int one_search(void)
 {
-    const int is_large = draw() % 200 == 0, hostile = draw() % 2;
-    const int32_t rows = (int32_t)(is_large ? 97 + draw() % 9 : draw() % 9);
-    const int32_t columns = (int32_t)(is_large ? 97 + draw() % 120 : draw() % 11);
+    const int is_large = draw() % 500 == 0, hostile = draw() % 2;
+    const int32_t rows = (int32_t)(is_large ? 97 + draw() % 3 : draw() % 9);
+    const int32_t columns = (int32_t)(is_large ? 97 + draw() % 9 : draw() % 11);
     const size_t plane = (size_t)rows * (size_t)columns, pixels = 16 * plane;
     uint8_t *current = malloc(pixels ? pixels : 1), *other = malloc(pixels ? pixels : 1);
     if (!current || !other)

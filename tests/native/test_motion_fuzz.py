@@ -10,7 +10,7 @@ from tests.native.test_sanitized import NATIVE, compile_program, run
 
 SOURCES = [
     Path(__file__).parent / "motion_fuzz.c",
-    *(NATIVE / f"cvsr_{n}.c" for n in ("match", "choose", "search", "prepare", "refine", "compose", "even")),
+    *(NATIVE / f"cvsr_{n}.c" for n in ("match", "choose", "search", "hold", "prepare", "refine", "compose", "even")),
 ]
 INPUTS = ("1500", "7")
 SHIPPED = ["-std=c99", "-O3", "-DNDEBUG", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
