@@ -4,26 +4,28 @@
 enum {
     SIDE = 3, /* cells to a side of what is compared */
     ROUNDS = 3,
-    SIXTEENTHS = 16,
     UNKNOWN = -1,
 };
 
-static int32_t key_of(int32_t x, int32_t y)
+/* The index of a cell, of one at the border where it is outside. */
+CVSR_INLINE size_t index_of(int32_t rows, int32_t columns, int32_t row, int32_t column)
 {
-    return (int32_t)((uint32_t)y << 16 | ((uint32_t)x & 0xffff));
+    return (size_t)within(row, rows) * (size_t)columns + (size_t)within(column, columns);
 }
 
-/* How much of the vectors of the 3x3 cells around makes up that of each pixel of a cell, in 64ths. */
-#define CVSR_LINE_OF_SHARES(Y, P, Q, R, S) Y * P, Y * Q, Y * R, Y * S
-#define CVSR_SHARES(A, B, C, D, P, Q, R, S) \
-    { \
-        CVSR_LINE_OF_SHARES(A, P, Q, R, S), CVSR_LINE_OF_SHARES(B, P, Q, R, S), CVSR_LINE_OF_SHARES(C, P, Q, R, S), \
-            CVSR_LINE_OF_SHARES(D, P, Q, R, S) \
-    }
-#define CVSR_ROW_OF_SHARES(A, B, C, D) \
-    CVSR_SHARES(A, B, C, D, 3, 1, 0, 0), CVSR_SHARES(A, B, C, D, 5, 7, 7, 5), CVSR_SHARES(A, B, C, D, 0, 0, 1, 3)
+/* How much of the vectors of the 3x3 cells around makes up that of each pixel of a cell, in 64ths: 3 1 0 0 of the cell to one
+ * side, 5 7 7 5 of its own and 0 0 1 3 of that to the other, along and down. */
 static const int32_t SHARES[SIDE * SIDE][CELL * CELL] = {
-    CVSR_ROW_OF_SHARES(3, 1, 0, 0), CVSR_ROW_OF_SHARES(5, 7, 7, 5), CVSR_ROW_OF_SHARES(0, 0, 1, 3)};
+    {9, 3, 0, 0, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+    {15, 21, 21, 15, 5, 7, 7, 5, 0, 0, 0, 0, 0, 0, 0, 0},
+    {0, 0, 3, 9, 0, 0, 1, 3, 0, 0, 0, 0, 0, 0, 0, 0},
+    {15, 5, 0, 0, 21, 7, 0, 0, 21, 7, 0, 0, 15, 5, 0, 0},
+    {25, 35, 35, 25, 35, 49, 49, 35, 35, 49, 49, 35, 25, 35, 35, 25},
+    {0, 0, 5, 15, 0, 0, 7, 21, 0, 0, 7, 21, 0, 0, 5, 15},
+    {0, 0, 0, 0, 0, 0, 0, 0, 3, 1, 0, 0, 9, 3, 0, 0},
+    {0, 0, 0, 0, 0, 0, 0, 0, 5, 7, 7, 5, 15, 21, 21, 15},
+    {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3, 0, 0, 3, 9},
+};
 
 /* What a cell differs by, in quarters of a luma step, where the vectors of cells are mixed for every pixel. */
 CVSR_CLONES
@@ -36,10 +38,9 @@ static int32_t cell_differences(const uint8_t *current, const uint8_t *other, co
     int32_t move_x[PIXELS], move_y[PIXELS], to_x[PIXELS], to_y[PIXELS];
     int32_t here[PIXELS], a[PIXELS], b[PIXELS], c[PIXELS], d[PIXELS]; /* above left and right, below left and right */
     for (int k = 0; k < SIDE * SIDE; k++) {
-        const int32_t y = within(row - 1 + k / SIDE, rows), x = within(column - 1 + k % SIDE, columns);
-        const uint32_t key = (uint32_t)keys[(size_t)y * (size_t)columns + (size_t)x];
-        near_x[k] = (int16_t)(uint16_t)(key & 0xffff);
-        near_y[k] = (int16_t)(uint16_t)(key >> 16);
+        const int32_t key = keys[index_of(rows, columns, row - 1 + k / SIDE, column - 1 + k % SIDE)];
+        near_x[k] = x_of(key);
+        near_y[k] = y_of(key);
     }
     CVSR_AS_VECTOR
     for (int i = 0; i < PIXELS; i++) {
@@ -73,12 +74,6 @@ static int32_t cell_differences(const uint8_t *current, const uint8_t *other, co
     return sum;
 }
 
-/* The index of a cell, of one at the border where it is outside. */
-CVSR_INLINE size_t index_of(int32_t rows, int32_t columns, int32_t row, int32_t column)
-{
-    return (size_t)within(row, rows) * (size_t)columns + (size_t)within(column, columns);
-}
-
 /* The same of the 3x3 cells around one; `known` keeps what was worked out before. */
 static int32_t differences_around(const uint8_t *current, const uint8_t *other, const int32_t *keys, int32_t rows,
                                   int32_t columns, int32_t row, int32_t column, int32_t *known)
@@ -87,7 +82,7 @@ static int32_t differences_around(const uint8_t *current, const uint8_t *other, 
     for (int i = -1; i <= 1; i++)
         for (int j = -1; j <= 1; j++) {
             const int32_t y = within(row + i, rows), x = within(column + j, columns);
-            int32_t *at = known + index_of(rows, columns, y, x);
+            int32_t *at = known + (size_t)y * (size_t)columns + (size_t)x;
             if (*at == UNKNOWN)
                 *at = cell_differences(current, other, keys, rows, columns, y, x);
             sum += *at;

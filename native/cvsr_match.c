@@ -6,8 +6,6 @@ enum {
     UNIT = 2 * CELL, /* pixels to a side of what is fetched at once: most vectors belong to two cells or more */
     TAPS = CELL + 1, /* lines of pixels that the lines of a cell are mixed from */
     TILE = 16,       /* units matched at once */
-    SIXTEENTHS = 16,
-    LONGEST = 32767, /* sixteenths of a pixel; H.264 has no longer vectors */
 };
 
 /* -------------------------------------------------------------------------------------------------------- one vector */
@@ -22,7 +20,7 @@ static void find_keys(const float *restrict field, size_t plane, int32_t *restri
         x = least(most(x, -LONGEST), LONGEST);
         y = least(most(y, -LONGEST), LONGEST);
         const int32_t to_x = (int32_t)rounded(x), to_y = (int32_t)rounded(y);
-        keys[i] = (int32_t)((uint32_t)to_y << 16 | ((uint32_t)to_x & 0xffff));
+        keys[i] = key_of(to_x, to_y);
         sums[i] = nothing == 0.0f ? CVSR_WANTED : CVSR_EMPTY;
     }
 }
@@ -58,7 +56,7 @@ CVSR_INLINE void fetch(const uint8_t *current, const uint8_t *other, int32_t row
                        int32_t column, int32_t key, int32_t i, struct tile *tile)
 {
     const int32_t height = rows * CELL, width = columns * CELL;
-    const int32_t move_x = (int16_t)(uint16_t)((uint32_t)key & 0xffff), move_y = (int16_t)(uint16_t)((uint32_t)key >> 16);
+    const int32_t move_x = x_of(key), move_y = y_of(key);
     const int32_t x = column * CELL + (move_x >> 4), y = row * CELL + (move_y >> 4);
     const uint8_t *here = current + (size_t)row * CELL * (size_t)width + (size_t)column * CELL;
     if (x >= 0 && y >= 0 && x + UNIT + 1 <= width && y + CELL + 1 <= height) {

@@ -99,11 +99,28 @@ CVSR_INLINE float rounded(float value)
     return (value + 12582912.0f) - 12582912.0f;
 }
 
+/* Vectors as pictures are matched with them, in sixteenths of a pixel: x in the lower and y in the upper half of a number. */
+enum { SIXTEENTHS = 16, LONGEST = 32767 /* sixteenths; H.264 has no longer vectors */ };
+
+CVSR_INLINE int32_t key_of(int32_t x, int32_t y)
+{
+    return (int32_t)((uint32_t)y << 16 | ((uint32_t)x & 0xffff));
+}
+
+CVSR_INLINE int32_t x_of(int32_t key)
+{
+    return (int16_t)(uint16_t)((uint32_t)key & 0xffff);
+}
+
+CVSR_INLINE int32_t y_of(int32_t key)
+{
+    return (int16_t)(uint16_t)((uint32_t)key >> 16);
+}
+
 /* What a cell's sum of differences says where there is none: it is to be made, or the cell has no vector. */
 enum { CVSR_WANTED = -1, CVSR_EMPTY = -2 };
 
-/* The vectors of a field in sixteenths of a pixel, x in the lower and y in the upper half of a number: where two are
- * equal, so are the sums. `sums` becomes CVSR_WANTED or CVSR_EMPTY. */
+/* The keys of the vectors of a field: where two are equal, so are the sums. `sums` becomes CVSR_WANTED or CVSR_EMPTY. */
 void cvsr_find_keys(const float *field, size_t plane, int32_t *keys, int32_t *sums);
 
 /* Makes those sums of differences of cells that are wanted. scratch: cvsr_match_scratch(columns) numbers. */

@@ -23,12 +23,14 @@ CVSR_INLINE const uint8_t *line_of(const uint8_t *picture, int32_t y, int32_t he
  * border to each side. */
 CVSR_INLINE void sum_down(const uint8_t *picture, int32_t y, int32_t height, int32_t width, uint16_t *restrict sums)
 {
-    if (!y)
+    if (!y) {
+        memset(sums + WIDE, 0, (size_t)width * sizeof *sums);
         for (int k = -WIDE - 1; k < WIDE; k++) {
             const uint8_t *restrict from = line_of(picture, k, height, width);
             for (int32_t x = 0; x < width; x++)
-                sums[WIDE + x] = (uint16_t)((k < -WIDE ? 0 : sums[WIDE + x]) + from[x]);
+                sums[WIDE + x] = (uint16_t)(sums[WIDE + x] + from[x]);
         }
+    }
     const uint8_t *restrict enters = line_of(picture, y + WIDE, height, width);
     const uint8_t *restrict leaves = line_of(picture, y - WIDE - 1, height, width);
     for (int32_t x = 0; x < width; x++)

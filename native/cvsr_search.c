@@ -13,7 +13,7 @@ enum {
     LINE = 16, /* room for a line of FINE_SIDE pixels */
     FINE_REACH = 3, /* pixels: a step of two and one of one */
     FINE_SPAN = FINE_SIDE + 2 * FINE_REACH,
-    FARTHEST_FOUND = 2047, /* pixels; H.264 has no longer vectors */
+    FARTHEST_FOUND = LONGEST / SIXTEENTHS,
     NOWHERE = -1,
 };
 
@@ -53,27 +53,33 @@ static void halve(const uint16_t *from, int32_t rows, int32_t columns, uint16_t 
     }
 }
 
-/* Returns how many levels there are; `levels` may be NULL to count, and `*count` becomes the number of samples. */
-static int lay_out(int32_t rows, int32_t columns, struct level *levels, uint16_t *memory, size_t *count)
+/* The sizes of all levels; returns how many there are. */
+static int find_sizes(int32_t rows, int32_t columns, struct level *levels)
 {
-    int made = 0;
-    *count = 0;
-    for (;; rows = (rows + 1) / 2, columns = (columns + 1) / 2, made++) {
-        const size_t plane = (size_t)rows * (size_t)columns;
-        if (levels) {
-            levels[made].current = memory + *count;
-            levels[made].other = levels[made].current + plane;
-            levels[made].rows = rows;
-            levels[made].columns = columns;
-        }
-        *count += 2 * plane;
+    int count = 0;
+    for (;; rows = (rows + 1) / 2, columns = (columns + 1) / 2) {
+        levels[count].rows = rows;
+        levels[count++].columns = columns;
         if ((rows < columns ? rows : columns) <= MOST_SAMPLES)
-            return made + 1;
+            return count;
     }
 }
 
-static void fill_levels(const uint8_t *current, const uint8_t *other, struct level *levels, int count)
+/* How many samples a level holds, of one picture. */
+static size_t size_of(const struct level *level)
 {
+    return (size_t)level->rows * (size_t)level->columns;
+}
+
+/* memory: room for all levels of both pictures. */
+static void fill_levels(const uint8_t *current, const uint8_t *other, struct level *levels, int count,
+                        uint16_t *memory)
+{
+    for (int k = 0; k < count; k++) {
+        levels[k].current = memory;
+        levels[k].other = memory + size_of(levels + k);
+        memory += 2 * size_of(levels + k);
+    }
     sum_cells(current, levels->rows, levels->columns, levels->current);
     sum_cells(other, levels->rows, levels->columns, levels->other);
     for (int k = 1; k < count; k++) {
@@ -297,7 +303,7 @@ int32_t cvsr_search(const uint8_t *current, const uint8_t *other, const float *f
     if (sizes_are_wrong(rows, columns) || !current || !other || !field || !error || !found || !taken)
         return -1;
     const size_t plane = (size_t)rows * (size_t)columns;
-    size_t most_bad = 0, bad = 0, samples;
+    size_t most_bad = 0, bad = 0, samples = 0;
     *taken = 0;
     memcpy(found, field, 2 * plane * sizeof *field);
     for (size_t i = 0; i < plane; i++)
@@ -305,14 +311,15 @@ int32_t cvsr_search(const uint8_t *current, const uint8_t *other, const float *f
     if (!most_bad)
         return 0;
     struct level levels[MOST_LEVELS];
-    const int depth = lay_out(rows, columns, NULL, NULL, &samples);
+    const int depth = find_sizes(rows, columns, levels);
+    for (int k = 0; k < depth; k++)
+        samples += 2 * size_of(levels + k);
     struct cvsr_found *cells = malloc(most_bad * sizeof *cells);
     int32_t *memory = malloc(4 * plane * sizeof *memory);
     uint16_t *means = malloc(samples * sizeof *means);
     const int is_short = !cells || !memory || !means;
     if (!is_short) {
-        lay_out(rows, columns, levels, means, &samples);
-        fill_levels(current, other, levels, depth);
+        fill_levels(current, other, levels, depth, means);
         for (int32_t row = 0; row < rows; row++)
             for (int32_t column = 0; column < columns; column++) {
                 const size_t at = (size_t)row * (size_t)columns + (size_t)column;

@@ -12,6 +12,8 @@ r"""Write README's tables of picture quality from the committed outputs of ``cod
         > scripts/results/compare.json
     codecvsr compare --clip-root bench/inputs_CRF* --gt-root inputs --frames 9 --json \
         --models codecvsr,basicvsr-reds4,basicvsr-reds4@codec > scripts/results/compare_demo.json
+    codecvsr compare --clip-root bench/val_CRF15 --gt-root clips/val --clips bridge,lake,pier --window 96 --json \
+        --models codecvsr,basicvsr-reds4,basicvsr-reds4@codec > scripts/results/compare_96.json
     python scripts/results_tables.py
 
 Each file says by which command, of which versions and weights it was made.

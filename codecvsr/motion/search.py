@@ -36,10 +36,7 @@ _MOST_SAMPLES = 96  # that a picture is high or wide at least once it is shrunk 
 _PER_STEP = 3  # of a sum of 9 cells: a sample farther must be better by so much, lest flat areas wander
 _FINE_STEPS = (2, 1)  # pixels
 _LEAST_SLOPES = np.float32(0.5 / (3 * CELL * (3 * CELL - 1)))  # times those of the picture: less may be texture
-_BETTER = (
-    0.8,
-    0.65,
-)  # what is found must differ by less than this part of what was there, at fine and at coarse quantisers
+_BETTER = (0.8, 0.65)  # part of what was there that is left at most, at fine and at coarse quantisers
 _ROUNDS = 3  # in which what does not hold is dropped
 _MIXED = np.array([[3, 5, 0], [1, 7, 0], [0, 7, 1], [0, 5, 3]], np.int32)  # eighths of the cells around, by pixel
 
@@ -55,7 +52,6 @@ def search_numpy(
         The field (2, h, w), and how many of its vectors were found here.
     """
     is_bad = np.asarray(error > np.float32(bad_error))
-    takes = np.zeros_like(is_bad)
     bad = is_bad.nonzero()
     is_bad[bad] = error[bad] > _slopes(current, bad).astype(np.float32) * _LEAST_SLOPES
     bad = is_bad.nonzero()
@@ -68,6 +64,7 @@ def search_numpy(
         vectors, sums = _best_step(current, other, corner, 3 * CELL, vectors, steps, 0)
     vectors, sums = _try_neighbours(current, other, is_bad, corner, vectors, sums)
     is_near = abs(vectors).max(axis=1) <= LONGEST_MATCHED // SIXTEENTHS
+    takes = np.zeros_like(is_bad)
     takes[bad] = is_near & (sums < error[bad] * (np.float32(better) * np.float32((3 * CELL) ** 2)))
 
     keys = to_sixteenths(field)

@@ -195,27 +195,26 @@ class MotionStream:
                 chosen[t] = np.zeros_like(self._blocks[t].past), np.zeros(self._blocks[t].past.shape[1:], np.float32)
             elif options.resolve:
                 chosen[t] = choose(t, direction, self._lumas, self._velocities, found, invert=options.invert)
-                if direction == PAST:
-                    self._level[t] = float(chosen[t][1].mean())  # a search finds something beyond a cut, too
-                if options.invert:
-                    chosen[t] = search(self._lumas[t], self._lumas[t + step], *chosen[t], self._coarseness[t])
-                found[t] = chosen[t]
             else:
                 block = self._blocks[t]
                 is_empty = direction == FUTURE and not options.invert
                 field = np.nan_to_num(block.future, nan=0.0) if is_empty else raw_field(block, direction)
                 chosen[t] = field, matching_error(self._lumas[t], self._lumas[t + step], field)
+            if direction == PAST:
+                self._level[t] = float(
+                    chosen[t][1].mean()
+                )  # before the search, which finds something beyond a cut, too
+            if self._exists(t + step) and options.resolve:
+                if options.invert:
+                    chosen[t] = search(self._lumas[t], self._lumas[t + step], *chosen[t], self._coarseness[t])
+                found[t] = chosen[t]
 
     def _find_cuts(self, end: int) -> None:
         """Frames that match the one before badly, far worse than their surroundings do, and mostly owe nothing to the past.
 
         They are intra-coded, or B-frames predicted from the future alone.
         """
-        errors = self._chosen[PAST]
         for t in range(self._cuts_known, end):
-            for k in range(t, t + _CUT_AROUND + 1):
-                if k not in self._level and self._exists(k):
-                    self._level[k] = float(errors[k][1].mean())
             self._is_cut[t] = False
             if t > 0 and self._level[t] > _CUT_ERROR:
                 near = range(max(t - _CUT_AROUND, 1), t + _CUT_AROUND + 1)
