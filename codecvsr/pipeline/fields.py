@@ -19,6 +19,7 @@ from codecvsr.motion.clip import unknown_motion
 from codecvsr.pipeline.infer import with_motion
 from codecvsr.pipeline.media import Media
 from codecvsr.pipeline.segments import unique
+from codecvsr.pipeline.shake import trembles
 from codecvsr.pipeline.source import Source
 
 _COMPANION_CRF = 12  # as for benchmark --crf none: fine enough that the vectors follow the picture, not its noise
@@ -42,6 +43,9 @@ def describe_motion(media: Media, kind: str) -> str:
 def make_source(frames: Sequence[CodedFrame], media: Media, kind: str, model: LoadedModel, scratch: Path) -> Source:
     """A stretch of a video in memory, with its motion.
 
+    Optical flow trembles like codec motion where the network needs it (:mod:`codecvsr.pipeline.shake`), other than in
+    ``infer`` and ``compare``, which run published networks as published.
+
     Args:
         frames: the stretch, in display order.
         media: what it was read from.
@@ -56,12 +60,13 @@ def make_source(frames: Sequence[CodedFrame], media: Media, kind: str, model: Lo
         coded = (
             frames if media.kind == "h264" else companion(frames, media.rate, scratch / f".companion.{unique()}.mp4")
         )
-        return with_motion(Source(names, pixels, estimate_motion(coded, options)), kind)
+        return with_motion(Source(names, pixels, estimate_motion(coded, options)), kind, model)
     if media.kind == "h264" and kind != "none":
         motion = estimate_motion(frames, options)
     else:
         motion = unknown_motion(*pixels.shape[:3])
-    return with_motion(Source(names, pixels, motion), kind, model)
+    source = with_motion(Source(names, pixels, motion), kind, model)
+    return replace(source, trembles=kind in ("spynet", "dis") and trembles(model))
 
 
 def companion(frames: Sequence[CodedFrame], rate: Fraction, path: Path) -> list[CodedFrame]:

@@ -23,6 +23,7 @@ from codecvsr.models.zoo import LoadedModel, load_model
 from codecvsr.motion import MotionOptions
 from codecvsr.pipeline.budget import Budget
 from codecvsr.pipeline.runners import SLIDING, kept_channels, pictures
+from codecvsr.pipeline.shake import trembles
 from codecvsr.pipeline.source import Source, load_source, with_dis, with_flows, without_motion
 from codecvsr.pipeline.still import StillFrames
 from codecvsr.pipeline.stretch import Overflow, upscale_window
@@ -46,6 +47,7 @@ class Ablations:
     resolve: bool = False  #: raw vectors, neither divided by reference distance nor repaired
     refine: bool = False  #: repaired fields without the sub-pixel step
     priors: bool = False  #: quantisers, frame types and matching errors neutral
+    shake: bool = False  #: codec motion as it is in long windows of published recurrent networks
 
     @property
     def names(self) -> list[str]:
@@ -191,6 +193,8 @@ def choose_motion(model: LoadedModel, motion: MotionKind | None, ablations: Abla
     repair = [name for name in ablations.names if name in ("p_inversion", "resolve", "refine")]
     if repair and kind != "codec":
         raise InputError(f"--ablate-{repair[0].replace('_', '-')} is about codec motion, but the motion is {kind}.")
+    if ablations.shake and not (kind == "codec" and trembles(model)):
+        raise InputError(f"--ablate-shake: the motion of {model.name} along {kind} does not tremble; drop it.")
     if ablations.mvs and motion not in (None, "codec", "zero"):
         raise InputError(f"--ablate-mvs leaves no motion, but --motion {kind} was given; drop one of them.")
     return "zero" if ablations.mvs else kind
@@ -226,7 +230,9 @@ def with_motion(source: Source, kind: str, model: LoadedModel | None = None) -> 
         return with_dis(source)
     if kind == "spynet":
         return _with_spynet(source, model)
-    return without_motion(source) if kind == "zero" else replace(source, is_raw=kind == "raw")
+    if kind == "zero":
+        return without_motion(source)
+    return replace(source, is_raw=kind == "raw", trembles=kind == "codec" and model is not None and trembles(model))
 
 
 def upscale_frames(

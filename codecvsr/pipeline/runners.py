@@ -46,6 +46,10 @@ class LeftOut(Protocol):
     def priors(self) -> bool:
         """Quantisers, frame types and matching errors."""
 
+    @property
+    def shake(self) -> bool:
+        """The tremor of codec motion in long windows."""
+
 
 #: Takes the network, the clip, its stretch of frames, what to leave out and where to run; yields a (1, 3, H, W) per frame.
 Runner = Callable[[nn.Module, Source, slice, LeftOut, Plan], Iterator[Tensor]]

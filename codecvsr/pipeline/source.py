@@ -35,6 +35,7 @@ class Source:
         dense: to_prev and to_next (T, 2, H, W) where the motion was estimated per pixel, None where it is the cells'.
         pairwise: estimates the flow (2, H, W) from one frame into any other, by their indices; None where it cannot be.
         is_raw: the motion is the stream's vectors as they are.
+        trembles: the motion is to tremble in long windows (:mod:`codecvsr.pipeline.shake`).
     """
 
     names: tuple[str, ...]
@@ -43,6 +44,7 @@ class Source:
     dense: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None
     pairwise: Callable[[int, int], npt.NDArray[np.float32]] | None = None
     is_raw: bool = False
+    trembles: bool = False
 
     def cut(self, start: int, stop: int) -> Source:
         """Frames ``start`` to ``stop - 1`` alone."""

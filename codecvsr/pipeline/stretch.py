@@ -16,6 +16,7 @@ from codecvsr.engine.transfer import to_host
 from codecvsr.models.zoo import LoadedModel
 from codecvsr.pipeline.budget import Budget
 from codecvsr.pipeline.runners import RUNNERS, SLIDING, LeftOut, run_native
+from codecvsr.pipeline.shake import TRAINED_FRAMES, shaken
 from codecvsr.pipeline.source import Source
 from codecvsr.pipeline.still import StillFrames, thinned
 from codecvsr.pipeline.tiles import assembled, split_frame
@@ -42,6 +43,8 @@ def upscale_window(
     Raises:
         Overflow: the plan's precision does not suffice.
     """
+    if source.trembles and not left_out.shake and window.stop - window.start > TRAINED_FRAMES:
+        source = shaken(source, window.start, window.stop)
     size = source.frames.shape[1], source.frames.shape[2]
     tiles = split_frame(*size, budget.tile)
     parts = [source] if len(tiles) == 1 else [source.crop(part.rows, part.columns) for part in tiles]
