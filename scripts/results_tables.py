@@ -12,8 +12,10 @@ r"""Write README's tables of picture quality from the committed outputs of ``cod
         > scripts/results/compare.json
     codecvsr compare --clip-root bench/inputs_CRF* --gt-root inputs --frames 9 --json \
         --models codecvsr,basicvsr-reds4,basicvsr-reds4@codec > scripts/results/compare_demo.json
-    codecvsr compare --clip-root bench/val_CRF15 --gt-root clips/val --clips bridge,lake,pier --window 96 --json \
+    codecvsr compare --clip-root bench/val_CRF{none,15,25,35} --gt-root clips/val --window 96 --json \
         --models codecvsr,basicvsr-reds4,basicvsr-reds4@codec > scripts/results/compare_96.json
+    codecvsr compare --clip-root bench/val_CRF15 --gt-root clips/val --clips bridge,lake,pier --window 96 --json \
+        --models basicvsr-reds4@codec+ablate-shake > scripts/results/compare_96_still.json
     python scripts/results_tables.py
 
 Each file says by which command, of which versions and weights it was made.
@@ -43,11 +45,13 @@ WITHOUT_MOTION = "codecvsr+ablate-mvs"
 @click.option("--readme", type=click.Path(path_type=Path), default=ROOT / "README.md", show_default="there")
 def main(results: Path, readme: Path) -> None:
     """Replace what is between README's markers."""
-    quality, field, demo = (read(results / f"{name}.json") for name in ("quality", "compare", "compare_demo"))
+    names = ("quality", "compare", "compare_demo", "compare_96")
+    quality, field, demo, long = (read(results / f"{name}.json") for name in names)
     replace_parts(
         readme,
         quality=f"{scores(quality)}\n\n{gains(quality)}",
         compare=f"{scores(field)}\n\n{scores(demo)}\n\n{costs(field)}",
+        long=f"{scores(long)}\n\n{ahead(long)}",
     )
 
 
@@ -85,6 +89,17 @@ def gains(content: dict[str, Any]) -> str:
             over = (psnr["codecvsr", clip, crf] - psnr[other, clip, crf] for other in ("bicubic", WITHOUT_MOTION))
             entries.append(" / ".join(f"{gain:+.2f}" for gain in over))
         lines.append(f"| {clip} | {' | '.join(entries)} |")
+    return "\n".join(lines)
+
+
+def ahead(content: dict[str, Any]) -> str:
+    """What official BasicVSR gains by codec motion, clip by clip."""
+    crfs = rates(content)
+    psnr = {(cell["row"], cell["clip"], cell["crf"]): cell["psnr_rgb"] for cell in content["cells"]}
+    lines = ["Codec motion over SPyNet in official BasicVSR, dB:", "", *head(crfs)]
+    for clip in sorted({cell["clip"] for cell in content["cells"]}):
+        gains = (psnr["basicvsr-reds4@codec", clip, crf] - psnr["basicvsr-reds4", clip, crf] for crf in crfs)
+        lines.append(f"| {clip} | {' | '.join(f'{gain:+.2f}' for gain in gains)} |")
     return "\n".join(lines)
 
 
