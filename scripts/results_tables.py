@@ -80,26 +80,27 @@ def scores(content: dict[str, Any]) -> str:
 
 def gains(content: dict[str, Any]) -> str:
     """What codecvsr is ahead by, clip by clip."""
-    crfs = rates(content)
-    psnr = {(cell["row"], cell["clip"], cell["crf"]): cell["psnr_rgb"] for cell in content["cells"]}
-    lines = ["Gain of codecvsr clip by clip, dB over bicubic / over `--ablate-mvs`:", "", *head(crfs)]
-    for clip in sorted({cell["clip"] for cell in content["cells"]}):
-        entries = []
-        for crf in crfs:
-            over = (psnr["codecvsr", clip, crf] - psnr[other, clip, crf] for other in ("bicubic", WITHOUT_MOTION))
-            entries.append(" / ".join(f"{gain:+.2f}" for gain in over))
-        lines.append(f"| {clip} | {' | '.join(entries)} |")
-    return "\n".join(lines)
+    title = "Gain of codecvsr clip by clip, dB over bicubic / over `--ablate-mvs`:"
+    return by_clip(content, title, "codecvsr", ("bicubic", WITHOUT_MOTION))
 
 
 def ahead(content: dict[str, Any]) -> str:
     """What official BasicVSR gains by codec motion, clip by clip."""
+    title = "Codec motion over SPyNet in official BasicVSR, dB:"
+    return by_clip(content, title, "basicvsr-reds4@codec", ("basicvsr-reds4",))
+
+
+def by_clip(content: dict[str, Any], title: str, row: str, others: tuple[str, ...]) -> str:
+    """RGB PSNR of a row over that of others, clip by clip."""
     crfs = rates(content)
     psnr = {(cell["row"], cell["clip"], cell["crf"]): cell["psnr_rgb"] for cell in content["cells"]}
-    lines = ["Codec motion over SPyNet in official BasicVSR, dB:", "", *head(crfs)]
+    lines = [title, "", *head(crfs)]
     for clip in sorted({cell["clip"] for cell in content["cells"]}):
-        gains = (psnr["basicvsr-reds4@codec", clip, crf] - psnr["basicvsr-reds4", clip, crf] for crf in crfs)
-        lines.append(f"| {clip} | {' | '.join(f'{gain:+.2f}' for gain in gains)} |")
+        entries = []
+        for crf in crfs:
+            over = (psnr[row, clip, crf] - psnr[other, clip, crf] for other in others)
+            entries.append(" / ".join(f"{gain:+.2f}" for gain in over))
+        lines.append(f"| {clip} | {' | '.join(entries)} |")
     return "\n".join(lines)
 
 
