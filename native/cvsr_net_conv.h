@@ -8,9 +8,7 @@
 
 #include <string.h>
 
-#include "cvsr_net_lanes.h"
-
-enum { TILE = CVSR_TILE, PATCH = TILE + 2, POINTS = PATCH * PATCH, GROUP = CVSR_GROUP };
+#include "cvsr_net_points.h"
 
 /* So many tiles are multiplied at once: two registers of sums for each, and as many again as fit for factors. */
 #if LANES == 16
@@ -101,62 +99,7 @@ static void multiply_point(const cvsr_conv *conv, const source *sources, int32_t
     }
 }
 
-/* -------------------------------------------------------------------------------------------------------- transforms */
-
-INLINE void forward(lanes d0, lanes d1, lanes d2, lanes d3, lanes d4, lanes d5, float *to, size_t step)
-{
-    const lanes even = d4 - 4 * d2, odd = d3 - 4 * d1, near = d4 - d2, far = 2 * (d3 - d1);
-    STORE(lanes, to, 4 * d0 + (d4 - 5 * d2));
-    STORE(lanes, to + step, even + odd);
-    STORE(lanes, to + 2 * step, even - odd);
-    STORE(lanes, to + 3 * step, near + far);
-    STORE(lanes, to + 4 * step, near - far);
-    STORE(lanes, to + 5 * step, 4 * d1 + (d5 - 5 * d3));
-}
-
-/* 6x6 pixels of 16 channels, `row` and `pixel` apart, to the 36 points, `step` apart. */
-static void to_points(const float *from, size_t row, size_t pixel, float *to, size_t step)
-{
-    float half[POINTS * LANES];
-    for (int c = 0; c < GROUP; c += LANES, from += LANES, to += LANES) {
-        for (int x = 0; x < PATCH; x++) {
-            const float *d = from + (size_t)x * pixel;
-            forward(LOAD(lanes, d), LOAD(lanes, d + row), LOAD(lanes, d + 2 * row), LOAD(lanes, d + 3 * row),
-                    LOAD(lanes, d + 4 * row), LOAD(lanes, d + 5 * row), half + x * LANES, PATCH * LANES);
-        }
-        for (int y = 0; y < PATCH; y++) {
-            const float *d = half + y * PATCH * LANES;
-            forward(LOAD(lanes, d), LOAD(lanes, d + LANES), LOAD(lanes, d + 2 * LANES), LOAD(lanes, d + 3 * LANES),
-                    LOAD(lanes, d + 4 * LANES), LOAD(lanes, d + 5 * LANES), to + (size_t)y * PATCH * step, step);
-        }
-    }
-}
-
-INLINE void backward(const float *m, size_t step, float *to, size_t to_step)
-{
-    const lanes m0 = LOAD(lanes, m), m5 = LOAD(lanes, m + 5 * step);
-    const lanes m1 = LOAD(lanes, m + step), m2 = LOAD(lanes, m + 2 * step);
-    const lanes m3 = LOAD(lanes, m + 3 * step), m4 = LOAD(lanes, m + 4 * step);
-    const lanes sum = m1 + m2, difference = m1 - m2, far_sum = m3 + m4, far_difference = m3 - m4;
-    STORE(lanes, to, m0 + sum + far_sum);
-    STORE(lanes, to + to_step, difference + 2 * far_difference);
-    STORE(lanes, to + 2 * to_step, sum + 4 * far_sum);
-    STORE(lanes, to + 3 * to_step, difference + 8 * far_difference + m5);
-}
-
-INLINE lanes larger(lanes a, lanes b)
-{
-    const lane_bits is_a = a > b;
-    return (lanes)((is_a & (lane_bits)a) | (~is_a & (lane_bits)b));
-}
-
-/* A register of output channels: bias and what belongs to the cell, activation, residual. */
-INLINE void put(lanes sum, lanes bias, float slope, const float *residual, float *to)
-{
-    lanes value = sum + bias;
-    value = larger(value, slope * value);
-    STORE(lanes, to, residual ? value + LOAD(lanes, residual) : value);
-}
+/* ------------------------------------------------------------------------------------------------------ convolutions */
 
 /* 36 points of one tile, `step` apart, to its pixels inside the picture. */
 static void from_points(const cvsr_conv *conv, const float *from, size_t step, int32_t tile_row, int32_t tile_column,
@@ -168,26 +111,30 @@ static void from_points(const cvsr_conv *conv, const float *from, size_t step, i
     const int wide = conv->width - x0 < TILE ? conv->width - x0 : TILE;
     const float *cell = conv->cells ? conv->cells + ((size_t)tile_row * columns + tile_column) * channels : NULL;
     const size_t at = (size_t)y0 * line + (size_t)x0 * channels;
-    float half[TILE * PATCH * LANES], done[TILE * LANES];
     for (size_t o = 0; o < channels; o += LANES) {
+        const float *residual = conv->residual ? conv->residual + at + o : NULL;
+        float *to = conv->output + at + o;
         lanes bias = LOAD(lanes, conv->bias + o);
         if (cell)
             bias += LOAD(lanes, cell + o);
-        for (int x = 0; x < PATCH; x++)
-            backward(from + o + (size_t)x * step, PATCH * step, half + x * LANES, PATCH * LANES);
+        if (rows == TILE && wide == TILE) {
+            if (residual)
+                from_tile(from + o, step, bias, conv->slope, residual, to, line, channels);
+            else
+                from_tile(from + o, step, bias, conv->slope, NULL, to, line, channels);
+            continue;
+        }
+        float done[TILE * TILE * LANES];
+        from_tile(from + o, step, bias, conv->slope, NULL, done, TILE * LANES, LANES);
         for (int y = 0; y < rows; y++) {
-            const size_t here = at + (size_t)y * line + o;
-            backward(half + y * PATCH * LANES, LANES, done, LANES);
             for (int x = 0; x < wide; x++) {
-                const size_t pixel = here + (size_t)x * channels;
-                put(LOAD(lanes, done + x * LANES), bias, conv->slope, conv->residual ? conv->residual + pixel : NULL,
-                    conv->output + pixel);
+                const size_t pixel = (size_t)y * line + (size_t)x * channels;
+                const lanes value = LOAD(lanes, done + (y * TILE + x) * LANES);
+                STORE(lanes, to + pixel, residual ? value + LOAD(lanes, residual + pixel) : value);
             }
         }
     }
 }
-
-/* ------------------------------------------------------------------------------------------------------ convolutions */
 
 /* The 6x6 pixels around a tile to points; zeros beyond the border. */
 static void take_tile(const cvsr_conv *conv, const source *from, int32_t tile_row, int32_t tile_column, float *to,
@@ -213,6 +160,38 @@ static void take_tile(const cvsr_conv *conv, const source *from, int32_t tile_ro
     to_points(patch, PATCH * GROUP, GROUP, to, step);
 }
 
+/* Ask for 4x4 pixels of a picture, `channels` values of each, which are `stride` apart: they are wanted soon. */
+INLINE void fetch(const cvsr_conv *conv, const float *picture, size_t stride, size_t channels, int32_t y0, int32_t x0)
+{
+    const size_t line = (size_t)conv->width * stride;
+    if (y0 + TILE > conv->height || x0 + TILE > conv->width)
+        return;
+    const float *row = picture + (size_t)y0 * line + (size_t)x0 * stride;
+    for (int y = 0; y < TILE; y++, row += line)
+        for (int x = 0; x < TILE; x++)
+            for (size_t c = 0; c < channels; c += GROUP)
+                __builtin_prefetch(row + (size_t)x * stride + c);
+}
+
+/* What the next block is the first to read (of a tile's patch the lower rows), and what this one adds to or writes. */
+static void fetch_ahead(const cvsr_conv *conv, const source *sources, int32_t count, int64_t begin, int64_t end,
+                        int32_t columns)
+{
+    const size_t channels = (size_t)conv->output_channels;
+    for (int64_t t = begin; t < begin + BLOCK && t < end; t++) {
+        const int32_t y0 = (int32_t)(t / columns) * TILE, x0 = (int32_t)(t % columns) * TILE;
+        if (conv->residual)
+            fetch(conv, conv->residual, channels, channels, y0, x0);
+        if (conv->residual != conv->output)
+            fetch(conv, conv->output, channels, channels, y0, x0);
+    }
+    for (int64_t t = begin + BLOCK; t < begin + 2 * BLOCK && t < end; t++) {
+        const int32_t y0 = (int32_t)(t / columns) * TILE + 1, x0 = (int32_t)(t % columns) * TILE;
+        for (int32_t c = 0; c < count; c++)
+            fetch(conv, sources[c].data, sources[c].stride, GROUP, y0, x0);
+    }
+}
+
 static void conv3x3(const cvsr_conv *conv, int32_t first, int32_t last, float *scratch)
 {
     source sources[MOST_SOURCES];
@@ -233,6 +212,7 @@ static void conv3x3(const cvsr_conv *conv, int32_t first, int32_t last, float *s
                           taken + ((size_t)c * BLOCK + (size_t)t) * GROUP, taken_step, patch);
             }
         }
+        fetch_ahead(conv, sources, count, begin, end, columns);
         for (int32_t p = 0; p < POINTS; p++) {
             multiply_point(conv, sources, count, total, p, POINTS, tiles, taken + (size_t)p * taken_step,
                            made + (size_t)p * made_step);
@@ -275,24 +255,6 @@ static void conv1x1(const cvsr_conv *conv, int32_t first, int32_t last, float *s
 }
 
 /* ----------------------------------------------------------------------------------------------------------- weights */
-
-static void pack3x3(const float *w, double points[POINTS])
-{
-    static const double to_points_of[PATCH][3] = {{1. / 4, 0, 0},
-                                                  {-1. / 6, -1. / 6, -1. / 6},
-                                                  {-1. / 6, 1. / 6, -1. / 6},
-                                                  {1. / 24, 1. / 12, 1. / 6},
-                                                  {1. / 24, -1. / 12, 1. / 6},
-                                                  {0, 0, 1}};
-    for (int y = 0; y < PATCH; y++) {
-        for (int x = 0; x < PATCH; x++) {
-            double sum = 0;
-            for (int i = 0; i < 9; i++)
-                sum += to_points_of[y][i / 3] * to_points_of[x][i % 3] * (double)w[i];
-            points[y * PATCH + x] = sum;
-        }
-    }
-}
 
 static void pack(const float *weights, int32_t input_channels, int32_t output_channels, int32_t size, float *packed)
 {

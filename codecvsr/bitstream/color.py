@@ -59,7 +59,7 @@ def from_rgb(
             those libswscale does not know are BT.601 both ways.
         full_range: luma from 0 to 255 instead of 16 to 235.
     """
-    source = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+    source = av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(rgb), format="rgb24")  # no copy
     return convert(
         source,
         pixel_format,
