@@ -59,10 +59,11 @@ class FastCodecVSR:
             raise RuntimeError("the native network library is not built; see suits()")
         self._net = NativeNet(library, height, width, threads or torch.get_num_threads(), way=way)
         self._channels = c = network.channels
+        head = network.flow_head
         self._head = [
-            self._layer(network.flow_head[0], slope=SLOPE, pad=True),
-            self._layer(network.flow_head[2], slope=SLOPE),
-            self._layer(network.flow_head[4], slope=_NONE, pad=True),
+            self._layer(head[place], slope=slope, pad=True)
+            for place, slope in ((0, SLOPE), (2, SLOPE), (4, _NONE))
+            if head is not None
         ]
         self._prior = self._layer(network.prior, slope=_NONE, pad=True)
         self._look = self._look_layer(network)

@@ -71,13 +71,13 @@ class WindowMotion:
             return self._still
         if (i, step) not in self._flows:
             net = self._net
-            flow, seen = net.take(2), net.take(self._head[0].inputs[0])
+            flow, seen, inner = net.take(2), net.take(GROUP), net.take(GROUP)
             net.flow_input(self.picture(i), self.picture(i + step), self._fields[step][i], flow, seen)
-            inner = net.take(GROUP)
-            net.conv(self._head[0], [seen], inner)
-            net.conv(self._head[1], [inner], seen)
-            net.conv(self._head[2], [seen], inner)
-            net.flow_output(inner, flow)
+            for layer in self._head:
+                net.conv(layer, [seen], inner)
+                seen, inner = inner, seen
+            if self._head:
+                net.flow_output(seen, flow)
             net.give(seen, inner)
             self._flows[i, step] = flow
         return self._flows[i, step]

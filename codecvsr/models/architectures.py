@@ -100,9 +100,9 @@ ARCHITECTURES: dict[str, Architecture] = {
         title="bidirectional recurrent network on the codec's motion vectors, second order, codec priors",
         motion=("codec", "spynet", "dis", "zero", "raw"),
         default=CodecVSR,
-        recognises=_has("flow_head.0.weight", "extract.weight"),
+        recognises=_has("neighbours.weight", "extract.weight"),
         from_state_dict=CodecVSR.from_state_dict,
-        accepts="codecvsr ('flow_head.0.weight', 'extract.weight', ...)",
+        accepts="codecvsr ('neighbours.weight', 'extract.weight', ...)",
     ),
     "basicvsr": Architecture(
         title="bidirectional recurrent network on optical flow (Chan et al., CVPR 2021), with SPyNet",

@@ -1,7 +1,7 @@
 """The network ``codecvsr``: bidirectional recurrent super-resolution on motion from the bitstream.
 
 Propagation and alignment of features follow BasicVSR (Chan et al., CVPR 2021), second-order propagation BasicVSR++ (Chan
-et al., CVPR 2022). What is different: no optical-flow network. The motion is the codec's, repaired; a small head adds what
+et al., CVPR 2022). What is different: no optical-flow network. The motion is the codec's, repaired; a small head may add what
 it still lacks; and what else the codec knows (quantisers, frame types, how well the motion matches) enters as priors.
 """
 
@@ -31,22 +31,17 @@ class CodecVSR(nn.Module):
     Args:
         channels: width of every feature map.
         blocks: residual blocks of each propagation direction.
+        flow_head: a small head looks at every pair of pictures and adds to the codec's motion what it still lacks.
     """
 
-    def __init__(self, *, channels: int = 32, blocks: int = 4) -> None:
+    def __init__(self, *, channels: int = 32, blocks: int = 4, flow_head: bool = True) -> None:
         super().__init__()
         self.channels, self.blocks = channels, blocks
         self.extract = nn.Conv2d(3, channels, 3, padding=1)
         self.prior = nn.Conv2d(prior_channels.CHANNELS, channels, 3, padding=1)
         self.neighbours = nn.Conv2d(4 * 3 + shift_add.CHANNELS, channels, 3, padding=1)
         self.encode = ResidualBlock(channels)
-        self.flow_head = nn.Sequential(
-            nn.Conv2d(8, 16, 3, padding=1),
-            nn.LeakyReLU(SLOPE),
-            nn.Conv2d(16, 16, 3, padding=1),
-            nn.LeakyReLU(SLOPE),
-            nn.Conv2d(16, 2, 3, padding=1),
-        )
+        self.flow_head = _flow_head() if flow_head else None
         self.backward_step = ConvResidualBlocks(3 * channels, channels, blocks)
         self.forward_step = ConvResidualBlocks(4 * channels, channels, blocks)
         self.fuse = nn.Conv2d(2 * channels, channels, 1)
@@ -60,15 +55,16 @@ class CodecVSR(nn.Module):
             merges[0].weight[:, channels:] = 0
             merges[1].weight[:, 2 * channels :] = 0
         # Start as: the frame alone, the codec's motion, a bicubic picture.
-        for head in (self.neighbours, self.flow_head[-1], self.to_rgb):
-            for parameter in head.parameters():
+        for last in (self.neighbours, self.to_rgb, *([] if self.flow_head is None else [self.flow_head[-1]])):
+            for parameter in last.parameters():
                 nn.init.zeros_(parameter)
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> CodecVSR:
         """Build the network a state dict belongs to; its hyper-parameters follow from the keys and shapes."""
         blocks = len({key.split(".")[3] for key in state if key.startswith("backward_step.main.2.")})
-        network = cls(channels=state["extract.weight"].shape[0], blocks=blocks)
+        head = "flow_head.0.weight" in state
+        network = cls(channels=state["extract.weight"].shape[0], blocks=blocks, flow_head=head)
         network.load_state_dict({key: value.float() for key, value in state.items()})
         return network
 
@@ -160,21 +156,33 @@ class CodecVSR(nn.Module):
         return self.encode(leaky_relu(self.extract((here - 0.5) * 2) + known + near))
 
     def _flows(self, here: Tensor, there: Tensor, field: Tensor, motion: Tensor) -> list[Tensor]:
-        """Dense flow (N, 2, H, W) from each frame to its neighbour: the codec's field and what the head adds."""
+        """Dense flow (N, 2, H, W) from each frame to its neighbour: the codec's field and what a head adds."""
         n, pairs, _, height, width = here.shape
         if pairs == 0:
             return []
         flow = F.interpolate(field.flatten(0, 1), scale_factor=4, mode="bilinear", align_corners=False)
         gate = motion.repeat_interleave(pairs, 0)
         flow = flow[..., :height, :width] * gate
-        here, there = here.flatten(0, 1), there.flatten(0, 1)
-        residual = self.flow_head(torch.cat([here, warp(there, flow), flow * 0.1], dim=1))
-        flow = flow + residual * gate
+        if self.flow_head is not None:
+            here, there = here.flatten(0, 1), there.flatten(0, 1)
+            residual = self.flow_head(torch.cat([here, warp(there, flow), flow * 0.1], dim=1))
+            flow = flow + residual * gate
         return list(flow.view(n, pairs, 2, height, width).unbind(1))
 
     def _output(self, forward: Tensor, backward: Tensor, frame: Tensor) -> Tensor:
         fused = leaky_relu(self.fuse(torch.cat([forward, backward], dim=1)))
         return self.to_rgb(self.reconstruct(fused)) + self.bicubic(frame[:, None])[:, 0]
+
+
+def _flow_head() -> nn.Sequential:
+    """Sees a picture, its neighbour pulled onto it and the flow; makes a correction of the flow."""
+    return nn.Sequential(
+        nn.Conv2d(8, 16, 3, padding=1),
+        nn.LeakyReLU(SLOPE),
+        nn.Conv2d(16, 16, 3, padding=1),
+        nn.LeakyReLU(SLOPE),
+        nn.Conv2d(16, 2, 3, padding=1),
+    )
 
 
 def _merge_conv(step: ConvResidualBlocks) -> nn.Conv2d:

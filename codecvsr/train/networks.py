@@ -68,6 +68,10 @@ def build(model: Model) -> nn.Module:
         raise InputError(f"model.motion = {model.motion!r}: {model.network} is trained on {' or '.join(motions)}.")
     width, depth = _SIZES[kind]
     arguments: dict[str, Any] = {width: model.channels, depth: model.blocks}
+    if kind == "codecvsr":
+        arguments["flow_head"] = model.flow_head
+    elif not model.flow_head:
+        raise InputError(f"model.network = {model.network!r}: a flow head is of 'codecvsr'.")
     if kind == "rbpn":
         arguments["feat"] = max(model.channels // 4, _SMALLEST)  # 256 and 64 as published
     parts = {

@@ -32,6 +32,7 @@ class Model:
     network: str = "codecvsr"
     channels: int = 32
     blocks: int = 4
+    flow_head: bool = True  #: of "codecvsr": a head that corrects the motion
     motion: str = "codec"  #: "codec", "zero", or "own" for the optical-flow network inside
     propagation: str = "bidirectional"  #: this and the following are of the network "study"
     alignment: str = "feature"

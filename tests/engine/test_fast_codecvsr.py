@@ -28,18 +28,23 @@ CPU = torch.device("cpu")
 TOLERANCE = 1e-4
 
 
-@pytest.fixture(scope="module")
-def network() -> CodecVSR:
+def lively(*, flow_head: bool = True) -> CodecVSR:
     """A small network all of whose parts have an effect."""
     torch.manual_seed(0)
-    built = CodecVSR(channels=16, blocks=2).eval()
+    built = CodecVSR(channels=16, blocks=2, flow_head=flow_head).eval()
     for layer in (built.neighbours, built.backward_step.main[0], built.forward_step.main[0], built.to_rgb):
         torch.nn.init.normal_(layer.weight, std=0.05)
-    torch.nn.init.normal_(built.flow_head[-1].weight, std=0.2)
+    if built.flow_head is not None:
+        torch.nn.init.normal_(built.flow_head[-1].weight, std=0.2)
     for module in built.modules():
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.normal_(module.bias, std=0.05)
     return built
+
+
+@pytest.fixture(scope="module")
+def network() -> CodecVSR:
+    return lively()
 
 
 def window(frames: int, height: int, width: int) -> tuple[np.ndarray, ...]:
@@ -76,6 +81,14 @@ def test_switches(network: CodecVSR, switches: dict[str, bool]) -> None:
     inputs = window(4, 20, 24)
     expected = readable(network, inputs, **switches)
     np.testing.assert_allclose(fast(network, inputs, **switches), expected, rtol=0, atol=TOLERANCE)
+    assert abs(expected - readable(network, inputs)).max() > 100 * TOLERANCE
+
+
+@pytest.mark.parametrize("way", [0, 1, 2])
+def test_without_a_flow_head(network: CodecVSR, way: int) -> None:
+    inputs, plain = window(4, 21, 30), lively(flow_head=False)
+    expected = readable(plain, inputs)
+    np.testing.assert_allclose(fast(plain, inputs, way=way), expected, rtol=0, atol=TOLERANCE)
     assert abs(expected - readable(network, inputs)).max() > 100 * TOLERANCE
 
 

@@ -93,6 +93,18 @@ def test_every_frame_sees_the_whole_window_and_a_cut_ends_that(network: CodecVSR
 
 
 @torch.no_grad()
+def test_without_a_flow_head_the_motion_is_the_codecs(network: CodecVSR) -> None:
+    """It is what a head that corrects nothing gives, and weights without one make a network without one."""
+    inputs = window(5, 23, 29)
+    for parameter in network.flow_head[-1].parameters():
+        parameter.zero_()
+    state = {key: value for key, value in network.state_dict().items() if not key.startswith("flow_head.")}
+    plain = CodecVSR.from_state_dict(state)
+    assert plain.flow_head is None
+    torch.testing.assert_close(plain(*inputs), network(*inputs))
+
+
+@torch.no_grad()
 def test_features_are_pulled_along_the_field(network: CodecVSR) -> None:
     """A dot of frame 0 shows in frame 1 where ``to_prev`` says it went, and in frame 2 through two fields."""
     network.flow_head[-1].weight.zero_()

@@ -171,6 +171,7 @@ def test_what_tensors_do_not_tell_of_the_study_network(source: Source, tmp_path:
         (Model(network="rbpn", motion="own"), "rbpn is trained on codec or zero"),
         (Model(network="basicvsr", motion="dis"), "basicvsr is trained on codec or own or zero"),
         (Model(network="basicvsr", coupled=True), "are of 'study'"),
+        (Model(network="basicvsr", flow_head=False), "a flow head is of 'codecvsr'"),
         (Model(network="study", propagation="sideways"), "study cannot be made so"),
         (Model(network="study", propagation="unidirectional", coupled=True), "needs features from the future"),
         (Model(network="basicvsr-pp-decompress"), "keeps the size"),
