@@ -12,6 +12,8 @@ r"""Write README's tables of picture quality from the committed outputs of ``cod
         > scripts/results/compare.json
     codecvsr compare --clip-root bench/inputs_CRF* --gt-root inputs --frames 9 --json \
         --models codecvsr,basicvsr-reds4,basicvsr-reds4@codec > scripts/results/compare_demo.json
+    codecvsr compare --clip-root bench/val_CRF{none,15,25,35} --gt-root clips/val --json \
+        --models codecvsr,codecvsr-fast,codecvsr-fast+ablate-mvs > scripts/results/compare_fast.json
     codecvsr compare --clip-root bench/val_CRF{none,15,25,35} --gt-root clips/val --window 96 --json \
         --models codecvsr,basicvsr-reds4,basicvsr-reds4@codec > scripts/results/compare_96.json
     codecvsr compare --clip-root bench/val_CRF15 --gt-root clips/val --clips bridge,lake,pier --window 96 --json \
@@ -36,6 +38,7 @@ TITLES = {
     "basicvsr-reds4": "official BasicVSR, SPyNet",
     "basicvsr-reds4@codec": "official BasicVSR, codec motion, not retrained",
     "codecvsr": "**codecvsr**",
+    "codecvsr-fast": "**codecvsr-fast**",
 }
 WITHOUT_MOTION = "codecvsr+ablate-mvs"
 
@@ -45,12 +48,13 @@ WITHOUT_MOTION = "codecvsr+ablate-mvs"
 @click.option("--readme", type=click.Path(path_type=Path), default=ROOT / "README.md", show_default="there")
 def main(results: Path, readme: Path) -> None:
     """Replace what is between README's markers."""
-    names = ("quality", "compare", "compare_demo", "compare_96")
-    quality, field, demo, long = (read(results / f"{name}.json") for name in names)
+    names = ("quality", "compare", "compare_demo", "compare_fast", "compare_96")
+    quality, field, demo, fast, long = (read(results / f"{name}.json") for name in names)
     replace_parts(
         readme,
         quality=f"{scores(quality)}\n\n{gains(quality)}",
         compare=f"{scores(field)}\n\n{scores(demo)}\n\n{costs(field)}",
+        fast=f"{scores(fast)}\n\n{costs(fast)}",
         long=f"{scores(long)}\n\n{ahead(long)}",
     )
 
@@ -108,7 +112,7 @@ def costs(content: dict[str, Any]) -> str:
     """Parameters and multiplications of the rows that differ in them."""
     found = {cell["row"]: cell for cell in content["cells"] if "+" not in cell["row"]}
     sizes = [
-        f"{title(row)}: {c['parameters']:,} parameters, {c['gmacs']:.0f} GMACs"
+        f"{title(row)}: {c['parameters']:,} parameters, {c['gmacs']:.3g} GMACs"
         for row, c in found.items()
         if c["gmacs"]
     ]
@@ -136,8 +140,9 @@ def head(crfs: list[float | str]) -> list[str]:
 
 def title(row: str) -> str:
     """What the table calls a row."""
-    known = TITLES.get(row)
-    return known or row.replace("codecvsr+", "codecvsr `--").replace("+", " --") + ("`" if "+" in row else "")
+    name, *changes = row.split("+")
+    flags = " ".join(f"--{change}" for change in changes)
+    return f"{name} `{flags}`" if flags else TITLES.get(name, name)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import torch
 from speed_subjects import CORNER, Subject, film, make_subject
 
 import codecvsr
+from codecvsr.engine import pages
 from codecvsr.engine.cost import Traffic, counting_macs, forget_peak, peak_bytes, peak_rates
 from codecvsr.engine.native_net import NativeNet
 from codecvsr.engine.plan import make_plan
@@ -118,6 +119,7 @@ def _memory(subject: Subject, pixels: int) -> int | None:
     device = subject.plan.device
     if (device.type == "cpu" and subject.model.architecture != "codecvsr") or not forget_peak(device):
         return None  # of the others on a CPU one more run would take minutes
+    pages.let_go()
     before = torch.cuda.memory_allocated(device) if device.type == "cuda" else peak_bytes(device)
     subject.run()
     return round((peak_bytes(device) - before) / (subject.frames * pixels))

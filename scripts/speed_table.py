@@ -123,8 +123,7 @@ def _goals(cells: Cells) -> Iterator[tuple[str, float, float]]:
     nets = {tuple(cell["size"]): cell["models"] for cell in _of(cells, "net")}
     files = {tuple(cell["size"]): cell["models"] for cell in _of(cells, "file")}
     small, large = (180, 320), (540, 960)
-    has_fast = on_gpu or "codecvsr-fast" in nets.get(small, {})
-    fast = "codecvsr-fast" if has_fast else "codecvsr"  # judged in its place until there is one
+    fast = "codecvsr-fast"
     limits = {"codecvsr": 5.0, fast: 20.0} if on_gpu else {fast: 60.0}
     for name, least in limits.items():
         if name in nets.get(small, {}) and REFERENCE in nets[small]:

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from codecvsr.bitstream import native
 from codecvsr.engine.fast_motion import Route, WindowMotion
-from codecvsr.engine.native_net import GROUP, NEIGHBOURS, Array, Layer, NativeNet, Picture, empty, is_worth_it
+from codecvsr.engine.native_net import GROUP, NEIGHBOURS, Array, Layer, NativeNet, Picture, is_worth_it
+from codecvsr.engine.pages import empty, empty_bytes
 from codecvsr.models import priors as prior_channels
 from codecvsr.models.blocks import SLOPE, ConvResidualBlocks, ResidualBlock
 from codecvsr.models.codecvsr import GAIN, SCALE, CodecVSR
@@ -125,6 +126,7 @@ class FastCodecVSR:
         *,
         use_motion: bool = True,
         use_second_order: bool = True,
+        passed: int = 0,
         output: Literal["bytes", "floats"] = "bytes",
     ) -> Iterator[npt.NDArray[Any]]:
         """What ``CodecVSR.iterate`` does with a window of a single clip.
@@ -137,10 +139,11 @@ class FastCodecVSR:
             is_cut: (T,) frames that begin a new scene.
             use_motion: False for no motion at all (the caller makes its priors neutral).
             use_second_order: False to leave out the frame beyond the neighbour.
+            passed: so many of the first frames are gone through, and no pictures made of them.
             output: bytes, clamped and rounded, or floats as they are.
 
         Yields:
-            The pictures (4H, 4W, 3), in order.
+            The other frames' pictures (4H, 4W, 3), in order.
         """
         motion = WindowMotion(self._net, self._head, frames, {-1: to_prev, +1: to_next}, is_cut)
         motion.is_used, motion.has_second_order = use_motion, use_second_order
@@ -156,7 +159,8 @@ class FastCodecVSR:
             for i in range(len(frames)):
                 given = [features.pop(i), backward.pop(i)]
                 forward[i] = self._propagated(self._forward, given, forward, motion.routes(i, -1))
-                yield self._finished(motion.picture(i), forward[i], given[1], output)
+                if i >= passed:
+                    yield self._finished(motion.picture(i), forward[i], given[1], output)
                 self._net.give(*given, forward.pop(i - 2, None))
                 motion.pass_by(i)
         finally:
@@ -220,7 +224,8 @@ class FastCodecVSR:
         self._add_block(self._reconstruct, fused)
         residual = net.take(3 * _GRID)
         net.conv(self._to_rgb, [fused], residual)
-        output = np.empty((SCALE * net.height, SCALE * net.width, 3), np.uint8 if kind == "bytes" else np.float32)
+        shape = SCALE * net.height, SCALE * net.width, 3
+        output = empty_bytes(int(np.prod(shape))).reshape(shape) if kind == "bytes" else empty(*shape)
         net.finish(picture, residual, output)
         net.give(fused, residual)
         return output

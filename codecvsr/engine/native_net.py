@@ -6,10 +6,8 @@ released while they run, and results do not depend on how many there are.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import itertools
-import mmap
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +15,8 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+
+from codecvsr.engine.pages import empty
 
 Array = npt.NDArray[np.float32]
 
@@ -27,9 +27,7 @@ NEIGHBOURS = 4
 MOST_CHANNELS = 1024  #: CVSR_MOST_CHANNELS: of all inputs of a convolution
 WIDEST = 2  #: ways of computing: 0 plain, 1 AVX2, 2 AVX-512
 _MOST_INPUTS = 4
-_ALIGNMENT = 64
-_HUGE_PAGE = 2 << 20
-_BANDS_PER_THREAD = 4  # so that a thread that is held up leaves its share to the others
+_BANDS_PER_THREAD = 2  # so that a thread that is held up leaves its share to the others
 
 
 class _Conv(ctypes.Structure):
@@ -127,20 +125,6 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
 def is_worth_it(library: ctypes.CDLL) -> bool:
     """Whether the processor has instructions with which the library is faster than torch: AVX2 at least."""
     return int(_declared(library).cvsr_net_choose(WIDEST)) > 0
-
-
-def empty(*shape: int) -> Array:
-    """An array for vectors to work on: aligned, not filled, in huge pages where it fills one and the system has them."""
-    count = int(np.prod(shape))
-    if 4 * count >= _HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
-        pages = mmap.mmap(-1, 4 * count + _HUGE_PAGE)
-        with contextlib.suppress(OSError):  # a system without them
-            pages.madvise(mmap.MADV_HUGEPAGE)
-        memory, alignment = np.frombuffer(pages, np.float32), _HUGE_PAGE
-    else:
-        memory, alignment = np.empty(count + _ALIGNMENT // 4, np.float32), _ALIGNMENT
-    begin = -memory.ctypes.data % alignment // 4
-    return memory[begin : begin + count].reshape(shape)
 
 
 class NativeNet:

@@ -76,11 +76,11 @@ def _run_codecvsr(network: nn.Module, source: Source, part: slice, left_out: Lef
 
 
 def run_native(
-    network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan
+    network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan, passed: int = 0
 ) -> Iterator[npt.NDArray[np.uint8]] | None:
     """A stretch of a clip through a network's native form, where the plan is to use it and it has one; otherwise None.
 
-    Yields the pictures (4H, 4W, 3) themselves.
+    Yields the pictures (4H, 4W, 3) themselves, but for the first ``passed``.
     """
     if not plan.native or not fast_codecvsr.suits(network, plan.device, plan.dtype):
         return None
@@ -94,6 +94,7 @@ def run_native(
         motion.is_cut[part],
         use_motion=not left_out.mvs,
         use_second_order=not left_out.second_order,
+        passed=passed,
     )
 
 

@@ -87,12 +87,12 @@ def _made(
     native = None
     part = slice(int(kept[0]), int(kept[-1]) + 1)
     if len(kept) == part.stop - part.start:
-        native = run_native(model.network, source, part, left_out, plan)
+        native = run_native(model.network, source, part, left_out, plan, passed)
     elif model.architecture not in SLIDING:
         source, part = thinned(source, kept), slice(0, len(kept))
-        native = run_native(model.network, source, part, left_out, plan)
+        native = run_native(model.network, source, part, left_out, plan, passed)
     if native is not None:
-        yield from itertools.islice(native, passed, None)
+        yield from native
         return
     run = RUNNERS[model.architecture]
     if len(kept) == part.stop - part.start:

@@ -102,6 +102,15 @@ def test_cuts(network: CodecVSR, cuts: list[int]) -> None:
     assert abs(expected - uncut).max() > 100 * TOLERANCE
 
 
+@pytest.mark.parametrize("passed", [1, 4, 5])
+def test_passed_frames_are_seen_and_not_made(network: CodecVSR, passed: int) -> None:
+    inputs = window(5, 16, 20)
+    made = list(FastCodecVSR(network, 16, 20).iterate(*inputs, passed=passed, output="floats"))
+    assert len(made) == 5 - passed
+    for picture, expected in zip(made, fast(network, inputs)[passed:], strict=True):
+        np.testing.assert_array_equal(picture, expected)
+
+
 def test_threads_change_nothing(network: CodecVSR) -> None:
     inputs = window(3, 37, 41)
     np.testing.assert_array_equal(fast(network, inputs, threads=3), fast(network, inputs))

@@ -50,6 +50,18 @@ def test_too_little_room_is_told_after_the_first_shard(film, tmp_path, monkeypat
     assert not said or ("GB more will be needed, 0.0 GB are free. Make room in time" in said[0])
 
 
+@pytest.mark.parametrize(
+    ("model", "seconds", "is_said"), [("codecvsr", 0, 1), ("codecvsr", 3600, 0), ("codecvsr-fast", 0, 0)]
+)
+def test_the_faster_network_is_named_where_hours_are_left(tmp_path, monkeypatch, model, seconds, is_said):
+    said = []
+    monkeypatch.setattr(upscale_job._logger, "info", lambda text, *values: said.append(text % values))
+    monkeypatch.setattr(upscale_job, "_LONG_SECONDS", seconds)
+    small = make_film(tmp_path / "small.mkv", 6, extras=False)
+    codecvsr.upscale(small, tmp_path / "o.mkv", **{**OPTIONS, "model": model, "device": "cpu"})
+    assert sum("'-m codecvsr-fast' takes less than half" in line for line in said) == is_said
+
+
 def test_the_preview_is_of_the_latest_shot(film, tmp_path):
     shown = []
 
