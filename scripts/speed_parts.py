@@ -117,9 +117,9 @@ def _counted(subject: Subject) -> tuple[float, float]:
 def _memory(subject: Subject, pixels: int) -> int | None:
     """Peak bytes over what was held before, per frame of the window and input pixel."""
     device = subject.plan.device
+    pages.let_go()  # what the runs before left would not be counted
     if (device.type == "cpu" and subject.model.architecture != "codecvsr") or not forget_peak(device):
         return None  # of the others on a CPU one more run would take minutes
-    pages.let_go()
     before = torch.cuda.memory_allocated(device) if device.type == "cuda" else peak_bytes(device)
     subject.run()
     return round((peak_bytes(device) - before) / (subject.frames * pixels))
