@@ -14,7 +14,7 @@
 #define CVSR_NET_API __attribute__((visibility("default")))
 
 /* Raised with every change of a signature, of a record below or of what a function does. */
-#define CVSR_NET_ABI 1
+#define CVSR_NET_ABI 2
 
 #define CVSR_MOST_INPUTS 4
 #define CVSR_MOST_CHANNELS 1024 /* of all inputs of a convolution */
@@ -84,8 +84,9 @@ CVSR_NET_API void cvsr_net_load(const uint8_t *rgb, const cvsr_picture *picture,
 CVSR_NET_API void cvsr_net_warp(const float *features, const float *flow, const float *plus, float *output,
                                 int32_t channels, int32_t height, int32_t width, int32_t first, int32_t last);
 
-/* What the flow's head sees: colours here, colours there along the flow, flow * 0.1 and zeros, (height, width, 16); and the
- * flow itself (height, width, 2), `field` (2, ceil(height / 4), ceil(width / 4)) interpolated bilinearly. */
+/* What the flow's head sees: colours here, colours there along the flow, flow * 0.1 and zeros, (height, width, 16), or NULL where
+ * there is no head; and the flow itself (height, width, 2), `field` (2, ceil(height / 4), ceil(width / 4)) interpolated
+ * bilinearly. */
 CVSR_NET_API void cvsr_net_flow_input(const cvsr_picture *here, const cvsr_picture *there, const float *field,
                                       float *flow, float *output, int32_t height, int32_t width, int32_t first,
                                       int32_t last);

@@ -93,6 +93,8 @@ static void flow_input(const cvsr_picture *here, const cvsr_picture *there, cons
                             down * ((1 - right) * lower[c0] + right * lower[c1]);
                 flow[2 * pixel + k] = motion[k];
             }
+            if (!output)
+                continue;
             const corners at = corners_at((float)x + motion[0], (float)y + motion[1], height, width);
             const four seen =
                 at.wa * LOAD(four, there->colours + 4 * at.a) + at.wb * LOAD(four, there->colours + 4 * at.b) +

@@ -71,14 +71,15 @@ class WindowMotion:
             return self._still
         if (i, step) not in self._flows:
             net = self._net
-            flow, seen, inner = net.take(2), net.take(GROUP), net.take(GROUP)
+            flow, seen = net.take(2), net.take(GROUP) if self._head else None
             net.flow_input(self.picture(i), self.picture(i + step), self._fields[step][i], flow, seen)
-            for layer in self._head:
-                net.conv(layer, [seen], inner)
-                seen, inner = inner, seen
-            if self._head:
+            if seen is not None:
+                inner = net.take(GROUP)
+                for layer in self._head:
+                    net.conv(layer, [seen], inner)
+                    seen, inner = inner, seen
                 net.flow_output(seen, flow)
-            net.give(seen, inner)
+                net.give(seen, inner)
             self._flows[i, step] = flow
         return self._flows[i, step]
 

@@ -227,11 +227,11 @@ class NativeNet:
         pointers = (features.ctypes.data, flow.ctypes.data, base, output.ctypes.data)
         self._over_rows(self._library.cvsr_net_warp, *pointers, features.shape[2], self.height, self.width)
 
-    def flow_input(self, here: Picture, there: Picture, field: Array, flow: Array, output: Array) -> None:
-        """A field on cells (2, h, w) as a flow (H, W, 2), and what the flow's head sees of it (H, W, 16)."""
+    def flow_input(self, here: Picture, there: Picture, field: Array, flow: Array, output: Array | None) -> None:
+        """A field on cells (2, h, w) as a flow (H, W, 2), and what the flow's head, if any, sees of it (H, W, 16)."""
         field = np.ascontiguousarray(field, np.float32)
-        structs = here._struct, there._struct
-        pointers = (*map(ctypes.addressof, structs), field.ctypes.data, flow.ctypes.data, output.ctypes.data)
+        structs, seen = (here._struct, there._struct), None if output is None else output.ctypes.data
+        pointers = (*map(ctypes.addressof, structs), field.ctypes.data, flow.ctypes.data, seen)
         self._over_rows(self._library.cvsr_net_flow_input, *pointers, self.height, self.width)
 
     def flow_output(self, head: Array, flow: Array) -> None:
