@@ -1,7 +1,9 @@
-/* Chooses between ways of computing, and does what is the same in all of them. */
-#include <string.h>
+/* Chooses between ways of computing, and goes through the steps of a frame. */
+#include <sched.h>
 
 #include "cvsr_net_way.h"
+
+enum { TURNS = 100 }; /* before others are let on the processor */
 
 static const cvsr_way *chosen = &cvsr_net_plain;
 
@@ -45,69 +47,47 @@ int32_t cvsr_net_pack(const float *weights, int32_t input_channels, int32_t outp
     return 0;
 }
 
-void cvsr_net_conv3x3(const cvsr_conv *conv, int32_t first, int32_t last, void *scratch)
+/* ------------------------------------------------------------------------------------------------------------- running */
+
+/* Whether a step is done with a row and those beside it. */
+static int is_done(const int32_t *done, int32_t rows, int32_t row)
 {
-    chosen->conv3x3(conv, first, last, scratch);
+    const int32_t last = row + 1 < rows ? row + 1 : row;
+    for (int32_t r = row > 0 ? row - 1 : row; r <= last; r++)
+        if (!__atomic_load_n(done + r, __ATOMIC_ACQUIRE))
+            return 0;
+    return 1;
 }
 
-void cvsr_net_conv1x1(const cvsr_conv *conv, int32_t first, int32_t last, void *scratch)
+/* Wait for another thread, which may be waiting for this processor. */
+static void wait_for(const int32_t *done, int32_t rows, int32_t row)
 {
-    chosen->conv1x1(conv, first, last, scratch);
+    for (int turns = 0; !is_done(done, rows, row); turns++)
+        if (turns > TURNS)
+            sched_yield();
 }
 
-void cvsr_net_load(const uint8_t *rgb, const cvsr_picture *picture, int32_t height, int32_t width, int32_t first,
-                   int32_t last)
+void cvsr_net_run(const cvsr_step *steps, int32_t count, int32_t rows, int32_t threads, int32_t *progress,
+                  void *scratch)
 {
-    const int32_t step = CVSR_LUMA_STEP(width);
-    for (int32_t y = first; y < last; y++) {
-        float *luma = picture->luma + (size_t)(y + 2) * step;
-        for (int32_t x = 0; x < width; x++) {
-            const uint8_t *pixel = rgb + 3 * ((size_t)y * width + x);
-            const float red = pixel[0] / 255.0f, green = pixel[1] / 255.0f, blue = pixel[2] / 255.0f;
-            float *colours = picture->colours + 4 * ((size_t)y * width + x);
-            colours[0] = red;
-            colours[1] = green;
-            colours[2] = blue;
-            colours[3] = 0;
-            luma[x + 2] = 0.299f * red + 0.587f * green + 0.114f * blue;
-        }
-        luma[0] = luma[1] = luma[2];
-        for (int32_t x = width + 2; x < step; x++)
-            luma[x] = luma[width + 1];
-        for (int32_t k = 1; k <= 2 && y == 0; k++)
-            memcpy(luma - (size_t)k * step, luma, (size_t)step * sizeof(float));
-        for (int32_t k = 1; k <= 2 && y == height - 1; k++)
-            memcpy(luma + (size_t)k * step, luma, (size_t)step * sizeof(float));
+    const cvsr_way *way = chosen;
+    const int is_shared = threads > 1;
+    /* Rows between one step and the next: one is what they need, more let threads go on where another is not done yet. */
+    const int32_t lag = is_shared ? 2 + threads / count : 1;
+    /* Tasks in turn: the steps' rows on a diagonal, then the next diagonal. Each waits for none but those before it. */
+    const int32_t tasks = (rows + lag * (count - 1)) * count;
+    for (int32_t next = 0;; next++) {
+        const int32_t task = is_shared ? __atomic_fetch_add(progress, 1, __ATOMIC_RELAXED) : next;
+        if (task >= tasks)
+            return;
+        const int32_t k = task % count, row = task / count - lag * k;
+        if (row < 0 || row >= rows)
+            continue;
+        int32_t *done = is_shared ? progress + 1 + k * rows : NULL;
+        if (done && k > 0)
+            wait_for(done - rows, rows, row);
+        way->steps[steps[k].kind](steps[k].record, row, row + 1, scratch);
+        if (done)
+            __atomic_store_n(done + row, 1, __ATOMIC_RELEASE);
     }
-}
-
-void cvsr_net_warp(const float *features, const float *flow, const float *plus, float *output, int32_t channels,
-                   int32_t height, int32_t width, int32_t first, int32_t last)
-{
-    chosen->warp(features, flow, plus, output, channels, height, width, first, last);
-}
-
-void cvsr_net_flow_input(const cvsr_picture *here, const cvsr_picture *there, const float *field, float *flow,
-                         float *output, int32_t height, int32_t width, int32_t first, int32_t last)
-{
-    chosen->flow_input(here, there, field, flow, output, height, width, first, last);
-}
-
-void cvsr_net_flow_output(const float *head, float *flow, int32_t width, int32_t first, int32_t last)
-{
-    for (size_t i = (size_t)first * width; i < (size_t)last * width; i++) {
-        flow[2 * i] += head[CVSR_GROUP * i];
-        flow[2 * i + 1] += head[CVSR_GROUP * i + 1];
-    }
-}
-
-void cvsr_net_look(const cvsr_look *look, int32_t first, int32_t last)
-{
-    chosen->look(look, first, last);
-}
-
-void cvsr_net_finish(const cvsr_picture *frame, const float *residual, uint8_t *bytes, float *values, int32_t height,
-                     int32_t width, int32_t first, int32_t last)
-{
-    chosen->finish(frame, residual, bytes, values, height, width, first, last);
 }

@@ -192,8 +192,9 @@ static void fetch_ahead(const cvsr_conv *conv, const source *sources, int32_t co
     }
 }
 
-static void conv3x3(const cvsr_conv *conv, int32_t first, int32_t last, float *scratch)
+static void conv3x3(const void *record, int32_t first, int32_t last, float *scratch)
 {
+    const cvsr_conv *conv = record;
     source sources[MOST_SOURCES];
     int32_t total;
     const int32_t count = sources_of(conv, sources, &total), columns = (conv->width + TILE - 1) / TILE;
@@ -225,8 +226,9 @@ static void conv3x3(const cvsr_conv *conv, int32_t first, int32_t last, float *s
     }
 }
 
-static void conv1x1(const cvsr_conv *conv, int32_t first, int32_t last, float *scratch)
+static void conv1x1(const void *record, int32_t first, int32_t last, float *scratch)
 {
+    const cvsr_conv *conv = record;
     source sources[MOST_SOURCES];
     int32_t total;
     const int32_t count = sources_of(conv, sources, &total);

@@ -38,9 +38,13 @@ INLINE void put_pixels(sixteen values, uint8_t *bytes, float *floats, int is_las
         STORE(sixteen_bytes, bytes, packed); /* four too many, which the next pixels overwrite */
 }
 
-static void finish(const cvsr_picture *frame, const float *residual, uint8_t *bytes, float *values, int32_t height,
-                   int32_t width, int32_t first, int32_t last)
+static void finish(const cvsr_finish *told, int32_t first, int32_t last)
 {
+    const cvsr_picture *frame = &told->frame;
+    const float *residual = told->residual;
+    const int32_t height = told->height, width = told->width;
+    uint8_t *bytes = told->bytes;
+    float *values = told->values;
     const float *end = residual + (size_t)height * width * SCALE * ACROSS;
     sixteen kernel[TAPS]; /* by pixel of the four and colour */
     /* The colours of a stretch of pixels between rows, four times each, as the four pixels they become want them. */

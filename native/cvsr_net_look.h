@@ -63,7 +63,7 @@ INLINE void compare_colours(const stretch *at, int which, float *to)
     float across[4][AT_A_TIME], down[4][AT_A_TIME];
     taps_at(at->columns + at->flow_x, width, columns, across);
     taps_at((float)at->y + at->flow_y, height, rows, down);
-    for (int p = 0; p < at->count; p++, to += CVSR_LOOK, here += 4) {
+    for (int p = 0; p < at->count; p++, to += CVSR_LOOK_CHANNELS, here += 4) {
         const int32_t x = columns[p], y = rows[p];
         four sum = {0};
         if (x >= 0 && y >= 0 && x + 4 <= width && y + 4 <= height) {
@@ -183,7 +183,7 @@ INLINE void look_at(stretch *at, float *to)
             add_samples(at, n, differences, weights);
         } else {
             for (int p = 0; p < at->count; p++)
-                STORE(four, seen + p * CVSR_LOOK, (four){0});
+                STORE(four, seen + p * CVSR_LOOK_CHANNELS, (four){0});
         }
     }
     float planes[2 * GRID][AT_A_TIME];
@@ -192,12 +192,12 @@ INLINE void look_at(stretch *at, float *to)
         STORE(sixteen, planes[g], differences[g] * share * look->gain);
         STORE(sixteen, planes[GRID + g], weights[g] * share);
     }
-    for (int p = 0; p < at->count; p++, to += CVSR_LOOK, colours += 4) {
+    for (int p = 0; p < at->count; p++, to += CVSR_LOOK_CHANNELS, colours += 4) {
         for (int g = 0; g < 2 * GRID; g++)
             to[g] = planes[g][p];
         for (int c = 0; c < 3; c++)
             to[2 * GRID + 3 * NEIGHBOURS + c] = (colours[c] - 0.5f) * 2;
-        to[CVSR_LOOK - 1] = 0;
+        to[CVSR_LOOK_CHANNELS - 1] = 0;
     }
 }
 
@@ -209,7 +209,7 @@ static void look(const cvsr_look *look, int32_t first, int32_t last)
             at.count = look->width - at.x < AT_A_TIME ? look->width - at.x : AT_A_TIME;
             for (int p = 0; p < AT_A_TIME; p++)
                 at.columns[p] = (float)(at.x + p);
-            look_at(&at, look->output + ((size_t)at.y * look->width + at.x) * CVSR_LOOK);
+            look_at(&at, look->output + ((size_t)at.y * look->width + at.x) * CVSR_LOOK_CHANNELS);
         }
     }
 }

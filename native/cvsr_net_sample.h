@@ -40,10 +40,12 @@ INLINE corners corners_at(float x, float y, int32_t height, int32_t width)
                      (1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx};
 }
 
-static void warp(const float *features, const float *flow, const float *plus, float *output, int32_t channels,
-                 int32_t height, int32_t width, int32_t first, int32_t last)
+static void warp(const cvsr_warp *told, int32_t first, int32_t last)
 {
-    const size_t depth = (size_t)channels;
+    const float *features = told->features, *flow = told->flow, *plus = told->plus;
+    const size_t depth = (size_t)told->channels;
+    const int32_t height = told->height, width = told->width;
+    float *output = told->output;
     for (int32_t y = first; y < last; y++) {
         for (int32_t x = 0; x < width; x++) {
             const size_t pixel = (size_t)y * width + x;
@@ -75,9 +77,12 @@ INLINE int32_t cell_of(int32_t i, float *share)
     return cell;
 }
 
-static void flow_input(const cvsr_picture *here, const cvsr_picture *there, const float *field, float *flow,
-                       float *output, int32_t height, int32_t width, int32_t first, int32_t last)
+static void flow_input(const cvsr_flow_input *told, int32_t first, int32_t last)
 {
+    const cvsr_picture *here = &told->here, *there = &told->there;
+    const float *field = told->field;
+    const int32_t height = told->height, width = told->width;
+    float *flow = told->flow, *output = told->output;
     const int32_t rows = (height + CELL - 1) / CELL, columns = (width + CELL - 1) / CELL;
     for (int32_t y = first; y < last; y++) {
         float down, right;
@@ -107,6 +112,14 @@ static void flow_input(const cvsr_picture *here, const cvsr_picture *there, cons
             STORE(four, to + 10, (four){0});
             STORE(four, to + 12, (four){0});
         }
+    }
+}
+
+static void flow_output(const cvsr_flow_output *told, int32_t first, int32_t last)
+{
+    for (size_t i = (size_t)first * told->width; i < (size_t)last * told->width; i++) {
+        told->flow[2 * i] += told->head[CVSR_GROUP * i];
+        told->flow[2 * i + 1] += told->head[CVSR_GROUP * i + 1];
     }
 }
 

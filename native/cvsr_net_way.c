@@ -3,10 +3,39 @@
 
 #include "cvsr_net_conv.h"
 #include "cvsr_net_finish.h"
+#include "cvsr_net_load.h"
 #include "cvsr_net_look.h"
 #include "cvsr_net_sample.h"
 
 #define JOIN_(a, b) a##_##b
 #define JOIN(a, b)  JOIN_(a, b)
 
-const cvsr_way JOIN(cvsr_net, CVSR_WAY) = {scratch_bytes, pack, conv3x3, conv1x1, warp, flow_input, look, finish};
+/* A function of a record and rows of pixels as one of rows of tiles. */
+#define OF_ROWS(name)                                                                       \
+    static void name##_rows(const void *record, int32_t first, int32_t last, float *scratch) \
+    {                                                                                       \
+        const cvsr_##name *told = record;                                                   \
+        (void)scratch;                                                                      \
+        name(told, first * CVSR_TILE, at_most(last * CVSR_TILE, told->height));             \
+    }
+OF_ROWS(load)
+OF_ROWS(warp)
+OF_ROWS(flow_input)
+OF_ROWS(flow_output)
+OF_ROWS(look)
+OF_ROWS(finish)
+
+const cvsr_way JOIN(cvsr_net, CVSR_WAY) = {
+    scratch_bytes,
+    pack,
+    {
+        [CVSR_CONV3X3] = conv3x3,
+        [CVSR_CONV1X1] = conv1x1,
+        [CVSR_LOAD] = load_rows,
+        [CVSR_WARP] = warp_rows,
+        [CVSR_FLOW_INPUT] = flow_input_rows,
+        [CVSR_FLOW_OUTPUT] = flow_output_rows,
+        [CVSR_LOOK] = look_rows,
+        [CVSR_FINISH] = finish_rows,
+    },
+};

@@ -14,10 +14,11 @@ import platform
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import click
 import numpy as np
@@ -25,6 +26,7 @@ import torch
 
 from codecvsr.compare.clips import TestClip, find_clips
 from codecvsr.engine.native_net import NativeNet
+from codecvsr.engine.native_records import Step
 from codecvsr.engine.plan import make_plan
 from codecvsr.engine.versions import versions
 from codecvsr.files import atomic_file
@@ -37,7 +39,6 @@ from codecvsr.pipeline.source import Source, load_source
 from codecvsr.pipeline.still import StillFrames
 
 RESULTS = Path(__file__).resolve().parent / "results" / "cpu.json"
-_PARTS = ("conv", "look", "finish", "warp", "flow_input", "flow_output", "load")
 
 
 @click.command(help=__doc__)
@@ -144,28 +145,19 @@ def _speed(model: LoadedModel, source: Source, threads: int, repeats: int) -> di
 
 
 def _parts(model: LoadedModel, source: Source) -> dict[str, float]:
-    """Processor time of each function of the library, on one thread."""
+    """Processor time of each kind of step, one by one, on one thread."""
     torch.set_num_threads(1)
     taken: dict[str, float] = defaultdict(float)
+    plain = NativeNet.run
 
-    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def run(self: NativeNet, *arguments: Any, **more: Any) -> Any:
+    def timed(self: NativeNet, steps: Sequence[Step]) -> None:
+        for step in steps:
             before = time.process_time()
-            made = function(self, *arguments, **more)
-            detail = f" {arguments[0].size}x{arguments[0].size}" if name == "conv" else ""
-            taken[name + detail] += time.process_time() - before
-            return made
+            plain(self, [step])
+            taken[step.kind.name.lower()] += time.process_time() - before
 
-        return run
-
-    originals = {name: getattr(NativeNet, name) for name in _PARTS}
-    try:
-        for name, function in originals.items():
-            setattr(NativeNet, name, timed(name, function))
+    with patch.object(NativeNet, "run", timed):
         _run(model, source, by_layers=False)
-    finally:
-        for name, function in originals.items():
-            setattr(NativeNet, name, function)
     return {name: round(value * 1e3 / len(source.names), 2) for name, value in sorted(taken.items())}
 
 

@@ -24,7 +24,7 @@ from codecvsr.errors import CodecVSRError, InputError
 
 _FIELD_ABI = 10  # CVSR_FIELD_ABI and CVSR_READER_ABI of native/*.h
 _READER_ABI = 2
-_NET_ABI = 2  # CVSR_NET_ABI
+_NET_ABI = 3  # CVSR_NET_ABI
 _NO_PTS = -(2**63)
 _TYPES: dict[int, FrameType] = {ord("I"): "I", ord("P"): "P", ord("B"): "B"}
 

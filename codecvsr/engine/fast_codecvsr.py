@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from codecvsr.bitstream import native
 from codecvsr.engine.fast_motion import Route, WindowMotion
-from codecvsr.engine.native_net import GROUP, NEIGHBOURS, Array, Layer, NativeNet, Picture, is_worth_it
+from codecvsr.engine.native_net import Layer, NativeNet, is_worth_it
+from codecvsr.engine.native_records import GROUP, NEIGHBOURS, Array, Picture
 from codecvsr.engine.pages import empty, empty_bytes
 from codecvsr.models import priors as prior_channels
 from codecvsr.models.blocks import SLOPE, ConvResidualBlocks, ResidualBlock
@@ -150,34 +151,53 @@ class FastCodecVSR:
         features: dict[int, Array] = {}
         backward: dict[int, Array] = {}
         forward: dict[int, Array] = {}
+        net = self._net
         try:
             for i in reversed(range(len(frames))):
                 before, after = motion.routes(i, -1), motion.routes(i, +1)
-                features[i] = self._features(motion, i, priors[i], [*before, *after])
-                backward[i] = self._propagated(self._backward, [features[i]], backward, after)
+                here, others = self._pictures(motion, i, [*before, *after])
+                cells = self._cells(priors[i])
+                with net.together():
+                    features[i] = self._features(here, others, cells)
+                    backward[i] = self._propagated(self._backward, [features[i]], backward, after)
                 motion.leave(i)
             for i in range(len(frames)):
-                given = [features.pop(i), backward.pop(i)]
-                forward[i] = self._propagated(self._forward, given, forward, motion.routes(i, -1))
-                if i >= passed:
-                    yield self._finished(motion.picture(i), forward[i], given[1], output)
-                self._net.give(*given, forward.pop(i - 2, None))
+                given, before, picture = [features.pop(i), backward.pop(i)], motion.routes(i, -1), motion.picture(i)
+                made = None
+                with net.together():
+                    forward[i] = self._propagated(self._forward, given, forward, before)
+                    if i >= passed:
+                        made = self._finished(picture, forward[i], given[1], output)
+                if made is not None:
+                    yield made
+                net.give(*given, forward.pop(i - 2, None))
                 motion.pass_by(i)
         finally:
-            self._net.rest()
+            net.rest()
 
-    def _features(self, motion: WindowMotion, i: int, priors: Array, routes: list[Route | None]) -> Array:
-        """Features of a frame (H, W, C): its picture, its priors, and what its neighbours' pictures add."""
-        net = self._net
+    @staticmethod
+    def _pictures(
+        motion: WindowMotion, i: int, routes: list[Route | None]
+    ) -> tuple[Picture, list[tuple[Picture, Array] | None]]:
+        """A frame's picture, and its neighbours' with the flows to them."""
+        others = [None if route is None else (motion.picture(route[0]), route[1]) for route in routes]
+        return motion.picture(i), others
+
+    def _cells(self, priors: Array) -> Array:
+        """What the priors (8, h, w) of a frame add to every pixel of a cell (h, w, C)."""
         rows, columns = priors.shape[1:]
         known = empty(rows, columns, GROUP)
         known[..., : prior_channels.CHANNELS] = priors.transpose(1, 2, 0)
         known[..., prior_channels.CHANNELS :] = 0
         cells = empty(rows, columns, self._channels)
-        net.conv(self._prior, [known], cells)
+        self._net.conv(self._prior, [known], cells)
+        return cells
+
+    def _features(self, here: Picture, others: list[tuple[Picture, Array] | None], cells: Array) -> Array:
+        """Features of a frame (H, W, C): its picture, its priors, and what its neighbours' pictures add."""
+        net = self._net
         seen = net.take(self._look.inputs[0])
-        others = [None if route is None else (motion.picture(route[0]), route[1]) for route in routes]
-        net.look(motion.picture(i), others, GAIN, seen)
+        net.look(here, others, GAIN, seen)
         features = net.take(self._channels)
         net.conv(self._look, [seen], features, cells=cells)
         net.give(seen)

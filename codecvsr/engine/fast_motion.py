@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.engine.native_net import GROUP, Array, Layer, NativeNet, Picture
+from codecvsr.engine.native_net import Layer, NativeNet
+from codecvsr.engine.native_records import GROUP, Array, Picture
 
 #: A neighbour and the flow (H, W, 2) to it.
 Route = tuple[int, Array]
@@ -70,16 +71,17 @@ class WindowMotion:
         if not self.is_used:
             return self._still
         if (i, step) not in self._flows:
-            net = self._net
+            net, pictures, field = self._net, (self.picture(i), self.picture(i + step)), self._fields[step][i]
             flow, seen = net.take(2), net.take(GROUP) if self._head else None
-            net.flow_input(self.picture(i), self.picture(i + step), self._fields[step][i], flow, seen)
-            if seen is not None:
-                inner = net.take(GROUP)
-                for layer in self._head:
-                    net.conv(layer, [seen], inner)
-                    seen, inner = inner, seen
-                net.flow_output(seen, flow)
-                net.give(seen, inner)
+            with net.together():
+                net.flow_input(*pictures, field, flow, seen)
+                if seen is not None:
+                    inner = net.take(GROUP)
+                    for layer in self._head:
+                        net.conv(layer, [seen], inner)
+                        seen, inner = inner, seen
+                    net.flow_output(seen, flow)
+                    net.give(seen, inner)
             self._flows[i, step] = flow
         return self._flows[i, step]
 

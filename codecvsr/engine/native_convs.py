@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codecvsr.bitstream import native
-from codecvsr.engine.native_net import GROUP, MOST_CHANNELS, Layer, NativeNet
+from codecvsr.engine.native_net import Layer, NativeNet
+from codecvsr.engine.native_records import GROUP, MOST_CHANNELS
 from codecvsr.models.blocks import ShuffleConv
 
 Forward = Callable[[Tensor], Tensor]

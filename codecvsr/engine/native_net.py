@@ -1,83 +1,42 @@
 """The network library (``native/cvsr_net.h``), bound with ctypes: what ``codecvsr`` does with a frame on a CPU.
 
-Pictures and features are (H, W, C) float32 arrays. Every function shares its rows among threads; the interpreter's lock is
-released while they run, and results do not depend on how many there are.
+Pictures and features are (H, W, C) float32 arrays. What is done with a frame is shared among threads row by row; the
+interpreter's lock is released meanwhile, and results do not depend on how many there are.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.engine.native_records import (
+    GROUP,
+    TILE,
+    Array,
+    ConvRecord,
+    FinishRecord,
+    FlowInputRecord,
+    FlowOutputRecord,
+    Kind,
+    LoadRecord,
+    LookRecord,
+    Picture,
+    Step,
+    StepRecord,
+    WarpRecord,
+)
 from codecvsr.engine.pages import empty
 
-Array = npt.NDArray[np.float32]
-
-GROUP = 16  #: CVSR_GROUP: channels of convolutions come in multiples of this
-TILE = 4  #: CVSR_TILE
-LOOK_CHANNELS = 48  #: CVSR_LOOK
-NEIGHBOURS = 4
-MOST_CHANNELS = 1024  #: CVSR_MOST_CHANNELS: of all inputs of a convolution
 WIDEST = 2  #: ways of computing: 0 plain, 1 AVX2, 2 AVX-512
-_MOST_INPUTS = 4
-_BANDS_PER_THREAD = 2  # so that a thread that is held up leaves its share to the others
-
-
-class _Conv(ctypes.Structure):
-    """``cvsr_conv``."""
-
-    _fields_ = [
-        ("inputs", ctypes.c_void_p * _MOST_INPUTS),
-        ("weights", ctypes.c_void_p),
-        ("bias", ctypes.c_void_p),
-        ("cells", ctypes.c_void_p),
-        ("residual", ctypes.c_void_p),
-        ("output", ctypes.c_void_p),
-        ("input_channels", ctypes.c_int32 * _MOST_INPUTS),
-        ("output_channels", ctypes.c_int32),
-        ("height", ctypes.c_int32),
-        ("width", ctypes.c_int32),
-        ("slope", ctypes.c_float),
-    ]
-
-
-class _Picture(ctypes.Structure):
-    """``cvsr_picture``."""
-
-    _fields_ = [("colours", ctypes.c_void_p), ("luma", ctypes.c_void_p)]
-
-
-class _Look(ctypes.Structure):
-    """``cvsr_look``."""
-
-    _fields_ = [
-        ("here", _Picture),
-        ("others", _Picture * NEIGHBOURS),
-        ("flows", ctypes.c_void_p * NEIGHBOURS),
-        ("output", ctypes.c_void_p),
-        ("height", ctypes.c_int32),
-        ("width", ctypes.c_int32),
-        ("gain", ctypes.c_float),
-    ]
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """A frame as sampling wants it: red, green, blue and 0 in 0..1 (H, W, 4), and luma with a border (``cvsr_picture``)."""
-
-    colours: Array
-    luma: Array
-
-    @property
-    def _struct(self) -> _Picture:
-        return _Picture(self.colours.ctypes.data, self.luma.ctypes.data)
+_LEAST_SHARED = 16  # rows of tiles: fewer are done before another thread is awake
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,14 +65,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "cvsr_net_choose": (size, [size]),
         "cvsr_net_scratch_bytes": (ctypes.c_size_t, [size] * 2),
         "cvsr_net_pack": (size, [pointer, size, size, size, pointer]),
-        "cvsr_net_conv3x3": (None, [pointer, size, size, pointer]),
-        "cvsr_net_conv1x1": (None, [pointer, size, size, pointer]),
-        "cvsr_net_load": (None, [pointer] * 2 + [size] * 4),
-        "cvsr_net_warp": (None, [pointer] * 4 + [size] * 5),
-        "cvsr_net_flow_input": (None, [pointer] * 5 + [size] * 4),
-        "cvsr_net_flow_output": (None, [pointer] * 2 + [size] * 3),
-        "cvsr_net_look": (None, [pointer, size, size]),
-        "cvsr_net_finish": (None, [pointer] * 4 + [size] * 4),
+        "cvsr_net_run": (None, [pointer, size, size, size, pointer, pointer]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)
@@ -128,7 +80,7 @@ def is_worth_it(library: ctypes.CDLL) -> bool:
 
 
 class NativeNet:
-    """The library's functions over whole frames of one size.
+    """What the library does with frames of one size, at once or :meth:`together`.
 
     Args:
         library: what :func:`codecvsr.bitstream.native.net_library` returned.
@@ -144,6 +96,7 @@ class NativeNet:
         self.height, self.width, self._threads = height, width, threads
         self._pool: ThreadPoolExecutor | None = None
         self._scratch: list[Array] = []
+        self._together: list[Step] | None = None
         self._spare: dict[tuple[int, ...], list[Array]] = {}
 
     def rest(self) -> None:
@@ -178,6 +131,58 @@ class NativeNet:
             raise ValueError(f"a convolution of 1x1 or 3x3 was expected, got {size}x{size}")
         return Layer(packed, np.ascontiguousarray(bias, np.float32), tuple(inputs), size, slope)
 
+    # -------------------------------------------------------------------------------------------------------- running
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is asked for inside is done at the end, row by row: while a row of one step is in the cache, the next follows.
+
+        Only what is near a pixel may depend on what is asked for inside. Features to warp, neighbours' pictures and frames to
+        finish must be there before. Memory that is given back inside may be taken again inside.
+        """
+        assert self._together is None
+        self._together = []
+        try:
+            yield
+            steps = self._together
+        finally:
+            self._together = None
+        self.run(steps)
+
+    def _do(self, step: Step) -> None:
+        if self._together is None:
+            self.run([step])
+        else:
+            self._together.append(step)
+
+    def run(self, steps: Sequence[Step]) -> None:
+        """Do steps with a frame, all of as many rows, by all threads."""
+        if not steps:
+            return
+        count, rows = len(steps), steps[0].rows
+        assert all(step.rows == rows for step in steps)
+        told = (StepRecord * count)(*(StepRecord(step.kind, ctypes.addressof(step.record)) for step in steps))
+        threads = self._threads if rows >= _LEAST_SHARED else 1
+        scratch, call = self._reserved(max(step.scratch for step in steps), threads), self._library.cvsr_net_run
+        if threads == 1:
+            call(told, count, rows, 1, None, scratch[0])
+            return
+        progress = np.zeros(1 + count * rows, np.int32)
+        self._pool = self._pool or ThreadPoolExecutor(self._threads - 1)
+        shared = told, count, rows, threads, progress.ctypes.data
+        others = [self._pool.submit(call, *shared, own) for own in scratch[1:]]
+        call(*shared, scratch[0])
+        for other in others:
+            other.result()
+
+    def _reserved(self, size: int, threads: int) -> list[int]:
+        """Addresses of scratch memory of at least ``size`` bytes for so many threads."""
+        if len(self._scratch) < threads or self._scratch[0].nbytes < size:
+            self._scratch = [empty(max(size // 4, 1)) for _ in range(threads)]
+        return [each.ctypes.data for each in self._scratch[:threads]]
+
+    # ---------------------------------------------------------------------------------------------------------- steps
+
     def conv(
         self,
         layer: Layer,
@@ -192,12 +197,12 @@ class NativeNet:
         ``cells`` (ceil(H / 4), ceil(W / 4), outputs) holds one value for 4x4 pixels. The residual may be the output.
         """
         height, width, outputs = output.shape
-        told = _Conv(
-            weights=layer.packed.ctypes.data,
-            bias=layer.bias.ctypes.data,
-            cells=None if cells is None else cells.ctypes.data,
-            residual=None if residual is None else residual.ctypes.data,
-            output=output.ctypes.data,
+        told = ConvRecord(
+            weights=_address(layer.packed),
+            bias=_address(layer.bias),
+            cells=_address(cells),
+            residual=_address(residual),
+            output=_address(output),
             output_channels=outputs,
             height=height,
             width=width,
@@ -205,80 +210,57 @@ class NativeNet:
         )
         for k, (array, channels) in enumerate(zip(inputs, layer.inputs, strict=True)):
             assert array is None or (array.shape == (height, width, channels) and array.flags.c_contiguous)
-            told.inputs[k] = None if array is None else array.ctypes.data
-            told.input_channels[k] = channels
-        function = self._library.cvsr_net_conv3x3 if layer.size == 3 else self._library.cvsr_net_conv1x1
-        self._reserve(self._library.cvsr_net_scratch_bytes(sum(layer.inputs), outputs))
-        self._share(
-            -(-height // TILE), lambda a, b, k: function(ctypes.byref(told), a, b, self._scratch[k].ctypes.data)
-        )
+            told.inputs[k], told.input_channels[k] = _address(array), channels
+        kind = Kind.CONV3X3 if layer.size == 3 else Kind.CONV1X1
+        scratch = int(self._library.cvsr_net_scratch_bytes(sum(layer.inputs), outputs))
+        self._do(Step(kind, told, -(-height // TILE), (layer, *inputs, output, residual, cells), scratch))
 
     def load(self, rgb: npt.NDArray[np.uint8]) -> Picture:
-        """A frame (H, W, 3) as a picture."""
+        """A frame (H, W, 3) as a picture; not :meth:`together` with others, which read it anywhere."""
+        assert self._together is None
         rgb = np.ascontiguousarray(rgb)
         picture = Picture(self.take(4), self._take((self.height + 4, -(-self.width // 16) * 16 + 4)))
-        struct = picture._struct
-        self._over_rows(self._library.cvsr_net_load, rgb.ctypes.data, ctypes.addressof(struct), self.height, self.width)
+        self._do(self._step(Kind.LOAD, LoadRecord(_address(rgb), picture.record), rgb, picture))
         return picture
 
     def warp(self, features: Array, flow: Array, output: Array, *, plus: Array | None = None) -> None:
         """Features (H, W, C) at every pixel's place plus its flow (H, W, 2), bilinear; added to ``plus``."""
-        base = None if plus is None else plus.ctypes.data
-        pointers = (features.ctypes.data, flow.ctypes.data, base, output.ctypes.data)
-        self._over_rows(self._library.cvsr_net_warp, *pointers, features.shape[2], self.height, self.width)
+        arrays = features, flow, plus, output
+        told = WarpRecord(*map(_address, arrays), channels=features.shape[2])
+        self._do(self._step(Kind.WARP, told, *arrays))
 
     def flow_input(self, here: Picture, there: Picture, field: Array, flow: Array, output: Array | None) -> None:
         """A field on cells (2, h, w) as a flow (H, W, 2), and what the flow's head, if any, sees of it (H, W, 16)."""
         field = np.ascontiguousarray(field, np.float32)
-        structs, seen = (here._struct, there._struct), None if output is None else output.ctypes.data
-        pointers = (*map(ctypes.addressof, structs), field.ctypes.data, flow.ctypes.data, seen)
-        self._over_rows(self._library.cvsr_net_flow_input, *pointers, self.height, self.width)
+        told = FlowInputRecord(here.record, there.record, _address(field), _address(flow), _address(output))
+        self._do(self._step(Kind.FLOW_INPUT, told, here, there, field, flow, output))
 
     def flow_output(self, head: Array, flow: Array) -> None:
         """Add the head's first two channels to the flow."""
-        self._over_rows(self._library.cvsr_net_flow_output, head.ctypes.data, flow.ctypes.data, self.width)
+        self._do(self._step(Kind.FLOW_OUTPUT, FlowOutputRecord(_address(head), _address(flow)), head, flow))
 
     def look(self, here: Picture, others: Sequence[tuple[Picture, Array] | None], gain: float, output: Array) -> None:
         """What four neighbours, along the flows to them, add to a frame (H, W, 48); None for one that is not there."""
-        told = _Look(here=here._struct, output=output.ctypes.data, height=self.height, width=self.width, gain=gain)
+        told = LookRecord(here=here.record, output=_address(output), gain=gain)
         for k, other in enumerate(others):
             if other is not None:
-                told.others[k], told.flows[k] = other[0]._struct, other[1].ctypes.data
-        self._over_rows(self._library.cvsr_net_look, ctypes.addressof(told))
+                told.others[k], told.flows[k] = other[0].record, _address(other[1])
+        self._do(self._step(Kind.LOOK, told, here, others, output))
 
     def finish(self, frame: Picture, residual: Array, output: npt.NDArray[np.uint8] | Array) -> None:
         """The picture (4H, 4W, 3): ``residual`` (H, W, 48) added to the frame, enlarged; clamped bytes, or plain floats."""
-        struct = frame._struct
-        targets = (output.ctypes.data, None) if output.dtype == np.uint8 else (None, output.ctypes.data)
-        pointers = (ctypes.addressof(struct), residual.ctypes.data, *targets)
-        self._over_rows(self._library.cvsr_net_finish, *pointers, self.height, self.width)
+        told = FinishRecord(frame.record, _address(residual))
+        if output.dtype == np.uint8:
+            told.bytes = _address(output)
+        else:
+            told.values = _address(output)
+        self._do(self._step(Kind.FINISH, told, frame, residual, output))
 
-    def _reserve(self, size: int) -> None:
-        if not self._scratch or self._scratch[0].nbytes < size:
-            self._scratch = [empty(size // 4) for _ in range(self._threads)]
+    def _step(self, kind: Kind, told: Any, *arrays: object) -> Step:
+        """A step over the whole frame."""
+        told.height, told.width = self.height, self.width
+        return Step(kind, told, -(-self.height // TILE), arrays)
 
-    def _over_rows(self, function: Callable[..., None], *arguments: object) -> None:
-        self._share(self.height, lambda a, b, _: function(*arguments, a, b))
 
-    def _share(self, rows: int, work: Callable[[int, int, int], None]) -> None:
-        """Have ``work(first, last, thread)`` done for all rows."""
-        if self._threads == 1:
-            work(0, rows, 0)
-            return
-        self._pool = self._pool or ThreadPoolExecutor(self._threads - 1)
-        count = min(rows, self._threads * _BANDS_PER_THREAD)
-        bands = list(itertools.pairwise(rows * k // count for k in range(count + 1)))
-        bands.reverse()
-
-        def run(thread: int) -> None:
-            while bands:
-                try:
-                    first, last = bands.pop()
-                except IndexError:  # another thread was faster
-                    return
-                work(first, last, thread)
-
-        others = [self._pool.submit(run, k) for k in range(1, self._threads)]
-        run(0)
-        for other in others:
-            other.result()
+def _address(array: npt.NDArray[Any] | None) -> int | None:
+    return None if array is None else array.ctypes.data

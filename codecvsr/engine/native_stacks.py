@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from codecvsr.bitstream import native
 from codecvsr.engine.native_convs import NONE, Forward, NativeConv, NativeShuffle, dense, is_taken, suits
-from codecvsr.engine.native_net import GROUP
+from codecvsr.engine.native_records import GROUP
 from codecvsr.models.blocks import SLOPE, Residual, ShuffleConv, X4Head
 
 _RELU = 0.0  # its slope

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from codecvsr.bitstream import native
 from codecvsr.engine.fast_codecvsr import FastCodecVSR, suits
 from codecvsr.engine.native_net import NativeNet
+from codecvsr.engine.native_records import Step
 from codecvsr.engine.plan import make_plan
 from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.priors import CHANNELS
@@ -111,9 +113,25 @@ def test_passed_frames_are_seen_and_not_made(network: CodecVSR, passed: int) -> 
         np.testing.assert_array_equal(picture, expected)
 
 
-def test_threads_change_nothing(network: CodecVSR) -> None:
-    inputs = window(3, 37, 41)
-    np.testing.assert_array_equal(fast(network, inputs, threads=3), fast(network, inputs))
+@pytest.mark.parametrize("threads,height", [(2, 70), (3, 97), (7, 66)])
+def test_threads_change_nothing(network: CodecVSR, threads: int, height: int) -> None:
+    inputs = window(3, height, 41)
+    np.testing.assert_array_equal(fast(network, inputs, threads=threads), fast(network, inputs))
+
+
+def test_steps_together_or_one_by_one(network: CodecVSR, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = window(4, 67, 40)
+    together, plain = fast(network, inputs, threads=2), NativeNet.run
+    counts = []
+
+    def one_by_one(self: NativeNet, steps: Sequence[Step]) -> None:
+        counts.append(len(steps))
+        for step in steps:
+            plain(self, [step])
+
+    monkeypatch.setattr(NativeNet, "run", one_by_one)
+    np.testing.assert_array_equal(fast(network, inputs), together)
+    assert max(counts) > 8
 
 
 def test_bytes_are_the_rounded_floats(network: CodecVSR) -> None:
@@ -147,14 +165,14 @@ def test_impossible_motion_is_survived(network: CodecVSR, value: float) -> None:
 def test_convolutions(inputs: tuple[int, ...], outputs: int, size: int, way: int) -> None:
     """Several inputs side by side, one of them absent, with all that is added."""
     torch.manual_seed(0)
-    height, width = 21, 30
+    height, width = 69, 30
     net = NativeNet(native.net_library(), height, width, threads=2, way=way)
     weight = torch.randn(outputs, sum(inputs), size, size) / (sum(inputs) * size**2) ** 0.5
     bias, residual = torch.randn(outputs), torch.randn(height, width, outputs)
     arrays = [torch.randn(height, width, c) for c in inputs]
     if len(arrays) > 2:
         arrays[1].zero_()
-    cells = torch.randn(6, 8, outputs) if size == 3 else None
+    cells = torch.randn(18, 8, outputs) if size == 3 else None
     expected = F.conv2d(torch.cat(arrays, dim=2).permute(2, 0, 1), weight, bias, padding=size // 2).permute(1, 2, 0)
     if cells is not None:
         expected = expected + cells.repeat_interleave(4, 0).repeat_interleave(4, 1)[:height, :width]

@@ -4,8 +4,10 @@
  *   net_fuzz COUNT SEED
  *
  * Every buffer is exactly as large as promised, so that the sanitizer sees a step outside. Convolutions are also worked out
- * a second way, from their definition, and a picture's rows are made in two parts. */
+ * a second way, from their definition, and several threads do many steps together, which one thread did one by one. */
+#define _POSIX_C_SOURCE 200809L
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +49,47 @@ static int failed(const char *what, int32_t height, int32_t width)
     return 1;
 }
 
+enum { MOST_THREADS = 4 };
+
+typedef struct {
+    const cvsr_step *steps;
+    int32_t count, rows, threads, *progress;
+    void *scratch;
+} job;
+
+static void *help(void *told)
+{
+    const job *mine = told;
+    cvsr_net_run(mine->steps, mine->count, mine->rows, mine->threads, mine->progress, mine->scratch);
+    return NULL;
+}
+
+/* Steps done by so many threads. */
+static void run(const cvsr_step *steps, int32_t count, int32_t height, int32_t threads, size_t scratch)
+{
+    const int32_t rows = (height + 3) / 4;
+    int32_t *progress = calloc(1 + (size_t)count * rows, sizeof(int32_t));
+    pthread_t others[MOST_THREADS];
+    job jobs[MOST_THREADS];
+    for (int32_t i = 0; i < threads; i++) {
+        jobs[i] = (job){steps, count, rows, threads, threads > 1 ? progress : NULL, malloc(scratch + 1)};
+        if (i > 0 && pthread_create(&others[i], NULL, help, &jobs[i]) != 0)
+            exit(3);
+    }
+    help(&jobs[0]);
+    for (int32_t i = 0; i < threads; i++) {
+        if (i > 0)
+            pthread_join(others[i], NULL);
+        free(jobs[i].scratch);
+    }
+    free(progress);
+}
+
+static int32_t draw_threads(void)
+{
+    return 1 + (int32_t)draw(MOST_THREADS);
+}
+
 static int check_conv(int32_t height, int32_t width, int32_t size)
 {
     const int32_t cells_down = (height + 3) / 4, cells_across = (width + 3) / 4, reach = size / 2;
@@ -65,7 +108,6 @@ static int check_conv(int32_t height, int32_t width, int32_t size)
     float *packed = floats(outputs * total * (size == 3 ? 36 : 1), draw_share);
     float *bias = floats(outputs, draw_share), *cells = floats(outputs * cells_down * cells_across, draw_share);
     float *residual = floats(pixels * outputs, draw_share), *output = floats(pixels * outputs, draw_share);
-    void *scratch = malloc(cvsr_net_scratch_bytes(total, conv.output_channels));
     if (cvsr_net_pack(weights, total, conv.output_channels, size, packed) != 0 ||
         cvsr_net_pack(weights, total - 1, conv.output_channels, size, packed) == 0) {
         wrong = failed("pack", height, width);
@@ -75,14 +117,8 @@ static int check_conv(int32_t height, int32_t width, int32_t size)
     conv.cells = size == 3 && draw(2) ? cells : NULL;
     conv.residual = draw(2) ? residual : NULL;
     conv.output = output;
-    const int32_t middle = (int32_t)draw((uint32_t)cells_down + 1);
-    for (int part = 0; part < 2; part++) {
-        const int32_t first = part ? middle : 0, last = part ? cells_down : middle;
-        if (size == 3)
-            cvsr_net_conv3x3(&conv, first, last, scratch);
-        else
-            cvsr_net_conv1x1(&conv, first, last, scratch);
-    }
+    const cvsr_step step = {size == 3 ? CVSR_CONV3X3 : CVSR_CONV1X1, &conv};
+    run(&step, 1, height, draw_threads(), cvsr_net_scratch_bytes(total, conv.output_channels));
     for (int32_t y = 0; y < height; y++) {
         for (int32_t x = 0; x < width; x++) {
             const size_t o = draw((uint32_t)outputs), at = ((size_t)y * width + x) * outputs + o;
@@ -105,7 +141,7 @@ static int check_conv(int32_t height, int32_t width, int32_t size)
     }
     for (int i = 0; i < CVSR_MOST_INPUTS; i++)
         free(inputs[i]);
-    free(weights), free(packed), free(bias), free(cells), free(residual), free(output), free(scratch);
+    free(weights), free(packed), free(bias), free(cells), free(residual), free(output);
     return wrong;
 }
 
@@ -113,19 +149,19 @@ static int check_sampling(int32_t height, int32_t width)
 {
     const size_t pixels = (size_t)height * width, cells = (size_t)((height + 3) / 4) * ((width + 3) / 4);
     const size_t luma = (size_t)(height + 4) * CVSR_LUMA_STEP(width);
-    const int32_t middle = (int32_t)draw((uint32_t)height + 1), depth = (int32_t[]){2, 3, 16, 32}[draw(4)];
+    const int32_t depth = (int32_t[]){2, 3, 16, 32}[draw(4)];
     cvsr_picture pictures[5];
     float *flows[4], *features = floats(pixels * depth, draw_share), *warped = floats(pixels * depth, draw_share);
     float *field = floats(2 * cells, draw_motion), *flow = floats(2 * pixels, draw_share);
-    float *seen = floats(pixels * 16, draw_share), *looked = floats(pixels * CVSR_LOOK, draw_share);
+    float *seen = floats(pixels * 16, draw_share), *looked = floats(pixels * CVSR_LOOK_CHANNELS, draw_share);
     float *residual = floats(pixels * 48, draw_share), *values = floats(pixels * 48, draw_share);
     uint8_t *rgb = malloc(pixels * 3), *bytes = malloc(pixels * 48);
     for (size_t i = 0; i < pixels * 3; i++)
         rgb[i] = (uint8_t)draw(256);
     for (int i = 0; i < 5; i++) {
         pictures[i] = (cvsr_picture){floats(pixels * 4, draw_share), floats(luma, draw_share)};
-        cvsr_net_load(rgb, &pictures[i], height, width, middle, height);
-        cvsr_net_load(rgb, &pictures[i], height, width, 0, middle);
+        const cvsr_load load = {rgb, pictures[i], height, width};
+        run(&(cvsr_step){CVSR_LOAD, &load}, 1, height, draw_threads(), 0);
         if (i < 4)
             flows[i] = floats(pixels * 2, draw_motion);
     }
@@ -134,15 +170,14 @@ static int check_sampling(int32_t height, int32_t width)
         look.others[i] = pictures[i];
         look.flows[i] = draw(4) ? flows[i] : NULL;
     }
-    for (int part = 0; part < 2; part++) {
-        const int32_t first = part ? middle : 0, last = part ? height : middle;
-        cvsr_net_warp(features, flows[0], depth == 2 ? flows[1] : NULL, warped, depth, height, width, first, last);
-        cvsr_net_flow_input(&pictures[0], &pictures[1], field, flow, seen, height, width, first, last);
-        cvsr_net_flow_output(seen, flow, width, first, last);
-        cvsr_net_look(&look, first, last);
-        cvsr_net_finish(&pictures[0], residual, bytes, NULL, height, width, first, last);
-        cvsr_net_finish(&pictures[0], residual, NULL, values, height, width, first, last);
-    }
+    const cvsr_warp warp = {features, flows[0], depth == 2 ? flows[1] : NULL, warped, depth, height, width};
+    const cvsr_flow_input input = {pictures[0], pictures[1], field, flow, draw(3) ? seen : NULL, height, width};
+    const cvsr_flow_output output = {seen, flow, height, width};
+    const cvsr_finish coarse = {pictures[0], residual, bytes, NULL, height, width};
+    const cvsr_finish fine = {pictures[0], residual, NULL, values, height, width};
+    const cvsr_step steps[] = {{CVSR_WARP, &warp}, {CVSR_FLOW_INPUT, &input}, {CVSR_FLOW_OUTPUT, &output},
+                               {CVSR_LOOK, &look}, {CVSR_FINISH, &coarse},    {CVSR_FINISH, &fine}};
+    run(steps, sizeof steps / sizeof *steps, height, draw_threads(), 0);
     int wrong = 0;
     for (size_t i = 0; i < pixels * 48; i++) {
         const float value = values[i] * 255;
@@ -161,6 +196,46 @@ static int check_sampling(int32_t height, int32_t width)
     return wrong;
 }
 
+/* A layer, residual blocks that share memory and are added in place, and a layer that writes where a step before it read. */
+static int check_together(int32_t height, int32_t width)
+{
+    enum { STEPS = 8, DEPTH = 16 };
+    const size_t size = (size_t)height * width * DEPTH;
+    float *weights = floats(DEPTH * DEPTH * 9, draw_share), *packed = floats(DEPTH * DEPTH * 36, draw_share);
+    float *bias = floats(DEPTH, draw_share), *input = floats(size, draw_share), *fresh = floats(size, draw_share);
+    float *results[2], *state = floats(size, draw_share), *inner = floats(size, draw_share);
+    for (int i = 0; i < DEPTH * DEPTH * 9; i++)
+        weights[i] = (weights[i] - 0.5f) / 4;
+    cvsr_net_pack(weights, DEPTH, DEPTH, 3, packed);
+    const cvsr_conv plain = {.weights = packed, .bias = bias, .input_channels = {DEPTH}, .output_channels = DEPTH,
+                             .height = height, .width = width};
+    cvsr_conv convs[STEPS];
+    cvsr_step steps[STEPS];
+    for (int i = 0; i < STEPS; i++) {
+        convs[i] = plain;
+        convs[i].inputs[0] = i == 0 ? fresh : i % 2 ? state : inner;
+        convs[i].output = i == STEPS - 1 ? fresh : i % 2 ? inner : state;
+        convs[i].residual = i % 2 || i == 0 ? NULL : state;
+        convs[i].slope = i % 2 ? 0 : 1;
+        steps[i] = (cvsr_step){CVSR_CONV3X3, &convs[i]};
+    }
+    const size_t scratch = cvsr_net_scratch_bytes(DEPTH, DEPTH);
+    for (int together = 0; together < 2; together++) {
+        memcpy(fresh, input, size * sizeof(float));
+        for (int i = 0; i < STEPS && !together; i++)
+            run(&steps[i], 1, height, 1, scratch);
+        if (together)
+            run(steps, STEPS, height, draw_threads(), scratch);
+        results[together] = malloc(2 * size * sizeof(float));
+        memcpy(results[together], state, size * sizeof(float));
+        memcpy(results[together] + size, fresh, size * sizeof(float));
+    }
+    const int wrong = memcmp(results[0], results[1], 2 * size * sizeof(float)) && failed("run", height, width);
+    free(weights), free(packed), free(bias), free(input), free(fresh), free(state), free(inner);
+    free(results[0]), free(results[1]);
+    return wrong;
+}
+
 int main(int argc, char **argv)
 {
     const long count = argc > 1 ? atol(argv[1]) : 10;
@@ -168,7 +243,8 @@ int main(int argc, char **argv)
     int wrong = cvsr_net_abi() != CVSR_NET_ABI || cvsr_net_choose(2) < 0;
     for (long i = 0; i < count && !wrong; i++) {
         const int32_t height = 1 + (int32_t)draw(21), width = 1 + (int32_t)draw(38);
-        wrong = check_conv(height, width, i % 3 ? 3 : 1) || check_sampling(height, width);
+        wrong = check_conv(height, width, i % 3 ? 3 : 1) || check_sampling(height, width) ||
+                check_together(1 + (int32_t)draw(60), width);
     }
     printf("%ld inputs\n", count);
     return wrong;

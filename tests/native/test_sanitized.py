@@ -12,20 +12,26 @@ from tests.streams import encode, moving_texture
 
 NATIVE = Path(__file__).parents[2] / "native"
 FLAGS = ["-std=c99", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-fno-sanitize-recover=all"]
-SANITIZERS = ["-fsanitize=address,undefined"]
+SANITIZERS = "-fsanitize=address,undefined"
 FOUND_SOMETHING = 99  # what a sanitizer makes a program exit with, here
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a sanitized program."""
     options = f"exitcode={FOUND_SOMETHING}"
-    environment = {**os.environ, "ASAN_OPTIONS": options, "UBSAN_OPTIONS": options, "LSAN_OPTIONS": options}
+    environment = {
+        **os.environ,
+        "ASAN_OPTIONS": options,
+        "UBSAN_OPTIONS": options,
+        "LSAN_OPTIONS": options,
+        "TSAN_OPTIONS": options,
+    }
     return subprocess.run(
         command, check=False, capture_output=True, text=True, errors="replace", timeout=120, env=environment
     )
 
 
-def compile_program(target: Path, sources: list[Path], libraries: list[str]) -> Path:
+def compile_program(target: Path, sources: list[Path], libraries: list[str], sanitizers: str = SANITIZERS) -> Path:
     """Compile ``sources`` with the sanitizers, or skip where this machine has no compiler that knows them."""
     compiler = shutil.which("cc")
     if compiler is None:
@@ -33,10 +39,10 @@ def compile_program(target: Path, sources: list[Path], libraries: list[str]) -> 
     probe = target.with_name("probe.c")
     probe.write_text("int main(void) { return 0; }\n")
     if subprocess.run(
-        [compiler, *SANITIZERS, str(probe), "-o", str(target)], check=False, capture_output=True
+        [compiler, sanitizers, str(probe), "-o", str(target)], check=False, capture_output=True
     ).returncode:
         pytest.skip("the C compiler has no sanitizer libraries")
-    command = [compiler, *FLAGS, *SANITIZERS, f"-I{NATIVE}", *map(str, sources), "-o", str(target), *libraries]
+    command = [compiler, *FLAGS, sanitizers, f"-I{NATIVE}", *map(str, sources), "-o", str(target), *libraries]
     built = subprocess.run(command, check=False, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     return target
@@ -50,9 +56,11 @@ def test_field_survives_and_is_right_on_random_records(tmp_path):
     assert (done.returncode, done.stdout) == (0, "20000 inputs\n"), done.stdout + done.stderr
 
 
-def test_the_network_survives_and_convolves_right(tmp_path):
+@pytest.mark.parametrize("sanitizers", [SANITIZERS, "-fsanitize=thread"])
+def test_the_network_survives_and_convolves_right(tmp_path, sanitizers):
     sources = [Path(__file__).parent / "net_fuzz.c", NATIVE / "cvsr_net.c", NATIVE / "cvsr_net_way.c"]
-    program = compile_program(tmp_path / "net_fuzz", sources, ["-DCVSR_WAY=plain", "-Wno-psabi", "-lm"])
+    libraries = ["-DCVSR_WAY=plain", "-Wno-psabi", "-pthread", "-lm"]
+    program = compile_program(tmp_path / "net_fuzz", sources, libraries, sanitizers)
     done = run(program, "25", "7")
     assert (done.returncode, done.stdout) == (0, "25 inputs\n"), done.stdout + done.stderr
 
