@@ -19,6 +19,12 @@ int32_t cvsr_net_choose(int32_t most)
     int32_t number = 0;
 #ifdef CVSR_NET_X86
     __builtin_cpu_init();
+#ifdef CVSR_NET_BF16
+    if (most >= 3 && __builtin_cpu_supports("avx512bf16")) {
+        chosen = &cvsr_net_avx512bf16;
+        return 3;
+    }
+#endif
     if (most >= 2 && __builtin_cpu_supports("avx512f")) {
         way = &cvsr_net_avx512;
         number = 2;
@@ -38,12 +44,12 @@ size_t cvsr_net_scratch_bytes(int32_t input_channels, int32_t output_channels)
     return chosen->scratch_bytes(input_channels, output_channels);
 }
 
-int32_t cvsr_net_pack(const float *weights, int32_t input_channels, int32_t output_channels, int32_t size,
-                      float *packed)
+int32_t cvsr_net_pack(const float *weights, int32_t input_channels, int32_t output_channels, int32_t kind, void *packed)
 {
-    if (input_channels % CVSR_GROUP || input_channels > CVSR_MOST_CHANNELS || output_channels % CVSR_GROUP || (size != 1 && size != 3))
+    const int is_conv = kind == CVSR_CONV3X3 || kind == CVSR_CONV3X3_BF16 || kind == CVSR_CONV1X1;
+    if (input_channels % CVSR_GROUP || input_channels > CVSR_MOST_CHANNELS || output_channels % CVSR_GROUP || !is_conv)
         return -1;
-    chosen->pack(weights, input_channels, output_channels, size, packed);
+    chosen->pack(weights, input_channels, output_channels, kind, packed);
     return 0;
 }
 

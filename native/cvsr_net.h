@@ -23,13 +23,14 @@
 #define CVSR_TILE 4   /* side of a tile in pixels */
 #define CVSR_LOOK_CHANNELS 48  /* channels of what cvsr_look makes */
 
-/* CVSR_CONV3X3, CVSR_CONV1X1: a convolution, stride 1, zeros beyond the border.
+/* CVSR_CONV3X3, CVSR_CONV3X3_BF16, CVSR_CONV1X1: a convolution, stride 1, zeros beyond the border. In the second one products
+ * are of bfloat16.
  *
  * output = residual + act(conv(inputs side by side) + bias + cells), act(x) = max(x, slope * x) with slope in 0..1.
  * An input without data is all zeros and costs nothing. */
 typedef struct {
     const float *inputs[CVSR_MOST_INPUTS];
-    const float *weights; /* made by cvsr_net_pack */
+    const void *weights;  /* made by cvsr_net_pack for this kind */
     const float *bias;    /* (output_channels) */
     const float
         *cells; /* (ceil(height / 4), ceil(width / 4), output_channels), one for each 4x4 pixels; or NULL. 3x3 only */
@@ -106,6 +107,7 @@ typedef struct {
 
 enum {
     CVSR_CONV3X3,
+    CVSR_CONV3X3_BF16,
     CVSR_CONV1X1,
     CVSR_LOAD,
     CVSR_WARP,
@@ -124,17 +126,19 @@ typedef struct {
 
 CVSR_NET_API int32_t cvsr_net_abi(void);
 
-/* How many ways of computing this build has (plain, AVX2, AVX-512), and which are used: the widest the processor has, or,
- * for tests, at most `most`. Returns the one chosen. Packed weights belong to the way they were packed with. */
+/* Choose a way of computing: plain (0), AVX2 (1), AVX-512 (2) or that with products of bfloat16 (3); the widest the processor
+ * has, or, for tests, at most `most`. Returns the one chosen. Packed weights belong to the way they were packed with, the last
+ * two being one; all ways can do all kinds. */
 CVSR_NET_API int32_t cvsr_net_choose(int32_t most);
 
 /* Bytes of memory, aligned to 64, that each running convolution of so many channels in and out needs of its own. */
 CVSR_NET_API size_t cvsr_net_scratch_bytes(int32_t input_channels, int32_t output_channels);
 
-/* Lay weights (output_channels, input_channels, size, size) out for a convolution of `size` 3 (36 values for every 9,
- * Winograd's F(4x4, 3x3)) or 1. Returns 0, or -1 where channels are no multiple of 16 or too many. */
-CVSR_NET_API int32_t cvsr_net_pack(const float *weights, int32_t input_channels, int32_t output_channels, int32_t size,
-                                   float *packed);
+/* Lay weights (output_channels, input_channels, size, size) out for a convolution of a kind: 36 values for every 9 of 3x3
+ * (Winograd's F(4x4, 3x3)), floats or bfloat16. Returns 0, or -1 where channels are no multiple of 16 or too many, or the kind
+ * is no convolution. */
+CVSR_NET_API int32_t cvsr_net_pack(const float *weights, int32_t input_channels, int32_t output_channels, int32_t kind,
+                                   void *packed);
 
 /* Do `count` steps with a frame of `rows` rows of tiles.
  *

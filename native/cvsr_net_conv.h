@@ -2,7 +2,7 @@
  * neural networks", CVPR 2016), and of 1x1: 36 multiplications instead of 144 for 4x4 pixels.
  *
  * A block of 14 or so tiles is transformed, multiplied and transformed back before the next begins, so that everything but the
- * picture itself stays in the second-level cache. */
+ * picture itself stays in the second-level cache. In bfloat16 what is multiplied is rounded, and sums are not. */
 #ifndef CVSR_NET_CONV_H
 #define CVSR_NET_CONV_H
 
@@ -82,20 +82,60 @@ INLINE void multiply(const float *from, const float *factors, const source *sour
 #undef END
 }
 
-/* Point `point` of `points` of a block: `from` (groups, BLOCK, 16), `to` (tiles, output_channels). Packed factors are sorted by
- * registers of output channels, points and input channels. */
-static void multiply_point(const cvsr_conv *conv, const source *sources, int32_t count, int32_t total, int32_t point,
-                           int32_t points, int32_t tiles, const float *from, float *to)
+/* The same in bfloat16: pairs of input channels, packed as pairs for each output channel. */
+INLINE void multiply_halves(const uint16_t *from, const uint16_t *factors, const source *sources, int32_t count,
+                            float *to, size_t step, const int wide)
+{
+    const size_t width = 2 * (wide ? WIDE : LANES); /* of a row of pairs */
+#define BEGIN(t) lanes low##t = {0}, high##t = {0};
+#define ADD(t)                                                        \
+    low##t = add_pairs(low##t, from + (t) * GROUP + k, a);            \
+    if (wide)                                                         \
+        high##t = add_pairs(high##t, from + (t) * GROUP + k, b);
+#define END(t)                             \
+    STORE(lanes, to + (t) * step, low##t); \
+    if (wide)                              \
+        STORE(lanes, to + (t) * step + LANES, high##t);
+    FOR_ALL(BEGIN)
+    for (int32_t c = 0; c < count; c++, from += BLOCK * GROUP) {
+        const uint16_t *row = factors + (size_t)sources[c].number * GROUP / 2 * width;
+        for (int k = 0; k < GROUP; k += 2, row += width) {
+            const lane_bits a = LOAD(lane_bits, row), b = LOAD(lane_bits, row + (wide ? 2 * LANES : 0));
+            FOR_ALL(ADD)
+        }
+    }
+    FOR_ALL(END)
+#undef BEGIN
+#undef ADD
+#undef END
+}
+
+/* Point `point` of `points` of a block: `from` (groups, BLOCK, 16), floats or halves, `to` (tiles, output_channels). Packed
+ * factors are sorted by registers of output channels, points and input channels. */
+INLINE void multiply_point(const cvsr_conv *conv, const source *sources, int32_t count, int32_t total, int32_t point,
+                           int32_t points, int32_t tiles, const void *from, float *to, const int half)
 {
     const size_t channels = (size_t)conv->output_channels, rows = (size_t)total * GROUP;
     for (size_t o = 0; o < channels; o += WIDE) {
         const size_t width = channels - o < WIDE ? channels - o : WIDE;
-        const float *factors = conv->weights + (o * (size_t)points + width * (size_t)point) * rows;
-        for (int32_t t = 0; t < tiles; t += AT_ONCE)
-            if (width > LANES)
-                multiply(from + t * GROUP, factors, sources, count, to + (size_t)t * channels + o, channels, 1);
-            else
-                multiply(from + t * GROUP, factors, sources, count, to + (size_t)t * channels + o, channels, 0);
+        const size_t begin = (o * (size_t)points + width * (size_t)point) * rows;
+        for (int32_t t = 0; t < tiles; t += AT_ONCE) {
+            float *made = to + (size_t)t * channels + o;
+            const size_t at = (size_t)t * GROUP;
+            if (half) {
+                const uint16_t *factors = (const uint16_t *)conv->weights + begin, *taken = (const uint16_t *)from + at;
+                if (width > LANES)
+                    multiply_halves(taken, factors, sources, count, made, channels, 1);
+                else
+                    multiply_halves(taken, factors, sources, count, made, channels, 0);
+            } else {
+                const float *factors = (const float *)conv->weights + begin, *taken = (const float *)from + at;
+                if (width > LANES)
+                    multiply(taken, factors, sources, count, made, channels, 1);
+                else
+                    multiply(taken, factors, sources, count, made, channels, 0);
+            }
+        }
     }
 }
 
@@ -137,13 +177,14 @@ static void from_points(const cvsr_conv *conv, const float *from, size_t step, i
 }
 
 /* The 6x6 pixels around a tile to points; zeros beyond the border. */
-static void take_tile(const cvsr_conv *conv, const source *from, int32_t tile_row, int32_t tile_column, float *to,
-                      size_t step, float *patch)
+INLINE void take_tile(const cvsr_conv *conv, const source *from, int32_t tile_row, int32_t tile_column, void *to,
+                      size_t at, size_t step, float *patch, const int half)
 {
     const int32_t y0 = tile_row * TILE - 1, x0 = tile_column * TILE - 1;
     const size_t line = (size_t)conv->width * from->stride;
     if (y0 >= 0 && x0 >= 0 && y0 + PATCH <= conv->height && x0 + PATCH <= conv->width) {
-        to_points(from->data + (size_t)y0 * line + (size_t)x0 * from->stride, line, from->stride, to, step);
+        to_points(from->data + (size_t)y0 * line + (size_t)x0 * from->stride, line, from->stride, to, at,
+                  step, half);
         return;
     }
     for (int y = 0; y < PATCH; y++) {
@@ -157,7 +198,7 @@ static void take_tile(const cvsr_conv *conv, const source *from, int32_t tile_ro
             }
         }
     }
-    to_points(patch, PATCH * GROUP, GROUP, to, step);
+    to_points(patch, PATCH * GROUP, GROUP, to, at, step, half);
 }
 
 /* Ask for 4x4 pixels of a picture, `channels` values of each, which are `stride` apart: they are wanted soon. */
@@ -192,9 +233,8 @@ static void fetch_ahead(const cvsr_conv *conv, const source *sources, int32_t co
     }
 }
 
-static void conv3x3(const void *record, int32_t first, int32_t last, float *scratch)
+INLINE void winograd(const cvsr_conv *conv, int32_t first, int32_t last, float *scratch, const int half)
 {
-    const cvsr_conv *conv = record;
     source sources[MOST_SOURCES];
     int32_t total;
     const int32_t count = sources_of(conv, sources, &total), columns = (conv->width + TILE - 1) / TILE;
@@ -209,14 +249,16 @@ static void conv3x3(const void *record, int32_t first, int32_t last, float *scra
             for (int32_t t = 0; t < tiles || t % AT_ONCE != 0;
                  t++) { /* the last tile again, to fill what is multiplied at once */
                 const int64_t tile = begin + (t < tiles ? t : tiles - 1);
-                take_tile(conv, &sources[c], (int32_t)(tile / columns), (int32_t)(tile % columns),
-                          taken + ((size_t)c * BLOCK + (size_t)t) * GROUP, taken_step, patch);
+                take_tile(conv, &sources[c], (int32_t)(tile / columns), (int32_t)(tile % columns), taken,
+                          ((size_t)c * BLOCK + (size_t)t) * GROUP, taken_step, patch, half);
             }
         }
         fetch_ahead(conv, sources, count, begin, end, columns);
         for (int32_t p = 0; p < POINTS; p++) {
-            multiply_point(conv, sources, count, total, p, POINTS, tiles, taken + (size_t)p * taken_step,
-                           made + (size_t)p * made_step);
+            const size_t at = (size_t)p * taken_step;
+            multiply_point(conv, sources, count, total, p, POINTS, tiles,
+                           half ? (const void *)((const uint16_t *)taken + at) : taken + at, made + (size_t)p * made_step,
+                           half);
         }
         for (int32_t t = 0; t < tiles; t++) {
             const int64_t tile = begin + t;
@@ -224,6 +266,16 @@ static void conv3x3(const void *record, int32_t first, int32_t last, float *scra
                         (int32_t)(tile % columns), columns);
         }
     }
+}
+
+static void conv3x3(const void *record, int32_t first, int32_t last, float *scratch)
+{
+    winograd(record, first, last, scratch, 0);
+}
+
+static void conv3x3_bf16(const void *record, int32_t first, int32_t last, float *scratch)
+{
+    winograd(record, first, last, scratch, 1);
 }
 
 static void conv1x1(const void *record, int32_t first, int32_t last, float *scratch)
@@ -245,7 +297,7 @@ static void conv1x1(const void *record, int32_t first, int32_t last, float *scra
                        GROUP * sizeof(float));
             }
         }
-        multiply_point(conv, sources, count, total, 0, 1, pixels, taken, made);
+        multiply_point(conv, sources, count, total, 0, 1, pixels, taken, made, 0);
         for (int32_t t = 0; t < pixels; t++) {
             const size_t at = (size_t)(begin + t) * channels;
             for (size_t o = 0; o < channels; o += LANES) {
@@ -258,20 +310,25 @@ static void conv1x1(const void *record, int32_t first, int32_t last, float *scra
 
 /* ----------------------------------------------------------------------------------------------------------- weights */
 
-static void pack(const float *weights, int32_t input_channels, int32_t output_channels, int32_t size, float *packed)
+static void pack(const float *weights, int32_t input_channels, int32_t output_channels, int32_t kind, void *packed)
 {
     const size_t inputs = (size_t)input_channels, outputs = (size_t)output_channels;
-    const size_t points = size == 3 ? POINTS : 1;
+    const size_t points = kind == CVSR_CONV1X1 ? 1 : POINTS;
     double values[POINTS];
     for (size_t o = 0; o < outputs; o++) {
         const size_t begin = o / WIDE * WIDE, width = outputs - begin < WIDE ? outputs - begin : WIDE;
         for (size_t i = 0; i < inputs; i++) {
-            if (size == 3)
-                pack3x3(weights + (o * inputs + i) * 9, values);
-            else
+            if (kind == CVSR_CONV1X1)
                 values[0] = (double)weights[o * inputs + i];
-            for (size_t p = 0; p < points; p++)
-                packed[(begin * points + p * width) * inputs + i * width + (o - begin)] = (float)values[p];
+            else
+                pack3x3(weights + (o * inputs + i) * 9, values);
+            for (size_t p = 0; p < points; p++) {
+                const size_t matrix = (begin * points + p * width) * inputs;
+                if (kind == CVSR_CONV3X3_BF16)
+                    ((uint16_t *)packed)[matrix + (i / 2 * width + o - begin) * 2 + i % 2] = half_of((float)values[p]);
+                else
+                    ((float *)packed)[matrix + i * width + o - begin] = (float)values[p];
+            }
         }
     }
 }

@@ -7,25 +7,36 @@
 
 enum { TILE = CVSR_TILE, PATCH = TILE + 2, POINTS = PATCH * PATCH, GROUP = CVSR_GROUP };
 
-INLINE void forward(lanes d0, lanes d1, lanes d2, lanes d3, lanes d4, lanes d5, float *to, size_t step)
+/* A register of a point, at `to` + `at`: as float, or, if `half`, as bfloat16. */
+INLINE void put_point(void *to, size_t at, lanes value, const int half)
+{
+    if (half)
+        store_halves((uint16_t *)to + at, value);
+    else
+        STORE(lanes, (float *)to + at, value);
+}
+
+INLINE void forward(lanes d0, lanes d1, lanes d2, lanes d3, lanes d4, lanes d5, void *to, size_t at, size_t step,
+                    const int half)
 {
     const lanes even = d4 - 4 * d2, odd = d3 - 4 * d1, near = d4 - d2, far = d3 - d1;
-    STORE(lanes, to, 4 * d0 + (d4 - 5 * d2));
-    STORE(lanes, to + step, even + odd);
-    STORE(lanes, to + 2 * step, even - odd);
-    STORE(lanes, to + 3 * step, near + 2 * far);
-    STORE(lanes, to + 4 * step, near - 2 * far);
-    STORE(lanes, to + 5 * step, 4 * d1 + (d5 - 5 * d3));
+    put_point(to, at, 4 * d0 + (d4 - 5 * d2), half);
+    put_point(to, at + step, even + odd, half);
+    put_point(to, at + 2 * step, even - odd, half);
+    put_point(to, at + 3 * step, near + 2 * far, half);
+    put_point(to, at + 4 * step, near - 2 * far, half);
+    put_point(to, at + 5 * step, 4 * d1 + (d5 - 5 * d3), half);
 }
 
 /* What is loaded is not kept in registers beyond this: there are not enough of them, and loads are cheaper than spills. */
 #define FORGET() __asm__ volatile("" ::: "memory")
 
-/* 6x6 pixels of 16 channels, `row` and `pixel` apart, to the 36 points, `step` apart; two rows of points at a time. */
-static void to_points(const float *from, size_t row, size_t pixel, float *to, size_t step)
+/* 6x6 pixels of 16 channels, `row` and `pixel` apart, to the 36 points, `step` apart from `to` + `at` on; two rows of points at
+ * a time. */
+INLINE void to_points(const float *from, size_t row, size_t pixel, void *to, size_t at, size_t step, const int half)
 {
 #define AT(y) LOAD(lanes, d + (y) * row)
-    for (int c = 0; c < GROUP; c += LANES, from += LANES, to += LANES) {
+    for (int c = 0; c < GROUP; c += LANES, from += LANES, at += LANES) {
         lanes a[PATCH], b[PATCH];
         const float *d = from;
         for (int x = 0; x < PATCH; x++, d += pixel) {
@@ -33,8 +44,8 @@ static void to_points(const float *from, size_t row, size_t pixel, float *to, si
             a[x] = even + odd;
             b[x] = even - odd;
         }
-        forward(a[0], a[1], a[2], a[3], a[4], a[5], to + PATCH * step, step);
-        forward(b[0], b[1], b[2], b[3], b[4], b[5], to + 2 * PATCH * step, step);
+        forward(a[0], a[1], a[2], a[3], a[4], a[5], to, at + PATCH * step, step, half);
+        forward(b[0], b[1], b[2], b[3], b[4], b[5], to, at + 2 * PATCH * step, step, half);
         FORGET();
         d = from;
         for (int x = 0; x < PATCH; x++, d += pixel) {
@@ -42,16 +53,16 @@ static void to_points(const float *from, size_t row, size_t pixel, float *to, si
             a[x] = near + 2 * far;
             b[x] = near - 2 * far;
         }
-        forward(a[0], a[1], a[2], a[3], a[4], a[5], to + 3 * PATCH * step, step);
-        forward(b[0], b[1], b[2], b[3], b[4], b[5], to + 4 * PATCH * step, step);
+        forward(a[0], a[1], a[2], a[3], a[4], a[5], to, at + 3 * PATCH * step, step, half);
+        forward(b[0], b[1], b[2], b[3], b[4], b[5], to, at + 4 * PATCH * step, step, half);
         FORGET();
         d = from;
         for (int x = 0; x < PATCH; x++, d += pixel) {
             a[x] = 4 * AT(0) + (AT(4) - 5 * AT(2));
             b[x] = 4 * AT(1) + (AT(5) - 5 * AT(3));
         }
-        forward(a[0], a[1], a[2], a[3], a[4], a[5], to, step);
-        forward(b[0], b[1], b[2], b[3], b[4], b[5], to + 5 * PATCH * step, step);
+        forward(a[0], a[1], a[2], a[3], a[4], a[5], to, at, step, half);
+        forward(b[0], b[1], b[2], b[3], b[4], b[5], to, at + 5 * PATCH * step, step, half);
         FORGET();
     }
 #undef AT

@@ -30,6 +30,7 @@ const cvsr_way JOIN(cvsr_net, CVSR_WAY) = {
     pack,
     {
         [CVSR_CONV3X3] = conv3x3,
+        [CVSR_CONV3X3_BF16] = conv3x3_bf16,
         [CVSR_CONV1X1] = conv1x1,
         [CVSR_LOAD] = load_rows,
         [CVSR_WARP] = warp_rows,

@@ -6,11 +6,11 @@
 
 typedef struct {
     size_t (*scratch_bytes)(int32_t, int32_t);
-    void (*pack)(const float *, int32_t, int32_t, int32_t, float *);
+    void (*pack)(const float *, int32_t, int32_t, int32_t, void *);
     /* By kind: the record, rows of tiles from the first to the one after the last, scratch memory. */
     void (*steps[CVSR_KINDS])(const void *, int32_t, int32_t, float *);
 } cvsr_way;
 
-extern const cvsr_way cvsr_net_plain, cvsr_net_avx2, cvsr_net_avx512;
+extern const cvsr_way cvsr_net_plain, cvsr_net_avx2, cvsr_net_avx512, cvsr_net_avx512bf16;
 
 #endif

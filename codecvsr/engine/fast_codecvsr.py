@@ -1,6 +1,6 @@
 """The network ``codecvsr`` in the form it is run in on a CPU: frame by frame through the native network library.
 
-The same weights, the same results but for the order of sums (about 1e-5 of the picture's range), a fraction of the work:
+The same weights, in float32 the same results but for the order of sums (about 1e-5 of the picture's range), a fraction of the work:
 convolutions by Winograd's minimal filtering with activations and sums fused, nothing concatenated, states that are not there
 cost nothing, and what frames add to each other is sampled in one pass. The readable form is ``models/codecvsr.py``.
 """
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from codecvsr.bitstream import native
 from codecvsr.engine.fast_motion import Route, WindowMotion
-from codecvsr.engine.native_net import Layer, NativeNet, is_worth_it
+from codecvsr.engine.native_net import WIDEST, Layer, NativeNet, has_bf16, is_worth_it
 from codecvsr.engine.native_records import GROUP, NEIGHBOURS, Array, Picture
 from codecvsr.engine.pages import empty, empty_bytes
 from codecvsr.models import priors as prior_channels
@@ -31,16 +31,16 @@ _NONE, _RELU = 1.0, 0.0  # slopes
 def suits(network: nn.Module, device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
     """Whether this form can stand in for the readable one, and is faster.
 
-    On a CPU with AVX2, in float32, with the native library built.
+    On a CPU with AVX2, in float32, or in bfloat16 if the CPU multiplies that, with the native library built.
     """
     library = native.net_library()
     return (
         isinstance(network, CodecVSR)
         and device.type == "cpu"
-        and dtype == torch.float32
         and network.channels % GROUP == 0
         and library is not None
         and is_worth_it(library)
+        and (dtype == torch.float32 or (dtype == torch.bfloat16 and has_bf16(library)))
     )
 
 
@@ -52,15 +52,26 @@ class FastCodecVSR:
         height: of frames, in pixels.
         width: of frames, in pixels.
         threads: to share each frame; torch's number by default.
+        dtype: of what convolutions of 3x3 multiply: float32 or bfloat16. Sums and features are float32 in any case.
         way: see :class:`codecvsr.engine.native_net.NativeNet`.
     """
 
-    def __init__(self, network: CodecVSR, height: int, width: int, *, threads: int = 0, way: int = 2) -> None:
+    def __init__(
+        self,
+        network: CodecVSR,
+        height: int,
+        width: int,
+        *,
+        threads: int = 0,
+        dtype: torch.dtype = torch.float32,
+        way: int = WIDEST,
+    ) -> None:
         library = native.net_library()
         if library is None:
             raise RuntimeError("the native network library is not built; see suits()")
         self._net = NativeNet(library, height, width, threads or torch.get_num_threads(), way=way)
         self._channels = c = network.channels
+        self._is_half = dtype == torch.bfloat16
         head = network.flow_head
         self._head = [
             self._layer(head[place], slope=slope, pad=True)
@@ -83,7 +94,7 @@ class FastCodecVSR:
 
     def _packed(self, weight: Tensor, bias: Tensor, inputs: tuple[int, ...], slope: float) -> Layer:
         values, constants = (tensor.detach().float().cpu().numpy() for tensor in (weight, bias))
-        return self._net.layer(values, constants, inputs, slope)
+        return self._net.layer(values, constants, inputs, slope, is_half=self._is_half)
 
     def _layer(
         self, conv: nn.Module, inputs: tuple[int, ...] | None = None, *, slope: float, pad: bool = False

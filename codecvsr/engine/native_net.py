@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from codecvsr.engine.native_records import (
     GROUP,
+    MOST_CHANNELS,
     TILE,
     Array,
     ConvRecord,
@@ -33,9 +34,10 @@ from codecvsr.engine.native_records import (
     StepRecord,
     WarpRecord,
 )
-from codecvsr.engine.pages import empty
+from codecvsr.engine.pages import empty, empty_bytes
 
-WIDEST = 2  #: ways of computing: 0 plain, 1 AVX2, 2 AVX-512
+WIDEST = 3  #: ways of computing: 0 plain, 1 AVX2, 2 AVX-512, 3 that with products of bfloat16
+_POINTS = {Kind.CONV3X3: 36, Kind.CONV3X3_BF16: 36, Kind.CONV1X1: 1}  # values packed for every kernel
 _LEAST_SHARED = 16  # rows of tiles: fewer are done before another thread is awake
 
 
@@ -47,14 +49,14 @@ class Layer:
         packed: what ``cvsr_net_pack`` made.
         bias: of the outputs.
         inputs: channels of each input, multiples of 16.
-        size: 1 or 3.
+        kind: of convolution.
         slope: of the activation ``max(x, slope * x)``: 1 for none, 0 for ReLU.
     """
 
-    packed: Array
+    packed: npt.NDArray[Any]
     bias: Array
     inputs: tuple[int, ...]
-    size: int
+    kind: Kind
     slope: float
 
 
@@ -79,6 +81,11 @@ def is_worth_it(library: ctypes.CDLL) -> bool:
     return int(_declared(library).cvsr_net_choose(WIDEST)) > 0
 
 
+def has_bf16(library: ctypes.CDLL) -> bool:
+    """Whether the processor multiplies bfloat16, twice as many in the same time."""
+    return int(_declared(library).cvsr_net_choose(WIDEST)) == WIDEST
+
+
 class NativeNet:
     """What the library does with frames of one size, at once or :meth:`together`.
 
@@ -87,7 +94,7 @@ class NativeNet:
         height: of frames, in pixels.
         width: of frames, in pixels.
         threads: that share the rows of a frame.
-        way: how to compute at most, for tests: 0 plain, 1 AVX2, 2 AVX-512. It holds for the whole process.
+        way: how to compute at most, for tests: see :data:`WIDEST`. It holds for the whole process.
     """
 
     def __init__(self, library: ctypes.CDLL, height: int, width: int, threads: int = 1, *, way: int = WIDEST) -> None:
@@ -120,16 +127,25 @@ class NativeNet:
             if array is not None:
                 self._spare.setdefault(array.shape, []).append(array)
 
-    def layer(self, weights: Array, bias: Array, inputs: Sequence[int], slope: float) -> Layer:
-        """A layer of ``weights`` (outputs, inputs, size, size), which see ``inputs`` channels of several arrays."""
+    def layer(
+        self, weights: Array, bias: Array, inputs: Sequence[int], slope: float, *, is_half: bool = False
+    ) -> Layer:
+        """A layer of ``weights`` (outputs, inputs, size, size), which see ``inputs`` channels of several arrays.
+
+        With ``is_half``, convolutions of 3x3 multiply in bfloat16.
+        """
         outputs, channels, size, _ = weights.shape
         if sum(inputs) != channels or any(c % GROUP for c in (*inputs, outputs)):
             raise ValueError(f"channels in multiples of {GROUP} were expected, got {tuple(inputs)} to {outputs}")
-        weights = np.ascontiguousarray(weights, np.float32)
-        packed = empty(channels * outputs * (36 if size == 3 else 1))
-        if self._library.cvsr_net_pack(weights.ctypes.data, channels, outputs, size, packed.ctypes.data):
+        if size not in (1, 3):
             raise ValueError(f"a convolution of 1x1 or 3x3 was expected, got {size}x{size}")
-        return Layer(packed, np.ascontiguousarray(bias, np.float32), tuple(inputs), size, slope)
+        kind = Kind.CONV1X1 if size == 1 else Kind.CONV3X3_BF16 if is_half else Kind.CONV3X3
+        weights = np.ascontiguousarray(weights, np.float32)
+        width = 2 if kind is Kind.CONV3X3_BF16 else 4
+        packed = empty_bytes(width * _POINTS[kind] * channels * outputs)
+        if self._library.cvsr_net_pack(weights.ctypes.data, channels, outputs, kind, packed.ctypes.data):
+            raise ValueError(f"at most {MOST_CHANNELS} channels were expected, got {channels}")
+        return Layer(packed, np.ascontiguousarray(bias, np.float32), tuple(inputs), kind, slope)
 
     # -------------------------------------------------------------------------------------------------------- running
 
@@ -211,9 +227,8 @@ class NativeNet:
         for k, (array, channels) in enumerate(zip(inputs, layer.inputs, strict=True)):
             assert array is None or (array.shape == (height, width, channels) and array.flags.c_contiguous)
             told.inputs[k], told.input_channels[k] = _address(array), channels
-        kind = Kind.CONV3X3 if layer.size == 3 else Kind.CONV1X1
         scratch = int(self._library.cvsr_net_scratch_bytes(sum(layer.inputs), outputs))
-        self._do(Step(kind, told, -(-height // TILE), (layer, *inputs, output, residual, cells), scratch))
+        self._do(Step(layer.kind, told, -(-height // TILE), (layer, *inputs, output, residual, cells), scratch))
 
     def load(self, rgb: npt.NDArray[np.uint8]) -> Picture:
         """A frame (H, W, 3) as a picture; not :meth:`together` with others, which read it anywhere."""

@@ -23,13 +23,14 @@ class Kind(IntEnum):
     """Of a step: ``CVSR_CONV3X3`` and the others."""
 
     CONV3X3 = 0
-    CONV1X1 = 1
-    LOAD = 2
-    WARP = 3
-    FLOW_INPUT = 4
-    FLOW_OUTPUT = 5
-    LOOK = 6
-    FINISH = 7
+    CONV3X3_BF16 = 1
+    CONV1X1 = 2
+    LOAD = 3
+    WARP = 4
+    FLOW_INPUT = 5
+    FLOW_OUTPUT = 6
+    LOOK = 7
+    FINISH = 8
 
 
 class ConvRecord(ctypes.Structure):

@@ -14,7 +14,7 @@ import torch
 from codecvsr.bitstream import native
 from codecvsr.engine.device import choose_device
 from codecvsr.engine.machine import BF16_FEATURES, Gpu, Machine, look
-from codecvsr.engine.native_net import is_worth_it
+from codecvsr.engine.native_net import has_bf16, is_worth_it
 
 #: Networks that lose nothing by bf16 (below 0.001 dB, scripts/results/speed.json). The figures of the others are of fp32.
 TAKES_HALF = frozenset({"codecvsr"})
@@ -118,10 +118,11 @@ def make_plan(
         found = torch.cuda.get_device_properties(chosen)
         gpu = Gpu(found.name, (found.major, found.minor), found.total_memory)
     library = native.net_library()
-    has_library = library is not None and is_worth_it(library)
     return decide(
-        chosen, look(), gpu, precision, compile, architecture=architecture, training=training, has_library=has_library
-    )
+        chosen, look(), gpu, precision, compile, architecture=architecture, training=training,
+        has_library=library is not None and is_worth_it(library),
+        has_half=library is not None and has_bf16(library),
+    )  # fmt: skip
 
 
 def decide(
@@ -134,18 +135,21 @@ def decide(
     architecture: str = "codecvsr",
     training: bool = False,
     has_library: bool = False,
+    has_half: bool = False,
 ) -> Plan:
     """:func:`make_plan` for any machine.
 
     ``gpu`` is what ``device`` is where it is one; ``has_library`` says that the native network library is built and, on this
-    processor, faster than torch.
+    processor, faster than torch, ``has_half`` that it can multiply in bfloat16 there.
     """
+    takes_half = has_half and architecture in TAKES_HALF
     is_native = (
         has_library and gpu is None and architecture not in WITHOUT_LAYERS and not training
-        and precision in ("auto", "fp32") and not compile
+        and (precision in ("auto", "fp32") or (precision == "bf16" and takes_half)) and not compile
     )  # fmt: skip
     if is_native:
-        dtype, tf32, of_precision = torch.float32, False, _NATIVE
+        is_half = takes_half and precision != "fp32"
+        dtype, tf32, of_precision = torch.bfloat16 if is_half else torch.float32, False, _NATIVE[is_half]
         compiles, compile_from, of_compile = False, None, "not compiled: what takes the time runs in the C library."
     else:
         dtype, tf32, of_precision = _precision(machine, gpu, precision, architecture in TAKES_HALF, training)
@@ -201,7 +205,11 @@ def _precision(
     return torch.float32, False, "fp32: " + _PUBLISHED
 
 
-_NATIVE = "fp32: codecvsr's own C library computes in it, 3x3 convolutions with a quarter of the products (Winograd)."
+_WINOGRAD = "codecvsr's own C library computes in it, 3x3 convolutions with a quarter of the products (Winograd)"
+_NATIVE = {
+    False: f"fp32: {_WINOGRAD}.",
+    True: f"bf16: {_WINOGRAD}; sums are fp32, and the CPU does twice as many products of bf16 in the same time.",
+}
 _PUBLISHED = "its weights were published for fp32."
 
 

@@ -86,7 +86,7 @@ def run_native(
         return None
     assert isinstance(network, CodecVSR)
     motion = source.motion
-    return fast_codecvsr.FastCodecVSR(network, *source.frames.shape[1:3]).iterate(
+    return fast_codecvsr.FastCodecVSR(network, *source.frames.shape[1:3], dtype=plan.dtype).iterate(
         source.frames[part],
         motion.to_prev[part],
         motion.to_next[part],

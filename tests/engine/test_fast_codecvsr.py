@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from codecvsr.bitstream import native
 from codecvsr.engine.fast_codecvsr import FastCodecVSR, suits
-from codecvsr.engine.native_net import NativeNet
+from codecvsr.engine.native_net import WIDEST, NativeNet, has_bf16
 from codecvsr.engine.native_records import Step
 from codecvsr.engine.plan import make_plan
 from codecvsr.models.codecvsr import CodecVSR
@@ -26,6 +27,7 @@ from tests.streams import encode, moving_texture
 
 pytestmark = pytest.mark.skipif(native.net_library() is None, reason="the native network library is not built")
 CPU = torch.device("cpu")
+WAYS = range(WIDEST + 1)
 #: Of values in 0..1: what other orders of sums may come to, through all layers.
 TOLERANCE = 1e-4
 
@@ -66,16 +68,30 @@ def readable(network: CodecVSR, inputs: tuple[np.ndarray, ...], **switches: bool
         return network(frames.permute(0, 1, 4, 2, 3) / 255, *rest, **flags)[0].permute(0, 2, 3, 1).numpy()
 
 
-def fast(network: CodecVSR, inputs: tuple[np.ndarray, ...], threads: int = 1, way: int = 2, **switches) -> np.ndarray:
-    form = FastCodecVSR(network, *inputs[0].shape[1:3], threads=threads, way=way)
+def fast(
+    network: CodecVSR, inputs: tuple[np.ndarray, ...], threads: int = 1, way: int = WIDEST,
+    dtype: torch.dtype = torch.float32, **switches: Any,
+) -> np.ndarray:  # fmt: skip
+    form = FastCodecVSR(network, *inputs[0].shape[1:3], threads=threads, way=way, dtype=dtype)
     return np.stack(list(form.iterate(*inputs, **{"output": "floats", **switches})))
 
 
-@pytest.mark.parametrize("way", [0, 1, 2])
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("frames,size", [(1, (24, 32)), (2, (23, 29)), (5, (5, 3)), (3, (1, 1)), (6, (18, 70))])
 def test_equals_the_readable_form(network: CodecVSR, frames: int, size: tuple[int, int], way: int) -> None:
     inputs = window(frames, *size)
     np.testing.assert_allclose(fast(network, inputs, way=way), readable(network, inputs), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_products_of_bfloat16(network: CodecVSR, way: int) -> None:
+    """Within what rounding of products comes to, whatever the processor, and not the same as without."""
+    inputs = window(4, 35, 43)
+    expected, made = readable(network, inputs), fast(network, inputs, way=way, dtype=torch.bfloat16)
+    assert abs(made - expected).max() > 10 * TOLERANCE
+    np.testing.assert_allclose(made, expected, rtol=0, atol=0.15)
+    assert abs(made - expected).mean() < 0.01
+    np.testing.assert_array_equal(fast(network, inputs, threads=2, way=way, dtype=torch.bfloat16), made)
 
 
 @pytest.mark.parametrize("switches", [{"use_motion": False}, {"use_second_order": False}])
@@ -86,7 +102,7 @@ def test_switches(network: CodecVSR, switches: dict[str, bool]) -> None:
     assert abs(expected - readable(network, inputs)).max() > 100 * TOLERANCE
 
 
-@pytest.mark.parametrize("way", [0, 1, 2])
+@pytest.mark.parametrize("way", WAYS)
 def test_without_a_flow_head(network: CodecVSR, way: int) -> None:
     inputs, plain = window(4, 21, 30), lively(flow_head=False)
     expected = readable(plain, inputs)
@@ -160,9 +176,27 @@ def test_impossible_motion_is_survived(network: CodecVSR, value: float) -> None:
     assert fast(network, inputs, output="bytes").shape == (3, 64, 80, 3)
 
 
-@pytest.mark.parametrize("way", [0, 1, 2])
+def in_halves(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """A convolution of 3x3 by Winograd's F(4x4, 3x3), what is multiplied rounded to bfloat16: (C, H, W) to (C', H, W)."""
+    points = torch.tensor(
+        [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
+         [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1.0]]
+    )  # fmt: skip
+    kernel = torch.tensor([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24.0]]) / 24
+    back = torch.tensor([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1.0]])
+    height, width = x.shape[1:]
+    tiles = F.pad(x, (1, 1 + -width % 4, 1, 1 + -height % 4)).unfold(1, 6, 4).unfold(2, 6, 4)
+    taken = torch.einsum("ij,cyxjk,lk->cyxil", points, tiles, points).bfloat16().float()
+    factors = torch.einsum("ij,ocjk,lk->ocil", kernel, weight, kernel).bfloat16().float()
+    made = torch.einsum("cyxil,ocil->oyxil", taken, factors)
+    pixels = torch.einsum("ij,oyxjk,lk->oyixl", back, made, back)
+    return pixels.flatten(3).flatten(1, 2)[:, :height, :width]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("is_half", [False, True])
 @pytest.mark.parametrize("inputs,outputs,size", [((32,), 48, 3), ((16, 32, 16), 32, 3), ((32, 32), 16, 1)])
-def test_convolutions(inputs: tuple[int, ...], outputs: int, size: int, way: int) -> None:
+def test_convolutions(inputs: tuple[int, ...], outputs: int, size: int, is_half: bool, way: int) -> None:
     """Several inputs side by side, one of them absent, with all that is added."""
     torch.manual_seed(0)
     height, width = 69, 30
@@ -173,20 +207,29 @@ def test_convolutions(inputs: tuple[int, ...], outputs: int, size: int, way: int
     if len(arrays) > 2:
         arrays[1].zero_()
     cells = torch.randn(18, 8, outputs) if size == 3 else None
-    expected = F.conv2d(torch.cat(arrays, dim=2).permute(2, 0, 1), weight, bias, padding=size // 2).permute(1, 2, 0)
+    side_by_side = torch.cat(arrays, dim=2).permute(2, 0, 1)
+    expected = F.conv2d(side_by_side, weight, padding=size // 2)
+    if is_half and size == 3:
+        rounded = in_halves(side_by_side, weight)
+        assert abs(rounded - expected).mean() > 1e-3
+        expected = rounded
+    expected = expected.permute(1, 2, 0) + bias
     if cells is not None:
         expected = expected + cells.repeat_interleave(4, 0).repeat_interleave(4, 1)[:height, :width]
     expected = F.leaky_relu(expected, 0.1) + residual
     given = [None if not part.any() else part.numpy() for part in arrays]
     output = net.take(outputs)
-    layer = net.layer(weight.numpy(), bias.numpy(), inputs, 0.1)
+    layer = net.layer(weight.numpy(), bias.numpy(), inputs, 0.1, is_half=is_half)
     net.conv(layer, given, output, residual=residual.numpy(), cells=None if cells is None else cells.numpy())
-    np.testing.assert_allclose(output, expected.numpy(), rtol=0, atol=5e-5)
+    differences = abs(output - expected.numpy())
+    assert differences.max() < (0.02 if is_half else 5e-5)  # what lies halfway may be rounded otherwise
+    assert differences.mean() < 1e-5
 
 
 def test_what_it_cannot_do_is_left_to_the_readable_form(network: CodecVSR, monkeypatch: pytest.MonkeyPatch) -> None:
     assert suits(network, CPU) == (NativeNet(native.net_library(), 8, 8).way > 0)
-    assert not suits(network, CPU, torch.bfloat16)
+    assert suits(network, CPU, torch.bfloat16) == has_bf16(native.net_library())
+    assert not suits(network, CPU, torch.float16)
     assert not suits(network, torch.device("cuda"))
     assert not suits(CodecVSR(channels=8, blocks=1), CPU)
     assert not suits(torch.nn.Identity(), CPU)
@@ -206,8 +249,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 @pytest.mark.parametrize("budget", [(8, 0), (2, 0), (8, 64)])
 def test_shipped_weights_in_windows_and_tiles(clip: Source, budget: tuple[int, int]) -> None:
-    """As ``infer`` runs it: pictures differ by a rounding here and there."""
-    told, plan = (load_model("codecvsr"), clip, Ablations()), make_plan("cpu")
+    """As ``infer`` runs it in float32: pictures differ by a rounding here and there."""
+    told, plan = (load_model("codecvsr"), clip, Ablations()), make_plan("cpu", "fp32")
     assert plan.native
     pictures, expected = (
         np.stack(list(upscale_frames(*told, Budget(*budget), each)))

@@ -47,13 +47,20 @@ def test_precision_is_what_is_fast_and_loses_nothing(device, where, gpu, archite
         assert (given.dtype, given.tf32) == (expected, False) and f"{asked}: asked for." in given.reasons
 
 
-def test_networks_on_a_cpu_are_the_librarys_where_nothing_else_was_asked_for():
+def test_networks_on_a_cpu_are_the_librarys_where_it_has_what_was_asked_for():
     for where, name in itertools.product((PLAIN, FAST, BARE), set(ARCHITECTURES) - {"bicubic"}):
         plan = decide(CPU, where, None, architecture=name, has_library=True)
         assert plan.native and plan.dtype == FP32 and not plan.for_job(1_000_000, 720, 1280).compile
         assert decide(CPU, where, None, "fp32", architecture=name, has_library=True).native
+    for asked, architecture, dtype in (
+        ("auto", "codecvsr", BF16), ("bf16", "codecvsr", BF16), ("fp32", "codecvsr", FP32), ("auto", "basicvsr", FP32),
+    ):  # fmt: skip
+        plan = decide(CPU, FAST, None, asked, architecture=architecture, has_library=True, has_half=True)
+        assert plan.native and plan.dtype == dtype
     others = [
         decide(CPU, FAST, None, "bf16", has_library=True),
+        decide(CPU, FAST, None, "bf16", architecture="basicvsr", has_library=True, has_half=True),
+        decide(CPU, FAST, None, "fp16", has_library=True, has_half=True),
         decide(CPU, FAST, None, compile=True, has_library=True),
         decide(CPU, FAST, None, "bf16", architecture="basicvsr", has_library=True),
         decide(CPU, FAST, None, architecture="bicubic", has_library=True),

@@ -90,8 +90,10 @@ static int32_t draw_threads(void)
     return 1 + (int32_t)draw(MOST_THREADS);
 }
 
-static int check_conv(int32_t height, int32_t width, int32_t size)
+static int check_conv(int32_t height, int32_t width, int32_t kind)
 {
+    const int32_t size = kind == CVSR_CONV1X1 ? 1 : 3;
+    const double tolerance = kind == CVSR_CONV3X3_BF16 ? 0.05 : 1e-4;
     const int32_t cells_down = (height + 3) / 4, cells_across = (width + 3) / 4, reach = size / 2;
     int32_t total = 0, wrong = 0;
     cvsr_conv conv = {.height = height, .width = width, .slope = draw(2) ? 0.1f : 1};
@@ -108,8 +110,9 @@ static int check_conv(int32_t height, int32_t width, int32_t size)
     float *packed = floats(outputs * total * (size == 3 ? 36 : 1), draw_share);
     float *bias = floats(outputs, draw_share), *cells = floats(outputs * cells_down * cells_across, draw_share);
     float *residual = floats(pixels * outputs, draw_share), *output = floats(pixels * outputs, draw_share);
-    if (cvsr_net_pack(weights, total, conv.output_channels, size, packed) != 0 ||
-        cvsr_net_pack(weights, total - 1, conv.output_channels, size, packed) == 0) {
+    if (cvsr_net_pack(weights, total, conv.output_channels, kind, packed) != 0 ||
+        cvsr_net_pack(weights, total - 1, conv.output_channels, kind, packed) == 0 ||
+        cvsr_net_pack(weights, total, conv.output_channels, CVSR_LOOK, packed) == 0) {
         wrong = failed("pack", height, width);
     }
     conv.weights = packed;
@@ -117,7 +120,7 @@ static int check_conv(int32_t height, int32_t width, int32_t size)
     conv.cells = size == 3 && draw(2) ? cells : NULL;
     conv.residual = draw(2) ? residual : NULL;
     conv.output = output;
-    const cvsr_step step = {size == 3 ? CVSR_CONV3X3 : CVSR_CONV1X1, &conv};
+    const cvsr_step step = {kind, &conv};
     run(&step, 1, height, draw_threads(), cvsr_net_scratch_bytes(total, conv.output_channels));
     for (int32_t y = 0; y < height; y++) {
         for (int32_t x = 0; x < width; x++) {
@@ -135,7 +138,7 @@ static int check_conv(int32_t height, int32_t width, int32_t size)
                 }
             }
             sum = (sum > conv.slope * sum ? sum : conv.slope * sum) + (conv.residual ? residual[at] : 0);
-            if (fabs(sum - output[at]) > 1e-4 * (1 + fabs(sum)))
+            if (fabs(sum - output[at]) > tolerance * (1 + fabs(sum)))
                 wrong = failed("conv", height, width);
         }
     }
@@ -206,7 +209,7 @@ static int check_together(int32_t height, int32_t width)
     float *results[2], *state = floats(size, draw_share), *inner = floats(size, draw_share);
     for (int i = 0; i < DEPTH * DEPTH * 9; i++)
         weights[i] = (weights[i] - 0.5f) / 4;
-    cvsr_net_pack(weights, DEPTH, DEPTH, 3, packed);
+    cvsr_net_pack(weights, DEPTH, DEPTH, CVSR_CONV3X3, packed);
     const cvsr_conv plain = {.weights = packed, .bias = bias, .input_channels = {DEPTH}, .output_channels = DEPTH,
                              .height = height, .width = width};
     cvsr_conv convs[STEPS];
@@ -240,10 +243,11 @@ int main(int argc, char **argv)
 {
     const long count = argc > 1 ? atol(argv[1]) : 10;
     state = argc > 2 ? (uint64_t)atoll(argv[2]) : 1;
-    int wrong = cvsr_net_abi() != CVSR_NET_ABI || cvsr_net_choose(2) < 0;
+    int wrong = cvsr_net_abi() != CVSR_NET_ABI || cvsr_net_choose(3) < 0;
     for (long i = 0; i < count && !wrong; i++) {
         const int32_t height = 1 + (int32_t)draw(21), width = 1 + (int32_t)draw(38);
-        wrong = check_conv(height, width, i % 3 ? 3 : 1) || check_sampling(height, width) ||
+        const int32_t kind = (int32_t[]){CVSR_CONV3X3, CVSR_CONV3X3_BF16, CVSR_CONV1X1}[i % 3];
+        wrong = check_conv(height, width, kind) || check_sampling(height, width) ||
                 check_together(1 + (int32_t)draw(60), width);
     }
     printf("%ld inputs\n", count);
