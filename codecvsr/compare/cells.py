@@ -28,9 +28,8 @@ from codecvsr.motion import MotionOptions, motion_fields
 from codecvsr.pipeline.budget import Budget
 from codecvsr.pipeline.infer import choose_motion, upscale_frames, with_motion
 from codecvsr.pipeline.resize import downsample
-from codecvsr.pipeline.runners import SLIDING, kept_channels
+from codecvsr.pipeline.runners import SLIDING, usual_window
 from codecvsr.pipeline.source import Source, load_source
-from codecvsr.pipeline.window import longest_window
 
 COUNTED_SIDE = 64  #: multiply-accumulates are counted on so many pixels each way, and scaled to the frame's area
 _COUNTED_FRAMES = 15, 3  # of a clip, by a recurrent network and by one with a window of its own
@@ -140,7 +139,7 @@ def measure(
     bare = load_source(clip.folder.path, options, needs_vectors=kind in ("codec", "raw")).cut(0, frames)
     windows = windows_of(row, model, frames)
     height, width = bare.frames.shape[1:3]
-    longest = longest_window(height, width, kept_channels(model.network), plan.memory_bytes)
+    longest = usual_window(model.network, plan, height, width)
     budget = Budget(settings.window or longest, is_fixed=True)
     plan = plan.for_job(frames, height, width)
     if row.name not in counted:

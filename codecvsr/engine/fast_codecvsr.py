@@ -44,6 +44,11 @@ def suits(network: nn.Module, device: torch.device, dtype: torch.dtype = torch.f
     )
 
 
+def held_channels(network: CodecVSR) -> int:
+    """Values per pixel that this form holds of every frame of a window: features, a state and the flows to two frames."""
+    return 2 * network.channels + 4
+
+
 class FastCodecVSR:
     """A ``CodecVSR`` for frames of one size.
 

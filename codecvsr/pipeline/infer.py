@@ -22,13 +22,13 @@ from codecvsr.models.spynet import SPyNet
 from codecvsr.models.zoo import LoadedModel, load_model
 from codecvsr.motion import MotionOptions
 from codecvsr.pipeline.budget import Budget
-from codecvsr.pipeline.runners import SLIDING, kept_channels, pictures
+from codecvsr.pipeline.runners import SLIDING, pictures, usual_window
 from codecvsr.pipeline.shake import trembles
 from codecvsr.pipeline.source import Source, load_source, with_dis, with_flows, without_motion
 from codecvsr.pipeline.still import StillFrames
 from codecvsr.pipeline.stretch import Overflow, upscale_window
 from codecvsr.pipeline.tiles import check_tile
-from codecvsr.pipeline.window import Window, longest_window, split
+from codecvsr.pipeline.window import Window, split
 
 MotionKind = Literal["codec", "spynet", "dis", "zero", "raw"]
 #: Passes items on and shows progress: items, description, total.
@@ -136,7 +136,7 @@ def infer(
         place(loaded.network, target)  # its SPyNet, too, runs there
         source = load_motion(Path(clip), kind, ablations, model=loaded, allow_damaged=allow_damaged)
         height, width = source.frames.shape[1:3]
-        length = window or longest_window(height, width, kept_channels(loaded.network), plan.memory_bytes)
+        length = window or usual_window(loaded.network, plan, height, width)
         plan = plan.for_job(len(source.names), height, width)
         still = StillFrames() if skip_static else None
         network_seconds, pending = 0.0, []

@@ -26,7 +26,7 @@ from codecvsr.models.rbpn import RBPN
 from codecvsr.motion.field import CELL, painted_from_corner
 from codecvsr.motion.warp import warp
 from codecvsr.pipeline.source import Source
-from codecvsr.pipeline.window import circled, mirrored
+from codecvsr.pipeline.window import OVERLAP, circled, longest_window, mirrored
 
 _FLOWS_KEPT = 64  # between frames, by the networks whose windows overlap
 
@@ -82,7 +82,7 @@ def run_native(
 
     Yields the pictures (4H, 4W, 3) themselves, but for the first ``passed``.
     """
-    if not plan.native or not fast_codecvsr.suits(network, plan.device, plan.dtype):
+    if not _is_native(network, plan):
         return None
     assert isinstance(network, CodecVSR)
     motion = source.motion
@@ -205,7 +205,20 @@ RUNNERS: dict[str, Runner] = {
 SLIDING = frozenset({"edvr", "rbpn", "rate-groups", "bicubic"})
 
 
-def kept_channels(network: nn.Module) -> int:
+def usual_window(network: nn.Module, plan: Plan, height: int, width: int) -> int:
+    """So many frames of height x width pixels a window keeps unless the user says otherwise, to go by the plan's memory."""
+    if isinstance(network, CodecVSR) and _is_native(network, plan):
+        held = fast_codecvsr.held_channels(network)
+        return longest_window(height, width, held, plan.memory_bytes, beyond=2 * OVERLAP)
+    return longest_window(height, width, _kept_channels(network), plan.memory_bytes)
+
+
+def _is_native(network: nn.Module, plan: Plan) -> bool:
+    """Whether the network as a whole is run in its native form."""
+    return plan.native and fast_codecvsr.suits(network, plan.device, plan.dtype)
+
+
+def _kept_channels(network: nn.Module) -> int:
     """Channels of features per input pixel that a recurrent network keeps of every frame of a window."""
     if isinstance(network, BasicVSRPlusPlus):
         return 6 * network.mid_channels // (1 if network.is_low_res_input else CELL**2) + 8

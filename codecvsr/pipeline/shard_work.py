@@ -26,7 +26,7 @@ from codecvsr.pipeline.fields import make_source
 from codecvsr.pipeline.infer import Ablations, upscale_frames
 from codecvsr.pipeline.media import Media, Survey
 from codecvsr.pipeline.resize import resample
-from codecvsr.pipeline.runners import kept_channels, reach
+from codecvsr.pipeline.runners import reach, usual_window
 from codecvsr.pipeline.segments import EncoderOptions, PictureFormat, even_sides, usual_pixel_format
 from codecvsr.pipeline.shards import Shard, first_chunk, plan, usual_chunk
 from codecvsr.pipeline.source import Source
@@ -34,7 +34,6 @@ from codecvsr.pipeline.stages import Ahead, Behind
 from codecvsr.pipeline.still import StillFrames
 from codecvsr.pipeline.streams import StreamPlan
 from codecvsr.pipeline.upscale_options import Engine, output_size
-from codecvsr.pipeline.window import longest_window
 from codecvsr.pipeline.workfolder import WorkFolder
 
 _ASPECT_TOLERANCE = Fraction(1, 100)  # a change of shape below comes from rounding the size and is not seen
@@ -85,9 +84,7 @@ class ShardWork:
         self.survey = survey
         options, network = engine.options, engine.model.network
         self._overlap = max(options.overlap, reach(network))
-        window = options.window or longest_window(
-            survey.height, survey.width, kept_channels(network), engine.plan.memory_bytes
-        )
+        window = options.window or usual_window(network, engine.plan, survey.height, survey.width)
         self._plan = engine.plan.for_job(len(survey), survey.height, survey.width)
         self._budget = Budget(window, options.tile, still=StillFrames() if options.skip_static else None)
         chunk = options.chunk or usual_chunk(survey.height, survey.width)

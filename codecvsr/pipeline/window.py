@@ -31,12 +31,15 @@ class Window:
         return [Window(max(self.start, a - overlap), min(self.stop, b + overlap), a, b) for a, b in pairwise(bounds)]
 
 
-def longest_window(height: int, width: int, channels: int = _CHANNELS_KEPT, memory: int = _BYTES_AT_ONCE) -> int:
-    """So many frames of height x width pixels are looked at together unless the user says otherwise.
+def longest_window(
+    height: int, width: int, channels: int = _CHANNELS_KEPT, memory: int = _BYTES_AT_ONCE, *, beyond: int = 0
+) -> int:
+    """So many frames of height x width pixels a window keeps unless the user says otherwise.
 
-    ``channels`` of float32 features are kept of every pixel, in at most ``memory`` bytes.
+    ``channels`` of float32 features are held of every pixel of these and of ``beyond`` other frames, in at most ``memory``
+    bytes.
     """
-    return max(15, memory // (height * width * channels * 4))
+    return max(15, memory // (height * width * channels * 4) - beyond)
 
 
 def split(frames: int, length: int, overlap: int = OVERLAP) -> list[Window]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from codecvsr.engine.plan import make_plan
+from codecvsr.models.codecvsr import CodecVSR
+from codecvsr.pipeline.runners import usual_window
 from codecvsr.pipeline.window import OVERLAP, circled, longest_window, mirrored, split
 
 
@@ -45,3 +50,13 @@ def test_what_stands_in_beyond_the_ends():
 
 def test_wide_networks_look_at_fewer_frames():
     assert longest_window(180, 320, 768) < longest_window(180, 320) and longest_window(2000, 3000, 768) == 15
+
+
+def test_frames_beyond_a_window_are_counted_where_features_are_known():
+    held = 1 << 20
+    assert longest_window(64, 64, 1, 64 * held) - longest_window(64, 64, 1, 64 * held, beyond=16) == 16
+    plan = replace(make_plan("cpu", "fp32"), memory_bytes=64 * held)
+    network = CodecVSR(channels=16, blocks=1)
+    frames = usual_window(network, plan, 64, 64)
+    assert (frames + 2 * OVERLAP) * 64 * 64 * 4 * (2 * 16 + 4) <= 64 * held or not plan.native
+    assert frames > usual_window(network, replace(plan, native=False), 64, 64) or not plan.native
