@@ -94,6 +94,13 @@ typedef struct {
     float gain;
 } cvsr_look;
 
+/* CVSR_HALVE: values (height, width, channels), channels a multiple of 16, rounded to bfloat16; CVSR_WIDEN: back to float. */
+typedef struct {
+    const void *from;
+    void *to;
+    int32_t channels, height, width;
+} cvsr_change;
+
 /* CVSR_FINISH: the finished picture: the frame enlarged by 4 (bicubic, a = -0.5, mirrored border) plus `residual` (height,
  * width, 48), the 4 * 4 * 3 values of each pixel's enlargement; (4 * height, 4 * width, 3), as uint8, rounded and clamped, or
  * as float: one of the two is NULL. */
@@ -114,6 +121,8 @@ enum {
     CVSR_FLOW_INPUT,
     CVSR_FLOW_OUTPUT,
     CVSR_LOOK,
+    CVSR_HALVE,
+    CVSR_WIDEN,
     CVSR_FINISH,
     CVSR_KINDS
 };

@@ -25,6 +25,8 @@ typedef int32_t lane_bits __attribute__((vector_size(4 * LANES)));
 typedef float loose_lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef float four __attribute__((vector_size(16)));
 typedef int32_t loose_lane_bits __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef uint16_t half_lanes __attribute__((vector_size(2 * LANES)));
+typedef uint16_t loose_half_lanes __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
 typedef float loose_four __attribute__((vector_size(16), aligned(4), may_alias));
 /* Sixteen values, whatever the width of registers is. */
 typedef float sixteen __attribute__((vector_size(64)));

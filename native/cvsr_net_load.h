@@ -1,10 +1,10 @@
-/* Bytes to pictures as sampling wants them. */
+/* Bytes to pictures as sampling wants them, and features to half of their size and back. */
 #ifndef CVSR_NET_LOAD_H
 #define CVSR_NET_LOAD_H
 
 #include <string.h>
 
-#include "cvsr_net.h"
+#include "cvsr_net_lanes.h"
 
 static void load(const cvsr_load *told, int32_t first, int32_t last)
 {
@@ -29,6 +29,26 @@ static void load(const cvsr_load *told, int32_t first, int32_t last)
             memcpy(luma - (size_t)k * step, luma, (size_t)step * sizeof(float));
         for (int32_t k = 1; k <= 2 && y == height - 1; k++)
             memcpy(luma + (size_t)k * step, luma, (size_t)step * sizeof(float));
+    }
+}
+
+static void halve(const cvsr_change *told, int32_t first, int32_t last)
+{
+    const size_t line = (size_t)told->width * (size_t)told->channels;
+    const float *from = told->from;
+    uint16_t *to = told->to;
+    for (size_t i = (size_t)first * line; i < (size_t)last * line; i += LANES)
+        store_halves(to + i, LOAD(lanes, from + i));
+}
+
+static void widen(const cvsr_change *told, int32_t first, int32_t last)
+{
+    const size_t line = (size_t)told->width * (size_t)told->channels;
+    const uint16_t *from = told->from;
+    float *to = told->to;
+    for (size_t i = (size_t)first * line; i < (size_t)last * line; i += LANES) {
+        const lane_bits halves = __builtin_convertvector(LOAD(half_lanes, from + i), lane_bits);
+        STORE(lanes, to + i, (lanes)(halves << 16));
     }
 }
 

@@ -44,9 +44,9 @@ def suits(network: nn.Module, device: torch.device, dtype: torch.dtype = torch.f
     )
 
 
-def held_channels(network: CodecVSR) -> int:
-    """Values per pixel that this form holds of every frame of a window: features, a state and the flows to two frames."""
-    return 2 * network.channels + 4
+def held_channels(network: CodecVSR, dtype: torch.dtype) -> int:
+    """Floats per pixel that this form holds of every frame of a window: features, a state and the flows to two frames."""
+    return 2 * network.channels // (2 if dtype == torch.bfloat16 else 1) + 4
 
 
 class FastCodecVSR:
@@ -57,7 +57,8 @@ class FastCodecVSR:
         height: of frames, in pixels.
         width: of frames, in pixels.
         threads: to share each frame; torch's number by default.
-        dtype: of what convolutions of 3x3 multiply: float32 or bfloat16. Sums and features are float32 in any case.
+        dtype: float32, or bfloat16 for what convolutions of 3x3 multiply and for what the first pass over a window hands to
+            the second. Sums are float32 in any case.
         way: see :class:`codecvsr.engine.native_net.NativeNet`.
     """
 
@@ -164,7 +165,7 @@ class FastCodecVSR:
         """
         motion = WindowMotion(self._net, self._head, frames, {-1: to_prev, +1: to_next}, is_cut)
         motion.is_used, motion.has_second_order = use_motion, use_second_order
-        features: dict[int, Array] = {}
+        stored: dict[int, list[npt.NDArray[Any]]] = {}
         backward: dict[int, Array] = {}
         forward: dict[int, Array] = {}
         net = self._net
@@ -174,22 +175,47 @@ class FastCodecVSR:
                 here, others = self._pictures(motion, i, [*before, *after])
                 cells = self._cells(priors[i])
                 with net.together():
-                    features[i] = self._features(here, others, cells)
-                    backward[i] = self._propagated(self._backward, [features[i]], backward, after)
+                    features = self._features(here, others, cells)
+                    backward[i] = self._propagated(self._backward, [features], backward, after)
+                    stored[i] = [self._stored(features), self._stored(backward[i])]
+                self._drop_if_halved(features, backward.pop(i + 2, None))
                 motion.leave(i)
+            self._drop_if_halved(*backward.values())
             for i in range(len(frames)):
-                given, before, picture = [features.pop(i), backward.pop(i)], motion.routes(i, -1), motion.picture(i)
-                made = None
+                before, picture, halves, made = motion.routes(i, -1), motion.picture(i), stored.pop(i), None
                 with net.together():
+                    given = [self._restored(each) for each in halves]
                     forward[i] = self._propagated(self._forward, given, forward, before)
                     if i >= passed:
                         made = self._finished(picture, forward[i], given[1], output)
                 if made is not None:
                     yield made
-                net.give(*given, forward.pop(i - 2, None))
+                net.give(*halves, forward.pop(i - 2, None))
+                self._drop_if_halved(*given)
                 motion.pass_by(i)
         finally:
             net.rest()
+
+    def _stored(self, features: Array) -> npt.NDArray[Any]:
+        """What is held of features (H, W, C) until the second pass."""
+        if not self._is_half:
+            return features
+        halves = self._net.take_halves(self._channels)
+        self._net.halve(features, halves)
+        return halves
+
+    def _restored(self, stored: npt.NDArray[Any]) -> Array:
+        """Features from what was held of them."""
+        if not self._is_half:
+            return stored
+        features = self._net.take(self._channels)
+        self._net.widen(stored, features)
+        return features
+
+    def _drop_if_halved(self, *features: Array | None) -> None:
+        """Features that are held in another form, or were, are not needed any more."""
+        if self._is_half:
+            self._net.give(*features)
 
     @staticmethod
     def _pictures(

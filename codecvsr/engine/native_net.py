@@ -22,10 +22,12 @@ from codecvsr.engine.native_records import (
     MOST_CHANNELS,
     TILE,
     Array,
+    ChangeRecord,
     ConvRecord,
     FinishRecord,
     FlowInputRecord,
     FlowOutputRecord,
+    Halves,
     Kind,
     LoadRecord,
     LookRecord,
@@ -104,7 +106,7 @@ class NativeNet:
         self._pool: ThreadPoolExecutor | None = None
         self._scratch: list[Array] = []
         self._together: list[Step] | None = None
-        self._spare: dict[tuple[int, ...], list[Array]] = {}
+        self._spare: dict[tuple[type, tuple[int, ...]], list[Any]] = {}
 
     def rest(self) -> None:
         """End the threads and let go of spare memory until there is work again."""
@@ -118,14 +120,20 @@ class NativeNet:
         return self._take((self.height, self.width, channels))
 
     def _take(self, shape: tuple[int, ...]) -> Array:
-        spare = self._spare.get(shape)
+        spare = self._spare.get((np.float32, shape))
         return spare.pop() if spare else empty(*shape)
 
-    def give(self, *arrays: Array | None) -> None:
-        """Take back what :meth:`take` lent, for others."""
+    def take_halves(self, channels: int) -> Halves:
+        """Memory for features in bfloat16 (H, W, channels), with anything in it."""
+        shape = self.height, self.width, channels
+        spare = self._spare.get((np.uint16, shape))
+        return spare.pop() if spare else empty_bytes(2 * int(np.prod(shape))).view(np.uint16).reshape(shape)
+
+    def give(self, *arrays: npt.NDArray[Any] | None) -> None:
+        """Take back what :meth:`take` and :meth:`take_halves` lent, for others."""
         for array in arrays:
             if array is not None:
-                self._spare.setdefault(array.shape, []).append(array)
+                self._spare.setdefault((array.dtype.type, array.shape), []).append(array)
 
     def layer(
         self, weights: Array, bias: Array, inputs: Sequence[int], slope: float, *, is_half: bool = False
@@ -261,6 +269,19 @@ class NativeNet:
             if other is not None:
                 told.others[k], told.flows[k] = other[0].record, _address(other[1])
         self._do(self._step(Kind.LOOK, told, here, others, output))
+
+    def halve(self, features: Array, output: Halves) -> None:
+        """Features (H, W, C) rounded to bfloat16."""
+        self._do(self._step(Kind.HALVE, self._change(features, output), features, output))
+
+    def widen(self, halves: Halves, output: Array) -> None:
+        """The opposite of :meth:`halve`."""
+        self._do(self._step(Kind.WIDEN, self._change(halves, output), halves, output))
+
+    @staticmethod
+    def _change(given: npt.NDArray[Any], made: npt.NDArray[Any]) -> ChangeRecord:
+        assert given.shape == made.shape and given.shape[2] % GROUP == 0
+        return ChangeRecord(_address(given), _address(made), channels=given.shape[2])
 
     def finish(self, frame: Picture, residual: Array, output: npt.NDArray[np.uint8] | Array) -> None:
         """The picture (4H, 4W, 3): ``residual`` (H, W, 48) added to the frame, enlarged; clamped bytes, or plain floats."""

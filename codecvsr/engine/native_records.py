@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
+Halves = npt.NDArray[np.uint16]  #: bfloat16, which numpy does not know
 
 GROUP = 16  #: CVSR_GROUP: channels of convolutions come in multiples of this
 TILE = 4  #: CVSR_TILE
@@ -30,7 +31,9 @@ class Kind(IntEnum):
     FLOW_INPUT = 5
     FLOW_OUTPUT = 6
     LOOK = 7
-    FINISH = 8
+    HALVE = 8
+    WIDEN = 9
+    FINISH = 10
 
 
 class ConvRecord(ctypes.Structure):
@@ -118,6 +121,18 @@ class LookRecord(ctypes.Structure):
         ("height", ctypes.c_int32),
         ("width", ctypes.c_int32),
         ("gain", ctypes.c_float),
+    ]
+
+
+class ChangeRecord(ctypes.Structure):
+    """``cvsr_change``."""
+
+    _fields_ = [
+        ("from", ctypes.c_void_p),
+        ("to", ctypes.c_void_p),
+        ("channels", ctypes.c_int32),
+        ("height", ctypes.c_int32),
+        ("width", ctypes.c_int32),
     ]
 
 

@@ -208,7 +208,7 @@ SLIDING = frozenset({"edvr", "rbpn", "rate-groups", "bicubic"})
 def usual_window(network: nn.Module, plan: Plan, height: int, width: int) -> int:
     """So many frames of height x width pixels a window keeps unless the user says otherwise, to go by the plan's memory."""
     if isinstance(network, CodecVSR) and _is_native(network, plan):
-        held = fast_codecvsr.held_channels(network)
+        held = fast_codecvsr.held_channels(network, plan.dtype)
         return longest_window(height, width, held, plan.memory_bytes, beyond=2 * OVERLAP)
     return longest_window(height, width, _kept_channels(network), plan.memory_bytes)
 

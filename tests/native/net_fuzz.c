@@ -178,8 +178,13 @@ static int check_sampling(int32_t height, int32_t width)
     const cvsr_flow_output output = {seen, flow, height, width};
     const cvsr_finish coarse = {pictures[0], residual, bytes, NULL, height, width};
     const cvsr_finish fine = {pictures[0], residual, NULL, values, height, width};
+    const size_t values_of_16 = pixels * 16;
+    uint16_t *halves = malloc(values_of_16 * sizeof *halves);
+    float *wide = floats(values_of_16, draw_share);
+    const cvsr_change halve = {seen, halves, 16, height, width}, widen = {halves, wide, 16, height, width};
     const cvsr_step steps[] = {{CVSR_WARP, &warp}, {CVSR_FLOW_INPUT, &input}, {CVSR_FLOW_OUTPUT, &output},
-                               {CVSR_LOOK, &look}, {CVSR_FINISH, &coarse},    {CVSR_FINISH, &fine}};
+                               {CVSR_LOOK, &look}, {CVSR_FINISH, &coarse},    {CVSR_FINISH, &fine},
+                               {CVSR_HALVE, &halve}, {CVSR_WIDEN, &widen}};
     run(steps, sizeof steps / sizeof *steps, height, draw_threads(), 0);
     int wrong = 0;
     for (size_t i = 0; i < pixels * 48; i++) {
@@ -189,6 +194,10 @@ static int check_sampling(int32_t height, int32_t width)
         if (!isfinite(looked[i]))
             wrong = failed("look", height, width);
     }
+    for (size_t i = 0; i < values_of_16; i++)
+        if (isfinite(seen[i]) && fabsf(seen[i] - wide[i]) > fabsf(seen[i]) / 256)
+            wrong = failed("halve", height, width);
+    free(halves), free(wide);
     for (int i = 0; i < 5; i++) {
         free(pictures[i].colours), free(pictures[i].luma);
         if (i < 4)
