@@ -1,7 +1,7 @@
 /* Convolutions of 3x3 pixels by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, "Fast algorithms for convolutional
  * neural networks", CVPR 2016), and of 1x1: 36 multiplications instead of 144 for 4x4 pixels.
  *
- * A block of 14 or so tiles is transformed, multiplied and transformed back before the next begins, so that everything but the
+ * A block of 16 or so tiles is transformed, multiplied and transformed back before the next begins, so that everything but the
  * picture itself stays in the second-level cache. In bfloat16 what is multiplied is rounded, and sums are not. */
 #ifndef CVSR_NET_CONV_H
 #define CVSR_NET_CONV_H
@@ -10,13 +10,17 @@
 
 #include "cvsr_net_points.h"
 
-/* So many tiles are multiplied at once: two registers of sums for each, and as many again as fit for factors. */
+/* So many tiles are multiplied at once: as many as there are registers for their sums; fewer where outputs are two registers
+ * wide. With 16, rows of 80 tiles (320 pixels) come out even. */
 #if LANES == 16
-#define AT_ONCE     14
-#define FOR_ALL(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13)
+#define AT_ONCE      16
+#define WIDE_AT_ONCE 8
+#define FOR_ALL(DO) \
+    DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
 #else
-#define AT_ONCE     6
-#define FOR_ALL(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+#define AT_ONCE      6
+#define WIDE_AT_ONCE 6
+#define FOR_ALL(DO)  DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
 #endif
 enum { BLOCK = LANES == 16 ? AT_ONCE : 4 * AT_ONCE, WIDE = 2 * LANES };
 
@@ -51,23 +55,27 @@ static size_t scratch_bytes(int32_t input_channels, int32_t output_channels)
 /* ---------------------------------------------------------------------------------------------------- multiplication */
 
 /* sums (AT_ONCE, output stride `step`) of the products of `from` (groups, AT_ONCE of BLOCK, 16) and `factors`. With `wide`
- * two registers of output channels, else one. Packed factors are rows of as many channels. */
+ * two registers of output channels, of WIDE_AT_ONCE tiles, else one. Packed factors are rows of as many channels. */
+#define IS_MEANT(t) (!wide || (t) < WIDE_AT_ONCE)
+#define BEGIN(t)    lanes low##t = {0}, high##t = {0};
+#define END(t)                                 \
+    if (IS_MEANT(t)) {                         \
+        STORE(lanes, to + (t) * step, low##t); \
+        if (wide)                              \
+            STORE(lanes, to + (t) * step + LANES, high##t); \
+    }
+
 INLINE void multiply(const float *from, const float *factors, const source *sources, int32_t count, float *to,
                      size_t step, const int wide)
 {
     const size_t width = wide ? WIDE : LANES;
-#define BEGIN(t) lanes low##t = {0}, high##t = {0};
 #define ADD(t)                                              \
-    {                                                       \
+    if (IS_MEANT(t)) {                                      \
         const lanes x = from[(t) * GROUP + k] - (lanes){0}; \
         low##t += x * a;                                    \
         if (wide)                                           \
             high##t += x * b;                               \
     }
-#define END(t)                             \
-    STORE(lanes, to + (t) * step, low##t); \
-    if (wide)                              \
-        STORE(lanes, to + (t) * step + LANES, high##t);
     FOR_ALL(BEGIN)
     for (int32_t c = 0; c < count; c++, from += BLOCK * GROUP) {
         const float *row = factors + (size_t)sources[c].number * GROUP * width;
@@ -77,9 +85,7 @@ INLINE void multiply(const float *from, const float *factors, const source *sour
         }
     }
     FOR_ALL(END)
-#undef BEGIN
 #undef ADD
-#undef END
 }
 
 /* The same in bfloat16: pairs of input channels, packed as pairs for each output channel. */
@@ -87,15 +93,12 @@ INLINE void multiply_halves(const uint16_t *from, const uint16_t *factors, const
                             float *to, size_t step, const int wide)
 {
     const size_t width = 2 * (wide ? WIDE : LANES); /* of a row of pairs */
-#define BEGIN(t) lanes low##t = {0}, high##t = {0};
-#define ADD(t)                                                        \
-    low##t = add_pairs(low##t, from + (t) * GROUP + k, a);            \
-    if (wide)                                                         \
-        high##t = add_pairs(high##t, from + (t) * GROUP + k, b);
-#define END(t)                             \
-    STORE(lanes, to + (t) * step, low##t); \
-    if (wide)                              \
-        STORE(lanes, to + (t) * step + LANES, high##t);
+#define ADD(t)                                                         \
+    if (IS_MEANT(t)) {                                                 \
+        low##t = add_pairs(low##t, from + (t) * GROUP + k, a);         \
+        if (wide)                                                      \
+            high##t = add_pairs(high##t, from + (t) * GROUP + k, b);   \
+    }
     FOR_ALL(BEGIN)
     for (int32_t c = 0; c < count; c++, from += BLOCK * GROUP) {
         const uint16_t *row = factors + (size_t)sources[c].number * GROUP / 2 * width;
@@ -105,10 +108,11 @@ INLINE void multiply_halves(const uint16_t *from, const uint16_t *factors, const
         }
     }
     FOR_ALL(END)
-#undef BEGIN
 #undef ADD
-#undef END
 }
+#undef IS_MEANT
+#undef BEGIN
+#undef END
 
 /* Point `point` of `points` of a block: `from` (groups, BLOCK, 16), floats or halves, `to` (tiles, output_channels). Packed
  * factors are sorted by registers of output channels, points and input channels. */
@@ -119,7 +123,7 @@ INLINE void multiply_point(const cvsr_conv *conv, const source *sources, int32_t
     for (size_t o = 0; o < channels; o += WIDE) {
         const size_t width = channels - o < WIDE ? channels - o : WIDE;
         const size_t begin = (o * (size_t)points + width * (size_t)point) * rows;
-        for (int32_t t = 0; t < tiles; t += AT_ONCE) {
+        for (int32_t t = 0; t < tiles; t += width > LANES ? WIDE_AT_ONCE : AT_ONCE) {
             float *made = to + (size_t)t * channels + o;
             const size_t at = (size_t)t * GROUP;
             if (half) {

@@ -14,7 +14,7 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-LARGE = 1 << 20  #: bytes of the smallest arrays this is worth while for
+LARGE = 1 << 17  #: bytes of the smallest arrays this is worth while for
 MOST_SPARE_BYTES = 1 << 30  #: kept for others at most; the rest goes back to the system at once
 _ALIGNMENT = 64  # a line of cache, and the widest vector
 _STEP = 4096  # sizes are multiples of a page

@@ -16,7 +16,7 @@ from codecvsr.engine.device import choose_device
 from codecvsr.engine.machine import BF16_FEATURES, Gpu, Machine, look
 from codecvsr.engine.native_net import has_bf16, is_worth_it
 
-#: Networks that lose nothing by bf16 (below 0.001 dB, scripts/results/speed.json). The figures of the others are of fp32.
+#: Networks that lose nothing by bf16 (below 0.003 dB, scripts/results/speed.json). The figures of the others are of fp32.
 TAKES_HALF = frozenset({"codecvsr"})
 WITHOUT_LAYERS = frozenset({"bicubic"})  #: what the native network library has nothing for
 
