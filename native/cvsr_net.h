@@ -1,5 +1,5 @@
 /* What the network `codecvsr` does with a frame on a CPU: convolutions, sampling along motion, the finished picture.
- * Needs nothing but C99 with the vector extensions of GCC and Clang.
+ * Needs nothing but C99 with the vector extensions and atomic operations of GCC and Clang, and sched_yield of POSIX.
  *
  * Pictures and features are rows of pixels of float32 channels (height, width, channels), without gaps. What is done with a
  * frame is a list of steps, each a record of what goes in and comes out; cvsr_net_run does them row by row of 4x4 tiles, so
@@ -21,7 +21,7 @@
 #define CVSR_MOST_CHANNELS 1024 /* of all inputs of a convolution */
 #define CVSR_GROUP 16 /* channels of convolutions come in multiples of this */
 #define CVSR_TILE 4   /* side of a tile in pixels */
-#define CVSR_LOOK_CHANNELS 48  /* channels of what cvsr_look makes */
+#define CVSR_LOOK_CHANNELS 48 /* channels of what cvsr_look makes */
 
 /* CVSR_CONV3X3, CVSR_CONV3X3_BF16, CVSR_CONV1X1: a convolution, stride 1, zeros beyond the border. In the second one products
  * are of bfloat16.
@@ -140,7 +140,7 @@ CVSR_NET_API int32_t cvsr_net_abi(void);
  * two being one; all ways can do all kinds. */
 CVSR_NET_API int32_t cvsr_net_choose(int32_t most);
 
-/* Bytes of memory, aligned to 64, that each running convolution of so many channels in and out needs of its own. */
+/* Bytes of memory, aligned to 64, that each thread needs of its own for convolutions of so many channels in and out. */
 CVSR_NET_API size_t cvsr_net_scratch_bytes(int32_t input_channels, int32_t output_channels);
 
 /* Lay weights (output_channels, input_channels, size, size) out for a convolution of a kind: 36 values for every 9 of 3x3
