@@ -21,9 +21,9 @@ int32_t cvsr_net_choose(int32_t most)
     __builtin_cpu_init();
 #ifdef CVSR_NET_BF16
     if (most >= 3 && __builtin_cpu_supports("avx512bf16")) {
-        chosen = &cvsr_net_avx512bf16;
-        return 3;
-    }
+        way = &cvsr_net_avx512bf16;
+        number = 3;
+    } else
 #endif
     if (most >= 2 && __builtin_cpu_supports("avx512f")) {
         way = &cvsr_net_avx512;

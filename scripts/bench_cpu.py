@@ -13,20 +13,16 @@ import json
 import platform
 import statistics
 import time
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import click
 import numpy as np
 import torch
+from step_times import timed_steps
 
 from codecvsr.compare.clips import TestClip, find_clips
-from codecvsr.engine.native_net import NativeNet
-from codecvsr.engine.native_records import Step
 from codecvsr.engine.plan import make_plan
 from codecvsr.engine.versions import versions
 from codecvsr.files import atomic_file
@@ -147,16 +143,7 @@ def _speed(model: LoadedModel, source: Source, threads: int, repeats: int) -> di
 def _parts(model: LoadedModel, source: Source) -> dict[str, float]:
     """Processor time of each kind of step, one by one, on one thread."""
     torch.set_num_threads(1)
-    taken: dict[str, float] = defaultdict(float)
-    plain = NativeNet.run
-
-    def timed(self: NativeNet, steps: Sequence[Step]) -> None:
-        for step in steps:
-            before = time.process_time()
-            plain(self, [step])
-            taken[step.kind.name.lower()] += time.process_time() - before
-
-    with patch.object(NativeNet, "run", timed):
+    with timed_steps() as taken:
         _run(model, source, by_layers=False)
     return {name: round(value * 1e3 / len(source.names), 2) for name, value in sorted(taken.items())}
 

@@ -7,22 +7,19 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any, TypedDict
-from unittest.mock import patch
 
 import numpy as np
 import torch
 from speed_subjects import CORNER, Subject, film, make_subject
+from step_times import timed_steps
 
 import codecvsr
 from codecvsr.engine import pages
 from codecvsr.engine.cost import Traffic, counting_macs, forget_peak, peak_bytes, peak_rates
-from codecvsr.engine.native_net import NativeNet
-from codecvsr.engine.native_records import Step
 from codecvsr.engine.plan import make_plan
 from codecvsr.metrics.psnr import psnr
 from codecvsr.models.zoo import load_model
@@ -251,21 +248,8 @@ def profile(clips: Path, work: Path, name: str, size: tuple[int, int], frames: i
 
 
 def _native_profile(subject: Subject) -> dict[str, Any]:
-    """Shares of the native library's functions, which no profiler of torch sees, by the processor time of all threads.
-
-    Each is done with the whole frame before the next, so that it can be timed: together they take less.
-    """
-    spent: dict[str, float] = {}
-    plain = NativeNet.run
-
-    def timed(self: NativeNet, steps: Sequence[Step]) -> None:
-        for step in steps:
-            begun = time.process_time()
-            plain(self, [step])
-            name = step.kind.name.lower()
-            spent[name] = spent.get(name, 0.0) + time.process_time() - begun
-
-    with patch.object(NativeNet, "run", timed):
+    """Shares of the native library's steps, which no profiler of torch sees, by the processor time of all threads."""
+    with timed_steps() as spent:
         begun = time.process_time()
         subject.run()
         total = time.process_time() - begun

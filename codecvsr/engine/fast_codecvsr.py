@@ -1,8 +1,8 @@
 """The network ``codecvsr`` in the form it is run in on a CPU: frame by frame through the native network library.
 
-The same weights, in float32 the same results but for the order of sums (about 1e-5 of the picture's range), a fraction of the work:
-convolutions by Winograd's minimal filtering with activations and sums fused, nothing concatenated, states that are not there
-cost nothing, and what frames add to each other is sampled in one pass. The readable form is ``models/codecvsr.py``.
+The same weights, in float32 the same results but for the order of sums (about 1e-5 of the picture's range), a fraction of the
+work: convolutions by Winograd's minimal filtering with activations and sums fused, nothing concatenated, states that are not
+there cost nothing, and what frames add to each other is sampled in one pass. The readable form is ``models/codecvsr.py``.
 """
 
 from __future__ import annotations

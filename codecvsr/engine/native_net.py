@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -40,7 +41,6 @@ from codecvsr.engine.pages import empty, empty_bytes
 
 WIDEST = 3  #: ways of computing: 0 plain, 1 AVX2, 2 AVX-512, 3 that with products of bfloat16
 _POINTS = {Kind.CONV3X3: 36, Kind.CONV3X3_BF16: 36, Kind.CONV1X1: 1}  # values packed for every kernel
-_LEAST_SHARED = 16  # rows of tiles: fewer are done before another thread is awake
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,17 +117,16 @@ class NativeNet:
 
     def take(self, channels: int) -> Array:
         """Memory for features (H, W, channels), with anything in it."""
-        return self._take((self.height, self.width, channels))
-
-    def _take(self, shape: tuple[int, ...]) -> Array:
-        spare = self._spare.get((np.float32, shape))
-        return spare.pop() if spare else empty(*shape)
+        return self._take((self.height, self.width, channels), np.float32)
 
     def take_halves(self, channels: int) -> Halves:
         """Memory for features in bfloat16 (H, W, channels), with anything in it."""
-        shape = self.height, self.width, channels
-        spare = self._spare.get((np.uint16, shape))
-        return spare.pop() if spare else empty_bytes(2 * int(np.prod(shape))).view(np.uint16).reshape(shape)
+        return self._take((self.height, self.width, channels), np.uint16)
+
+    def _take(self, shape: tuple[int, ...], dtype: type[np.generic]) -> npt.NDArray[Any]:
+        if spare := self._spare.get((dtype, shape)):
+            return spare.pop()
+        return empty_bytes(math.prod(shape) * np.dtype(dtype).itemsize).view(dtype).reshape(shape)
 
     def give(self, *arrays: npt.NDArray[Any] | None) -> None:
         """Take back what :meth:`take` and :meth:`take_halves` lent, for others."""
@@ -186,7 +185,7 @@ class NativeNet:
         count, rows = len(steps), steps[0].rows
         assert all(step.rows == rows for step in steps)
         told = (StepRecord * count)(*(StepRecord(step.kind, ctypes.addressof(step.record)) for step in steps))
-        threads = self._threads if rows >= _LEAST_SHARED else 1
+        threads = min(self._threads, rows)
         scratch, call = self._reserved(max(step.scratch for step in steps), threads), self._library.cvsr_net_run
         if threads == 1:
             call(told, count, rows, 1, None, scratch[0])
@@ -242,7 +241,7 @@ class NativeNet:
         """A frame (H, W, 3) as a picture; not :meth:`together` with others, which read it anywhere."""
         assert self._together is None
         rgb = np.ascontiguousarray(rgb)
-        picture = Picture(self.take(4), self._take((self.height + 4, -(-self.width // 16) * 16 + 4)))
+        picture = Picture(self.take(4), self._take((self.height + 4, -(-self.width // 16) * 16 + 4), np.float32))
         self._do(self._step(Kind.LOAD, LoadRecord(_address(rgb), picture.record), rgb, picture))
         return picture
 
