@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from codecvsr.bitstream.reader import read_video
+    from codecvsr.inference.infer import infer
     from codecvsr.metrics.psnr import psnr
     from codecvsr.metrics.ssim import ssim
     from codecvsr.models.zoo import load_model
     from codecvsr.motion import motion_fields, stream_motion
-    from codecvsr.pipeline.infer import infer
-    from codecvsr.pipeline.upscale import upscale
+    from codecvsr.upscaling.api import upscale
 
 __version__ = "0.1.0"
 
 __all__ = ["infer", "load_model", "motion_fields", "psnr", "read_video", "ssim", "stream_motion", "upscale"]
 
 _HOME = {
-    "infer": "codecvsr.pipeline.infer",
+    "infer": "codecvsr.inference.infer",
     "load_model": "codecvsr.models.zoo",
     "motion_fields": "codecvsr.motion",
     "psnr": "codecvsr.metrics.psnr",
     "read_video": "codecvsr.bitstream.reader",
     "ssim": "codecvsr.metrics.ssim",
     "stream_motion": "codecvsr.motion",
-    "upscale": "codecvsr.pipeline.upscale",
+    "upscale": "codecvsr.upscaling.api",
 }
 
 

@@ -79,7 +79,7 @@ fingerprint() {
   {
     printf '%s\n' "$PWD" "$TORCH"
     .venv/bin/python -VV
-    cat pyproject.toml scripts/install.sh native/*
+    find native -type f -print0 | sort -z | xargs -0 cat pyproject.toml scripts/install.sh
     if has_compiler; then "${CC:-cc}" --version; fi
     if has_libav; then pkg-config --modversion libavformat libavcodec libavutil; fi
   } 2>/dev/null | sha256sum | cut -d' ' -f1

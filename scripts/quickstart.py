@@ -23,12 +23,12 @@ from rich.table import Table
 
 from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.cli.output import info, say_error, stdout_console
+from codecvsr.datasets.benchmark import BenchmarkSettings, BuiltClip, make_benchmark
 from codecvsr.errors import CodecVSRError, QualityGateError
 from codecvsr.files import atomic_file, read_image, write_png
+from codecvsr.inference.infer import Ablations, infer
 from codecvsr.metrics.report import evaluate
 from codecvsr.models.zoo import load_model
-from codecvsr.pipeline.benchmark import BenchmarkSettings, BuiltClip, make_benchmark
-from codecvsr.pipeline.infer import Ablations, infer
 
 ROOT = Path(__file__).resolve().parent.parent
 HR_ROOT = ROOT / "inputs"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import av
 
-from codecvsr.bitstream import nal
-from codecvsr.bitstream.frames import NO_VECTORS, CodedFrame
+from codecvsr.bitstream import h264
+from codecvsr.bitstream.frame import NO_VECTORS, CodedFrame
 from codecvsr.bitstream.reader import DECODER_OPTIONS, FRAME_TYPES, open_video, quantisers, vectors_of
 from codecvsr.bitstream.refusals import check_picture
 from codecvsr.errors import DamagedInputError
@@ -70,8 +70,8 @@ class ConcealedVideo:
                 context.thread_type = "SLICE"
                 context.thread_count = 1
                 context.options = dict(DECODER_OPTIONS)
-            length_size = nal.length_prefix_size(context.extradata)
-            sequence = nal.sequence_facts(context.extradata) if is_h264 else nal.UNKNOWN
+            length_size = h264.length_prefix_size(context.extradata)
+            sequence = h264.sequence_facts(context.extradata) if is_h264 else h264.UNKNOWN
             seconds: list[float | None] = []
             flags: list[tuple[bool, bool]] = []
             waiting: dict[int, float] = {}  # packets whose picture did not come yet
@@ -86,7 +86,7 @@ class ConcealedVideo:
                         if at is not None:
                             waiting[len(seconds)] = at
                         seconds.append(at)
-                        flags.append(nal.picture_flags(bytes(packet), length_size) if is_h264 else (False, False))
+                        flags.append(h264.picture_flags(bytes(packet), length_size) if is_h264 else (False, False))
                         packet.pts = packet.dts = len(seconds) - 1
                         shown = context.decode(packet)
                 except av.FFmpegError:

@@ -13,7 +13,7 @@ from typing import BinaryIO, Generic, NamedTuple, TypeVar
 
 import av
 
-from codecvsr.bitstream import nal
+from codecvsr.bitstream import h264
 from codecvsr.errors import DamagedInputError, InputError
 
 T = TypeVar("T")
@@ -244,7 +244,7 @@ def _lacks_numbers(path: Path) -> bool | None:
             if stream is None or stream.codec_context is None or stream.codec_context.name != "h264":
                 return None
             header = stream.codec_context.extradata
-            counter = nal.OrderCounter(nal.sequence_facts(header), nal.length_prefix_size(header))
+            counter = h264.OrderCounter(h264.sequence_facts(header), h264.length_prefix_size(header))
             for packet in container.demux(stream):
                 counted = counter.count(bytes(packet)) if packet.size else None
                 if counted is not None and counted[1]:

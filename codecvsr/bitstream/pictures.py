@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from codecvsr.bitstream import color
 from codecvsr.bitstream.damage import SoundFrames, cut_short, end_of_stream
-from codecvsr.bitstream.frames import NO_VECTORS, CodedFrame
+from codecvsr.bitstream.frame import NO_VECTORS, CodedFrame
 from codecvsr.bitstream.reader import open_video, packets_from
 from codecvsr.bitstream.refusals import check_picture
 

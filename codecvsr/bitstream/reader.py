@@ -16,9 +16,9 @@ import numpy.typing as npt
 from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 
-from codecvsr.bitstream import nal, native
+from codecvsr.bitstream import h264, native_reader
 from codecvsr.bitstream.damage import SoundFrames, end_of_stream
-from codecvsr.bitstream.frames import NO_VECTORS, VECTOR_DTYPE, CodedFrame, FrameType
+from codecvsr.bitstream.frame import NO_VECTORS, VECTOR_DTYPE, CodedFrame, FrameType
 from codecvsr.bitstream.refusals import check_codec, check_picture
 from codecvsr.errors import InputError
 
@@ -36,7 +36,7 @@ def active_backend(backend: Backend = "auto") -> Literal["native", "pyav"]:
     """
     if backend == "pyav":
         return "pyav"
-    built = native.reader_library() is not None
+    built = native_reader.reader_library() is not None
     if backend == "native" and not built:
         raise InputError(
             "The native reader is not built. Install the libavformat and libavcodec headers, pkg-config and a C compiler "
@@ -54,7 +54,7 @@ def read_video(path: str | Path, *, backend: Backend = "auto", allow_damaged: bo
 
     Args:
         path: any container FFmpeg reads, or a raw H.264 stream.
-        backend: ``"native"`` (``native/cvsr_reader.c``), ``"pyav"``, or the first of the two that is there.
+        backend: ``"native"`` (``native/reader/reader.c``), ``"pyav"``, or the first of the two that is there.
         allow_damaged: end at the first damaged frame with a warning (logged) instead of raising, if any frame is sound.
 
     A stream that begins without a key frame is read from where it can be decoded; ``decode_index`` and the timestamps
@@ -69,7 +69,7 @@ def read_video(path: str | Path, *, backend: Backend = "auto", allow_damaged: bo
     if not path.is_file():
         raise InputError(f"{path}: no such file.")
     if active_backend(backend) == "native":
-        return native.iterate(path, allow_damaged=allow_damaged)
+        return native_reader.iterate(path, allow_damaged=allow_damaged)
     return _read_pyav(path, allow_damaged)
 
 
@@ -143,8 +143,8 @@ def _read_pyav(path: Path, allow_damaged: bool, begin: int | None = None) -> Ite
         context.thread_type = "SLICE"
         context.thread_count = 1  # with several slice threads the decoder keeps errors to itself
         context.options = dict(DECODER_OPTIONS)
-        length_size = nal.length_prefix_size(context.extradata)
-        sequence = nal.sequence_facts(context.extradata)
+        length_size = h264.length_prefix_size(context.extradata)
+        sequence = h264.sequence_facts(context.extradata)
         packets: list[tuple[float | None, bool, bool]] = []  # pts_seconds, is_reference, is_idr
         damage = ""
 
@@ -155,7 +155,7 @@ def _read_pyav(path: Path, allow_damaged: bool, begin: int | None = None) -> Ite
                 for packet in packets_from(container, stream, begin):
                     if packet.size:
                         pts = None if packet.pts is None else float(packet.pts * packet.time_base)
-                        packets.append((pts, *nal.picture_flags(bytes(packet), length_size)))
+                        packets.append((pts, *h264.picture_flags(bytes(packet), length_size)))
                         if packet.is_corrupt:
                             damage = f"packet {len(packets) - 1} is incomplete"
                             break

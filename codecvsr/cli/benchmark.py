@@ -21,8 +21,8 @@ from codecvsr.cli.common import (
     track,
     warn,
 )
+from codecvsr.datasets.benchmark import BenchmarkResult, BenchmarkSettings, crf_label, make_benchmark, parse_crfs
 from codecvsr.errors import InputError
-from codecvsr.pipeline.benchmark import BenchmarkResult, BenchmarkSettings, crf_label, make_benchmark, parse_crfs
 
 
 def _crfs(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float | None, ...]:

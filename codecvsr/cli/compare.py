@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def _models(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    from codecvsr.compare.rows import parse_rows
+    from codecvsr.compare.variants import parse_rows
     from codecvsr.errors import InputError
 
     try:
@@ -124,7 +124,7 @@ def command(
     Bicubic is always a row. A row that cannot be run is named, and the others go on. Random weights are marked
     'untrained' and have no scores. Measured cells are kept: the same command goes on where it was stopped.
     """
-    from codecvsr.compare.cells import Settings
+    from codecvsr.compare.measurements import Settings
     from codecvsr.compare.report import write_report
     from codecvsr.compare.run import compare
 

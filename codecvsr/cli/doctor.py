@@ -47,15 +47,15 @@ def command(require_native: bool, as_json: bool) -> ExitCode:
 
 def examine() -> dict[str, Any]:
     """Everything ``doctor`` reports: ``backend``, ``device``, ``versions`` and more, ready for JSON."""
-    from codecvsr.bitstream import native
-    from codecvsr.engine.machine import look, system_memory
+    from codecvsr.bitstream import native_reader
+    from codecvsr.engine.hardware import look, system_memory
 
     machine = look()
     device, gpus, torch_threads = _torch()
     return {
         "backend": {
-            "fields": "numpy" if native.fields_library() is None else "native",
-            "reader": "pyav" if native.reader_library() is None else "native",
+            "fields": "numpy" if native_reader.fields_library() is None else "native",
+            "reader": "pyav" if native_reader.reader_library() is None else "native",
         },
         "device": device,
         "versions": _versions(),
@@ -72,7 +72,7 @@ def examine() -> dict[str, Any]:
         "memory": system_memory(),
         "weights": _weights(),
         "problems": [
-            f"{library} is built but cannot be used: {why}" for library, why in native.load_problems().items()
+            f"{library} is built but cannot be used: {why}" for library, why in native_reader.load_problems().items()
         ],
     }
 
@@ -83,10 +83,10 @@ def _versions() -> dict[str, str | None]:
     import cv2
     import numpy as np
 
-    from codecvsr.bitstream import native
+    from codecvsr.bitstream import native_reader
     from codecvsr.cli import version
 
-    reader = native.reader_library()
+    reader = native_reader.reader_library()
     return {
         "codecvsr": version(),
         "python": platform.python_version(),
@@ -170,7 +170,7 @@ def _print_report(report: dict[str, Any]) -> None:
     """The report as a table on stdout: what was looked at, what was found, and what it means."""
     from rich.table import Table
 
-    from codecvsr.engine.machine import BF16_FEATURES
+    from codecvsr.engine.hardware import BF16_FEATURES
 
     backend, versions, cpu, memory = report["backend"], report["versions"], report["cpu"], report["memory"]
     table = Table(box=None, show_header=False)

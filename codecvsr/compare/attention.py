@@ -7,14 +7,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from codecvsr.analysis import drawing
+from codecvsr.analysis.drawing import Picture
 from codecvsr.engine.plan import make_plan
+from codecvsr.inference.infer import Ablations
+from codecvsr.inference.runners import RUNNERS
+from codecvsr.inference.source import Source
 from codecvsr.models.rate_groups import RateGroups
 from codecvsr.models.zoo import LoadedModel
-from codecvsr.pipeline import drawing
-from codecvsr.pipeline.drawing import Picture
-from codecvsr.pipeline.infer import Ablations
-from codecvsr.pipeline.runners import RUNNERS
-from codecvsr.pipeline.source import Source
 
 _PAD, _CAPTION = 10, 30
 _NARROWEST = 200  # pixels that a map's caption needs

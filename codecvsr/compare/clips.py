@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.datasets.hr_sources import HRSource, find_sources
 from codecvsr.errors import InputError
 from codecvsr.files import list_images
-from codecvsr.pipeline.clip import FRAMES, META, ClipFolder
-from codecvsr.pipeline.hr_sources import HRSource, find_sources
+from codecvsr.inference.clip_folder import FRAMES, META, ClipFolder
 
 _LABEL = re.compile(r"_CRF(none|[0-9.]+)$")
 _TOLD = ("encoder_choice", "preset", "gop", "fps", "bit_rate", "lr_psnr", "scale", "lr_size", "hr_size")  # of meta.json

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from codecvsr.compare.cells import COUNTED_SIDE, Cell, Settings
 from codecvsr.compare.clips import TestClip, crf_value
-from codecvsr.compare.rows import BICUBIC, Row
-from codecvsr.engine.versions import versions
+from codecvsr.compare.measurements import COUNTED_SIDE, Cell, Settings
+from codecvsr.compare.variants import BICUBIC, Row
 from codecvsr.metrics.ssim import SIGMA, WINDOW
+from codecvsr.versions import versions
 
 _SCORES = ("psnr_rgb", "ssim_rgb", "psnr_y", "ssim_y", "warping_error", "warping_error_original", "lpips")
 _COSTS = ("gmacs", "ms_per_frame", "network_ms", "peak_memory_mb")

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.analysis import drawing
+from codecvsr.analysis.drawing import Picture
 from codecvsr.compare.clips import TestClip
 from codecvsr.compare.comparison import Comparison
 from codecvsr.files import read_image
 from codecvsr.metrics.psnr import psnr
-from codecvsr.pipeline import drawing
-from codecvsr.pipeline.drawing import Picture
 
 Box = tuple[int, int, int, int]  #: x, y, width, height in pixels of the original
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import cv2
 
+from codecvsr.analysis.drawing import Picture
 from codecvsr.compare.charts import Series, chart
 from codecvsr.compare.comparison import Comparison
 from codecvsr.compare.crops import Box, write_pictures
-from codecvsr.compare.rows import BICUBIC
 from codecvsr.compare.tables import Table, cells_table, markdown_table, means_table
+from codecvsr.compare.variants import BICUBIC
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_file, atomic_folder, write_png
-from codecvsr.pipeline.drawing import Picture
 
 SUFFIXES = {".html": "html", ".htm": "html", ".md": "md"}
 _PNG_LEVEL = 9

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
-from codecvsr.compare.cells import Settings, measure, shared_lpips
 from codecvsr.compare.clips import TestClip, find_clips
 from codecvsr.compare.comparison import Comparison, Failed
-from codecvsr.compare.rows import Row, ablation_rows, parse_rows
+from codecvsr.compare.measurements import Settings, measure, shared_lpips
 from codecvsr.compare.store import CellStore
+from codecvsr.compare.variants import Row, ablation_rows, parse_rows
 from codecvsr.engine.device import choose_device
 from codecvsr.errors import CodecVSRError, OutputError
 from codecvsr.models.zoo import LoadedModel, load_model
@@ -38,7 +38,7 @@ def compare(
     Args:
         clip_roots: clip folders, benchmark folders, or what holds those.
         gt_root: their originals.
-        models: rows as :func:`codecvsr.compare.rows.parse_row` reads them; bicubic is always one.
+        models: rows as :func:`codecvsr.compare.variants.parse_row` reads them; bicubic is always one.
         ablations: a row more for every part that a model has, without it.
         clips: names of the clips to take; empty for all.
         settings: what holds for every cell.

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 import codecvsr
-from codecvsr.compare.cells import Cell, Picture, Settings
 from codecvsr.compare.clips import TestClip
-from codecvsr.compare.rows import Row
+from codecvsr.compare.measurements import Cell, Picture, Settings
+from codecvsr.compare.variants import Row
 from codecvsr.engine.plan import make_plan
 from codecvsr.errors import OutputError
 from codecvsr.files import atomic_file, write_png

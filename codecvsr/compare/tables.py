@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from codecvsr.compare.cells import Cell
 from codecvsr.compare.comparison import Comparison, Mean
+from codecvsr.compare.measurements import Cell
 
 NOTHING = "-"  #: where there is no value
 UNTRAINED = "untrained"  #: the note of rows with random weights

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from codecvsr.bitstream import native
+from codecvsr.bitstream import native_reader
 from codecvsr.engine.device import choose_device
-from codecvsr.engine.machine import BF16_FEATURES, Gpu, Machine, look
-from codecvsr.engine.native_net import has_bf16, is_worth_it
+from codecvsr.engine.hardware import BF16_FEATURES, Gpu, Machine, look
+from codecvsr.engine.native.net import has_bf16, is_worth_it
 
 #: Networks that lose nothing by bf16 (below 0.003 dB, scripts/results/speed.json). The figures of the others are of fp32.
 TAKES_HALF = frozenset({"codecvsr"})
@@ -38,8 +38,8 @@ class Plan:
         device: where.
         dtype: of the convolutions; sampling positions and pictures are float32 in any case.
         tf32: float32 convolutions multiply with 10 bits of mantissa (NVIDIA's TF32).
-        native: the convolutions that codecvsr's own C library has run in it (:mod:`.native_stacks`), the network codecvsr
-            as a whole (:mod:`.fast_codecvsr`).
+        native: the convolutions that codecvsr's own C library has run in it (:mod:`codecvsr.engine.native.modules`), the network codecvsr
+            as a whole (:mod:`codecvsr.engine.native.codecvsr`).
         channels_last: weights and features lie in memory pixel by pixel.
         graphs: whole windows are captured as CUDA graphs, by shape.
         compile: the networks' stacks of convolutions go through torch.compile.
@@ -106,7 +106,7 @@ def make_plan(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, or a device.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         compile: through torch.compile or not; None for where it pays.
-        architecture: the network's, a key of :data:`codecvsr.models.architectures.ARCHITECTURES`.
+        architecture: the network's, a key of :data:`codecvsr.models.registry.ARCHITECTURES`.
         training: gradients are wanted: any network then computes in bf16 on a GPU, and in fp32 on a CPU.
 
     Raises:
@@ -117,7 +117,7 @@ def make_plan(
     if chosen.type == "cuda":
         found = torch.cuda.get_device_properties(chosen)
         gpu = Gpu(found.name, (found.major, found.minor), found.total_memory)
-    library = native.net_library()
+    library = native_reader.net_library()
     return decide(
         chosen, look(), gpu, precision, compile, architecture=architecture, training=training,
         has_library=library is not None and is_worth_it(library),

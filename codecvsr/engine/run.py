@@ -10,10 +10,10 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from codecvsr.engine import native_stacks
-from codecvsr.engine.compiled import Compiled, stacks
+from codecvsr.engine.compile import Compiled, stacks
+from codecvsr.engine.cuda_graphs import Graphed
 from codecvsr.engine.device import autocast, place
-from codecvsr.engine.graphs import Graphed
+from codecvsr.engine.native import modules
 from codecvsr.engine.plan import Plan
 
 N = TypeVar("N", bound=nn.Module)
@@ -30,13 +30,13 @@ def prepare(network: N, plan: Plan) -> N:
     if _prepared.get(network) == plan and (weight is None or weight.device.type == plan.device.type):
         return network
     _prepared.pop(network, None)  # an error on the way leaves it unprepared
-    native_stacks.take_away(network)
+    modules.take_away(network)
     for module in network.modules():
         if isinstance(module.__dict__.get("forward"), (Compiled, Graphed)):
             del module.__dict__["forward"]
     place(network, plan.device)
     if plan.native:
-        native_stacks.put_in_place(network)
+        modules.put_in_place(network)
     if plan.compile:
         for stack in stacks(network):
             stack.__dict__["forward"] = Compiled(stack.forward)

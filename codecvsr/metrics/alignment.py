@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codecvsr.metrics.psnr import PEAK
-from codecvsr.motion.sample import Array, to_pixels, warp
+from codecvsr.motion.ops.reference import Array, to_pixels, warp
 
 Direction = Literal["to_prev", "to_next"]
 Pictures = Sequence[npt.NDArray[np.uint8]] | Sequence[Array]

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codecvsr.errors import CheckpointError, InputError
-from codecvsr.models.checkpoints import read_state_dict
-from codecvsr.models.fetch import cached_path, models_folder, sha256_of
+from codecvsr.models.checkpoints.fetch import cached_path, models_folder, sha256_of
+from codecvsr.models.checkpoints.reading import read_state_dict
 
 LINEAR_LAYERS = "lpips-alex"  #: their name for ``codecvsr models fetch``
 ALEXNET = ("alexnet-owt-7be5be79.pth", "alexnet-owt-4df8aa71.pth")  #: the same weights in two formats; SHA-256 prefixes

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from codecvsr.metrics.planes import luma
 from codecvsr.motion.field import CELL
-from codecvsr.motion.sample import Array, warp
+from codecvsr.motion.ops.reference import Array, warp
 
 FOLLOWED = 8.0  #: 8-bit luma steps: pixels whose original the field follows more closely are looked at
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from codecvsr.models.blocks import ConvResidualBlocks, X4Head, bilinear_x4, count_blocks, leaky_relu
+from codecvsr.models.layers.blocks import ConvResidualBlocks, X4Head, bilinear_x4, count_blocks, leaky_relu
+from codecvsr.models.layers.warp import warp
 from codecvsr.models.spynet import SPyNet, window_flows
-from codecvsr.motion.warp import warp
 
 
 class BasicVSR(X4Head):

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codecvsr.models.blocks import SLOPE, ConvResidualBlocks, X4Head, bilinear_x4, count_blocks, pad_to_multiple
-from codecvsr.models.deform import ModulatedDeformConv
+from codecvsr.models.layers.blocks import SLOPE, ConvResidualBlocks, X4Head, bilinear_x4, count_blocks, pad_to_multiple
+from codecvsr.models.layers.deform import ModulatedDeformConv
+from codecvsr.models.layers.warp import warp
 from codecvsr.models.spynet import SPyNet, window_flows
-from codecvsr.motion.warp import warp
 
 DEFORM_GROUPS = 16
 _BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")

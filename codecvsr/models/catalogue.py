@@ -6,9 +6,10 @@ import contextlib
 from typing import Any
 
 from codecvsr.errors import CheckpointError
-from codecvsr.models import fetch, zoo
-from codecvsr.models.architectures import ARCHITECTURES, NETWORKS
-from codecvsr.models.offers import Offer
+from codecvsr.models import zoo
+from codecvsr.models.checkpoints import fetch
+from codecvsr.models.checkpoints.offers import Offer
+from codecvsr.models.registry import ARCHITECTURES, NETWORKS
 
 
 def overview() -> list[dict[str, Any]]:

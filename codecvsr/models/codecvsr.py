@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codecvsr.models import priors as prior_channels
-from codecvsr.models import shift_add
 from codecvsr.models.bicubic import Bicubic
-from codecvsr.models.blocks import SLOPE, ConvResidualBlocks, ResidualBlock, ShuffleConv, leaky_relu
-from codecvsr.models.shift_add import luma, shift_and_add
-from codecvsr.motion.warp import Mode, warp
+from codecvsr.models.layers import shift_add
+from codecvsr.models.layers.blocks import SLOPE, ConvResidualBlocks, ResidualBlock, ShuffleConv, leaky_relu
+from codecvsr.models.layers.shift_add import luma, shift_and_add
+from codecvsr.models.layers.warp import Mode, warp
 
 SCALE = 4
 GAIN = 4.0  #: brings differences between aligned pictures to the size of the other inputs

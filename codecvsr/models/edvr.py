@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codecvsr.models.blocks import ResidualBlock, X4Head, bilinear_x4, count_blocks, leaky_relu, pad_to_multiple
-from codecvsr.models.deform import GuidedDeformConv
+from codecvsr.models.layers.blocks import ResidualBlock, X4Head, bilinear_x4, count_blocks, leaky_relu, pad_to_multiple
+from codecvsr.models.layers.deform import GuidedDeformConv
 
 DEFORM_GROUPS = 8
 _LEVELS = ("l3", "l2", "l1")  # coarsest first

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codecvsr.models.blocks import ConvResidualBlocks, X4Head, bilinear_x4, count_blocks, pad_to_multiple
 from codecvsr.models.edvr import FeatureExtractor
+from codecvsr.models.layers.blocks import ConvResidualBlocks, X4Head, bilinear_x4, count_blocks, pad_to_multiple
+from codecvsr.models.layers.warp import warp
 from codecvsr.models.spynet import SPyNet, window_flows
-from codecvsr.motion.warp import warp
 
 _MULTIPLE = 4  # of the sides, for the pyramid of EDVR
 

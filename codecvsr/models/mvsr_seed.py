@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from codecvsr.models.blocks import SLOPE, Residual, ShuffleConv, count_blocks
-from codecvsr.motion.warp import warp
+from codecvsr.models.layers.blocks import SLOPE, Residual, ShuffleConv, count_blocks
+from codecvsr.models.layers.warp import warp
 
 _I_FRAME = 1  # in the published codes: 1 I, 2 P, 3 B
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from codecvsr.models.blocks import (
+from codecvsr.models.layers.blocks import (
     HEAD_CHANNELS,
     SLOPE,
     ResidualBlock,
@@ -21,8 +21,8 @@ from codecvsr.models.blocks import (
     count_blocks,
     leaky_relu,
 )
+from codecvsr.models.layers.warp import warp
 from codecvsr.models.spynet import SPyNet, window_flows
-from codecvsr.motion.warp import warp
 
 GROUP = 5  #: frames of a group
 HEADS = 4  #: of the multi-head form
@@ -138,7 +138,7 @@ class RateGroups(nn.Module):
 
 
 class _Trunk(nn.Module):
-    """As :class:`~codecvsr.models.blocks.ConvResidualBlocks`, under the key ``layers``."""
+    """As :class:`~codecvsr.models.layers.blocks.ConvResidualBlocks`, under the key ``layers``."""
 
     def __init__(self, in_channels: int, out_channels: int, blocks: int) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from codecvsr.models.blocks import Residual, count_blocks
+from codecvsr.models.layers.blocks import Residual, count_blocks
 
 _KERNEL, _STRIDE, _PADDING = 8, 4, 2  # of every step between the resolutions, for x4
 _KERNEL_SCALES = {6: 2, 8: 4, 12: 8}

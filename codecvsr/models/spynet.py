@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codecvsr.motion.warp import warp
+from codecvsr.models.layers.warp import warp
 
 LEVELS = 6
 _PAIRS_AT_ONCE = 8  # frame pairs in one call, so that a long window does not multiply its memory

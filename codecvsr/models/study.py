@@ -12,10 +12,17 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from codecvsr.models.blocks import ConvResidualBlocks, X4Head, bilinear_x4, count_blocks, leaky_relu, pad_to_multiple
 from codecvsr.models.edvr import FeatureExtractor
 from codecvsr.models.iconvsr import continued, inside
-from codecvsr.motion.warp import warp
+from codecvsr.models.layers.blocks import (
+    ConvResidualBlocks,
+    X4Head,
+    bilinear_x4,
+    count_blocks,
+    leaky_relu,
+    pad_to_multiple,
+)
+from codecvsr.models.layers.warp import warp
 
 PROPAGATIONS = ("bidirectional", "unidirectional", "local")
 ALIGNMENTS = ("feature", "image", "none")

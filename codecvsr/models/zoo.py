@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from codecvsr.errors import CheckpointError, InputError
-from codecvsr.models import fetch
-from codecvsr.models.architectures import ARCHITECTURES, NETWORKS, apply_settings
-from codecvsr.models.checkpoints import read_state_dict
-from codecvsr.models.offers import OFFERS, Offer
+from codecvsr.models.checkpoints import fetch
+from codecvsr.models.checkpoints.offers import OFFERS, Offer
+from codecvsr.models.checkpoints.reading import read_state_dict
+from codecvsr.models.registry import ARCHITECTURES, NETWORKS, apply_settings
 
 RANDOM = ":random"  #: behind the name of a network: it, with random weights
 _UNKNOWN_LICENCE = "the terms of whoever made the file"
@@ -58,7 +58,7 @@ class LoadedModel:
         licence: of the weights.
         path: the weights' file, None without one.
         sha256: of that file.
-        metadata: what :func:`codecvsr.models.checkpoints.read_state_dict` says of the file.
+        metadata: what :func:`codecvsr.models.checkpoints.reading.read_state_dict` says of the file.
     """
 
     name: str
@@ -155,7 +155,7 @@ def load_model(name_or_path: str | Path) -> LoadedModel:
 
     A name wins over a file of the same name (write ``./NAME`` for the file). What a file holds is recognised from its
     keys; hyper-parameters need no configuration. Networks are those of
-    :data:`codecvsr.models.architectures.NETWORKS`. Random weights are the same at every call.
+    :data:`codecvsr.models.registry.NETWORKS`. Random weights are the same at every call.
 
     Raises:
         InputError: there is no such name or file, or the named weights are not there yet.

@@ -12,13 +12,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from codecvsr.bitstream.native import fields_library
-from codecvsr.motion import kernels
+from codecvsr.bitstream.native_reader import fields_library
 from codecvsr.motion.field import CELL
-from codecvsr.motion.kernels import Mapper, Prepared, Refinement, run
-from codecvsr.motion.placed import Placed
+from codecvsr.motion.ops import native
+from codecvsr.motion.ops.frame_arrays import Placed
+from codecvsr.motion.ops.native import Mapper, Prepared, Refinement, run
+from codecvsr.motion.ops.reference import Array, gaussian_taps, warp_numpy
 from codecvsr.motion.refine import by_qp, refine_numpy
-from codecvsr.motion.sample import Array, gaussian_taps, warp_numpy
 
 FRAMES = 4  #: frames that a direct match spans
 _WINDOW = (2.6, 6.4)  # sigma in pixels, at fine and at coarse quantisers
@@ -163,7 +163,7 @@ class Drift:
         cells = shape[1], shape[2]
         self._pairs.make(pairs, shape)
         joined = self._pairs.at
-        kernels.compose(library, [(at[t], at[t + step], joined[t]) for t in pairs], cells, mapper)
+        native.compose(library, [(at[t], at[t + step], joined[t]) for t in pairs], cells, mapper)
         self._found.make(starts, shape)
         found = self._found.at
         hows = [settings(qp[t]) for t in starts]
@@ -171,7 +171,7 @@ class Drift:
             (picture[t], picture[t + FRAMES * step], joined[t], joined[t + 2 * step], how.at, found[t])
             for t, how in zip(starts, hows, strict=True)
         ]
-        kernels.correct(library, jobs, cells, mapper)
+        native.correct(library, jobs, cells, mapper)
         changed = [t for t, passing in parts.items() if passing]
         corrected.make(changed, shape)
         for t in parts.keys() - corrected.keys():
@@ -180,4 +180,4 @@ class Drift:
             (at[t], *[found[start] for start in parts[t]], *[0] * (FRAMES - len(parts[t])), corrected.at[t])
             for t in changed
         ]
-        kernels.spread(library, spreads, _GAIN / FRAMES, cells, mapper)
+        native.spread(library, spreads, _GAIN / FRAMES, cells, mapper)

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from codecvsr.bitstream.frames import CodedFrame
+from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.reader import Backend, read_video
 from codecvsr.errors import InputError
-from codecvsr.motion.clip import FULL_REPAIR, ClipMotion, MotionOptions, join
-from codecvsr.motion.kernels import Mapper
-from codecvsr.motion.stream import MotionStream
+from codecvsr.motion.clip_motion import FULL_REPAIR, ClipMotion, MotionOptions, join
+from codecvsr.motion.motion_stream import MotionStream
+from codecvsr.motion.ops.native import Mapper
 
 STRETCH = 8  #: frames of a stream in which motion to the next frame is chosen backwards in one go
 _MOST_THREADS = 8

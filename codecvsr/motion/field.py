@@ -38,7 +38,7 @@ def rasterise_numpy(vectors: npt.NDArray[np.void], height: int, width: int) -> B
     ``dst_x, dst_y`` is the centre of a block, so a block covers ``dst - size / 2`` to ``dst + size / 2``; parts outside the
     picture are dropped. Where two vectors of one list cover a cell the later one in the list stays. Of vectors longer than
     any stream may hold there is none: those of a damaged one could match by chance. This is the readable reference of
-    ``cvsr_rasterise`` in ``native/cvsr_field.c``, equal value by value.
+    ``cvsr_rasterise`` in ``native/field/field.c``, equal value by value.
     """
     h, w = grid_shape(height, width)
     past = np.full((2, h, w), np.nan, np.float32)
@@ -66,12 +66,12 @@ def rasterise_numpy(vectors: npt.NDArray[np.void], height: int, width: int) -> B
 
 def rasterise(vectors: npt.NDArray[np.void], height: int, width: int) -> BlockField:
     """:func:`rasterise_numpy`, done by the native library where it was built."""
-    from codecvsr.bitstream import native
+    from codecvsr.bitstream import native_reader
 
-    library = native.fields_library()
+    library = native_reader.fields_library()
     if library is None:
         return rasterise_numpy(vectors, height, width)
-    past, future, partition = native.rasterise(library, vectors, height, width)
+    past, future, partition = native_reader.rasterise(library, vectors, height, width)
     return BlockField(past, future, partition)
 
 

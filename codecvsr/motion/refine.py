@@ -11,11 +11,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from codecvsr.bitstream.native import fields_library
-from codecvsr.motion import kernels
+from codecvsr.bitstream.native_reader import fields_library
 from codecvsr.motion.field import CELL
-from codecvsr.motion.kernels import PREPARED, Prepared, Refinement
-from codecvsr.motion.sample import Array, Luma, blur_numpy, gaussian_taps, to_pixels, warp_numpy
+from codecvsr.motion.ops import native
+from codecvsr.motion.ops.native import PREPARED, Prepared, Refinement
+from codecvsr.motion.ops.reference import Array, Luma, blur_numpy, gaussian_taps, to_pixels, warp_numpy
 
 STEPS = 2
 _PRE_BLUR = (1, 27, 72, 27, 1)  # of 128: a sigma of 0.7 pixels
@@ -84,7 +84,7 @@ def prepare_numpy(luma: Luma) -> Prepared:
 def prepare(luma: Luma) -> Prepared:
     """:func:`prepare_numpy`, done by the native library where it was built."""
     library = fields_library()
-    return prepare_numpy(luma) if library is None else kernels.prepare(library, luma)
+    return prepare_numpy(luma) if library is None else native.prepare(library, luma)
 
 
 def refine_numpy(current: Prepared, other: Prepared, field: Array, how: Refinement) -> Array:
@@ -138,4 +138,4 @@ def refine_as(current: Prepared, other: Prepared, field: Array, how: Refinement)
     library = fields_library()
     if library is None:
         return refine_numpy(current, other, field, how)
-    return kernels.refine(library, current, other, field, how)
+    return native.refine(library, current, other, field, how)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codecvsr.errors import InputError
-from codecvsr.train.pieces import SCALE
+from codecvsr.train.prepared_set import SCALE
 
 Picture = npt.NDArray[np.uint8]
 

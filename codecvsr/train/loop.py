@@ -21,7 +21,7 @@ from codecvsr.errors import CheckpointError
 from codecvsr.files import atomic_file
 from codecvsr.train.data import load_clips, load_sources, make_resident
 from codecvsr.train.journal import LOG, Journal
-from codecvsr.train.networks import build, metadata
+from codecvsr.train.network import build, metadata
 from codecvsr.train.processes import Processes, joined
 from codecvsr.train.recipe import Model, Optimisation, Recipe
 from codecvsr.train.sampling import Sampler

@@ -1,4 +1,4 @@
-"""From clips and photographs to a prepared training set (:mod:`codecvsr.train.pieces`).
+"""From clips and photographs to a prepared training set (:mod:`codecvsr.train.prepared_set`).
 
 Every random choice follows from the seed and the piece's name, so that neither the order of the work, nor what else is in
 the set, nor an interruption changes a piece.
@@ -24,16 +24,16 @@ import numpy.typing as npt
 
 from codecvsr.bitstream.encode import EncodeSettings, Gop, encode_h264
 from codecvsr.bitstream.reader import read_video
+from codecvsr.datasets.benchmark import COMPANION_CRF
+from codecvsr.datasets.hr_sources import HRSource
 from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.files import atomic_file, read_image
 from codecvsr.models.priors import make_priors
 from codecvsr.motion import estimate_motion
-from codecvsr.pipeline.benchmark import COMPANION_CRF
-from codecvsr.pipeline.hr_sources import HRSource
-from codecvsr.pipeline.resize import downsample, resample
 from codecvsr.train.camera import Picture, choose_movement, render_shot
-from codecvsr.train.pieces import SCALE, Piece, write_piece
-from codecvsr.train.plan import STEP, Job, Preparation
+from codecvsr.train.prepare_plan import STEP, Job, Preparation
+from codecvsr.train.prepared_set import SCALE, Piece, write_piece
+from codecvsr.video.resize import downsample, resample
 
 SETTINGS = "set.json"  #: what a set was prepared with, in its folder
 RATES = (24, 25, 30, 50, 60)  #: frames per second

@@ -19,7 +19,7 @@ class Data:
 
     hr_root: str = "clips/train"
     benchmarks: tuple[str, ...] = ()
-    prepared: tuple[str, ...] = ()  #: folders written by scripts/prepare_training.py
+    prepared: tuple[str, ...] = ()  #: folders written by scripts/training/prepare_training.py
     shares: tuple[float, ...] = ()  #: of the samples: benchmarks (if any), then every prepared set; by frames if empty
     val_hr_root: str = ""
     val_benchmarks: tuple[str, ...] = ()

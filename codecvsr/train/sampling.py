@@ -19,7 +19,7 @@ from codecvsr.errors import InputError
 from codecvsr.models import priors as prior_channels
 from codecvsr.motion.field import CELL
 from codecvsr.train.data import TrainingClip
-from codecvsr.train.pieces import SCALE
+from codecvsr.train.prepared_set import SCALE
 from codecvsr.train.recipe import Recipe, Window
 
 _RECOLOURED = 0.5  # share of the samples

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from codecvsr.engine.device import autocast, place
-from codecvsr.train.networks import load_teacher, run
+from codecvsr.train.network import load_teacher, run
 from codecvsr.train.processes import Processes
 from codecvsr.train.recipe import Recipe
 from codecvsr.train.sampling import Batch

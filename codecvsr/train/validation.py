@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from codecvsr.engine.device import autocast
 from codecvsr.models import priors as prior_channels
 from codecvsr.train.data import TrainingClip
-from codecvsr.train.networks import run
+from codecvsr.train.network import run
 from codecvsr.train.sampling import Batch
 
 

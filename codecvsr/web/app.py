@@ -21,8 +21,8 @@ from werkzeug.routing import BaseConverter
 
 from codecvsr.errors import CodecVSRError
 from codecvsr.web import sniff
-from codecvsr.web.foreman import Foreman
 from codecvsr.web.parameters import DEMO, ParameterError, Parameters
+from codecvsr.web.scheduler import Foreman
 from codecvsr.web.security import Guard, refusal
 from codecvsr.web.store import ACTIVE, Job, JobStore, QueueFullError
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.bitstream.frames import CodedFrame
+from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.reader import read_video
 from codecvsr.motion import ClipMotion, stream_motion
 from codecvsr.motion.field import CELL

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.bitstream.reader import open_video
 from codecvsr.errors import InputError, UnsupportedInputError
-from codecvsr.pipeline.media import Media, survey
+from codecvsr.video.probe import Media, survey
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters
 

@@ -11,8 +11,8 @@ from waitress.server import create_server
 
 from codecvsr.errors import InputError
 from codecvsr.web.app import create_app, demo_clip
-from codecvsr.web.foreman import Foreman
 from codecvsr.web.limits import Limits
+from codecvsr.web.scheduler import Foreman
 from codecvsr.web.security import check_exposure
 from codecvsr.web.store import JobStore
 

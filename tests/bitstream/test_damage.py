@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codecvsr.bitstream import nal
+from codecvsr.bitstream import h264
 from codecvsr.bitstream.damage import SoundFrames, cut_short
 from codecvsr.bitstream.reader import open_video, read_video
 from codecvsr.errors import DamagedInputError
@@ -89,7 +89,7 @@ def test_pictures_are_counted_in_the_order_they_are_shown_in(tmp_path):
     path = make_film(tmp_path / "film.ts", 80, extras=False, parameters="bframes=3:b-pyramid=normal:keyint=60")
     container, stream = open_video(path)
     with container:
-        counter = nal.OrderCounter(nal.sequence_facts(stream.codec_context.extradata), None)
+        counter = h264.OrderCounter(h264.sequence_facts(stream.codec_context.extradata), None)
         shown, counts, begun = [], [], 0
         for packet in container.demux(stream):
             if packet.size:
@@ -100,7 +100,7 @@ def test_pictures_are_counted_in_the_order_they_are_shown_in(tmp_path):
         assert begun == 60
         assert [shown.index(time) for time in sorted(shown)] == [counts.index(count) for count in sorted(counts)]
         assert sorted(counts) == list(range(0, 160, 2))
-        assert nal.OrderCounter(nal.UNKNOWN, None).count(bytes(80)) is None
+        assert h264.OrderCounter(h264.UNKNOWN, None).count(bytes(80)) is None
 
 
 def test_a_gap_at_the_start_shows_by_the_frame_rate():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from codecvsr.bitstream import color
-from codecvsr.bitstream import ffmpeg as system_ffmpeg
+from codecvsr.bitstream import ffmpeg_encode as system_ffmpeg
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
 from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import InputError, OutputError

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codecvsr.bitstream.csv_vectors import parse_csv_vectors, read_csv_vectors
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
-from codecvsr.bitstream.extractors import check_extractor, coded_frames
+from codecvsr.bitstream.mv_sources.csv import parse_csv_vectors, read_csv_vectors
+from codecvsr.bitstream.mv_sources.extractors import check_extractor, coded_frames
 from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import DamagedInputError, InputError

@@ -14,14 +14,14 @@ import av
 import numpy as np
 import pytest
 
-from codecvsr.bitstream import nal, native
+from codecvsr.bitstream import h264, native_reader
 from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import DamagedInputError, InputError, UnsupportedInputError
 from tests.streams import encode, moving_texture, remux, sound_track, texture
 
 BACKENDS = ["pyav", pytest.param("native", marks=pytest.mark.skipif(
-    native.reader_library() is None, reason="native reader library: not built, or off"))]  # fmt: skip
+    native_reader.reader_library() is None, reason="native reader library: not built, or off"))]  # fmt: skip
 PYRAMID = "bframes=3:b-pyramid=normal:ref=3:keyint=12:min-keyint=12:scenecut=0:b-adapt=0:open-gop=0"
 HEIGHT, WIDTH, FRAMES = 64, 96, 24
 
@@ -88,10 +88,10 @@ def test_flags_are_read_from_both_framings(pyramid, tmp_path):
     for path in (pyramid, raw):
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
-            size = nal.length_prefix_size(stream.codec_context.extradata)
+            size = h264.length_prefix_size(stream.codec_context.extradata)
             packets = [bytes(packet) for packet in container.demux(stream) if packet.size]
         assert size == (4 if path is pyramid else None)
-        flags[path] = [nal.picture_flags(packet, size) for packet in packets]
+        flags[path] = [h264.picture_flags(packet, size) for packet in packets]
     frames = sorted(read_video(pyramid, backend="pyav"), key=lambda f: f.decode_index)
     assert flags[pyramid] == flags[raw] == [(f.is_reference, f.is_idr) for f in frames]
 
@@ -110,7 +110,7 @@ def test_flags_are_read_from_both_framings(pyramid, tmp_path):
     ],
 )
 def test_flags_of_packets_made_by_hand(packet, length_size, expected):
-    assert nal.picture_flags(packet, length_size) == expected
+    assert h264.picture_flags(packet, length_size) == expected
 
 
 @both
@@ -130,13 +130,13 @@ def test_mbaff_is_told_by_the_parameter_set(tmp_path, clip, options, is_mbaff):
     path = encode(tmp_path / "a.mp4", clip[:4], options={"x264-params": options})
     with av.open(str(path)) as container:
         extradata = container.streams.video[0].codec_context.extradata
-    assert nal.sequence_facts(extradata).is_mbaff == is_mbaff
+    assert h264.sequence_facts(extradata).is_mbaff == is_mbaff
 
 
 @both
 def test_mbaff_that_nothing_else_tells_is_refused(tmp_path, clip, backend, monkeypatch):
     path = encode(tmp_path / "mbaff.mp4", clip[:4])
-    monkeypatch.setattr(nal, "sequence_facts", lambda extradata: nal.SequenceFacts(4, is_mbaff=True))
+    monkeypatch.setattr(h264, "sequence_facts", lambda extradata: h264.SequenceFacts(4, is_mbaff=True))
     with pytest.raises(UnsupportedInputError, match=r"the stream is interlaced.*ffmpeg -i mbaff\.mp4 -vf bwdif"):
         list(read_video(path, backend=backend))
 
@@ -145,21 +145,21 @@ def test_headers_that_make_no_sense(tmp_path, clip):
     path = encode(tmp_path / "a.mp4", clip[:4], options={"x264-params": "cqm=jvt"})
     with av.open(str(path)) as container:
         sound = container.streams.video[0].codec_context.extradata
-    assert nal.sequence_facts(sound).most_references
+    assert h264.sequence_facts(sound).most_references
     for nothing in (None, b"", b"\x01", bytes(9), b"\x00\x00\x01", b"\x00\x00\x01\x67", sound[:12]):
-        assert nal.sequence_facts(nothing) == nal.UNKNOWN
+        assert h264.sequence_facts(nothing) == h264.UNKNOWN
     rng = np.random.default_rng(5)
     for _ in range(300):
         damaged = np.frombuffer(sound, np.uint8).copy()
         damaged[rng.integers(0, len(damaged), 6)] = rng.integers(0, 256, 6)
-        most = nal.sequence_facts(damaged[: rng.integers(1, len(damaged))].tobytes()).most_references
+        most = h264.sequence_facts(damaged[: rng.integers(1, len(damaged))].tobytes()).most_references
         assert most is None or 0 <= most <= 16
 
 
 def test_length_prefixes():
-    assert nal.length_prefix_size(None) is None
-    assert nal.length_prefix_size(b"\x00\x00\x00\x01\x67") is None
-    assert [nal.length_prefix_size(bytes([1, 100, 0, 30, 0xFC | n])) for n in (0, 1, 3)] == [1, 2, 4]
+    assert h264.length_prefix_size(None) is None
+    assert h264.length_prefix_size(b"\x00\x00\x00\x01\x67") is None
+    assert [h264.length_prefix_size(bytes([1, 100, 0, 30, 0xFC | n])) for n in (0, 1, 3)] == [1, 2, 4]
 
 
 # --- time -------------------------------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def test_ten_runs_are_identical(clip, tmp_path):
     assert len({entry[3] for entry in first}) > FRAMES // 2
     for _ in range(9):
         assert digest(read_video(path, backend="pyav")) == first
-    if native.reader_library() is not None:
+    if native_reader.reader_library() is not None:
         for _ in range(10):
             assert digest(read_video(path, backend="native")) == first
 

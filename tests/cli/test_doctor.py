@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from codecvsr.bitstream import native
+from codecvsr.bitstream import native_reader
 from codecvsr.cli import cli
 
 
@@ -22,8 +22,8 @@ def test_json_is_the_contract():
     result = run("--json")
     assert result.exit_code == 0, result.stderr
     out = json.loads(result.stdout)
-    fields = "native" if native.fields_library() is not None else "numpy"
-    reader = "native" if native.reader_library() is not None else "pyav"
+    fields = "native" if native_reader.fields_library() is not None else "numpy"
+    reader = "native" if native_reader.reader_library() is not None else "pyav"
     assert out["backend"] == {"fields": fields, "reader": reader}
     assert out["device"] in ("cpu", "cuda")
     assert out["versions"]["numpy"] == np.__version__
@@ -75,8 +75,8 @@ def test_require_native(monkeypatch, fields, reader, code, named):
         def cvsr_reader_libavcodec() -> bytes:
             return b"59.37.100"
 
-    monkeypatch.setattr(native, "fields_library", lambda: Library if fields else None)
-    monkeypatch.setattr(native, "reader_library", lambda: Library if reader else None)
+    monkeypatch.setattr(native_reader, "fields_library", lambda: Library if fields else None)
+    monkeypatch.setattr(native_reader, "reader_library", lambda: Library if reader else None)
     result = run("--require-native", "--json")
     assert result.exit_code == code
     out = json.loads(result.stdout)
@@ -91,7 +91,7 @@ def test_switching_native_off_shows():
 
 
 def test_a_library_that_cannot_be_loaded_is_warned_of(monkeypatch):
-    monkeypatch.setattr(native, "load_problems", lambda: {"cvsr_reader": "libavcodec.so.59: cannot open"})
+    monkeypatch.setattr(native_reader, "load_problems", lambda: {"cvsr_reader": "libavcodec.so.59: cannot open"})
     result = run("--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["problems"] == [

@@ -8,10 +8,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from codecvsr.datasets.benchmark import BenchmarkSettings, make_benchmark
 from codecvsr.files import write_png
 from codecvsr.models.basicvsr import BasicVSR
 from codecvsr.models.codecvsr import CodecVSR
-from codecvsr.pipeline.benchmark import BenchmarkSettings, make_benchmark
 from tests.streams import moving_texture
 
 FRAMES = 3

@@ -11,12 +11,12 @@ from click.testing import CliRunner
 
 from codecvsr.cli import cli
 from codecvsr.compare import run as module
-from codecvsr.compare.cells import Settings
+from codecvsr.compare.measurements import Settings
 from codecvsr.compare.run import compare
 from codecvsr.compare.tables import cells_table, means_table
 from codecvsr.errors import InputError
+from codecvsr.inference.infer import Ablations, infer
 from codecvsr.metrics.report import evaluate
-from codecvsr.pipeline.infer import Ablations, infer
 from tests.compare.conftest import FRAMES
 
 CPU = Settings(device="cpu")
@@ -205,7 +205,7 @@ def test_lpips_is_a_column_where_it_is_asked_for(material, tmp_path, monkeypatch
         def distance(self, picture, original, crop_border):
             return abs(float(picture.mean()) - float(original.mean())) + crop_border
 
-    monkeypatch.setattr("codecvsr.compare.cells.shared_lpips", lambda: Distance())
+    monkeypatch.setattr("codecvsr.compare.measurements.shared_lpips", lambda: Distance())
     monkeypatch.setattr(module, "shared_lpips", lambda: None)
     root = material / "bench" / "hr_CRF35" / "a"
     settings = Settings(device="cpu", lpips=True, crop_border=2)

@@ -1,4 +1,4 @@
-"""scripts/experiments.py: each experiment in one command."""
+"""scripts/bench/experiments.py: each experiment in one command."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from click.testing import CliRunner
 
 from codecvsr.compare.attention import attention_weights
 from codecvsr.files import read_image
+from codecvsr.inference.infer import Ablations, load_motion
 from codecvsr.models.rate_groups import RateGroups
 from codecvsr.models.zoo import load_model
-from codecvsr.pipeline.infer import Ablations, load_motion
-from codecvsr.train.networks import build
+from codecvsr.train.network import build
 from codecvsr.train.recipe import read_recipe
 from tests.compare.conftest import FRAMES
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "experiments.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "bench" / "experiments.py"
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import pytest
 
-from codecvsr.compare.cells import Settings
 from codecvsr.compare.charts import Series, chart, ticks
 from codecvsr.compare.crops import most_detail, write_pictures
+from codecvsr.compare.measurements import Settings
 from codecvsr.compare.report import make_charts, write_report
 from codecvsr.compare.run import compare
 from codecvsr.files import read_image

@@ -10,23 +10,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from codecvsr.bitstream import native
-from codecvsr.engine import native_stacks
-from codecvsr.engine.native_convs import NativeConv, NativeShuffle
-from codecvsr.engine.native_stacks import NativeBlock, NativeSequence, put_in_place, take_away
+from codecvsr.bitstream import native_reader
+from codecvsr.engine.native import modules
+from codecvsr.engine.native.convolutions import NativeConv, NativeShuffle
+from codecvsr.engine.native.modules import NativeBlock, NativeSequence, put_in_place, take_away
 from codecvsr.engine.plan import make_plan
 from codecvsr.engine.run import prepare, running
 from codecvsr.models.basicvsr import BasicVSR
 from codecvsr.models.basicvsr_pp import BasicVSRPlusPlus
-from codecvsr.models.blocks import SLOPE, ConvResidualBlocks, ResidualBlock, ShuffleConv, X4Head
 from codecvsr.models.edvr import EDVR
 from codecvsr.models.iconvsr import IconVSR
+from codecvsr.models.layers.blocks import SLOPE, ConvResidualBlocks, ResidualBlock, ShuffleConv, X4Head
 from codecvsr.models.mvsr_seed import MVSRSeed
 from codecvsr.models.rate_groups import RateGroups
 from codecvsr.models.rbpn import RBPN
 from tests.models.test_networks import inputs
 
-pytestmark = pytest.mark.skipif(native.net_library() is None, reason="the native network library is not built")
+pytestmark = pytest.mark.skipif(native_reader.net_library() is None, reason="the native network library is not built")
 PLAIN = dataclasses.replace(make_plan("cpu", "fp32", compile=False), native=False)
 NATIVE = dataclasses.replace(PLAIN, native=True)
 ZOO: dict[str, Callable[[], nn.Module]] = {
@@ -141,7 +141,7 @@ def test_heads_in_strips_have_no_seams(size: tuple[int, int], monkeypatch: pytes
         expected = head.enlarge(x)
         put_in_place(head)
         for rows in (1, 2, 3, 5, 100):
-            monkeypatch.setattr(native_stacks, "_STRIP_PIXELS", rows * size[1])
+            monkeypatch.setattr(modules, "_STRIP_PIXELS", rows * size[1])
             torch.testing.assert_close(head.enlarge(x), expected, rtol=0, atol=5 * TOLERANCE)
         head.conv_last.double()
         with pytest.raises(RuntimeError, match="type"):  # torch's own message

@@ -10,10 +10,10 @@ import torch
 from click.testing import CliRunner
 
 from codecvsr.cli import cli
-from codecvsr.engine import machine
-from codecvsr.engine.machine import Gpu, Machine
+from codecvsr.engine import hardware
+from codecvsr.engine.hardware import Gpu, Machine
 from codecvsr.engine.plan import decide, make_plan
-from codecvsr.models.architectures import ARCHITECTURES
+from codecvsr.models.registry import ARCHITECTURES
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda:0")
 PLAIN = Machine("a processor", ("avx2", "avx512f"), 64 << 30, has_compiler=True, has_triton=True)
@@ -109,13 +109,13 @@ def test_this_machine_and_what_doctor_says_of_it():
 def test_processors_and_containers_are_read_from_the_system(monkeypatch, tmp_path):
     (tmp_path / "cpuinfo").write_text("model name\t: Some CPU\nflags\t\t: fpu avx2 amx_bf16 avx512f\n")
     (tmp_path / "limit").write_text("1048576\n")
-    monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.setattr(machine, "_MEMORY_LIMITS", (tmp_path / "none", tmp_path / "limit"))
+    monkeypatch.setattr(hardware, "_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(hardware, "_MEMORY_LIMITS", (tmp_path / "none", tmp_path / "limit"))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    found = machine.look.__wrapped__()
+    found = hardware.look.__wrapped__()
     assert (found.cpu, found.features, found.memory_bytes) == ("Some CPU", ("avx2", "avx512f", "amx_bf16"), 1 << 20)
     assert not found.has_compiler
     assert decide(CPU, found, None).dtype == BF16
     (tmp_path / "limit").write_text("max\n")
-    assert machine.look.__wrapped__().memory_bytes > 1 << 20
+    assert hardware.look.__wrapped__().memory_bytes > 1 << 20

@@ -13,17 +13,17 @@ import pytest
 import torch
 from torch import nn
 
-from codecvsr.engine.compiled import Compiled, stacks
-from codecvsr.engine.graphs import Graphed
+from codecvsr.engine.compile import Compiled, stacks
+from codecvsr.engine.cuda_graphs import Graphed
 from codecvsr.engine.plan import make_plan
 from codecvsr.engine.run import prepare, running
 from codecvsr.engine.transfer import to_device, to_host
-from codecvsr.models.architectures import NETWORKS
-from codecvsr.models.blocks import ConvResidualBlocks
+from codecvsr.inference.infer import Ablations, load_motion, upscale_frames
+from codecvsr.inference.memory_limits import Budget
+from codecvsr.inference.runners import RUNNERS
 from codecvsr.models.codecvsr import CodecVSR
-from codecvsr.pipeline.budget import Budget
-from codecvsr.pipeline.infer import Ablations, load_motion, upscale_frames
-from codecvsr.pipeline.runners import RUNNERS
+from codecvsr.models.layers.blocks import ConvResidualBlocks
+from codecvsr.models.registry import NETWORKS
 from tests.films import small_network
 from tests.streams import encode, moving_texture
 

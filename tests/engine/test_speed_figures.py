@@ -14,7 +14,7 @@ RESULTS = ROOT / "scripts" / "results" / "speed.json"
 
 @pytest.fixture(scope="module")
 def table():
-    spec = importlib.util.spec_from_file_location("speed_table", ROOT / "scripts" / "speed_table.py")
+    spec = importlib.util.spec_from_file_location("speed_table", ROOT / "scripts" / "bench" / "speed_table.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from codecvsr.models.basicvsr import BasicVSR
+from codecvsr.models.layers.warp import warp
 from codecvsr.models.spynet import SPyNet
-from codecvsr.motion.warp import warp
 from tests.goldens.published import TOLERANCE, fill, moving_frames, published_output, published_shapes
 from tests.streams import moving_texture
 

@@ -16,7 +16,7 @@ from codecvsr.errors import CheckpointError, InputError
 from codecvsr.files import write_png
 from codecvsr.models.basicvsr import BasicVSR
 from codecvsr.models.basicvsr_pp import BasicVSRPlusPlus
-from codecvsr.models.checkpoints import read_state_dict
+from codecvsr.models.checkpoints.reading import read_state_dict
 from codecvsr.models.edvr import EDVR
 from codecvsr.models.iconvsr import IconVSR
 from codecvsr.models.mvsr_seed import MVSRSeed

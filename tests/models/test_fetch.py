@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from codecvsr.cli.models import command
 from codecvsr.errors import CheckpointError, InputError, OutputError
-from codecvsr.models import fetch
+from codecvsr.models.checkpoints import fetch
 
 CONTENT = bytes(range(256)) * 5000
 NAME = "basicvsr-reds4"

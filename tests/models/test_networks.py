@@ -11,14 +11,14 @@ from torch.nn import functional as F
 
 from codecvsr.models.basicvsr import BasicVSR
 from codecvsr.models.basicvsr_pp import BasicVSRPlusPlus
-from codecvsr.models.blocks import pad_to_multiple
-from codecvsr.models.deform import modulated_deform_conv2d
 from codecvsr.models.edvr import EDVR
 from codecvsr.models.iconvsr import IconVSR
+from codecvsr.models.layers.blocks import pad_to_multiple
+from codecvsr.models.layers.deform import modulated_deform_conv2d
+from codecvsr.models.layers.warp import warp
 from codecvsr.models.mvsr_seed import MVSRSeed
 from codecvsr.models.rate_groups import RateGroups
 from codecvsr.models.rbpn import RBPN
-from codecvsr.motion.warp import warp
 from tests.goldens.published import fill, moving_frames, noise
 
 SMALL: dict[str, Callable[[], nn.Module]] = {

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from codecvsr.models.shift_add import luma, shift_and_add
-from codecvsr.motion.warp import warp
+from codecvsr.models.layers.shift_add import luma, shift_and_add
+from codecvsr.models.layers.warp import warp
 
 SIZE = 24
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from codecvsr.motion.warp import warp
+from codecvsr.models.layers.warp import warp
 
 
 def _features(*shape: int, seed: int = 0) -> torch.Tensor:

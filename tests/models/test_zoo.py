@@ -16,15 +16,16 @@ from safetensors.torch import save_file
 
 from codecvsr.cli.models import command
 from codecvsr.errors import CheckpointError, InputError
+from codecvsr.inference.runners import RUNNERS
 from codecvsr.metrics.lpips import LINEAR_LAYERS
-from codecvsr.models import catalogue, fetch, zoo
-from codecvsr.models.architectures import ARCHITECTURES, NETWORKS
+from codecvsr.models import catalogue, zoo
+from codecvsr.models.checkpoints import fetch
+from codecvsr.models.checkpoints.convert import convert
+from codecvsr.models.checkpoints.offers import OFFERS
 from codecvsr.models.codecvsr import CodecVSR
-from codecvsr.models.convert import convert
 from codecvsr.models.edvr import EDVR
-from codecvsr.models.offers import OFFERS
 from codecvsr.models.rate_groups import RateGroups
-from codecvsr.pipeline.runners import RUNNERS
+from codecvsr.models.registry import ARCHITECTURES, NETWORKS
 from tests.goldens.published import fill, published_shapes
 from tests.streams import moving_texture
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from codecvsr.motion import drift
+from codecvsr.motion.ops.reference import warp
 from codecvsr.motion.refine import prepare
-from codecvsr.motion.sample import warp
 from tests.streams import texture
 
 INSIDE = (slice(None), slice(5, -5), slice(5, -5))

@@ -7,22 +7,21 @@ import cv2
 import numpy as np
 import pytest
 
-from codecvsr.bitstream import native
+from codecvsr.bitstream import native_reader
 from codecvsr.bitstream.reader import read_video
 from codecvsr.motion import (
     MotionOptions,
+    block_search,
     drift,
     estimate_motion,
-    even,
-    kernels,
+    references,
     refine,
-    resolve,
-    sample,
-    search,
-    steady,
+    static_smoothing,
+    temporal_filter,
 )
-from codecvsr.motion.kernels import Candidate
-from codecvsr.motion.placed import address
+from codecvsr.motion.ops import native, reference
+from codecvsr.motion.ops.frame_arrays import address
+from codecvsr.motion.ops.native import Candidate
 from tests.streams import encode, moving_texture
 
 STEP = 1e-3  # luma steps, and pixels
@@ -31,7 +30,7 @@ GRIDS = [(1, 1), (1, 6), (9, 2), (23, 40)]  # rows and columns of cells
 
 @pytest.fixture(scope="module")
 def library():
-    found = native.fields_library()
+    found = native_reader.fields_library()
     if found is None:
         pytest.skip("the native field library is not built")
     return found
@@ -73,23 +72,23 @@ def test_the_twins_agree(library, grid, size, quarter_pels):
     current, other, third = (picture(rng, *grid) for _ in range(3))
     vectors = field(rng, *grid, size, quarter_pels=quarter_pels)
     priority = rng.integers(0, 5, grid).astype(np.float32)  # with ties
-    error = kernels.matching_error(library, current, other, vectors)
-    np.testing.assert_array_equal(error, sample.matching_error_numpy(current, other, vectors))
-    landed = kernels.splat(library, vectors, -1.0, priority)
-    np.testing.assert_array_equal(landed, sample.splat_numpy(vectors, -1.0, priority))
-    same(kernels.fill_holes(library, vectors), sample.fill_holes_numpy(vectors))
-    np.testing.assert_array_equal(kernels.prepare(library, current), refine.prepare_numpy(current))
+    error = native.matching_error(library, current, other, vectors)
+    np.testing.assert_array_equal(error, reference.matching_error_numpy(current, other, vectors))
+    landed = native.splat(library, vectors, -1.0, priority)
+    np.testing.assert_array_equal(landed, reference.splat_numpy(vectors, -1.0, priority))
+    same(native.fill_holes(library, vectors), reference.fill_holes_numpy(vectors))
+    np.testing.assert_array_equal(native.prepare(library, current), refine.prepare_numpy(current))
 
-    references = ([other, third, current], [1, 2, 4], vectors)
-    velocity, error = kernels.best_reference(library, current, *references, 0.92)
-    expected, expected_error = resolve.best_reference_numpy(current, *references)
+    planes = ([other, third, current], [1, 2, 4], vectors)
+    velocity, error = native.best_reference(library, current, *planes, 0.92)
+    expected, expected_error = references.best_reference_numpy(current, *planes)
     np.testing.assert_array_equal(error, expected_error)
     same(velocity, expected)
 
     candidates = [Candidate(vectors), Candidate(third[None, ::4, ::4].repeat(2, 0) / np.float32(50), -1, priority)]
     candidates += [Candidate(vectors, -1), Candidate(vectors), Candidate(None)]
-    chosen, error = kernels.best_candidate(library, current, other, candidates, grid)
-    expected, expected_error = resolve.best_candidate_numpy(current, other, candidates, grid)
+    chosen, error = native.best_candidate(library, current, other, candidates, grid)
+    expected, expected_error = references.best_candidate_numpy(current, other, candidates, grid)
     same(error, expected_error)
     same(chosen, expected)
 
@@ -102,7 +101,7 @@ def test_refinement_agrees_with_its_twin(library, grid, qp):
     how = refine.settings(qp)
     for size in (0.2, 2, 30):
         vectors = field(rng, *grid, size, holes=0, quarter_pels=False)
-        refined = kernels.refine(library, current, other, vectors, how)
+        refined = native.refine(library, current, other, vectors, how)
         same(refined, refine.refine_numpy(current, other, vectors, how))
         assert np.abs(refined - vectors).max() > 0.01  # it did something
 
@@ -112,19 +111,19 @@ def test_refinement_agrees_with_its_twin(library, grid, qp):
 def test_composition_and_its_refinement_agree_with_their_twins(library, grid, size):
     rng = np.random.default_rng(9)
     first, second = (field(rng, *grid, size, holes=0, quarter_pels=False) for _ in range(2))
-    composed = of_job(kernels.compose, library, [first, second, first])
+    composed = of_job(native.compose, library, [first, second, first])
     same(composed, drift.compose_numpy(first, second))
     current, other = refine.prepare(picture(rng, *grid)), refine.prepare(picture(rng, *grid))
     how = drift.settings(33.0)
-    refined = kernels.refine(library, current, other, composed, how)
+    refined = native.refine(library, current, other, composed, how)
     same(refined, refine.refine_numpy(current, other, composed, how))
     assert 0.01 < np.linalg.norm(refined - composed, axis=0).max() <= how.longest_step * 1.001
-    correction = of_job(kernels.correct, library, [current, other, first, second, how.at, first])
+    correction = of_job(native.correct, library, [current, other, first, second, how.at, first])
     np.testing.assert_array_equal(correction, refined - composed)
     same(correction, drift.correction_numpy(current, other, first, second, how))
     parts = [second, correction, composed, first]
     for count in (1, 2, 3, 4):
-        spread = of_job(kernels.spread, library, [first, *parts[:count], *[None] * (4 - count), first], 0.4)
+        spread = of_job(native.spread, library, [first, *parts[:count], *[None] * (4 - count), first], 0.4)
         np.testing.assert_array_equal(spread, drift.spread_numpy(first, parts[:count], 0.4))
 
 
@@ -137,9 +136,9 @@ def test_averages_agree_with_their_twin(library, grid):
     others[2][:, rng.random(grid) < 0.1] = 3e38
     shares = [0.4, 1.0, 0.8, -1.0]
     given = [vectors, None, *others, *[None] * 4, vectors]
-    averaged = of_job(kernels.steady, library, given, [9.0, *shares], [0.2])
-    same(averaged, steady.steady_numpy(vectors, others, shares, 0.2), 1e-6)
-    np.testing.assert_array_equal(of_job(kernels.steady, library, [vectors, *[None] * 9, vectors], [], [0.2]), vectors)
+    averaged = of_job(native.steady, library, given, [9.0, *shares], [0.2])
+    same(averaged, temporal_filter.steady_numpy(vectors, others, shares, 0.2), 1e-6)
+    np.testing.assert_array_equal(of_job(native.steady, library, [vectors, *[None] * 9, vectors], [], [0.2]), vectors)
 
 
 @pytest.mark.parametrize("grid", [*GRIDS, (0, 3)])
@@ -147,9 +146,9 @@ def test_evened_fields_agree_with_their_twin(library, grid):
     rng = np.random.default_rng(13)
     vectors = field(rng, *grid, 0.05, holes=0.05, quarter_pels=False)
     share = np.where(rng.random(grid) < 0.3, 0, rng.random(grid)).astype(np.float32)
-    for taps in (sample.gaussian_taps(4.0), sample.gaussian_taps(0.6)):
-        evened = kernels.even(library, vectors, share, taps, 2.5, 0.15)
-        same(evened, even.even_numpy(vectors, share, taps, 2.5, 0.15), 1e-5)
+    for taps in (reference.gaussian_taps(4.0), reference.gaussian_taps(0.6)):
+        evened = native.even(library, vectors, share, taps, 2.5, 0.15)
+        same(evened, static_smoothing.even_numpy(vectors, share, taps, 2.5, 0.15), 1e-5)
         np.testing.assert_array_equal(evened[:, share == 0], vectors[:, share == 0])
 
 
@@ -161,9 +160,9 @@ def test_the_same_cells_are_found_by_both(library, grid, bad_error):
     height, width = grid[0] * 4, grid[1] * 4
     current, other = whole[40 : 40 + height, 40 : 40 + width], whole[60 : 60 + height, 27 : 27 + width]
     vectors = field(rng, *grid, 5, holes=0.05, quarter_pels=False)
-    error = kernels.matching_error(library, current, other, vectors)
-    found, taken = kernels.search(library, current, other, vectors, error, bad_error, 0.8)
-    twin, taken_by_twin = search.search_numpy(current, other, vectors, error, bad_error, 0.8)
+    error = native.matching_error(library, current, other, vectors)
+    found, taken = native.search(library, current, other, vectors, error, bad_error, 0.8)
+    twin, taken_by_twin = block_search.search_numpy(current, other, vectors, error, bad_error, 0.8)
     np.testing.assert_array_equal(found, twin)
     changed = ~((found == vectors) | (np.isnan(found) & np.isnan(vectors))).all(axis=0)
     assert taken_by_twin == taken >= changed.sum()
@@ -176,14 +175,14 @@ def test_both_warps_agree(library, size):
     current = picture(rng, 9, 13).astype(np.float32)
     flow = (rng.standard_normal((2, *current.shape)) * size).astype(np.float32)
     flow[:, 3, 4:9] = np.nan, np.inf, -np.inf, 3e38, -1e-30
-    same(kernels.warp(library, current, flow), sample.warp_numpy(current, flow))
+    same(native.warp(library, current, flow), reference.warp_numpy(current, flow))
 
 
 def test_warping_is_exact_between_pixels(library):
     """Positions are not rounded to fractions of a pixel, as some versions of OpenCV do."""
     ramp = np.tile(np.arange(24, dtype=np.float32), (8, 1))
     flow = np.stack([np.full_like(ramp, 0.3337), np.zeros_like(ramp)])
-    for warped in (sample.warp_numpy(ramp, flow), kernels.warp(library, ramp, flow)):
+    for warped in (reference.warp_numpy(ramp, flow), native.warp(library, ramp, flow)):
         np.testing.assert_allclose(warped[:, :-1], ramp[:, :-1] + np.float32(0.3337), atol=1e-5)
 
 
@@ -198,23 +197,23 @@ def test_hostile_values_harm_nothing(library, grid):
     vectors = field(rng, *grid, 3, quarter_pels=False)
     bad = rng.random((2, *grid)) < 0.3
     vectors[bad] = rng.choice(HOSTILE, bad.sum())
-    error = kernels.matching_error(library, current, other, vectors)
+    error = native.matching_error(library, current, other, vectors)
     np.testing.assert_array_equal(np.isfinite(error), np.isfinite(vectors).all(axis=0))
     if error.size:
-        np.testing.assert_array_equal(error, sample.matching_error_numpy(current, other, vectors))
-        landed = kernels.splat(library, vectors, 1.0, error)
-        np.testing.assert_array_equal(landed, sample.splat_numpy(vectors, 1.0, error))
+        np.testing.assert_array_equal(error, reference.matching_error_numpy(current, other, vectors))
+        landed = native.splat(library, vectors, 1.0, error)
+        np.testing.assert_array_equal(landed, reference.splat_numpy(vectors, 1.0, error))
     candidates = [Candidate(vectors), Candidate(vectors, -1, error), Candidate(None)]
-    chosen, chosen_error = kernels.best_candidate(library, current, other, candidates, grid)
+    chosen, chosen_error = native.best_candidate(library, current, other, candidates, grid)
     assert np.isfinite(chosen).all()
     assert np.isfinite(chosen_error).all()
-    found, taken = kernels.search(library, current, other, vectors, error, 3.0, 0.7)
-    np.testing.assert_array_equal(found, search.search_numpy(current, other, vectors, error, 3.0, 0.7)[0])
+    found, taken = native.search(library, current, other, vectors, error, 3.0, 0.7)
+    np.testing.assert_array_equal(found, block_search.search_numpy(current, other, vectors, error, 3.0, 0.7)[0])
     assert 0 <= taken <= error.size
     for how in (refine.settings(30.0), drift.settings(20.0)):
-        prepared = kernels.prepare(library, current), kernels.prepare(library, other)
-        assert kernels.refine(library, *prepared, vectors, how).shape == vectors.shape
-    composed = of_job(kernels.compose, library, [vectors, chosen, chosen])
+        prepared = native.prepare(library, current), native.prepare(library, other)
+        assert native.refine(library, *prepared, vectors, how).shape == vectors.shape
+    composed = of_job(native.compose, library, [vectors, chosen, chosen])
     if composed.size:
         with np.errstate(over="ignore"):
             same(composed, drift.compose_numpy(vectors, chosen))
@@ -223,15 +222,15 @@ def test_hostile_values_harm_nothing(library, grid):
 def test_wrong_shapes_are_refused(library):
     pixels, vectors = np.zeros((8, 12), np.uint8), np.zeros((2, 2, 3), np.float32)
     with pytest.raises(ValueError, match=r"a picture \(8, 12\) of uint8 was expected, got \(8, 8\) of uint8"):
-        kernels.matching_error(library, pixels, pixels[:, :8], vectors)
+        native.matching_error(library, pixels, pixels[:, :8], vectors)
     with pytest.raises(ValueError, match="got \\(8, 12\\) of float32"):
-        kernels.matching_error(library, pixels, pixels.astype(np.float32), vectors)
+        native.matching_error(library, pixels, pixels.astype(np.float32), vectors)
     with pytest.raises(ValueError, match=r"prepared picture \(56, 2, 3\) was expected"):
-        kernels.refine(library, kernels.prepare(library, pixels), pixels, vectors, refine.settings(30.0))
+        native.refine(library, native.prepare(library, pixels), pixels, vectors, refine.settings(30.0))
     with pytest.raises(ValueError, match=r"\(2, h, w\) was expected"):
-        kernels.fill_holes(library, pixels)
+        native.fill_holes(library, pixels)
     with pytest.raises(ValueError, match="more than the motion library supports"):
-        kernels.best_candidate(library, pixels, pixels, [Candidate(vectors)] * 17, (2, 3))
+        native.best_candidate(library, pixels, pixels, [Candidate(vectors)] * 17, (2, 3))
 
 
 @pytest.fixture(scope="module")
@@ -246,9 +245,9 @@ def frames(tmp_path_factory):
 def test_the_twins_agree_on_a_real_stream(library, frames, monkeypatch):
     """One cell chosen otherwise at a tie reaches others through the fields carried on, so a few may differ."""
     for options in (MotionOptions(), MotionOptions(refine=False), MotionOptions(invert=False)):
-        monkeypatch.setattr(native, "_enabled", lambda: True)
+        monkeypatch.setattr(native_reader, "_enabled", lambda: True)
         fast = estimate_motion(frames, options, threads=1)
-        monkeypatch.setattr(native, "_enabled", lambda: False)
+        monkeypatch.setattr(native_reader, "_enabled", lambda: False)
         readable = estimate_motion(frames, options, threads=1)
         np.testing.assert_array_equal(fast.is_cut, readable.is_cut)
         for name in ("to_prev", "to_next"):
@@ -262,7 +261,7 @@ def test_work_in_pieces_leaves_nothing_out():
     for count in (0, 1, 9):
         for cells in ((0, 3), (45, 80), (270, 480)):
             done = []
-            kernels.in_pieces(lambda begin, end, done=done: done.extend(range(begin, end)), count, cells, map)
+            native.in_pieces(lambda begin, end, done=done: done.extend(range(begin, end)), count, cells, map)
             assert done == list(range(count))
 
 

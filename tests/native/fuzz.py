@@ -88,7 +88,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     here = Path(__file__).parent
     if only in (None, "field"):
-        field = compile_program(folder / "field_fuzz", [here / "field_fuzz.c", NATIVE / "cvsr_field.c"], ["-lm"])
+        field = compile_program(folder / "field_fuzz", [here / "field_fuzz.c", NATIVE / "field" / "field.c"], ["-lm"])
         print(f"field library: {random_input(field, minutes)} inputs", flush=True)
     if only in (None, "motion"):
         options = ["-fsanitize=float-cast-overflow", "-DCVSR_NO_CLONES", "-lm"]
@@ -97,7 +97,7 @@ def main() -> None:
     if only in (None, "reader"):
         query = ["pkg-config", "--cflags", "--libs", "libavformat", "libavcodec", "libavutil"]
         libraries = subprocess.run(query, check=True, capture_output=True, text=True).stdout.split()
-        sources = [NATIVE / "extract_mvs.c", NATIVE / "cvsr_reader.c"]
+        sources = [NATIVE / "reader" / "extract_mvs.c", NATIVE / "reader" / "reader.c"]
         files, refused = damaged_files(compile_program(folder / "extract_mvs", sources, libraries), minutes, folder)
         print(f"reader: {files} damaged files, {refused} of them refused", flush=True)
 

@@ -10,7 +10,13 @@ from tests.native.test_sanitized import NATIVE, compile_program, run
 
 SOURCES = [
     Path(__file__).parent / "motion_fuzz.c",
-    *(NATIVE / f"cvsr_{n}.c" for n in ("match", "choose", "search", "hold", "prepare", "refine", "compose", "even")),
+    *(
+        NATIVE / "motion" / f"{name}.c"
+        for name in (
+            *("match", "choose", "search", "validate_vectors"),
+            *("prepare", "refine", "compose", "static_smoothing"),
+        )
+    ),
 ]
 INPUTS = ("1500", "7")
 SHIPPED = ["-std=c99", "-O3", "-DNDEBUG", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
@@ -33,7 +39,16 @@ def test_every_build_gives_the_same_bits(sanitized_output, tmp_path):
     """Plain, and as shipped: on x86-64 that is the AVX2 or AVX-512 code where the processor has it."""
     for options in (["-DCVSR_NO_CLONES"], []):
         program = tmp_path / f"motion_fuzz_{len(options)}"
-        command = [shutil.which("cc"), *SHIPPED, *options, f"-I{NATIVE}", *map(str, SOURCES), "-o", program, "-lm"]
+        command = [
+            shutil.which("cc"),
+            *SHIPPED,
+            *options,
+            f"-I{NATIVE / 'include'}",
+            *map(str, SOURCES),
+            "-o",
+            program,
+            "-lm",
+        ]
         built = subprocess.run(command, check=False, capture_output=True, text=True)
         assert built.returncode == 0, built.stderr
         assert run(program, *INPUTS).stdout == sanitized_output

@@ -42,7 +42,16 @@ def compile_program(target: Path, sources: list[Path], libraries: list[str], san
         [compiler, sanitizers, str(probe), "-o", str(target)], check=False, capture_output=True
     ).returncode:
         pytest.skip("the C compiler has no sanitizer libraries")
-    command = [compiler, *FLAGS, sanitizers, f"-I{NATIVE}", *map(str, sources), "-o", str(target), *libraries]
+    command = [
+        compiler,
+        *FLAGS,
+        sanitizers,
+        f"-I{NATIVE / 'include'}",
+        *map(str, sources),
+        "-o",
+        str(target),
+        *libraries,
+    ]
     built = subprocess.run(command, check=False, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr
     return target
@@ -50,7 +59,7 @@ def compile_program(target: Path, sources: list[Path], libraries: list[str], san
 
 def test_field_survives_and_is_right_on_random_records(tmp_path):
     program = compile_program(
-        tmp_path / "field_fuzz", [Path(__file__).parent / "field_fuzz.c", NATIVE / "cvsr_field.c"], ["-lm"]
+        tmp_path / "field_fuzz", [Path(__file__).parent / "field_fuzz.c", NATIVE / "field" / "field.c"], ["-lm"]
     )
     done = run(program, "20000", "7")
     assert (done.returncode, done.stdout) == (0, "20000 inputs\n"), done.stdout + done.stderr
@@ -58,7 +67,7 @@ def test_field_survives_and_is_right_on_random_records(tmp_path):
 
 @pytest.mark.parametrize("sanitizers", [SANITIZERS, "-fsanitize=thread"])
 def test_the_network_survives_and_convolves_right(tmp_path, sanitizers):
-    sources = [Path(__file__).parent / "net_fuzz.c", NATIVE / "cvsr_net.c", NATIVE / "cvsr_net_way.c"]
+    sources = [Path(__file__).parent / "net_fuzz.c", NATIVE / "net" / "net.c", NATIVE / "net" / "isa.c"]
     libraries = ["-DCVSR_WAY=plain", "-Wno-psabi", "-pthread", "-lm"]
     program = compile_program(tmp_path / "net_fuzz", sources, libraries, sanitizers)
     done = run(program, "25", "7")
@@ -74,7 +83,7 @@ def sanitized_extract_mvs(tmp_path_factory):
     if found.returncode:
         pytest.skip("the libav headers are not installed")
     folder = tmp_path_factory.mktemp("sanitized")
-    sources = [NATIVE / "extract_mvs.c", NATIVE / "cvsr_reader.c"]
+    sources = [NATIVE / "reader" / "extract_mvs.c", NATIVE / "reader" / "reader.c"]
     return compile_program(folder / "extract_mvs", sources, found.stdout.split())
 
 

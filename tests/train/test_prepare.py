@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
+from codecvsr.datasets.reds import left_out, reds_folder
 from codecvsr.errors import InputError
 from codecvsr.files import write_png
-from codecvsr.motion.sample import warp
+from codecvsr.motion.ops.reference import warp
 from codecvsr.train.camera import KINDS, Movement, choose_movement, render_shot
-from codecvsr.train.pieces import find_pieces, read_piece, write_piece
-from codecvsr.train.plan import Preparation, clip_jobs, shot_jobs
 from codecvsr.train.prepare import SETTINGS, prepare
-from codecvsr.train.reds import left_out, reds_folder
+from codecvsr.train.prepare_plan import Preparation, clip_jobs, shot_jobs
+from codecvsr.train.prepared_set import find_pieces, read_piece, write_piece
 from tests.streams import encode, moving_texture, texture
 
 SMALL = Preparation(frames=8, shortest=4, shot_frames=5, shot_size=(96, 64), crf=(15, 20), clean=0.3, ldp=0.5, seed=18)

@@ -17,20 +17,20 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from codecvsr.cli import cli
+from codecvsr.datasets.benchmark import BenchmarkSettings, make_benchmark
 from codecvsr.errors import CheckpointError, InputError
 from codecvsr.files import read_image
 from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.zoo import load_model
 from codecvsr.motion import motion_fields
-from codecvsr.motion.sample import warp
-from codecvsr.pipeline.benchmark import BenchmarkSettings, make_benchmark
+from codecvsr.motion.ops.reference import warp
 from codecvsr.train import data as training_data
 from codecvsr.train import sampling
 from codecvsr.train.journal import LOG, Journal, plot_log, read_log
 from codecvsr.train.loop import WEIGHTS, learning_rate, train
-from codecvsr.train.pieces import write_piece
-from codecvsr.train.plan import Preparation
 from codecvsr.train.prepare import make_piece
+from codecvsr.train.prepare_plan import Preparation
+from codecvsr.train.prepared_set import write_piece
 from codecvsr.train.recipe import (
     Data,
     Distillation,
@@ -325,7 +325,7 @@ def test_recipes(tmp_path: Path) -> None:
 
 
 def test_shipped_recipes_are_readable() -> None:
-    recipes = list((Path(__file__).parents[2] / "scripts" / "recipes").glob("*.toml"))
+    recipes = list((Path(__file__).parents[2] / "scripts" / "training" / "recipes").glob("*.toml"))
     assert recipes
     for path in recipes:
         assert read_recipe(path).optimisation.steps > 0

@@ -15,9 +15,9 @@ pytest.importorskip("flask", reason="Flask is not installed (pip install 'codecv
 from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.web import sniff
 from codecvsr.web.app import FILES, create_app, demo_clip
-from codecvsr.web.foreman import Foreman
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import ABLATIONS, Parameters
+from codecvsr.web.scheduler import Foreman
 from codecvsr.web.security import check_exposure
 from codecvsr.web.store import JobStore
 

@@ -17,8 +17,8 @@ pytest.importorskip("waitress", reason="waitress is not installed (pip install '
 from waitress.server import create_server
 
 from codecvsr.web.app import create_app, demo_clip
-from codecvsr.web.foreman import Foreman
 from codecvsr.web.limits import Limits
+from codecvsr.web.scheduler import Foreman
 from codecvsr.web.store import JobStore
 from tests.web.driver import KEYS, Browser, browser_programs
 from tests.web.service import Service

@@ -1,0 +1,1 @@
+"""What a stream is made of, in numbers and pictures."""

@@ -1,0 +1,188 @@
+"""What a stream is made of: its structure, and what the codec said of its motion, without a network."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from codecvsr.analysis.stream_stats import StripFrame, Tally
+from codecvsr.bitstream.encode import EncodeSettings, describe_stream
+from codecvsr.bitstream.frame import CodedFrame
+from codecvsr.bitstream.reader import open_video, read_video
+from codecvsr.errors import InputError
+from codecvsr.metrics.alignment import BORDER, TRACK_FRAMES, AlignmentTable
+from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion
+from codecvsr.motion.ops.reference import Array
+from codecvsr.motion.optical_flow import dis_flows
+
+Progress = Callable[[Iterable[CodedFrame], str], Iterable[CodedFrame]]
+
+_PIECE_PIXELS = 2**26  #: pixels of luma held at once; about 20 bytes of memory for each
+_PIECE_FRAMES = (16, 600)  #: fewest and most frames of a piece
+_CONTEXT = 4  #: frames on either side that a piece only looks at
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What ``codecvsr inspect`` says of a file; shares are 0..1, a mean of nothing is NaN.
+
+    Attributes:
+        video: the file.
+        width: in pixels.
+        height: in pixels.
+        frames: how many were read.
+        fps: frames per second on average, as the container says; None where it does not.
+        duration_seconds: from the first frame's time to the end of the last one.
+        encoder: x264's version and options where the stream has them, else None.
+        gop: ``structure`` (types in display order), ``idr`` and ``intra`` (positions), ``mean_length`` (frames per
+            IDR), ``b_references`` (B-frames used for reference).
+        types: frames by type.
+        reference_share: by type, frames that others are predicted from.
+        partitions: by type, share of 4x4 cells by the block they lie in; ``none`` has no vector (intra).
+        vector_pixels: by list, percentiles and maximum of the vectors' lengths over cells, as coded.
+        reference_distance: by list, share of cells with a vector by the frames to the reference it was resolved to.
+        qp: by type and ``all``, mean, min and max of the macroblocks' luma quantisers.
+        scene_cuts: positions of the first frames of new scenes.
+        confidence: mean over cells of the repaired motion's confidence, by direction.
+        residual: likewise, the mean absolute difference in 8-bit luma steps between a frame and its neighbour moved onto
+            it: what the motion leaves to be explained, standing in for the coded residual, which is not exported.
+        alignment: see :class:`codecvsr.metrics.alignment.AlignmentTable`; None unless asked for.
+        strip: every frame, for drawing; not part of the JSON.
+    """
+
+    video: Path
+    width: int
+    height: int
+    frames: int
+    fps: float | None
+    duration_seconds: float | None
+    encoder: str | None
+    gop: dict[str, Any]
+    types: dict[str, int]
+    reference_share: dict[str, float]
+    partitions: dict[str, dict[str, float]]
+    vector_pixels: dict[str, dict[str, float]]
+    reference_distance: dict[str, dict[str, float]]
+    qp: dict[str, dict[str, float]]
+    scene_cuts: list[int]
+    confidence: dict[str, float]
+    residual: dict[str, float]
+    alignment: dict[str, Any] | None
+    strip: tuple[StripFrame, ...] = field(repr=False, default=())
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the strip; ``alignment`` only where it was measured."""
+        left_out = {"strip"} if self.alignment is not None else {"strip", "alignment"}
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in left_out}
+
+
+def inspect_video(
+    path: str | Path, *, alignment: bool = False, allow_damaged: bool = False, progress: Progress | None = None
+) -> Inspection:
+    """Read a file once, in pieces of bounded size, and say what it is made of.
+
+    Args:
+        path: an H.264 file.
+        alignment: also measure how well each kind of motion follows the decoded frames (much slower).
+        allow_damaged: end at the first damaged frame instead of raising.
+        progress: wraps the frames to tell how far it is.
+
+    Raises:
+        InputError: the errors of ``read_video``; a clip too small or too short for the alignment table.
+    """
+    path = Path(path)
+    frames: Iterable[CodedFrame] = read_video(path, allow_damaged=allow_damaged)
+    tally = Tally()
+    table: AlignmentTable | None = None
+    for piece, keep in _pieces(frames if progress is None else progress(frames, "reading")):
+        motion = estimate_motion(piece)
+        tally.add(piece, motion, keep)
+        if alignment:
+            table = table or AlignmentTable(length=_track_length(path, piece[keep]))
+            methods = {name: (p[keep], n[keep]) for name, (p, n) in motion_methods(piece, motion).items()}
+            kept = piece[keep]
+            table.add([f.luma for f in kept], methods, [f.type for f in kept], motion.is_cut[keep])
+    if not tally.strip:
+        raise InputError(f"{path}: holds no frames that can be decoded; at least one was expected.")
+    measured = None if table is None else {"judged_on": "decoded frames", **table.to_json()}
+    counts = tally.counts()
+    fps, duration = _timing(path, counts["frames"], tally.times)
+    return Inspection(
+        video=path, fps=fps, duration_seconds=duration, encoder=_encoder(path), alignment=measured, **counts
+    )
+
+
+def motion_methods(frames: Sequence[CodedFrame], refined: ClipMotion) -> dict[str, tuple[Array, Array]]:
+    """The motions that an alignment table compares, worst first: name -> (to_prev, to_next) of T frames.
+
+    ``zero``; ``raw`` (vectors as they are, P-frames' negated for the future); ``scaled`` (the block's own vector over
+    the distance of its reference); ``repaired``; ``refined`` (with sub-pixel steps, as given); ``dis`` (optical flow on
+    pixels; all others on cells).
+    """
+
+    def fields(**off: bool) -> tuple[Array, Array]:
+        motion = estimate_motion(frames, MotionOptions(**off))
+        return motion.to_prev, motion.to_next
+
+    return {
+        "zero": (np.zeros_like(refined.to_prev), np.zeros_like(refined.to_next)),
+        "raw": fields(resolve=False),
+        "scaled": fields(invert=False, refine=False),
+        "repaired": fields(refine=False),
+        "refined": (refined.to_prev, refined.to_next),
+        "dis": dis_flows([frame.luma for frame in frames]),
+    }
+
+
+def _pieces(frames: Iterable[CodedFrame]) -> Iterator[tuple[list[CodedFrame], slice]]:
+    """Runs of frames that overlap, each with the part of it that is its own; together these parts are the whole."""
+    held: list[CodedFrame] = []
+    begin = 0
+    size = _PIECE_FRAMES[1]
+    for frame in frames:
+        if not held:
+            size = int(np.clip(_PIECE_PIXELS // (frame.width * frame.height), *_PIECE_FRAMES))
+        held.append(frame)
+        if len(held) == size:
+            yield held, slice(begin, size - _CONTEXT)
+            held, begin = held[-2 * _CONTEXT :], _CONTEXT
+    if len(held) > begin:
+        yield held, slice(begin, len(held))
+
+
+def _track_length(path: Path, frames: Sequence[CodedFrame]) -> int:
+    if len(frames) < 2:
+        raise InputError(f"{path}: an alignment table needs at least 2 frames, this video has {len(frames)}.")
+    height, width = frames[0].height, frames[0].width
+    if min(height, width) < 4 * BORDER:
+        raise InputError(
+            f"{path}: frames of {width}x{height} are too small for an alignment table, which leaves out "
+            f"{BORDER} pixels on each side; at least {4 * BORDER}x{4 * BORDER} was expected."
+        )
+    return min(TRACK_FRAMES, len(frames) - 1)
+
+
+def _timing(path: Path, frames: int, times: Sequence[float]) -> tuple[float | None, float | None]:
+    container, stream = open_video(path)
+    with container:
+        rate = stream.average_rate or stream.guessed_rate
+    fps = float(rate) if rate else None
+    one = 1 / fps if fps else 0.0
+    if len(times) > 1:
+        return fps, max(times) - min(times) + one
+    return fps, frames * one if fps else None
+
+
+def _encoder(path: Path) -> str | None:
+    """x264's version and options, from the message it leaves in the stream."""
+    try:
+        told = describe_stream(path, EncodeSettings(crf=0), "", "", 0.0)
+    except (av.FFmpegError, OSError):  # a damaged file, of which the frames before the damage were wanted
+        return None
+    return f"x264 {told.x264}: {told.x264_options}" if told.x264 != "unknown" else None

@@ -1,0 +1,1 @@
+"""Programs that print motion vectors, and their formats."""

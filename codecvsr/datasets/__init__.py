@@ -1,0 +1,1 @@
+"""Benchmark clips and their high-resolution sources."""

@@ -1,0 +1,1 @@
+"""Networks on a CPU through the native network library."""

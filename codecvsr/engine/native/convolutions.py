@@ -1,0 +1,178 @@
+"""Convolutions of 3x3 pixels of any network through the native network library, where that pays.
+
+Features in channels-last memory are what the library works on, so that nothing is copied. The results are torch's but for the
+order of sums (about 1e-6 of a layer's range). Whatever the library does not do (gradients, other types than float32, other
+devices, tracing) runs as it would without it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from codecvsr.bitstream import native_reader
+from codecvsr.engine.native.net import Layer, NativeNet
+from codecvsr.engine.native.structs import GROUP, MOST_CHANNELS
+from codecvsr.models.layers.blocks import ShuffleConv
+
+Forward = Callable[[Tensor], Tensor]
+
+NONE = 1.0  #: the slope of no activation
+
+
+class _Nets(threading.local):
+    """A binding of the library for every thread that runs networks, as its scratch memory must not be shared."""
+
+    def __init__(self) -> None:
+        self._key: tuple[int, int] | None = None
+        self._net: NativeNet | None = None
+
+    def get(self) -> NativeNet:
+        """This thread's, with as many threads to help as torch has; another one after a fork, where they are gone."""
+        key = os.getpid(), torch.get_num_threads()
+        if self._net is None or key != self._key:
+            library = native_reader.net_library()
+            assert library is not None  # or nothing would have been put in place
+            self._key, self._net = key, NativeNet(library, 0, 0, key[1])
+        return self._net
+
+
+_nets = _Nets()
+
+
+def suits(conv: nn.Conv2d) -> bool:
+    """Whether the library has this convolution and is faster at it: with few channels, or 1x1 pixels, it is not."""
+    return (
+        type(conv) in (nn.Conv2d, ShuffleConv)
+        and conv.kernel_size == (3, 3)
+        and conv.padding in ((1, 1), "same")
+        and conv.padding_mode == "zeros"
+        and conv.stride == conv.dilation == (1, 1)
+        and conv.groups == 1
+        and GROUP <= conv.in_channels <= MOST_CHANNELS
+        and (conv.in_channels >= 2 * GROUP or conv.out_channels >= GROUP)
+    )
+
+
+def is_taken(x: Tensor) -> bool:
+    """Whether the library can do this call."""
+    return (
+        not torch.jit.is_tracing()  # type: ignore[attr-defined]
+        and type(x) is Tensor
+        and x.dtype == torch.float32
+        and x.device.type == "cpu"
+        and x.ndim == 4
+        and x.numel() > 0
+        and not torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+    )
+
+
+class NativeConv:
+    """The ``forward`` of a convolution.
+
+    Args:
+        conv: whose weights to take, as they are at every call.
+        plain: the forward it has.
+    """
+
+    def __init__(self, conv: nn.Conv2d, plain: Forward) -> None:
+        self._conv, self._plain = conv, plain
+        self.scale = conv.scale if isinstance(conv, ShuffleConv) else 1  # of the output's size
+        self._packed: tuple[object, list[Tensor], Layer] | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C', H, W)."""
+        return self.run(x) if self.takes(x) else self._plain(x)
+
+    def takes(self, x: Tensor) -> bool:
+        """Whether :meth:`run` can do this call."""
+        return is_taken(x) and x.shape[1] == self._conv.in_channels and self.is_ready()
+
+    def is_ready(self) -> bool:
+        """Whether the weights are of the library's kind, and tell when they change."""
+        weight = self._conv.weight
+        return weight.dtype == torch.float32 and weight.device.type == "cpu" and not weight.is_inference()
+
+    def run(
+        self, x: Tensor, slope: float = NONE, *, residual: Tensor | None = None, output: Tensor | None = None
+    ) -> Tensor:
+        """``residual + max(y, slope * y)`` with the convolution's y, for calls that are taken.
+
+        Args:
+            x: (N, C, H, W).
+            slope: of the activation, 0..1.
+            residual: (N, C', H, W) in channels-last memory, C' a multiple of 16.
+            output: the same, to be written; may be the residual.
+        """
+        net, layer = _nets.get(), self._layer()
+        x = dense(x, layer.inputs[0])
+        n, _, height, width = x.shape
+        made = output
+        if made is None:
+            made = torch.empty((n, len(layer.bias), height, width), memory_format=torch.channels_last)
+        arrays = [None if t is None else t.detach().permute(0, 2, 3, 1).numpy() for t in (x, residual, made)]
+        told = replace(layer, slope=slope)
+        for i in range(n):
+            picture, added, to = (None if array is None else array[i] for array in arrays)
+            assert to is not None
+            net.conv(told, [picture], to, residual=added)
+        return self._finished(made)
+
+    def _finished(self, made: Tensor) -> Tensor:
+        """Without the channels that only fill a multiple of 16."""
+        return made[:, : self._conv.out_channels].contiguous(memory_format=torch.channels_last)
+
+    def _weights(self) -> tuple[Tensor, Tensor]:
+        """Weights and biases in the order in which outputs are wanted."""
+        weight, bias = self._conv.weight.detach(), self._conv.bias
+        return weight, weight.new_zeros(len(weight)) if bias is None else bias.detach()
+
+    def _layer(self) -> Layer:
+        """The weights, packed: again wherever they are others than those that were packed before."""
+        used = [t.detach() for t in (self._conv.weight, self._conv.bias) if t is not None]
+        told = [(t.data_ptr(), t._version) for t in used]
+        if self._packed is None or self._packed[0] != told:
+            weight, bias = self._weights()
+            more_out, more_in = (-size % GROUP for size in weight.shape[:2])
+            weight = F.pad(weight, (0, 0, 0, 0, 0, more_in, 0, more_out))
+            bias = F.pad(bias, (0, more_out))
+            layer = _nets.get().layer(weight.numpy(), bias.numpy(), (weight.shape[1],), NONE)
+            self._packed = told, used, layer  # as long as they are held, no others get their place in memory
+        return self._packed[2]
+
+
+class NativeShuffle(NativeConv):
+    """The ``forward`` of a convolution and its pixel shuffle: outputs are made pixel by pixel, so that rows are copied."""
+
+    def _weights(self) -> tuple[Tensor, Tensor]:
+        assert isinstance(self._conv, ShuffleConv)
+        weight, bias = super()._weights()
+        order = torch.arange(len(weight)).view(-1, self._conv.scale**2).t().flatten()
+        return weight[order], bias[order]
+
+    def _finished(self, made: Tensor) -> Tensor:
+        assert isinstance(self._conv, ShuffleConv)
+        made, scale = super()._finished(made), self._conv.scale
+        n, channels, height, width = made.shape
+        pixels = made.permute(0, 2, 3, 1).reshape(n, height, width, scale, channels // scale)
+        rows = pixels.transpose(2, 3).reshape(n, height * scale, width * scale, channels // scale**2)
+        return rows.permute(0, 3, 1, 2)
+
+
+def dense(x: Tensor, channels: int) -> Tensor:
+    """(N, C, H, W) in channels-last memory, filled up with zeros to so many channels."""
+    present = x.shape[1]
+    if present == channels:
+        return x.contiguous(memory_format=torch.channels_last)
+    filled = torch.empty((len(x), channels, *x.shape[2:]), memory_format=torch.channels_last)
+    filled[:, :present] = x
+    filled[:, present:] = 0
+    return filled

@@ -1,0 +1,1 @@
+"""Windows of a clip through a network."""

@@ -1,0 +1,1 @@
+"""Weights files: reading, naming, converting, fetching."""

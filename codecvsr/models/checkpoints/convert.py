@@ -1,0 +1,51 @@
+"""Any accepted model file as safetensors: the same tensors under the names the networks here go by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from codecvsr.errors import InputError, OutputError
+from codecvsr.files import atomic_file
+from codecvsr.models.registry import ARCHITECTURES, apply_settings
+from codecvsr.models.zoo import LoadedModel, load_model
+
+SUFFIX = ".safetensors"
+
+
+def convert(
+    source: str | Path, target: Path, *, settings: Mapping[str, str] | None = None, overwrite: bool = False
+) -> LoadedModel:
+    """Write a model's weights as safetensors and return what was written, loaded from there.
+
+    Args:
+        source: what :func:`codecvsr.models.zoo.load_model` takes.
+        target: the file to write, ``*.safetensors``.
+        settings: what tensors do not tell, by name (:attr:`codecvsr.models.registry.Architecture.settings`); kept in
+            the file and taken from it again.
+        overwrite: replace ``target``.
+
+    Raises:
+        InputError: the source cannot be had, has no weights, or has no such setting.
+        CheckpointError: it is no model file.
+        OutputError: ``target`` exists already, is called otherwise or cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    if target.suffix != SUFFIX:
+        raise OutputError(f"{target}: must be called *{SUFFIX}; that is the format it is written in.")
+    if target.exists() and not overwrite:
+        raise OutputError(f"{target}: exists already; give -y/--overwrite to replace it, or choose another output.")
+    model = load_model(source)
+    if not model.parameters:
+        raise InputError(f"{model.name}: has no weights to convert.")
+    tensors = {key: tensor.contiguous() for key, tensor in model.network.state_dict().items()}
+    known = ARCHITECTURES[model.architecture].settings
+    kept = {name: setting.write(getattr(model.network, name)) for name, setting in known.items()} | dict(settings or {})
+    apply_settings(model.architecture, model.network, kept)
+    metadata = {"architecture": model.architecture, "licence": model.licence, **kept}
+    if model.path is not None and model.sha256 is not None:
+        metadata |= {"source": model.path.name, "source_sha256": model.sha256}
+    with atomic_file(target) as part:
+        save_file(tensors, part, metadata=metadata)
+    return load_model(target)

@@ -1,0 +1,1 @@
+"""Layers that networks share: blocks, warping, deformable convolution, shift-and-add."""

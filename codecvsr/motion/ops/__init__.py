@@ -1,0 +1,1 @@
+"""Array operations of the motion stages: numpy reference and native library."""

@@ -1,0 +1,246 @@
+"""From raw vectors to motion between neighbouring frames.
+
+A vector says how a block moved since *some* reference picture, one to several frames away. Here, per cell: which
+reference it was, how fast that is per frame, and, for both directions, which of several plausible velocities matches the
+decoded pictures best.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from codecvsr.bitstream.native_reader import fields_library
+from codecvsr.motion.field import CELL, BlockField
+from codecvsr.motion.ops import native
+from codecvsr.motion.ops.native import Candidate
+from codecvsr.motion.ops.reference import (
+    Array,
+    Luma,
+    fill_holes_numpy,
+    matching_error,
+    matching_error_numpy,
+    splat_numpy,
+)
+
+PAST, FUTURE = 0, 1
+_STEP = (-1, +1)  # display index of the neighbour in each direction
+_MOST_REFERENCES = (4, 3)  # pictures tried per list, nearest first
+_FARTHER_MUST_WIN_BY = 0.92
+_B = 3  # of StreamFacts.types
+_MOST_REORDERED = 32  # places between the orders of decoding and of display; the standard allows 16 frames
+FARTHEST_REFERENCE = (32, 16)  #: frames; encoders put at most 16 B-frames between two others
+
+Velocity = tuple[Array, Array]  #: what :func:`block_velocity` returns
+
+
+@dataclass(frozen=True)
+class StreamFacts:
+    """What the stream says of each of T frames, in display order.
+
+    Attributes:
+        types: (T,) uint8, 1 = I, 2 = P, 3 = B.
+        is_reference: (T,) bool.
+        is_idr: (T,) bool.
+        decode_order: (T,) int, the decode index of each displayed frame.
+        most_references: pictures that are kept for reference at once (``max_num_ref_frames``), None where not known.
+    """
+
+    types: npt.NDArray[np.uint8]
+    is_reference: npt.NDArray[np.bool_]
+    is_idr: npt.NDArray[np.bool_]
+    decode_order: npt.NDArray[np.int32]
+    most_references: int | None = None
+
+    @cached_property
+    def order(self) -> list[int]:
+        """``decode_order`` as a list."""
+        return self.decode_order.tolist()
+
+    @cached_property
+    def used(self) -> list[bool]:
+        """``is_reference`` as a list."""
+        return self.is_reference.tolist()
+
+    @cached_property
+    def anchors(self) -> list[int]:
+        """The decode indices of the reference pictures that are no B-frames, in rising order."""
+        return sorted(self.decode_order[self.is_reference & (self.types != _B)].tolist())
+
+    @cached_property
+    def idrs(self) -> list[int]:
+        """Those of the IDR pictures."""
+        return sorted(self.decode_order[self.is_idr].tolist())
+
+
+def usable_references(facts: StreamFacts, t: int, direction: int) -> list[int]:
+    """Frames that a block of frame ``t`` can be predicted from, nearest first.
+
+    A reference picture was decoded earlier, is marked as used for reference, and is not older than the last IDR
+    picture in decode order (ITU-T H.264 clause 8.2.5.1). Of those, ``most_references`` are kept, the last decoded ones
+    (clause 8.2.5.3); B-frames do not count, since encoders give them up before their turn. None is farther away than
+    :data:`FARTHEST_REFERENCE`.
+    """
+    decode, is_reference = facts.order, facts.used
+    limit = _MOST_REFERENCES[direction]
+    kept_from = -1
+    if facts.most_references:
+        limit = min(limit, facts.most_references)
+        earlier = bisect_left(facts.anchors, decode[t])
+        if earlier >= facts.most_references:
+            kept_from = facts.anchors[earlier - facts.most_references]
+    idrs = bisect_right(facts.idrs, decode[t])
+    oldest = max(facts.idrs[idrs - 1] if idrs else -1, kept_from)
+    step = _STEP[direction]
+    found: list[int] = []
+    r = t + step
+    while 0 <= r < len(decode) and len(found) < limit and abs(r - t) <= FARTHEST_REFERENCE[direction]:
+        if not oldest - _MOST_REORDERED <= decode[r] < decode[t] + _MOST_REORDERED:
+            break
+        if is_reference[r] and oldest <= decode[r] < decode[t]:
+            found.append(r)
+        r += step
+    return found
+
+
+def best_reference_numpy(
+    current: Luma, others: Sequence[Luma], distances: Sequence[int], raw: Array
+) -> tuple[Array, Array]:
+    """Which of ``others`` the vectors ``raw`` (2, h, w) point at, per cell; a later one must win by a margin.
+
+    Returns:
+        velocity (2, h, w): ``raw`` divided by the distance of the picture chosen, NaN where there is none;
+        error (h, w): its matching error, infinity where there is none.
+    """
+    best = np.full(raw.shape[1:], np.inf, np.float32)
+    distance = np.full_like(best, np.nan)
+    for other, far in zip(others, distances, strict=True):
+        match = matching_error_numpy(current, other, raw)
+        better = match < best * np.float32(_FARTHER_MUST_WIN_BY)
+        best[better] = match[better]
+        distance[better] = far
+    return raw / distance, best
+
+
+def best_reference(current: Luma, others: Sequence[Luma], distances: Sequence[int], raw: Array) -> tuple[Array, Array]:
+    """:func:`best_reference_numpy`, done by the native library where it was built."""
+    library = fields_library()
+    if library is None:
+        return best_reference_numpy(current, others, distances, raw)
+    return native.best_reference(library, current, others, distances, raw, _FARTHER_MUST_WIN_BY)
+
+
+def best_candidate_numpy(
+    current: Luma, other: Luma, candidates: Sequence[Candidate], cells: tuple[int, int]
+) -> tuple[Array, Array]:
+    """Per cell the candidate that matches best, the first of equal ones; those empty everywhere are left out.
+
+    Returns:
+        field (2, h, w) in pixels and error (h, w) in luma steps.
+    """
+    known: list[Array] = []
+    for candidate in candidates:
+        if candidate.field is None:
+            known.append(np.zeros((2, *cells), np.float32))
+            continue
+        if candidate.priority is None:
+            field = candidate.field * np.float32(candidate.sign)
+        else:
+            field = splat_numpy(candidate.field, candidate.sign, candidate.priority)
+        if np.isfinite(field).all(axis=0).any():
+            known.append(fill_holes_numpy(field))
+    matches = np.stack([matching_error_numpy(current, other, c) for c in known])
+    best = matches.argmin(axis=0)
+    error = np.take_along_axis(matches, best[None], 0)[0]
+    return np.take_along_axis(np.stack(known), best[None, None], 0)[0], error
+
+
+def best_candidate(
+    current: Luma, other: Luma, candidates: Sequence[Candidate], cells: tuple[int, int]
+) -> tuple[Array, Array]:
+    """:func:`best_candidate_numpy`, done by the native library where it was built."""
+    library = fields_library()
+    if library is None:
+        return best_candidate_numpy(current, other, candidates, cells)
+    return native.best_candidate(library, current, other, candidates, cells)
+
+
+def block_velocity(
+    t: int, raw: Array, references: Sequence[int], lumas: Mapping[int, Luma] | Sequence[Luma]
+) -> Velocity | None:
+    """The motion per frame of every block of frame ``t``, and how well its best reference matches.
+
+    Args:
+        t: the frame.
+        raw: (2, h, w) its vectors of one list, NaN where there are none.
+        references: what they may point at (:func:`usable_references`).
+        lumas: pictures by frame, whole cells.
+
+    Returns:
+        velocity (2, h, w) in pixels per frame along the list's direction, NaN where there is none, and error (h, w), the
+        matching error of the chosen reference, infinity where there is none; None where there is none anywhere.
+    """
+    if not references or np.isnan(raw[0]).all():
+        return None
+    return best_reference(lumas[t], [lumas[r] for r in references], [abs(r - t) for r in references], raw)
+
+
+def choose(
+    t: int,
+    direction: int,
+    lumas: Mapping[int, Luma] | Sequence[Luma],
+    velocities: Mapping[int, tuple[Velocity | None, Velocity | None]],
+    found: Mapping[int, tuple[Array, Array]],
+    *,
+    invert: bool = True,
+) -> tuple[Array, Array]:
+    """Motion from frame ``t`` to its neighbour in ``direction``: per cell the candidate that matches best.
+
+    Candidates: the block's own velocity; its velocity in the other list, negated; the neighbour's motion towards this
+    frame, carried along itself and negated; the opposite neighbour's motion, carried here; the field found before for
+    the neighbour, carried here; no motion. Without ``invert`` only the block's own velocity.
+
+    Args:
+        t: the frame; its neighbour exists.
+        direction: ``PAST`` or ``FUTURE``.
+        lumas: pictures by frame, whole cells.
+        velocities: :func:`block_velocity` by frame, of both lists, for ``t`` and the frames around it that exist.
+        found: what this function returned for the neighbour, if it was asked.
+        invert: off: a missing direction stays empty.
+
+    Returns:
+        field (2, h, w) in pixels and error (h, w) in luma steps.
+    """
+    other, n, opposite = 1 - direction, t + _STEP[direction], t - _STEP[direction]
+    cells = (lumas[t].shape[0] // CELL, lumas[t].shape[1] // CELL)
+    own = velocities[t][direction]
+    if not invert:
+        field = np.zeros((2, *cells), np.float32) if own is None else np.where(np.isnan(own[0]), np.float32(0), own[0])
+        return field, matching_error(lumas[t], lumas[n], field)
+    candidates = [Candidate(own[0])] if own else []
+    if reverse := velocities[t][other]:
+        candidates.append(Candidate(reverse[0], -1))
+    if towards := velocities[n][other]:
+        candidates.append(Candidate(towards[0], -1, towards[1]))
+    if opposite in velocities and (along := velocities[opposite][direction]):
+        candidates.append(Candidate(along[0], 1, along[1]))
+    if n in found:
+        candidates.append(Candidate(-found[n][0], -1, found[n][1]))
+    candidates.append(Candidate(None))
+    return best_candidate(lumas[t], lumas[n], candidates, cells)
+
+
+def raw_field(block: BlockField, direction: int) -> Array:
+    """Vectors taken as motion between neighbours whatever their reference: what ``--ablate-resolve`` shows.
+
+    Centred and scaled right, but not divided by the reference distance; a frame without future vectors gets its own
+    past vectors negated. (2, h, w), zero where there is no vector.
+    """
+    if direction == PAST:
+        return np.nan_to_num(block.past, nan=0.0)
+    return np.nan_to_num(-block.past if np.isnan(block.future).all() else block.future, nan=0.0)

@@ -1,1 +1,0 @@
-"""From files to files: benchmark clips, windows, inference."""

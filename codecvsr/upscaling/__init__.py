@@ -1,0 +1,1 @@
+"""Whole videos: a durable job, chunk by chunk."""

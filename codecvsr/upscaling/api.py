@@ -1,0 +1,173 @@
+"""``codecvsr upscale``: whole videos of any length in, whole videos out, in flat memory and without losing work.
+
+A video is surveyed once, cut into shards, and every shard is decoded, given its motion, run through the network and encoded;
+what is done of it is durable. Decoding, network and encoding overlap. A shard depends on nothing but its own frames and those
+it looks at, so a run that was stopped goes on with the next shard and ends in the same pictures.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import torch
+
+import codecvsr
+from codecvsr.errors import CodecVSRError, DamagedInputError, OutputError
+from codecvsr.upscaling import outputs
+from codecvsr.upscaling.checkpoint_dir import WorkFolder, fingerprint
+from codecvsr.upscaling.comparison import check_comparison, check_place, write_comparison
+from codecvsr.upscaling.job import Job
+from codecvsr.upscaling.options import (
+    Engine,
+    Listener,
+    RunSettings,
+    UpscaleOptions,
+    UpscaleReport,
+    make_engine,
+)
+from codecvsr.video import stream_mapping
+from codecvsr.video.probe import Media
+
+
+def upscale(
+    source: str | Path,
+    output: str | Path,
+    *,
+    resume: bool | None = None,
+    overwrite: bool = False,
+    strict: bool = False,
+    compare: str | Path | None = None,
+    preview: str | Path | None = None,
+    workers: int = 0,
+    ray: str | None = None,
+    listener: Listener | None = None,
+    **options: Any,
+) -> UpscaleReport:
+    """Upscale a video, or a folder of frames, with everything it has.
+
+    Args:
+        source: a video of any codec, or a folder of PNG or JPEG frames.
+        output: an .mp4, .mkv or .mov file; or, for PNG frames, a folder or a pattern like ``frames/%08d.png``.
+        resume: go on with an unfinished run; None for yes unless ``overwrite`` is given.
+        overwrite: replace the output, and start over unless ``resume`` is given as well.
+        strict: refuse, before any work, an output that cannot hold everything the source has.
+        compare: also make a picture (.png) or video (.mp4) of before and after, side by side.
+        preview: keep a picture (.png) of before and after of the shot that is worked on.
+        workers: processes; 0 for one per GPU, or this one alone on a CPU.
+        ray: "auto" or the address of a Ray cluster whose machines do the work, seeing input and output at the same paths.
+        listener: is told what happens.
+        **options: fields of :class:`UpscaleOptions`.
+
+    Raises:
+        InputError: the input, or what is asked for, cannot be used.
+        OutputError: the output exists, cannot be written or cannot hold what it should, or an unfinished run is another job.
+        CheckpointError: the model's file is not one.
+        KeyboardInterrupt: with the text how to go on, where Ctrl-C stopped it.
+    """
+    settings = RunSettings(
+        resume, overwrite, strict, Path(compare) if compare else None, Path(preview) if preview else None, workers, ray,
+        listener,
+    )  # fmt: skip
+    return upscale_one(make_engine(UpscaleOptions(**options)), Path(source), Path(output), settings)
+
+
+def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSettings) -> UpscaleReport:
+    """:func:`upscale` with what runs loaded already; it names the arguments and errors."""
+    begun = time.monotonic()
+    output, pattern = outputs.split_pattern(output)
+    is_pictures = pattern is not None or not output.suffix or output.is_dir()
+    pictures = (pattern or "") if is_pictures else None
+    media = Media.open(source, engine.options.fps)
+    _check_paths(media, output, settings, is_pictures)
+    plans: list[stream_mapping.StreamPlan] = []
+    if not is_pictures:
+        stream_mapping.check_codec(output, engine.options.codec)
+        plans = stream_mapping.plan_streams(media, output)
+    losses = stream_mapping.losses(plans)
+    if losses and settings.strict:
+        raise OutputError(
+            f"{output}: would not hold everything ({'; '.join(losses)}); use .mkv, or leave out --strict."
+        )
+    with WorkFolder(output) as work:
+        _refuse_existing(work, settings.overwrite)
+        job = Job(engine, media, work, settings)
+        resumed = work.open(_manifest(engine, media, pictures), resume=settings.resumes)
+        try:
+            report = job.run(pictures, plans, losses, begun, is_complete=resumed and work.is_finished)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(job.how_to_go_on()) from None
+        except (OSError, av.FFmpegError) as error:
+            raise _explain(error, output, job) from error
+        except CodecVSRError as error:
+            if not job.has_work:
+                work.remove()
+            if isinstance(error, DamagedInputError) and engine.options.damage == "refuse":
+                raise DamagedInputError(
+                    f"{error} --conceal uses all of its frames, with the damage patched."
+                ) from error
+            raise
+        work.remove()
+    if settings.compare is not None:
+        options = engine.options
+        write_comparison(media, report.output, settings.compare, options.start, options.end, options.damage)
+        report = replace(report, compare=str(settings.compare))
+    job.tell(event="done", **report.to_json())
+    return report
+
+
+def _check_paths(media: Media, output: Path, settings: RunSettings, is_pictures: bool) -> None:
+    """Everything about names that can be refused before any work."""
+    if output.exists() and output.samefile(media.path):
+        raise OutputError(f"{output}: is the input itself; choose another output.")
+    if is_pictures:
+        outputs.check_replaceable(output)
+    else:
+        stream_mapping.container_of(output)
+    compare, preview = settings.compare, settings.preview
+    if compare is not None:
+        check_comparison(compare)
+        if compare.exists() and not settings.overwrite:
+            raise OutputError(
+                f"{compare}: exists already; give -y/--overwrite to replace it, or choose another output."
+            )
+        check_place(compare, (media.path, output))
+    if preview is not None:
+        check_place(preview, (media.path, output, *([compare] if compare is not None else [])))
+
+
+def _refuse_existing(work: WorkFolder, overwrite: bool) -> None:
+    output = work.output
+    is_there = output.exists() and not (output.is_dir() and not any(output.iterdir()))
+    if is_there and not overwrite and not work.is_finished:
+        raise OutputError(f"{output}: exists already; give -y/--overwrite to replace it, or choose another output.")
+
+
+def _manifest(engine: Engine, media: Media, pictures: str | None) -> dict[str, Any]:
+    options = engine.options.to_json()
+    for name in ("model", "device", "precision", "compile"):
+        del options[name]
+    model = engine.model
+    return {
+        "input": fingerprint(media.path),
+        "model": {"sha256": model.sha256} if model.sha256 else {"name": model.name},
+        "options": {
+            **options,
+            "motion": engine.kind,
+            "pictures": pictures,
+            "device": engine.plan.device.type,
+            "precision": engine.plan.precision,
+        },
+        "versions": {"codecvsr": codecvsr.__version__, "av": av.__version__, "torch": torch.__version__},
+    }
+
+
+def _explain(error: OSError | av.FFmpegError, output: Path, job: Job) -> OutputError:
+    code = getattr(error, "errno", None)
+    full = code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    what = "no space left on the disk" if full else f"cannot be made ({error.strerror or error})"
+    return OutputError(f"{output}: {what}. {job.how_to_go_on('Free some space and run' if full else 'Run')}")

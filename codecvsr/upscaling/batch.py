@@ -1,0 +1,127 @@
+"""Several inputs one after the other; one that fails does not stop the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codecvsr.errors import CodecVSRError, InputError
+from codecvsr.files import VIDEO_SUFFIXES
+from codecvsr.upscaling.api import upscale_one
+from codecvsr.upscaling.options import Listener, RunSettings, UpscaleOptions, UpscaleReport, make_engine
+from codecvsr.upscaling.outputs import split_pattern
+from codecvsr.video.probe import is_folder_of_frames
+from codecvsr.video.stream_mapping import CONTAINERS
+
+FRAME_NAME_PATTERN = "%08d.png"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An input that was not upscaled, and why."""
+
+    input: str
+    error: str
+
+
+@dataclass(frozen=True)
+class BatchResult:
+    """What became of all inputs."""
+
+    made: list[UpscaleReport]
+    failed: list[Failure]
+
+
+def upscale_all(
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    form: str = "auto",
+    resume: bool | None = None,
+    overwrite: bool = False,
+    strict: bool = False,
+    compare: Path | None = None,
+    preview: Path | None = None,
+    workers: int = 0,
+    ray: str | None = None,
+    listener: Listener | None = None,
+    **options: Any,
+) -> BatchResult:
+    """Upscale inputs into ``output``, or into one output each in the folder ``output``.
+
+    Args:
+        inputs: videos, folders of frames, folders of videos.
+        output: see :func:`plan_outputs`.
+        form: see :func:`plan_outputs`.
+        resume: see ``codecvsr.upscale``, as for all that follow.
+        overwrite: replace outputs.
+        strict: refuse outputs that cannot hold everything.
+        compare: a picture or video of before and after.
+        preview: a picture of the shot that is worked on.
+        workers: processes.
+        ray: "auto" or the address of a Ray cluster.
+        listener: is told what happens.
+        **options: fields of ``UpscaleOptions``.
+
+    Raises:
+        CodecVSRError: what is asked for cannot be; or there is but one input, and that failed.
+    """
+    settings = RunSettings(resume, overwrite, strict, compare, preview, workers, ray, listener)
+    engine = make_engine(UpscaleOptions(**options))
+    jobs = plan_outputs(inputs, output, form)
+    if compare is not None and len(jobs) > 1:
+        raise InputError("--compare is for one input; give the inputs one by one.")
+    made: list[UpscaleReport] = []
+    failed: list[Failure] = []
+    for source, target in jobs:
+        try:
+            made.append(upscale_one(engine, source, target, settings))
+        except CodecVSRError as error:
+            if len(jobs) == 1:
+                raise
+            failed.append(Failure(str(source), str(error)))
+            if listener is not None:
+                listener({"event": "failed", "input": str(source), "error": str(error)})
+    return BatchResult(made, failed)
+
+
+def plan_outputs(inputs: Sequence[Path], output: Path, form: str = "auto") -> list[tuple[Path, Path]]:
+    """Every input with its output.
+
+    One input goes to ``output`` itself, unless ``form`` is given and ``output`` is a folder. Several go into the folder
+    ``output`` under their own names.
+
+    Raises:
+        InputError: two inputs would have one output, or ``output`` is no folder for several.
+    """
+    sources: list[Path] = []
+    for path in inputs:
+        if path.is_dir() and not is_folder_of_frames(path):
+            videos = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+            if not videos:
+                raise InputError(f"{path}: holds neither frames (PNG or JPEG) nor videos.")
+            sources += videos
+        else:
+            sources.append(path)
+    is_batch = len(sources) > 1 or (len(inputs) == 1 and sources != list(inputs))
+    is_file = output.suffix.lower() in CONTAINERS and not output.is_dir()
+    if not is_batch and (form == "auto" or is_file):
+        return [(sources[0], output)]
+    if is_file or split_pattern(output)[1] is not None:
+        raise InputError(f"{output}: several inputs need a folder for their outputs.")
+    jobs = [(source, output / _name(source, form)) for source in sources]
+    twice = [str(target) for target, count in Counter(target for _, target in jobs).items() if count > 1]
+    if twice:
+        raise InputError(f"{output}: two inputs would become {twice[0]}; give them one by one.")
+    return jobs
+
+
+def _name(source: Path, form: str) -> str:
+    stem = source.name if source.is_dir() else source.stem
+    if form == "png":
+        return f"{stem}/{FRAME_NAME_PATTERN}"
+    own = source.suffix.lower() if source.suffix.lower() in CONTAINERS and not source.is_dir() else ".mkv"
+    return f"{stem}{own if form == 'auto' else '.' + form}"

@@ -1,0 +1,238 @@
+"""The work folder of one output: what is done already, kept so that a run that was stopped can go on.
+
+It stands beside the output as ``.NAME.codecvsr/`` and holds ``manifest.json`` (what is being made, of what, with what),
+``survey.npz`` (the input's frames) and one file per finished shard. Everything in it appears under its name only when it is
+complete and on the disk, so that a power cut leaves nothing that looks finished and is not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from codecvsr.errors import OutputError
+from codecvsr.video.probe import Colour, Survey
+from codecvsr.video.segments import sync_folder, unique
+
+FORMAT_VERSION = 2
+_MANIFEST, _SURVEY, _FINISHED, _LOCK = "manifest.json", "survey.npz", "finished", "lock"
+_SAMPLE = 1 << 20  # bytes at both ends of an input that identify it, with its size
+
+
+def work_path(output: Path) -> Path:
+    """The work folder of ``output``."""
+    return output.with_name(f".{output.name}.codecvsr")
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """What tells an input from another: its size and the SHA-256 of its ends; names and sizes for a folder of frames."""
+    digest = hashlib.sha256()
+    if path.is_dir():
+        files = sorted(p for p in path.iterdir() if p.is_file())
+        for file in files:
+            digest.update(f"{file.name}:{file.stat().st_size}\n".encode())
+        return {"files": len(files), "sha256": digest.hexdigest()}
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        digest.update(stream.read(_SAMPLE))
+        stream.seek(max(size - _SAMPLE, 0))
+        digest.update(stream.read(_SAMPLE))
+    return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """In words, every entry in which two manifests differ."""
+    found = []
+    for key in sorted({*old, *new}):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += differences(a, b, f"{prefix}{key} ")
+        elif a != b:
+            found.append(f"{prefix}{key} was {a}, is {b}")
+    return found
+
+
+class WorkFolder:
+    """The work folder, held by this process alone while it is open."""
+
+    def __init__(self, output: Path) -> None:
+        """Nothing is touched yet."""
+        self.output = output
+        self.path = work_path(output)
+        self._lock: int | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def exists(self) -> bool:
+        """An earlier run left work."""
+        return (self.path / _MANIFEST).is_file()
+
+    @property
+    def is_finished(self) -> bool:
+        """The output that stands there is the complete one of this run, which was stopped when only tidying was left."""
+        try:
+            return json.loads((self.path / _FINISHED).read_text()) == fingerprint(self.output)
+        except (OSError, ValueError):
+            return False
+
+    def open(self, manifest: Mapping[str, Any], *, resume: bool) -> bool:
+        """Begin, or go on with what an earlier run left.
+
+        Args:
+            manifest: what decides the result: input, model, options and versions.
+            resume: go on where there is something to go on with; otherwise what is there is thrown away.
+
+        Returns:
+            Whether earlier work is used.
+
+        Raises:
+            OutputError: another process works on the same output, the folder cannot be written, or what is there was made of
+                another input or with other options.
+        """
+        manifest = {"format": FORMAT_VERSION, **json.loads(json.dumps(manifest))}
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._take()
+            if self.exists and resume:
+                self._check(manifest)
+                for part in self.path.glob(".*.part"):  # of runs that were killed
+                    part.unlink()
+                return True
+            for item in self.path.iterdir():
+                if item.name != _LOCK:
+                    shutil.rmtree(item) if item.is_dir() else item.unlink()
+            write_durably(self.path / _MANIFEST, json.dumps(manifest, indent=2).encode() + b"\n")
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: cannot be written ({error.strerror or error}); choose an output in a folder that can be."
+            ) from error
+        return False
+
+    def _take(self) -> None:
+        self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            self._lock = None
+            raise OutputError(f"{self.output}: another process is making it; wait for that, or stop it.") from None
+
+    def _check(self, manifest: Mapping[str, Any]) -> None:
+        advice = "give -y to start over, or repeat the earlier command to go on with it"
+        try:
+            old = json.loads((self.path / _MANIFEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{self.path / _MANIFEST}: cannot be read ({error}); {advice}.") from error
+        if not isinstance(old, dict):
+            raise OutputError(f"{self.path / _MANIFEST}: holds no JSON object; {advice}.")
+        found = differences(old, manifest)
+        if found:
+            more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+            raise OutputError(
+                f"{self.output}: an unfinished run is there, but for another job ({'; '.join(found[:3])}{more}); {advice}."
+            )
+
+    def load_survey(self) -> Survey | None:
+        """The input's survey, if it was made already."""
+        path = self.path / _SURVEY
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                facts = json.loads(str(stored["facts"]))
+                pts = stored["pts"].astype(np.int64)
+                keys, starts = (stored[name].astype(np.bool_) for name in ("keys", "starts"))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None  # made again
+        rotation = facts.pop("rotation")
+        return Survey(
+            pts=pts,
+            keys=keys,
+            starts=starts,
+            colour=Colour(**facts.pop("colour")),
+            aspect=Fraction(facts.pop("aspect")),
+            rotation=None if rotation is None else tuple(rotation),
+            **facts,
+        )
+
+    def save_survey(self, survey: Survey) -> None:
+        """Keep the input's survey.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        facts = {
+            "first": survey.first,
+            "last_duration": survey.last_duration,
+            "height": survey.height,
+            "width": survey.width,
+            "pixel_format": survey.pixel_format,
+            "colour": asdict(survey.colour),
+            "aspect": str(survey.aspect),
+            "rotation": survey.rotation,
+            "concealed": survey.concealed,
+        }
+        part = self.path / f".{_SURVEY}.part.npz"
+        np.savez_compressed(
+            part, pts=survey.pts, keys=survey.keys, starts=survey.starts, facts=np.array(json.dumps(facts))
+        )
+        _settle(part, self.path / _SURVEY)
+
+    def mark(self, name: str, text: str = "") -> None:
+        """Leave a note that something is done.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write_durably(self.path / name, text.encode())
+
+    def mark_finished(self, complete: Path) -> None:
+        """Note that ``complete`` is the whole output and only lacks its name.
+
+        Raises:
+            OSError: the note cannot be written.
+        """
+        self.mark(_FINISHED, json.dumps(fingerprint(complete)))
+
+    def remove(self) -> None:
+        """Throw the folder away."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a small file so that after a power cut it is either whole or not there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{unique()}.part")
+    part.write_bytes(data)
+    _settle(part, path)
+
+
+def _settle(part: Path, path: Path) -> None:
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(part, path)
+    sync_folder(path.parent)

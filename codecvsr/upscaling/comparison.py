@@ -1,0 +1,105 @@
+"""Before and after in one picture: bicubic on the left, the network on the right of a white line."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from codecvsr.bitstream.encode import EncodeSettings, encode_h264
+from codecvsr.errors import InputError, OutputError
+from codecvsr.files import atomic_file, write_png
+from codecvsr.video.probe import Damage, Media, Survey, survey
+from codecvsr.video.resize import resample
+from codecvsr.video.seek import frames_between
+
+_LINE = 2  # pixels
+_WHITE = 255
+
+Picture = npt.NDArray[np.uint8]
+
+
+def check_comparison(path: Path) -> None:
+    """Refuse an ending that is neither a picture's nor a video's.
+
+    Raises:
+        InputError: it is.
+    """
+    if path.suffix.lower() not in (".png", ".mp4"):
+        raise InputError(f"{path}: a comparison ends in .png (the middle frame) or .mp4 (all frames).")
+
+
+def check_place(path: Path, others: Sequence[Path]) -> None:
+    """Refuse a place that cannot be written to, or where a picture would fall on something else of the same run.
+
+    Args:
+        path: the picture or video that is to be written, besides the output.
+        others: files it must not be and folders it must not be in: the input, the output, other pictures.
+
+    Raises:
+        OutputError: it is one of them, or its folder cannot be written to.
+    """
+    place = path.resolve()
+    for other in others:
+        is_same = path.exists() and other.exists() and path.samefile(other)
+        if is_same or place == other.resolve() or place.parent == other.resolve():
+            raise OutputError(f"{path}: would fall on {other}, which this run needs; choose another place.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); choose another place.") from error
+
+
+def split_picture(before: Picture, after: Picture) -> Picture:
+    """The left half of ``before``, enlarged to the size of ``after``, and the right half of ``after``."""
+    height, width = after.shape[:2]
+    middle = width // 2
+    joined = resample(before, height, width).copy()
+    joined[:, middle:] = after[:, middle:]
+    joined[:, max(middle - _LINE // 2, 0) : middle + _LINE // 2] = _WHITE
+    return joined
+
+
+def write_comparison(
+    media: Media, output: str | Path, target: Path, start: float | None, end: float | None, damage: Damage
+) -> None:
+    """Compare an input with what was made of it.
+
+    Args:
+        media: the input.
+        output: the upscaled video or folder of frames.
+        target: a .png (the middle frame) or .mp4 (all of them).
+        start: what was left out before, in seconds.
+        end: where the part that was upscaled ends.
+        damage: what became of a damaged input.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    found = survey(media, start=start, end=end, damage=damage)
+    pairs = _pairs(media, Path(output), found, damage)
+    if target.suffix.lower() == ".png":
+        write_png(target, split_picture(*next(itertools.islice(pairs, len(found) // 2, None))))
+        return
+    rate = min(max(Fraction(media.rate).limit_denominator(1001), Fraction(1)), Fraction(1000))
+    with atomic_file(target) as part:
+        encode_h264(
+            (_even(split_picture(*pair)) for pair in pairs), part, EncodeSettings(18, preset="veryfast", fps=rate)
+        )
+
+
+def _pairs(media: Media, output: Path, found: Survey, damage: Damage) -> Iterator[tuple[Picture, Picture]]:
+    before = (frame.rgb for frame in frames_between(media, found, damage))
+    after = (frame.rgb for frame in Media.open(output).frames())
+    return zip(before, after, strict=True)
+
+
+def _even(picture: Picture) -> Picture:
+    return picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]

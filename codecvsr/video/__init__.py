@@ -1,0 +1,1 @@
+"""Containers: probing, seeking, streams, muxing."""

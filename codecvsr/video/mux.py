@@ -1,0 +1,284 @@
+"""Putting the finished video together: the new pictures at the old times, and everything else the source had."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from codecvsr.bitstream.reader import open_video
+from codecvsr.errors import OutputError
+from codecvsr.video.probe import Media, Survey
+from codecvsr.video.segments import read_packets
+from codecvsr.video.stream_mapping import COVER_TYPES, Action, StreamPlan, codec_name
+from codecvsr.video.subtitles import ASS_HEADER, parse_subrip, parse_timed_text, write_subrip, write_timed_text
+
+_BRANDS = ("major_brand", "minor_version", "compatible_brands", "encoder")  # of the old file, not of the film
+_OF_OLD_STREAM = ("encoder", "bps", "duration", "number_of_frames", "number_of_bytes", "_statistics", "vendor_id")
+#: Tags MP4 has a place for; where there are others, all are written as keys and values (QuickTime's "mdta").
+_MP4_TAGS = {
+    "title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping", "lyrics",
+    "description", "synopsis", "show", "episode_id", "network", "keywords", "track", "disc", "creation_time", "location",
+    "season_number", "episode_sort", "media_type", "hd_video", "gapless_playback", "compilation", "timecode", "language",
+}  # fmt: skip
+_FINEST = 1 << 31
+_PREROLL = Fraction(1, 10)  # seconds: longer than a packet of sound
+
+
+def assemble(
+    media: Media,
+    survey: Survey,
+    segments: Sequence[Path],
+    target: Path,
+    container: str,
+    plans: Sequence[StreamPlan],
+    *,
+    cut: bool,
+) -> None:
+    """Write the output: the segments' pictures at the source's times, and the source's other streams.
+
+    Args:
+        media: the source.
+        survey: its frames.
+        segments: the encoded pictures, in order.
+        target: the file, written in place: call it inside an atomic one.
+        container: libav's name of its format.
+        plans: what :func:`plan_streams` said.
+        cut: only a part of the source is wanted: its other streams are cut to it, and time begins at 0.
+
+    Raises:
+        OutputError: the output does not hold every frame, or the file cannot be written.
+    """
+    source = None if media.kind == "pictures" else open_video(media.path)[0]
+    try:
+        with (
+            av.open(f"file:{segments[0]}", format="nut") as first,
+            target.open("wb") as file,
+            av.open(file, "w", format=container, container_options=_options(media, source, container)) as out,
+        ):
+            job = _Assembly(media, survey, out, cut)
+            job.declare(first.streams.video[0], source, plans)
+            job.copy(read_packets(segments, media.time_base, survey.pts), source)
+        if job.written != len(survey):
+            raise OutputError(f"{target}: {job.written} of {len(survey)} frames were found; give -y to start over.")
+    except av.FFmpegError as error:
+        raise OutputError(f"{target}: cannot be written ({error.strerror or error}).") from error
+    finally:
+        if source is not None:
+            source.close()
+
+
+def _options(media: Media, source: av.container.InputContainer | None, container: str) -> dict[str, str]:
+    """Options of the MP4 muxer.
+
+    Where a stream begins is written in units of the whole film, a thousandth of a second if nothing else is said: too
+    coarse to keep times exactly.
+    """
+    if container == "matroska":
+        return {}
+    bases = [media.time_base] if source is None else [s.time_base for s in source.streams if s.time_base is not None]
+    unit = math.lcm(media.time_base.denominator, *(base.denominator for base in bases))
+    unit = unit if unit < _FINEST else media.time_base.denominator
+    options = {"movie_timescale": str(unit * -(-1000 // unit))}
+    own = {key.lower() for key in source.metadata} - set(_BRANDS) if source is not None else set()
+    if own - _MP4_TAGS:
+        options["movflags"] = "use_metadata_tags"
+    return options
+
+
+class _Assembly:
+    """The output while it is written."""
+
+    def __init__(self, media: Media, survey: Survey, out: av.container.OutputContainer, cut: bool) -> None:
+        self._media, self._survey, self._out = media, survey, out
+        self._is_mp4 = out.format.name != "matroska"
+        self._begin = int(survey.pts[0]) * media.time_base if cut else None
+        self._end = survey.end_pts * media.time_base if cut else None
+        self._copies: dict[int, tuple[av.stream.Stream, Action]] = {}
+        self.written = 0
+
+    def declare(
+        self,
+        template: av.video.stream.VideoStream,
+        source: av.container.InputContainer | None,
+        plans: Sequence[StreamPlan],
+    ) -> None:
+        """Create every stream, in the source's order, with what is said of it, and write the header."""
+        if source is None:
+            self._declare_video(template, None)
+        else:
+            video = _video_index(self._media)
+            actions = {plan.index: plan.action for plan in plans}
+            for stream in source.streams:
+                if stream.index == video:
+                    self._declare_video(template, stream)
+                elif (action := actions.get(stream.index, "drop")) not in ("drop", "implied"):
+                    self._declare_other(source, stream, action)
+            self._out.metadata.update(_without(source.metadata, _BRANDS))
+            self._out.set_chapters(self._chapters(source.chapters()))
+        self._out.start_encoding()
+
+    def _declare_video(self, template: av.video.stream.VideoStream, old: av.stream.Stream | None) -> None:
+        new = self._out.add_stream_from_template(template, opaque=True)
+        new.time_base = self._media.time_base
+        new.codec_context.framerate = self._media.rate
+        if self._is_mp4 and template.codec_context.name == "hevc":
+            new.codec_context.codec_tag = "hvc1"  # the one Apple's players know
+        if self._survey.rotation is not None:
+            new.set_display_matrix(self._survey.rotation)
+        if old is not None:
+            new.metadata.update(_without(old.metadata, _OF_OLD_STREAM))
+            new.disposition = old.disposition
+        self._video = new
+
+    def _declare_other(self, source: av.container.InputContainer, old: av.stream.Stream, action: Action) -> None:
+        if action == "attach":
+            mime, suffix = COVER_TYPES[codec_name(old)]
+            data = next((bytes(packet) for packet in _fresh_packets(self._media.path, old.index)), b"")
+            self._out.add_attachment(old.metadata.get("filename") or f"cover.{suffix}", mime, data)
+            return
+        new: av.stream.Stream
+        if action == "to_mov_text":
+            new = self._out.add_stream("mov_text")
+            new.codec_context.subtitle_header = ASS_HEADER
+            new.time_base = Fraction(1, 1000)
+            new.codec_context.time_base = Fraction(1, 1000)
+        elif action == "to_subrip":
+            new = self._out.add_mux_stream("subrip", time_base=Fraction(1, 1000))
+        else:
+            new = self._out.add_stream_from_template(old, opaque=True)
+            if old.time_base is not None:
+                new.time_base = old.time_base
+        new.metadata.update(_without(old.metadata, ("encoder",) if action == "copy" else _OF_OLD_STREAM))
+        new.disposition = old.disposition
+        if old.type != "attachment":
+            self._copies[old.index] = (new, action)
+
+    def copy(self, pictures: Iterator[av.Packet], source: av.container.InputContainer | None) -> None:
+        """Write all packets, those of the video between those of the other streams by their time."""
+        waiting = next(pictures, None)
+        if source is not None and self._copies:
+            streams = [source.streams[index] for index in self._copies]
+            for packet in _shown(source.demux(streams)):
+                time = _time(packet)
+                if packet.size == 0 or time is None:
+                    continue
+                while waiting is not None and (_time(waiting) or 0) <= time:
+                    self._write_picture(waiting)
+                    waiting = next(pictures, None)
+                self._write_other(packet)
+        while waiting is not None:
+            self._write_picture(waiting)
+            waiting = next(pictures, None)
+
+    def _write_picture(self, packet: av.Packet) -> None:
+        last = int(self._survey.pts[-1])
+        if packet.pts == last:
+            packet.duration = self._survey.last_duration
+        if self._begin is not None:
+            self._shift(packet, int(self._survey.pts[0]))
+        packet.stream = self._video
+        self._out.mux_one(packet)
+        self.written += 1
+
+    def _write_other(self, packet: av.Packet) -> None:
+        new, action = self._copies[packet.stream_index]
+        if self._begin is not None and not self._cut(packet):
+            return
+        if action in ("to_mov_text", "to_subrip"):
+            converted = _convert(packet, action)
+            if converted is None:
+                return
+            packet = converted
+        packet.stream = new
+        self._out.mux_one(packet)
+
+    def _cut(self, packet: av.Packet) -> bool:
+        """Move a packet's time to the part that is wanted; False where it lies outside."""
+        assert self._begin is not None and self._end is not None
+        pts = packet.dts if packet.pts is None else packet.pts
+        assert pts is not None
+        base = packet.time_base
+        start, stop = pts * base, (pts + (packet.duration or 0)) * base
+        if packet.stream.type == "subtitle" and start < self._begin < stop and packet.pts is not None:
+            late = round((self._begin - start) / base)
+            packet.pts = packet.dts = packet.pts + late
+            packet.duration = (packet.duration or 0) - late
+        elif not self._begin <= start < self._end:
+            return False
+        self._shift(packet, round(self._begin / base))
+        return True
+
+    def _shift(self, packet: av.Packet, by: int) -> None:
+        if packet.pts is not None:
+            packet.pts -= by
+        if packet.dts is not None:
+            packet.dts -= by
+
+    def _chapters(self, chapters: list[Any]) -> list[Any]:
+        if self._begin is None or self._end is None:
+            return chapters
+        kept = []
+        for chapter in chapters:
+            base = chapter["time_base"] or Fraction(1, 1000)
+            start = max(chapter["start"] * base, self._begin) - self._begin
+            stop = min(chapter["end"] * base, self._end) - self._begin
+            if start < stop:
+                kept.append({**chapter, "start": round(start / base), "end": round(stop / base)})
+        return kept
+
+
+def _video_index(media: Media) -> int:
+    """Which stream of a source is its video."""
+    container, stream = open_video(media.path)
+    with container:
+        return stream.index
+
+
+def _without(metadata: dict[str, str], names: Sequence[str]) -> dict[str, str]:
+    return {key: value for key, value in metadata.items() if not key.lower().startswith(tuple(names))}
+
+
+def _fresh_packets(path: Path, index: int) -> Iterator[av.Packet]:
+    with av.open(f"file:{path}") as container:
+        for packet in container.demux(container.streams[index]):
+            if packet.size:
+                yield packet
+
+
+def _shown(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+    """Without what an edit list hides; but a decoder of sound needs the packet before the first one that is heard."""
+    hidden: dict[int, av.Packet] = {}
+    for packet in packets:
+        if packet.is_discard:
+            hidden[packet.stream_index] = packet
+            continue
+        before = hidden.pop(packet.stream_index, None)
+        if before is not None and packet.stream.type == "audio":
+            gap = (_time(packet) or 0) - (_time(before) or 0)
+            if gap <= _PREROLL:
+                yield before
+        yield packet
+
+
+def _time(packet: av.Packet) -> Fraction | None:
+    value = packet.pts if packet.dts is None else packet.dts
+    return None if value is None else value * packet.time_base
+
+
+def _convert(packet: av.Packet, action: Action) -> av.Packet | None:
+    """A subtitle packet in the other form; None where it shows nothing."""
+    if action == "to_mov_text":
+        payload = write_timed_text(parse_subrip(bytes(packet)))
+    else:
+        styled = parse_timed_text(bytes(packet))
+        if not styled.text:
+            return None
+        payload = write_subrip(styled)
+    new: av.Packet = av.Packet(payload)
+    new.time_base, new.pts, new.dts, new.duration = packet.time_base, packet.pts, packet.dts, packet.duration
+    return new

@@ -1,0 +1,131 @@
+"""What becomes of each stream of a source in the container that was chosen: found out before any work is done."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import av
+from av.stream import Disposition
+
+from codecvsr.bitstream.reader import open_video
+from codecvsr.errors import InputError
+from codecvsr.video.probe import Media
+from codecvsr.video.subtitles import StyledText, parse_subrip, parse_timed_text
+
+#: Endings of video outputs and libav's names of their containers.
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+
+Action = Literal["copy", "attach", "to_mov_text", "to_subrip", "drop", "implied"]
+
+#: Cover pictures Matroska holds as files: codec -> (MIME type, ending).
+COVER_TYPES = {"mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png")}
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """What becomes of one stream of the source.
+
+    Attributes:
+        index: of the stream.
+        title: what to call it in a message.
+        action: "copy" as it is; "attach" a cover picture as a file; convert a subtitle; "drop"; "implied" where the
+            container writes it anew from what else is copied (the chapter track and the timecode track of MP4).
+        loss: what is lost, empty where nothing is.
+    """
+
+    index: int
+    title: str
+    action: Action
+    loss: str = ""
+
+
+def container_of(path: Path) -> str:
+    """Libav's name of the container an output's ending asks for.
+
+    Raises:
+        InputError: the ending is none of :data:`CONTAINERS`.
+    """
+    try:
+        return CONTAINERS[path.suffix.lower()]
+    except KeyError:
+        raise InputError(f"{path}: an output ends in {', '.join(CONTAINERS)}, or is a folder of PNG frames.") from None
+
+
+def check_codec(path: Path, codec: str) -> None:
+    """Refuse, before any work, a codec the container cannot hold.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if codec == "ffv1" and container_of(path) != "matroska":
+        raise InputError(f"{path}: {path.suffix[1:].upper()} holds no FFV1; use an output that ends in .mkv.")
+
+
+def plan_streams(media: Media, target: Path) -> list[StreamPlan]:
+    """What becomes of every stream but the video itself, found out before any work is done."""
+    if media.kind == "pictures":
+        return []
+    container, video = open_video(media.path)
+    plans = []
+    with container:
+        has_chapters = bool(container.chapters())
+        for stream in container.streams:
+            if stream.index != video.index:
+                plans.append(_plan(media.path, stream, container_of(target), has_chapters))
+    return plans
+
+
+def losses(plans: Sequence[StreamPlan]) -> list[str]:
+    """What the output will lack, in words."""
+    return [f"{plan.title}: {plan.loss}" for plan in plans if plan.loss]
+
+
+def _plan(path: Path, stream: av.stream.Stream, container: str, has_chapters: bool) -> StreamPlan:
+    name = codec_name(stream)
+    language = f", {stream.language}" if stream.language and stream.language != "und" else ""
+    title = f"{stream.type} stream {stream.index} ({name or 'unknown'}{language})"
+    if stream.type == "data" and ("timecode" in stream.metadata or (name == "bin_data" and has_chapters)):
+        return StreamPlan(stream.index, title, "implied")
+    if container == "matroska" and stream.disposition & Disposition.attached_pic and name in COVER_TYPES:
+        return StreamPlan(stream.index, title, "attach")
+    if container == "matroska" and name == "mov_text":
+        return StreamPlan(stream.index, title, "to_subrip", _formatting_loss(path, stream.index, parse_timed_text))
+    if container != "matroska" and name in ("srt", "subrip"):
+        return StreamPlan(stream.index, title, "to_mov_text", _formatting_loss(path, stream.index, parse_subrip))
+    if _fits(stream, container):
+        return StreamPlan(stream.index, title, "copy")
+    return StreamPlan(stream.index, title, "drop", f"{_spoken(container)} cannot hold it, so it is left out")
+
+
+def codec_name(stream: av.stream.Stream) -> str:
+    """FFmpeg's name of a stream's codec, that of the file for an attachment, empty where it is unknown."""
+    return (stream.codec_context.name if stream.codec_context is not None else getattr(stream, "name", "")) or ""
+
+
+def _spoken(container: str) -> str:
+    return "Matroska" if container == "matroska" else container.upper()
+
+
+def _fits(stream: av.stream.Stream, container: str) -> bool:
+    """Whether the muxer takes the stream: asked by beginning a file with it in memory."""
+    try:
+        with av.open(io.BytesIO(), "w", format=container) as trial:
+            trial.add_stream_from_template(stream, opaque=True)
+            trial.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _formatting_loss(path: Path, index: int, parse: Callable[[bytes], StyledText]) -> str:
+    """Whether any packet of a subtitle stream holds more than bold, italic and underlined text."""
+    with av.open(f"file:{path}") as container:
+        stream = container.streams[index]
+        for packet in container.demux(stream):
+            if packet.size and parse(bytes(packet)).lost:
+                return "its formatting beyond bold, italic and underlined is left out"
+    return ""

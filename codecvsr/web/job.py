@@ -1,0 +1,273 @@
+"""What a job does, in its own process: the functions behind ``benchmark``, ``infer``, ``eval``, ``upscale`` and ``inspect``.
+
+With a CRF the clip is the truth: it is shrunk, compressed, upscaled by every model and scored. Without one it is upscaled as
+it is, with its own vectors, and nothing can be scored.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import codecvsr
+from codecvsr.analysis.inspect import inspect_video
+from codecvsr.bitstream.pictures import VideoPictures
+from codecvsr.cli.output import jsonable
+from codecvsr.datasets.benchmark import BenchmarkSettings, make_benchmark
+from codecvsr.errors import CodecVSRError, InputError
+from codecvsr.files import atomic_file, list_images, read_image, write_png
+from codecvsr.inference.clip_folder import STREAM
+from codecvsr.inference.infer import Ablations, infer
+from codecvsr.metrics.report import EvalResult, evaluate
+from codecvsr.upscaling.api import upscale
+from codecvsr.web.layers import write_layers
+from codecvsr.web.limits import Limits
+from codecvsr.web.parameters import Parameters, Run
+from codecvsr.web.probe import Facts, cropped_frames, probe, wanted_frames
+from codecvsr.web.progress_meter import Meter, Step, Tell
+from codecvsr.web.video_writer import Film, Mosaic
+
+BICUBIC = Run("bicubic")
+COMPARISON, LAYERS, INSPECTION, RESULT = "comparison.mp4", "layers.jsonl", "inspection.json", "result.json"
+
+#: Guessed seconds per million output pixels, on two cores.
+_COST = {"read": 0.06, "compress": 0.1, "bicubic": 0.15, "codecvsr": 1.0, "other": 8.0, "score": 0.12, "film": 0.08}
+
+
+@dataclass(frozen=True)
+class _View:
+    """One way a clip looks: ``pictures`` is a folder of frames or a video; ``film`` is what can be downloaded."""
+
+    key: str
+    label: str
+    pictures: Path
+    film: str | None
+    run: Run | None = None
+    report: dict[str, Any] | None = None
+    scores: EvalResult | None = None
+
+    def frames(self) -> Iterable[Any]:
+        if self.pictures.is_dir():
+            return map(read_image, list_images(self.pictures))
+        return VideoPictures(self.pictures)
+
+    def to_json(self) -> dict[str, Any]:
+        scores = self.scores
+        return {
+            "key": self.key,
+            "label": self.label,
+            "film": self.film,
+            "run": None if self.run is None else asdict(self.run),
+            "report": self.report,
+            "scores": None if scores is None else _scores(scores),
+        }
+
+
+def run_job(
+    clip: Path, folder: Path, parameters: Parameters, limits: Limits, tell: Tell, *, name: str = "the clip"
+) -> None:
+    """Do a job; its results are in ``folder`` when this returns, ``result.json`` last.
+
+    Args:
+        clip: the file to work on; only read.
+        folder: of the job.
+        parameters: what is asked.
+        limits: what is allowed.
+        tell: hears of progress.
+        name: of the clip, as its owner knows it.
+
+    Raises:
+        CodecVSRError: the clip cannot be used, or a model cannot do what is asked.
+    """
+    facts = probe(clip, parameters, limits)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    work = _Work(clip, folder, parameters, limits, facts, tell, name)
+    views = work.with_truth() if parameters.crf is not None else work.as_it_is()
+    work.finish(views)
+
+
+def without_paths(text: str, clip: Path, folder: Path, name: str) -> str:
+    """A message in which the clip has the name its owner gave it, and none of our folders is named."""
+    for private in (str(clip), clip.name):
+        text = text.replace(private, name)
+    return text.replace(f"{folder}/", "")
+
+
+class _Work:
+    """One job on its way."""
+
+    def __init__(
+        self,
+        clip: Path,
+        folder: Path,
+        parameters: Parameters,
+        limits: Limits,
+        facts: Facts,
+        tell: Tell,
+        name: str,
+    ) -> None:
+        self.name = name
+        self.clip, self.folder, self.parameters, self.limits, self.facts = clip, folder, parameters, limits, facts
+        self.runs = [("bicubic", BICUBIC)]
+        for key, run in (("model", parameters.run), ("other", parameters.other)):
+            if run is not None and run not in [known for _, known in self.runs]:
+                self.runs.append((key, run))
+        is_scored = parameters.crf is not None
+        steps = [Step("read", "reading the clip", _COST["read"])]
+        if is_scored:
+            steps.append(Step("compress", "shrinking, compressing, reading motion", _COST["compress"]))
+        for key, run in self.runs:
+            steps.append(Step(f"run-{key}", f"upscaling: {run.label}", _COST.get(run.model, _COST["other"])))
+            if is_scored:
+                steps.append(Step(f"score-{key}", f"scoring: {run.label}", _COST["score"]))
+        films = len(self.runs) + 2 if is_scored else 2
+        steps += [Step("layers", "drawing layers", 0.03), Step("film", "making videos", _COST["film"] * films)]
+        self.meter = Meter(steps, tell)
+        self.stream = clip
+        self.truth: dict[str, Any] | None = None
+        self.count = 0
+        self.span: tuple[float, float | None] = (0.0, None)  # of ``stream``, seconds: what layers are drawn of
+
+    def with_truth(self) -> list[_View]:
+        """Shrink, compress, upscale, score."""
+        parameters, limits = self.parameters, self.limits
+        original = self.folder / "original"
+        original.mkdir()
+        most = round(min(float(self.facts.fps) * parameters.seconds, limits.frames))
+        self.meter.begin("read", max(most, 1))
+        for index, frame in enumerate(self.meter.track(cropped_frames(self.clip, parameters, limits))):
+            write_png(original / f"{index:08d}.png", frame)
+            self.count = index + 1
+        settings = BenchmarkSettings(crfs=(parameters.crf,), fps=self.facts.fps)
+        self.meter.begin("compress", 3 * self.count)
+        made = make_benchmark(original, self.folder / "clips", settings, name="clip", progress=self.meter.wrap)
+        if made.failed:
+            raise CodecVSRError(made.failed[0].error)
+        built = made.built[0]
+        self.stream = built.folder / STREAM
+        self.truth = {"kbit_per_second": built.bit_rate, "lr_psnr": built.lr_psnr}
+        views = []
+        for key, run in self.runs:
+            report = self._infer(key, run, built.folder)
+            self.meter.begin(f"score-{key}", self.count)
+            scores = evaluate(self.folder / key, original, progress=self.meter.wrap)
+            views.append(_View(key, run.label, self.folder / key, f"{key}.mp4", run, report, scores))
+        return [*views, _View("original", "original", original, None)]
+
+    def as_it_is(self) -> list[_View]:
+        """Upscale a clip with the vectors it came with."""
+        parameters = self.parameters
+        self.meter.begin("read", 1)
+        self.count = wanted_frames(self.clip, parameters)
+        self.span = parameters.start, parameters.start + parameters.seconds
+        return [self._as_it_is(key, run) for key, run in self.runs]
+
+    def _as_it_is(self, key: str, run: Run) -> _View:
+        if run.ablations:
+            if self.count > self.limits.frames or self._is_cut():
+                raise InputError(
+                    f"'{run.label}' needs the whole clip, of at most {self.limits.frames} frames, when it is taken as it "
+                    "is. Ask for all of it from the start, or choose a CRF."
+                )
+            return _View(key, run.label, self.folder / key, f"{key}.mp4", run, self._infer(key, run, self.clip))
+        self.meter.begin(f"run-{key}", self.count)
+        target = self.folder / f"{key}.mp4"
+
+        def listen(event: dict[str, Any]) -> None:
+            if event["event"] == "progress":
+                self.meter.at(event["frame"], event["frames"])
+
+        report = upscale(
+            self.clip, target, model=run.model, motion=run.motion, start=self.parameters.start or None, crf=14,
+            end=self.parameters.start + self.parameters.seconds, pixel_format="yuv420p", preset="veryfast",
+            device=self.parameters.device, listener=listen,
+        ).to_json()  # fmt: skip
+        kept = ("frames", "width", "height", "seconds", "frames_per_second", "model", "motion", "device", "precision")
+        return _View(key, run.label, target, target.name, run, {name: report.get(name) for name in kept})
+
+    def _is_cut(self) -> bool:
+        whole = Parameters(**{**vars(self.parameters), "start": 0.0, "seconds": 1e6})
+        return wanted_frames(self.clip, whole) != self.count
+
+    def _infer(self, key: str, run: Run, clip: Path) -> dict[str, Any]:
+        self.meter.begin(f"run-{key}", self.count)
+        report = infer(
+            clip, self.folder / key, model=run.model, motion=run.motion, device=self.parameters.device,
+            ablations=Ablations(**dict.fromkeys(run.ablations, True)), progress=self.meter.wrap,
+        ).to_json()  # fmt: skip
+        if report["scale"] != 4:
+            raise InputError(f"{run.model}: restores pictures at the same size; a network for x4 was expected.")
+        return {name: value for name, value in report.items() if name != "out_dir"}
+
+    def finish(self, views: Sequence[_View]) -> None:
+        """Layers, videos, and what is said of it all."""
+        layers, inspected, why_not = 0, None, None
+        self.meter.begin("layers", min(self.count, self.limits.frames))
+        try:
+            inspected = inspect_video(self.stream).to_json()
+            start, end = self.span
+            layers = write_layers(
+                self.stream, self.folder / LAYERS, most=self.limits.frames, start=start, end=end, each=self.meter.at
+            )
+        except InputError as error:  # another codec than H.264 can be upscaled, but tells nothing of its motion
+            why_not = without_paths(str(error), self.clip, self.folder, self.name)
+        shown = min(self.count, self.limits.frames)
+        height, width = next(iter(views[0].frames())).shape[:2]
+        mosaic = Mosaic.of(width, height, len(views))
+        films = [view for view in views if view.film is not None and view.pictures.is_dir() and view.key != "bicubic"]
+        self.meter.begin("film", shown)
+        with ExitStack() as open_films:
+            comparison = open_films.enter_context(Film(self.folder / COMPARISON, self.facts.fps))
+            own = {view.key: Film(self.folder / str(view.film), self.facts.fps) for view in films}
+            for film in own.values():
+                open_films.enter_context(film)
+            together = zip(*(islice(view.frames(), shown) for view in views), strict=False)
+            for pictures in self.meter.track(together):
+                comparison.add(mosaic.compose(pictures))
+                for view, picture in zip(views, pictures, strict=True):
+                    if view.key in own:
+                        own[view.key].add(picture)
+        if inspected is not None:
+            inspected["video"] = None
+            _write(self.folder / INSPECTION, inspected)
+        made = {view.film for view in films} | {view.film for view in views if view.pictures.is_file()}
+        _write(
+            self.folder / RESULT,
+            {
+                "frames": shown,
+                "all_frames": self.count,
+                "fps": float(self.facts.fps),
+                "size": [width, height],
+                "mosaic": mosaic.to_json(),
+                "views": [{**view.to_json(), "film": view.film if view.film in made else None} for view in views],
+                "layers": layers,
+                "no_layers_because": why_not,
+                "compressed": self.truth,
+                "source": {"width": self.facts.width, "height": self.facts.height, "codec": self.facts.codec},
+                "parameters": self.parameters.to_json(),
+                "version": codecvsr.__version__,
+            },
+        )
+        for name in ("original", "clips", *(key for key, _ in self.runs)):  # frames: large, and in the videos now
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+
+def _scores(scores: EvalResult) -> dict[str, Any]:
+    names = ("psnr_rgb", "ssim_rgb", "psnr_y", "ssim_y")
+    return {
+        "mean": {name: getattr(scores, name) for name in names},
+        "per_frame": {name: [getattr(row, name) for row in scores.rows] for name in names},
+        "protocol": scores.protocol,
+    }
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    with atomic_file(path) as part:
+        part.write_text(json.dumps(jsonable(value), allow_nan=False) + "\n", encoding="utf-8")

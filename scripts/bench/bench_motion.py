@@ -1,0 +1,308 @@
+#!/usr/bin/env python3
+"""Measure how well motion follows the picture, and write the results file and README's table.
+
+    python scripts/training/fetch_clips.py clips
+    python scripts/bench/bench_motion.py --clips clips/val --clips clips/train --clips inputs
+
+Fields are made from the compressed low-resolution frames and judged on pristine ones: over one frame at low resolution, over
+15 composed frames at high resolution. Every clip at every CRF is one cell; cells that the results file already holds for the
+same code are not measured again, so the command can be stopped and repeated. SPyNet (the one inside official BasicVSR, where
+its weights were fetched) is slow and is measured on --spynet-clips only, beside the others on the same frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import cv2
+import numpy as np
+import numpy.typing as npt
+from motion_cells import (
+    DEMO,
+    SETTINGS,
+    Clip,
+    measure,
+    measure_full_hd,
+    measure_memory,
+    measure_setting,
+    measure_time,
+)
+from readme_parts import replace_parts
+from results_files import with_this_command, write_results
+
+from codecvsr.bitstream.reader import read_video
+from codecvsr.datasets.benchmark import BenchmarkSettings, crf_label, make_benchmark, parse_crfs
+from codecvsr.errors import CodecVSRError
+from codecvsr.metrics.alignment import TRACK_FRAMES
+from codecvsr.motion import estimate_motion
+from codecvsr.versions import versions
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "scripts" / "results" / "motion.json"
+PROBE_FRAMES = 8
+PROBE_QPS = 14, 20, 26, 32, 38
+TITLES = {
+    "zero": "no motion",
+    "raw": "raw vectors",
+    "scaled": "divided by reference distance",
+    "repaired": "repaired (`--ablate-refine`)",
+    "refined": "**repaired and refined**",
+    "dis": "DIS optical flow",
+    "spynet": "SPyNet of official BasicVSR",
+}
+Methods = dict[str, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
+
+
+@click.command(help=__doc__)
+@click.option("--clips", type=click.Path(path_type=Path), multiple=True, help="Folder of HR clips.")
+@click.option("--names", default="", help="Comma-separated clips; all by default.")
+@click.option("--work", type=click.Path(path_type=Path), default=Path("bench"), show_default=True, help="Benchmarks.")
+@click.option("--crf", default="15,25,35", show_default=True, help="Rate factors.")
+@click.option("--frames", type=int, default=40, show_default=True, help="Only so many of each clip; 0: all.")
+@click.option("--spynet-clips", default="", help="Comma-separated clips on which SPyNet is measured.")
+@click.option("--spynet-frames", type=int, default=21, show_default=True, help="So many of their frames.")
+@click.option("--settings-clip", default="", help="Clip that is also coded at other presets, GOPs and frame rates.")
+@click.option("--timing-clip", default="", help="Clip on which time is measured, at every CRF.")
+@click.option(
+    "--stream-minutes", type=int, default=0, help="Memory while a looped clip of so many minutes runs through."
+)
+@click.option("--full-hd", is_flag=True, help="Frames per second of the demo clip, enlarged to 1920x1080.")
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
+@click.option("--readme", type=click.Path(path_type=Path), default=ROOT / "README.md", help="Where the table goes.")
+def main(
+    clips: tuple[Path, ...],
+    names: str,
+    work: Path,
+    crf: str,
+    frames: int,
+    spynet_clips: str,
+    spynet_frames: int,
+    settings_clip: str,
+    timing_clip: str,
+    stream_minutes: int,
+    full_hd: bool,
+    results: Path,
+    readme: Path,
+) -> None:
+    """Measure what is missing, then write results and table."""
+    cv2.setNumThreads(1)
+    code = fingerprint()
+    stored = json.loads(results.read_text()) if results.is_file() else {"cells": []}
+    cells = {cell["key"]: cell for cell in stored["cells"]}
+
+    def keep(key: str, facts: dict[str, Any], make: Callable[[], dict[str, Any]]) -> None:
+        if key not in cells:
+            begun = time.monotonic()
+            cells[key] = {"key": key} | facts | make()
+            click.echo(f"{key}: {time.monotonic() - begun:.0f} s", err=True)
+            save(results, cells, stored)
+
+    if stream_minutes:
+        about = {"kind": "memory", "minutes": stream_minutes}
+        keep(f"memory {stream_minutes} {code}", about, partial(measure_memory, work, stream_minutes))
+    if full_hd:
+        keep(f"full hd {code}", {"kind": "full_hd"}, partial(measure_full_hd, work))
+    wanted = [(root, path.stem) for root in clips for path in sorted(root.glob("*.mp4"))]
+    for root, name in wanted:
+        if names and name not in names.split(","):
+            continue
+        clip = Clip(root, name, frames)
+        for rate in parse_crfs(crf):
+            stream = work / f"{root.name}_{crf_label(rate)}" / name / "clip.mp4"
+            if not (stream.parent / "meta.json").is_file():
+                make_benchmark(root, work, BenchmarkSettings(crfs=(rate,)), clips=[name])
+            facts = {"clip": name, "crf": rate}
+            label = f"{name} {crf_label(rate)} {frames}"
+            keep(f"{label} {code}", {"kind": "fields"} | facts, partial(measure, clip, stream))
+            if name in spynet_clips.split(","):
+                key = f"{label} spynet {spynet_frames} {code}"
+                keep(key, {"kind": "spynet"} | facts, partial(measure, clip, stream, spynet_frames))
+            for setting in SETTINGS if name == settings_clip else {}:
+                other = work / "settings" / f"{name} {crf_label(rate)} {setting}.mp4"
+                key = f"{label} {setting} {code}"
+                about = {"kind": "settings", "setting": setting} | facts
+                keep(key, about, partial(measure_setting, clip, other, rate, setting))
+            if name == timing_clip:
+                keep(f"{label} time {code}", {"kind": "time"} | facts, partial(measure_time, stream, frames))
+    current = [cell for cell in cells.values() if cell["key"].endswith(code)]
+    save(results, {cell["key"]: cell for cell in current}, stored)
+    replace_parts(readme, motion=table(current))
+
+
+def fingerprint() -> str:
+    """Stands for the code that makes the fields: the fields themselves, of the demo clip's first frames.
+
+    Settings depend on the quantiser, so that the frames are also taken for coarser and finer ones than they are.
+    """
+    frames = list(itertools.islice(read_video(DEMO), PROBE_FRAMES))
+    digest = hashlib.sha256()
+    for qp in PROBE_QPS:
+        motion = estimate_motion([replace(f, qp=None if f.qp is None else np.full_like(f.qp, qp)) for f in frames])
+        digest.update(motion.to_prev.tobytes() + motion.to_next.tobytes())
+    return digest.hexdigest()[:12]
+
+
+def save(results: Path, cells: dict[str, Any], stored: dict[str, Any]) -> None:
+    """Write the results file; commands and notes of the one before stay."""
+    content = {
+        "commands": with_this_command(stored.get("commands", [])),
+        "notes": stored.get("notes", []),
+        "protocol": (
+            "PSNR of luma on pristine pictures, fields from decoded ones; one_frame: a neighbour pulled onto each frame at "
+            f"low resolution, 8 pixels of border left out; track: {TRACK_FRAMES} composed fields, the high-resolution "
+            "picture pulled over all of them, a track every 5 frames, 32 pixels of border left out; x264 medium, 24 fps"
+        ),
+        "machine": f"{platform.machine()}, fields on one thread; other programs ran meanwhile",
+        "versions": versions(),
+        "summary": summary(list(cells.values())),
+        "cells": list(cells.values()),
+    }
+    write_results(results, content)
+
+
+def summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    """By CRF: means over clips, and the clip and frame where refined motion falls behind DIS most."""
+    found: dict[str, Any] = {}
+    for kind in ("fields", "spynet", "settings"):
+        chosen = [cell for cell in cells if cell["kind"] == kind]
+        for crf in sorted({cell["crf"] for cell in chosen}):
+            here = [cell for cell in chosen if cell["crf"] == crf]
+            methods = here[0]["one_frame"]
+            tracked = [cell for cell in here if cell["track"]["refined"]["mean"] is not None]
+            entry: dict[str, Any] = {"clips": len(here)}
+            for name in methods:
+                entry[name] = {
+                    "one_frame": average([cell["one_frame"][name]["mean"] for cell in here]),
+                    "one_frame_decoded": average([cell["one_frame_decoded"][name] for cell in here]),
+                    "track": average([cell["track"][name]["mean"] for cell in tracked]),
+                }
+            for other in ("dis", "spynet") if kind == "spynet" else ("dis",):
+                entry[f"worst_clip_against_{other}"] = {
+                    "one_frame": worst_clip(here, lambda c, n: c["one_frame"][n]["mean"], other),
+                    "track": worst_clip(tracked, lambda c, n: c["track"][n]["mean"], other),
+                }
+            worst = min(here, key=lambda cell: cell["refined_minus_dis"]["worst"])
+            entry["worst_frame_against_dis"] = {"clip": worst["clip"]} | worst["refined_minus_dis"]
+            found.setdefault(kind, {})[f"{crf:g}"] = entry
+    return found
+
+
+def average(values: Sequence[float]) -> float | None:
+    """Rounded mean; None of nothing."""
+    return round(sum(values) / len(values), 3) if values else None
+
+
+def worst_clip(
+    cells: list[dict[str, Any]], value: Callable[[dict[str, Any], str], float], other: str
+) -> dict[str, Any] | None:
+    """The clip on which refined motion has least over ``other``, in dB."""
+    if not cells:
+        return None
+    margin, clip = min((value(cell, "refined") - value(cell, other), cell["clip"]) for cell in cells)
+    return {"clip": clip, "db": round(margin, 3)}
+
+
+def table(cells: list[dict[str, Any]]) -> str:
+    """One frame and 15 frames, by method and CRF; then SPyNet's clips; then the worst and the time."""
+    found = summary(cells)
+    lines: list[str] = []
+    for kind, title in (("fields", "PSNR (dB)"), ("spynet", "The same beside SPyNet")):
+        if kind not in found:
+            continue
+        by_crf = found[kind]
+        names = sorted({cell["clip"] for cell in cells if cell["kind"] == kind})
+        length = max(cell["frames"] for cell in cells if cell["kind"] == kind)
+        shown = ", ".join(names) if len(names) < 6 else f"{len(names)} clips"
+        lines += [
+            f"{title}, one frame / {TRACK_FRAMES} frames, mean over {shown}, up to {length} frames of each:",
+            "",
+            "| |" + "".join(f" CRF {crf} |" for crf in by_crf),
+            "|---|" + "---|" * len(by_crf),
+        ]
+        for name, label in TITLES.items():
+            entries = [entry[name] for entry in by_crf.values() if name in entry]
+            if entries:
+                lines.append(f"| {label} |" + "".join(f" {_db(e['one_frame'])} / {_db(e['track'])} |" for e in entries))
+        lines.append("")
+    if "fields" in found:
+        worst = [
+            f"CRF {crf}: {entry['worst_clip_against_dis']['one_frame']['db']:+.2f} ({entry['worst_clip_against_dis']['one_frame']['clip']}) / "
+            f"{entry['worst_clip_against_dis']['track']['db']:+.2f} ({entry['worst_clip_against_dis']['track']['clip']})"
+            for crf, entry in found["fields"].items()
+            if entry["worst_clip_against_dis"]["track"]
+        ]
+        lines += [f"Worst clip of the refined motion against DIS, dB: {'; '.join(worst)}.", ""]
+    lines += settings_table([cell for cell in cells if cell["kind"] == "settings"])
+    times = [cell for cell in cells if cell["kind"] == "time"]
+    if times:
+        spent = "; ".join(
+            f"{c['clip']} CRF {c['crf']:g}: {c['processor_ms_per_frame']['refined']:.1f} ms, DIS {c['processor_ms_per_frame']['dis']:.1f} ms"
+            for c in times
+        )
+        size = times[0]["size"]
+        lines += [f"Processor time of both fields of a {size[0]}x{size[1]} frame, one thread, in turn: {spent}.", ""]
+    lines += [text for cell in cells for text in (_sentence(cell), "") if _sentence(cell)]
+    return "\n".join(lines)
+
+
+def _sentence(cell: dict[str, Any]) -> str:
+    """What a cell of memory or of full HD says; nothing for the others."""
+    if cell["kind"] == "full_hd":
+        return (
+            f"1920x1080 with decoding, {cell['threads']} threads: {cell['processor_ms_per_frame']:.0f} ms of processor time a "
+            f"frame, {cell['frames_per_second']:.1f} frames/s by the clock."
+        )
+    if cell["kind"] == "memory":
+        size, resident = cell["size"], cell["resident_mib"]
+        return (
+            f"Resident memory of one pass over {cell['minutes']} minutes of {size[0]}x{size[1]}: {resident[0]:.0f} MiB after a "
+            f"tenth, {resident[-1]:.0f} MiB at the end."
+        )
+    return ""
+
+
+def settings_table(cells: list[dict[str, Any]]) -> list[str]:
+    """Refined motion and DIS at other presets, GOPs and frame rates."""
+    if not cells:
+        return []
+    crfs = sorted({cell["crf"] for cell in cells})
+    lines = [
+        f"{cells[0]['clip']}, refined motion (DIS), one frame / {TRACK_FRAMES} frames, at other settings of x264:",
+        "",
+        "| |" + "".join(f" CRF {crf:g} |" for crf in crfs),
+        "|---|" + "---|" * len(crfs),
+    ]
+    for setting in SETTINGS:
+        row = f"| {setting} |"
+        for crf in crfs:
+            found = [cell for cell in cells if cell["setting"] == setting and cell["crf"] == crf]
+            texts = [
+                f"{_db(c[kind]['refined']['mean'])} ({_db(c[kind]['dis']['mean'])})"
+                for c in found
+                for kind in ("one_frame", "track")
+            ]
+            row += f" {' / '.join(texts)} |"
+        lines.append(row)
+    return [*lines, ""]
+
+
+def _db(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except CodecVSRError as error:
+        sys.exit(f"bench_motion: {error}")

@@ -1,0 +1,59 @@
+"""The stages of a cold start one after the other, each with its processor time: ``python speed_start.py FILM MODEL DEVICE``.
+
+``upscale`` goes through the same stages, with the next shard decoded meanwhile; ``bench_speed.py`` runs this as a process of
+its own, since what is imported first counts.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+
+def main() -> None:
+    told: dict[str, float] = {}
+    last = 0.0
+
+    def done(stage: str) -> None:
+        nonlocal last
+        now = time.process_time()  # since the process began
+        told[stage] = round(now - last, 3)
+        last = now
+
+    film, model, device = sys.argv[1:]
+    import torch
+
+    done("import of torch")
+    from codecvsr.inference.infer import Ablations, upscale_frames
+    from codecvsr.inference.memory_limits import Budget
+    from codecvsr.upscaling.chunk_motion import make_source
+    from codecvsr.upscaling.chunks import first_chunk, plan, usual_chunk
+    from codecvsr.upscaling.options import UpscaleOptions, make_engine
+    from codecvsr.video.probe import Media, survey
+    from codecvsr.video.seek import Decoder
+
+    done("other imports")
+    engine = make_engine(UpscaleOptions(model=model, device=device))
+    done("weights")
+    media = Media.open(Path(film), Fraction(24))
+    found = survey(media, start=None, end=None, damage="refuse")
+    done("survey")
+    chunk = usual_chunk(found.height, found.width)
+    shard = plan(found.keys.tolist(), chunk, first=first_chunk(len(found)))[0]
+    stretch = Decoder(media, found, "refuse").stretch(shard.look_start, shard.look_stop)
+    frames = [frame for frame in stretch if frame is not None]
+    source = make_source(frames, media, engine.kind, engine.model, Path(film).parent)
+    done("decoding and motion")
+    windows = shard.windows(chunk)
+    next(upscale_frames(engine.model, source, Ablations(), Budget(chunk), engine.plan, windows))
+    if engine.plan.device.type == "cuda":
+        torch.cuda.synchronize()
+    done("network")
+    print(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main()

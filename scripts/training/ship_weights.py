@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+"""Put trained weights into weights/ and say in weights/MANIFEST.json what they are.
+
+python scripts/training/ship_weights.py runs/first --name codecvsr --data "..." --command "codecvsr train --config ..."
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import click
+
+from codecvsr.files import atomic_file
+from codecvsr.models.zoo import load_model
+
+WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
+
+
+@click.command(help=__doc__)
+@click.argument("run", type=click.Path(path_type=Path, exists=True))
+@click.option("--name", required=True, help="Name of the model; the file is called after it.")
+@click.option("--data", required=True, help="What it was trained on.")
+@click.option("--command", required=True, help="The command that trained it.")
+@click.option("--figures", required=True, help="Where its figures stand.")
+def main(run: Path, name: str, data: str, command: str, figures: str) -> None:
+    """Copy the averaged weights of a run and enter them in the manifest."""
+    source = run / "codecvsr.safetensors"
+    model = load_model(source)
+    target = WEIGHTS / f"{name}.safetensors"
+    with atomic_file(target) as part:
+        shutil.copyfile(source, part)
+    manifest = WEIGHTS / "MANIFEST.json"
+    entries = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+    entries[target.name] = {
+        "architecture": model.architecture,
+        "parameters": model.parameters,
+        "sha256": hashlib.sha256(target.read_bytes()).hexdigest(),
+        "licence": "Apache-2.0",
+        "steps": int(model.metadata["file.steps"]),
+        "data": data,
+        "command": command,
+        "figures": figures,
+    }
+    with atomic_file(manifest) as part:
+        part.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    click.echo(f"{target}: {model.parameters} parameters, {target.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()

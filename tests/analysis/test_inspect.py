@@ -1,0 +1,310 @@
+"""``codecvsr inspect``: what it says of streams whose structure is known, and what it draws."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from codecvsr.analysis import drawing, overlay
+from codecvsr.analysis import inspect as inspection_room
+from codecvsr.analysis.inspect import inspect_video
+from codecvsr.bitstream.reader import read_video
+from codecvsr.cli import cli
+from codecvsr.errors import InputError
+from codecvsr.files import read_image
+from codecvsr.motion import motion_fields
+from tests.streams import encode, moving_texture, remux
+
+KEYS = [
+    "video", "width", "height", "frames", "fps", "duration_seconds", "encoder", "gop", "types", "reference_share",
+    "partitions", "vector_pixels", "reference_distance", "qp", "scene_cuts", "confidence", "residual",
+]  # fmt: skip
+PYRAMID = "keyint=8:min-keyint=8:bframes=3:b-pyramid=normal:ref=3:b-adapt=0:scenecut=0:weightp=0"
+
+
+@pytest.fixture(scope="module")
+def pyramid(tmp_path_factory) -> Path:
+    """20 frames of 112x80 that move (3, -2) pixels, an IDR every 8 frames."""
+    path = tmp_path_factory.mktemp("inspect") / "pyramid.mp4"
+    return encode(path, moving_texture(20, 80, 112, 3, -2, seed=5), options={"crf": "18", "x264-params": PYRAMID})
+
+
+@pytest.fixture(scope="module")
+def low_delay(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("inspect") / "low_delay.mp4"
+    parameters = "bframes=0:ref=1:keyint=100:scenecut=0:weightp=0"
+    frames = moving_texture(9, 64, 80, 2, 0, seed=6)
+    return encode(path, frames, fps=30, options={"crf": "20", "x264-params": parameters})
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(cli, ["inspect", *map(str, arguments)])
+
+
+# --- the summary ------------------------------------------------------------------------------------------------------
+
+
+def test_json_is_one_object_of_the_known_structure(pyramid):
+    result = run(pyramid, "--json")
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert list(told) == KEYS
+    assert (told["width"], told["height"], told["frames"]) == (112, 80, 20)
+    assert told["fps"] == 24 and told["duration_seconds"] == pytest.approx(20 / 24, abs=1e-3)
+    assert told["encoder"].startswith("x264 core ") and "keyint=8 " in told["encoder"]
+    structure = told["gop"]["structure"]
+    assert structure == "".join(frame.type for frame in read_video(pyramid))
+    assert structure.startswith("IBBBPBBP" + "IBBBP")
+    assert told["gop"]["idr"] == told["gop"]["intra"] == [0, 8, 16]
+    assert told["gop"]["mean_length"] == pytest.approx(20 / 3)
+    assert told["types"] == {kind: structure.count(kind) for kind in "IPB"}
+    assert told["reference_share"]["I"] == told["reference_share"]["P"] == 1
+    assert told["gop"]["b_references"] == round(told["reference_share"]["B"] * told["types"]["B"]) >= 2
+    assert 0 < told["reference_share"]["B"] < 1
+    assert told["scene_cuts"] == []
+
+
+def test_shares_and_vectors_of_known_motion(pyramid):
+    found = inspect_video(pyramid)
+    assert found.partitions["I"] == {"16x16": 0, "16x8": 0, "8x16": 0, "8x8": 0, "none": 1}
+    for kind in "PB":
+        assert sum(found.partitions[kind].values()) == pytest.approx(1)
+        assert found.partitions[kind]["none"] < 0.5
+    for name in ("past", "future"):
+        away = found.reference_distance[name]
+        assert sum(away.values()) == pytest.approx(1) and away["unknown"] == 0
+        assert found.vector_pixels[name]["p50"] <= found.vector_pixels[name]["p99"] <= found.vector_pixels[name]["max"]
+    # the bottom of the pyramid is one frame from its references, the middle two, a P-frame four (or three at the end)
+    assert found.reference_distance["past"]["1"] > 0.3
+    assert all(found.reference_distance["past"][away] > 0.05 for away in ("2", "4"))
+    assert found.reference_distance["future"]["1"] > 0.4 and found.reference_distance["future"]["4"] == 0
+    assert found.confidence["to_prev"] > 0.7 and found.confidence["to_next"] > 0.7
+    motion = motion_fields(pyramid)
+    assert found.residual["to_prev"] == pytest.approx(motion.error[1:, 0].mean(), rel=1e-3)
+    assert 0 < found.residual["to_next"] < 6
+
+
+def test_low_delay_points_one_frame_back_by_the_known_motion(low_delay):
+    found = inspect_video(low_delay)
+    assert found.gop["structure"] == "IPPPPPPPP" and found.gop["mean_length"] == 9
+    assert found.types == {"I": 1, "P": 8, "B": 0} and "B" not in found.partitions
+    assert found.reference_distance["past"]["1"] > 0.99 and sum(found.reference_distance["future"].values()) == 0
+    assert found.vector_pixels["past"]["p50"] == pytest.approx(2, abs=0.13)
+    assert np.isnan(found.vector_pixels["future"]["max"])
+    assert found.fps == 30 and found.duration_seconds == pytest.approx(0.3, abs=1e-3)
+
+
+def test_quantisers_are_those_of_the_frames(pyramid):
+    found = inspect_video(pyramid)
+    by_type: dict[str, list[np.ndarray]] = {}
+    for frame in read_video(pyramid):
+        by_type.setdefault(frame.type, []).append(frame.qp)
+    for kind, maps in by_type.items():
+        values = np.stack(maps)
+        assert found.qp[kind] == pytest.approx({"mean": values.mean(), "min": values.min(), "max": values.max()})
+    assert found.qp["all"]["max"] == max(found.qp[kind]["max"] for kind in by_type)
+
+
+def test_scene_cuts_are_found(tmp_path):
+    frames = moving_texture(10, 96, 128, 2, 1, seed=1)
+    frames[5:] = moving_texture(10, 96, 128, -1, 2, seed=50)[5:]
+    path = encode(tmp_path / "cut.mp4", frames, options={"crf": "18"})
+    assert inspect_video(path).scene_cuts == [5]
+
+
+def test_a_long_video_is_read_in_pieces_with_the_same_result(pyramid, monkeypatch):
+    whole = inspect_video(pyramid, alignment=True)
+    monkeypatch.setattr(inspection_room, "_PIECE_FRAMES", (11, 11))
+    monkeypatch.setattr(inspection_room, "_PIECE_PIXELS", 0)
+    pieces = inspect_video(pyramid, alignment=True)
+    exact = ("gop", "types", "partitions", "vector_pixels", "qp", "strip", "frames", "scene_cuts")
+    assert all(getattr(whole, name) == getattr(pieces, name) for name in exact)
+    for name in ("past", "future"):  # a reference beyond the piece cannot be resolved: few of them
+        for away, share in whole.reference_distance[name].items():
+            assert pieces.reference_distance[name][away] == pytest.approx(share, abs=0.12)
+    assert pieces.confidence == pytest.approx(whole.confidence, abs=0.02)
+    a, b = (found.alignment["one_frame"]["dis"]["to_prev"]["all"] for found in (whole, pieces))
+    assert a == pytest.approx(b, abs=0.5)
+
+
+def test_tables_for_people(pyramid):
+    result = run(pyramid)
+    assert result.exit_code == 0, result.stderr
+    for words in ("112x80", "x264 core", "IBBBPBBP", "3, one in 6.7 frames", "16x16", "4 away", "none", "residual"):
+        assert words in result.stdout
+    assert "Alignment" not in result.stdout
+
+
+# --- alignment --------------------------------------------------------------------------------------------------------
+
+
+def test_alignment_ranks_the_motions(pyramid):
+    told = inspect_video(pyramid, alignment=True).alignment
+    assert list(told["one_frame"]) == ["zero", "raw", "scaled", "repaired", "refined", "dis"]
+    assert told["judged_on"] == "decoded frames" and told["track_frames"] == 15 and told["tracks"] == 1
+    for direction in ("to_prev", "to_next"):
+        everywhere = {method: of[direction]["all"] for method, of in told["one_frame"].items()}
+        assert everywhere["repaired"] > max(everywhere[m] for m in ("zero", "raw", "scaled")) + 1
+        assert everywhere["refined"] >= everywhere["repaired"] - 0.3  # of 57 dB: whole pixels leave nothing to refine
+        assert everywhere["zero"] < everywhere["scaled"]
+        assert told["one_frame"]["refined"][direction]["worst"] <= everywhere["refined"]
+        for kind in "PB":  # raw vectors of P-frames point several frames back
+            assert told["one_frame"]["refined"][direction][kind] > told["one_frame"]["raw"][direction][kind] + 1
+
+
+def test_alignment_of_a_short_clip_and_on_the_command_line(low_delay):
+    result = run(low_delay, "--alignment")
+    assert result.exit_code == 0, result.stderr
+    assert "one frame and 8 frames composed" in result.stdout
+    for method in ("zero", "raw", "scaled", "repaired", "refined", "dis"):
+        assert f"\n  {method} " in result.stdout
+    told = json.loads(run(low_delay, "--alignment", "--json").stdout)
+    assert list(told) == [*KEYS, "alignment"]
+    assert told["alignment"]["one_frame"]["zero"]["to_prev"]["B"] is None  # there are none
+    one, track = told["alignment"]["one_frame"], told["alignment"]["track"]
+    assert min(one, key=lambda method: one[method]["to_prev"]["all"]) == "zero"
+    assert track["refined"]["mean"] > track["zero"]["mean"] + 3
+
+
+def test_alignment_refuses_what_it_cannot_measure(tmp_path):
+    one = encode(tmp_path / "one.mp4", moving_texture(1, 64, 64, 0, 0))
+    with pytest.raises(InputError, match="at least 2 frames, this video has 1"):
+        inspect_video(one, alignment=True)
+    small = encode(tmp_path / "small.mp4", moving_texture(3, 24, 48, 1, 0))
+    with pytest.raises(InputError, match="48x24 are too small"):
+        inspect_video(small, alignment=True)
+    assert inspect_video(one).frames == 1 and inspect_video(small).frames == 3
+
+
+# --- the overlay ------------------------------------------------------------------------------------------------------
+
+
+def has_color(picture, color, least=20):
+    return int((abs(picture.astype(int) - color).max(axis=-1) <= 3).sum()) >= least
+
+
+def test_picture_of_one_frame(pyramid, tmp_path):
+    target = tmp_path / "new" / "overlay.png"
+    result = run(pyramid, "--overlay", target, "--json")
+    assert result.exit_code == 0, result.stderr
+    drawn = json.loads(result.stdout)["overlay"]
+    picture = read_image(target)
+    assert picture.shape == (drawn["height"], drawn["width"], 3) and 1280 <= drawn["width"] <= 1920
+    assert drawn["frames"] == 1 and drawn["path"] == str(target)
+    frame = list(read_video(pyramid))[drawn["frame"]]
+    assert frame.type in "PB" and abs(drawn["frame"] - 10) <= 1
+    assert has_color(picture, drawing.TYPES[frame.type], 500)
+    assert [p.name for p in target.parent.iterdir()] == ["overlay.png"]
+
+
+def test_arrows_start_at_block_centres_and_point_along_the_vectors(low_delay):
+    found = inspect_video(low_delay)
+    layout = overlay.Layout.of(found.height, found.width)
+    frame = list(read_video(low_delay))[5]
+    only = next(v for v in frame.vectors if tuple(v[["w", "h"]]) == (16, 16) and 16 < v["dst_x"] < 64)
+    blank = dataclasses.replace(frame, vectors=np.array([only]))
+    bare = dataclasses.replace(frame, vectors=frame.vectors[:0])
+    with_arrow, without = (overlay.draw(f, found, layout) for f in (blank, bare))
+    x, y = layout.corner
+    area = (slice(y, y + layout.picture[0]), slice(x, x + layout.picture[1]))
+    warm = np.argwhere(abs(with_arrow[area].astype(int) - drawing.WARM).max(axis=-1) <= 40)
+    assert not has_color(without[area], drawing.WARM, 1)
+    centre = np.array([only["dst_y"], only["dst_x"]]) * layout.factor
+    assert abs(warm - centre).min(axis=0).max() <= 2  # it begins in the middle of its block
+    reach = warm[:, 1] - centre[1]
+    assert reach.min() < -15 and reach.max() <= 4  # the picture moves right, so the vector points left
+
+
+def test_any_frame_can_be_chosen(pyramid, tmp_path):
+    target = tmp_path / "frame.png"
+    for index, kind in ((0, "I"), (19, None)):
+        result = run(pyramid, "--overlay", target, "--frame", index, "-y", "--json")
+        assert result.exit_code == 0, result.stderr
+        assert json.loads(result.stdout)["overlay"]["frame"] == index
+        if kind:
+            assert has_color(read_image(target), drawing.TYPES[kind], 500)
+    last = target.read_bytes()
+    result = run(pyramid, "--overlay", target, "--frame", 20, "-y")
+    assert result.exit_code == 1 and "no frame 20; its frames are 0 to 19" in result.stderr
+    assert target.read_bytes() == last
+
+
+def test_video_of_all_frames(low_delay, tmp_path):
+    target = tmp_path / "overlay.mp4"
+    result = run(low_delay, "--overlay", target, "--json")
+    assert result.exit_code == 0, result.stderr
+    drawn = json.loads(result.stdout)["overlay"]
+    assert drawn["frames"] == 9 and "frame" not in drawn
+    with av.open(str(target)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264" and stream.average_rate == 30
+        pictures = [picture.to_ndarray(format="rgb24") for picture in container.decode(stream)]
+    assert len(pictures) == 9
+    assert {picture.shape for picture in pictures} == {(drawn["height"], drawn["width"], 3)}
+    assert all(abs(a.astype(int) - b).mean() > 0.3 for a, b in itertools.pairwise(pictures))
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (640, 96), (34, 1280), (1080, 1920), (2160, 3840)])
+def test_canvas_holds_picture_and_panel(height, width):
+    layout = overlay.Layout.of(height, width)
+    x, y = layout.corner
+    assert layout.canvas[0] % 2 == layout.canvas[1] % 2 == 0
+    assert x > 0 and x + layout.picture[1] < layout.panel and layout.panel + 292 < layout.canvas[1] <= 1920 + 2 * 20
+    assert y > 0 and y + layout.picture[0] < layout.canvas[0] <= 1250
+    assert layout.picture[0] / layout.picture[1] == pytest.approx(height / width, rel=0.05)
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_existing_output_is_refused_before_any_work(low_delay, tmp_path):
+    target = tmp_path / "there.png"
+    target.write_bytes(b"mine")
+    result = run(low_delay, "--overlay", target)
+    assert result.exit_code == 1 and "exists already" in result.stderr and result.stdout == ""
+    assert target.read_bytes() == b"mine"
+    assert run(low_delay, "--overlay", target, "-y").exit_code == 0
+    assert read_image(target).ndim == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--overlay", "x.gif"], "ends neither in .png"),
+        (["--frame", "2"], "--frame N chooses the frame of --overlay PNG"),
+        (["--frame", "2", "--overlay", "x.mp4"], "--frame N chooses the frame of --overlay PNG"),
+        (["--frame", "-1", "--overlay", "x.png"], "-1"),
+    ],
+)
+def test_wrong_use(low_delay, options, words):
+    result = run(low_delay, *options)
+    assert result.exit_code == 2 and words in result.stderr
+
+
+def test_unusable_videos(tmp_path):
+    other = encode(tmp_path / "other.mp4", moving_texture(3, 64, 64, 1, 0), codec="mpeg4")
+    target = tmp_path / "out.mp4"
+    for path, words in ((other, "H.264"), (tmp_path / "none.mp4", "no such file")):
+        result = run(path, "--overlay", target, "--json")
+        assert result.exit_code == 1 and words in result.stderr and result.stdout == ""
+    assert not target.exists()
+
+
+def test_a_damaged_video_counts_its_sound_frames(pyramid, tmp_path):
+    front = remux(pyramid, tmp_path / "front.mp4", options={"movflags": "+faststart"})
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(front.read_bytes()[: int(front.stat().st_size * 0.7)])
+    assert run(cut).exit_code == 1
+    target = tmp_path / "overlay.mp4"
+    result = run(cut, "--allow-damaged", "--json", "--overlay", target)
+    assert result.exit_code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert 0 < told["frames"] < 20 and told["overlay"]["frames"] == told["frames"]
+    assert "warning" in result.stderr

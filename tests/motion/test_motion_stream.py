@@ -1,0 +1,112 @@
+"""A stream in pieces: the same motion as of the whole, and no more held than a window of frames."""
+
+from __future__ import annotations
+
+import dataclasses
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from codecvsr.bitstream.reader import read_video
+from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion, stream_motion
+from codecvsr.motion.clip_motion import join
+from codecvsr.motion.estimate import STRETCH
+from tests.streams import encode, moving_texture
+
+PYRAMID = "bframes=3:b-pyramid=normal:ref=3:keyint=30:scenecut=0:b-adapt=0"
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory):
+    """Seventy frames with two changes of scene, of a size that is no multiple of a cell."""
+    scenes = [moving_texture(n, 62, 78, dx, 1, seed=n) for n, dx in ((21, 2), (9, -1), (40, 1))]
+    path = encode(tmp_path_factory.mktemp("stream") / "c.mp4", np.concatenate(scenes), options={"x264-params": PYRAMID})
+    return list(read_video(path))
+
+
+def assert_equal(a, b):
+    for part in dataclasses.fields(ClipMotion):
+        assert getattr(a, part.name).tobytes() == getattr(b, part.name).tobytes(), part.name
+
+
+@pytest.mark.parametrize(
+    "options", [MotionOptions(), MotionOptions(resolve=False), MotionOptions(refine=False, invert=False)]
+)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_pieces_are_the_whole(frames, options, threads):
+    pieces = list(stream_motion(iter(frames), options, threads=threads))
+    assert len(pieces) > 3
+    assert [frame.index for held, _ in pieces for frame in held] == list(range(70))
+    assert all(len(held) == len(motion) for held, motion in pieces)
+    whole = estimate_motion(frames, options, stretch=STRETCH, threads=2)
+    assert_equal(join([motion for _, motion in pieces]), whole)
+    assert np.flatnonzero(whole.is_cut).tolist() == (
+        [21, 30] if options.resolve else np.flatnonzero(whole.is_cut).tolist()
+    )
+
+
+def test_stretches_change_little_and_without_refinement_only_what_runs_backwards(frames):
+    repaired = MotionOptions(refine=False)
+    whole, stretches = estimate_motion(frames, repaired), estimate_motion(frames, repaired, stretch=STRETCH)
+    np.testing.assert_array_equal(whole.to_prev, stretches.to_prev)
+    assert not np.array_equal(whole.to_next, stretches.to_next)
+    whole, stretches = estimate_motion(frames), estimate_motion(frames, stretch=STRETCH)
+    np.testing.assert_array_equal(whole.is_cut, stretches.is_cut)
+    for name, most in (("to_prev", 0.02), ("to_next", 0.05)):
+        assert (abs(getattr(whole, name) - getattr(stretches, name)).max(axis=1) > 0.1).mean() < most, name
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 17])
+def test_short_streams(frames, count):
+    pieces = list(stream_motion(frames[:count], threads=1))
+    assert_equal(join([motion for _, motion in pieces]), estimate_motion(frames[:count], stretch=STRETCH))
+
+
+def test_nothing_comes_of_nothing():
+    assert list(stream_motion([])) == []
+
+
+def test_memory_does_not_grow_with_the_stream(frames):
+    """The same ten frames again and again, as if each began with an IDR picture of its own."""
+
+    def endless(rounds):
+        for k in range(rounds):
+            for frame in frames[:10]:
+                where = {"index": 10 * k + frame.index, "decode_index": 10 * k + frame.decode_index}
+                yield dataclasses.replace(frame, **where)
+
+    def peak(rounds):
+        tracemalloc.start()
+        for _ in stream_motion(endless(rounds), threads=1):
+            pass
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    peak(2)
+    assert peak(40) < 1.1 * peak(12)
+
+
+def test_missing_references_harm_nothing(frames):
+    """After a seek, or in a stream that begins without a key frame, what vectors point at is not there."""
+    motion = estimate_motion(frames[5:15])
+    for name in ("to_prev", "to_next", "confidence", "error"):
+        assert np.isfinite(getattr(motion, name)).all(), name
+    inside = (slice(None), slice(4, -4), slice(4, -4))
+    assert abs(motion.to_prev[4][inside] - np.array([-2, -1])[:, None, None]).mean() < 0.3
+
+
+def test_vectors_that_point_out_of_the_picture_harm_nothing(frames):
+    def thrown(frame):
+        vectors = frame.vectors.copy()
+        vectors["motion_x"][::3] = 2**31 - 1
+        vectors["motion_y"][1::3] = -(2**31)
+        vectors["dst_x"][::5] = 32767
+        vectors["dst_y"][::7] = -32768
+        return dataclasses.replace(frame, vectors=vectors)
+
+    motion = estimate_motion([thrown(frame) for frame in frames[:8]])
+    for name in ("to_prev", "to_next", "confidence", "error"):
+        assert np.isfinite(getattr(motion, name)).all(), name
+    assert abs(motion.to_prev).max() < 100 and abs(motion.to_next).max() < 100  # what points nowhere was not believed

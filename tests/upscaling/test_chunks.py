@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from codecvsr.upscaling.chunks import first_chunk, plan, usual_chunk
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_shards_cover_every_frame_once(seed):
+    rng = np.random.default_rng(seed)
+    frames, chunk, overlap = (int(rng.integers(a, b)) for a, b in ((1, 300), (1, 40), (0, 10)))
+    keys = rng.random(frames) < rng.choice([0, 0.05, 1])
+    shards = plan(keys.tolist(), chunk, overlap)
+    assert [frame for s in shards for frame in range(s.start, s.stop)] == list(range(frames))
+    assert [s.index for s in shards] == list(range(len(shards)))
+    for shard in shards:
+        assert 1 <= shard.stop - shard.start <= chunk
+        assert shard.look_start == max(0, shard.start - overlap)
+        assert shard.look_stop == min(frames, shard.stop + overlap)
+        length = int(rng.integers(1, 20))
+        windows = shard.windows(length, overlap)
+        kept = [shard.look_start + i for w in windows for i in range(w.keep_start, w.keep_stop)]
+        assert kept == list(range(shard.start, shard.stop))
+        assert all(w.keep_stop - w.keep_start <= length for w in windows)
+        assert all(0 <= w.start <= w.keep_start and w.keep_stop <= w.stop for w in windows)
+        assert windows[-1].stop <= shard.look_stop - shard.look_start
+
+
+def test_shards_begin_where_a_scene_may():
+    keys = [i in (0, 7, 9, 30) for i in range(40)]
+    assert [s.start for s in plan(keys, 10, 2)] == [0, 9, 17, 25, 30]
+
+
+def test_without_scenes_they_are_even():
+    assert [s.stop - s.start for s in plan([True] + [False] * 120, 60)] == [41, 40, 40]
+
+
+def test_long_videos_begin_with_a_short_shard():
+    assert first_chunk(479) == 0 and 0 < first_chunk(480) < 24
+    shards = plan([i % 50 == 0 for i in range(500)], 60, 8, first=4)
+    assert [s.start for s in shards][:3] == [0, 4, 50] and shards[0].look_stop == 12 and shards[1].look_start == 0
+    assert [frame for s in shards for frame in range(s.start, s.stop)] == list(range(500))
+    for frames, chunk in ((3, 60), (4, 60), (100, 4)):
+        assert plan([True] * frames, chunk, 8, first=4) == plan([True] * frames, chunk, 8)
+
+
+def test_nothing_and_nonsense():
+    assert plan([], 10) == []
+    for chunk, overlap in ((0, 1), (5, -1)):
+        with pytest.raises(ValueError, match="were expected"):
+            plan([True], chunk, overlap)
+
+
+def test_large_frames_are_worked_on_few_at_a_time():
+    assert usual_chunk(90, 160) == 120 and usual_chunk(1080, 1920) == 24 and 24 < usual_chunk(720, 1280) < 120

@@ -1,0 +1,51 @@
+"""Every kind of network runs through upscale, and those that slide make the same pictures in any shards."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import codecvsr
+from codecvsr.files import read_image
+from codecvsr.inference.runners import RUNNERS, reach
+from codecvsr.models.zoo import NETWORKS
+from tests.films import make_film
+
+FRAMES = 6
+ONE_OF_EACH = ("basicvsr", "iconvsr", "basicvsr-pp", "mvsr-seed", "edvr-m-wotsa", "rbpn", "rate-groups")
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    return make_film(tmp_path_factory.mktemp("film") / "film.mkv", FRAMES, 16, 24, extras=False)
+
+
+def run(film, target, network, **options):
+    codecvsr.upscale(film, target, model=f"{network}:random", motion=options.pop("motion", None), **options)
+    return np.stack([read_image(path) for path in sorted(target.iterdir())])
+
+
+def test_one_of_each_is_run_here():
+    architectures = {NETWORKS[name][0] for name in ONE_OF_EACH}
+    assert architectures | {"codecvsr", "bicubic", "study"} == set(RUNNERS)  # "study" runs as BasicVSR does
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ONE_OF_EACH)
+def test_network(film, tmp_path, network):
+    motion = {"basicvsr": "codec", "iconvsr": "codec", "basicvsr-pp": "codec", "rate-groups": "dis"}.get(network)
+    whole = run(film, tmp_path / "whole", network, motion=motion)
+    parts = run(film, tmp_path / "parts", network, motion=motion, chunk=4, overlap=2)
+    assert whole.shape == parts.shape == (FRAMES, 64, 96, 3) and whole.std() > 0
+    if network in ("edvr-m-wotsa", "rbpn", "rate-groups"):
+        assert np.array_equal(whole, parts)
+
+
+@pytest.mark.parametrize(
+    ("network", "frames"),
+    [("edvr-m", 2), ("edvr-l-7", 3), ("rate-groups", 6), ("rate-groups-135", 10), ("basicvsr", 0)],
+)
+def test_sliding_networks_say_how_far_they_look(network, frames):
+    with torch.device("meta"):
+        assert reach(NETWORKS[network][1]()) == frames
