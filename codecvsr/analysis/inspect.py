@@ -11,7 +11,7 @@ from typing import Any
 import av
 import numpy as np
 
-from codecvsr.analysis.stream_stats import StripFrame, Tally
+from codecvsr.analysis.stream_stats import StreamStats, StripFrame
 from codecvsr.bitstream.encode import EncodeSettings, describe_stream
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.reader import open_video, read_video
@@ -98,21 +98,21 @@ def inspect_video(
     """
     path = Path(path)
     frames: Iterable[CodedFrame] = read_video(path, allow_damaged=allow_damaged)
-    tally = Tally()
+    stats = StreamStats()
     table: AlignmentTable | None = None
     for piece, keep in _pieces(frames if progress is None else progress(frames, "reading")):
         motion = estimate_motion(piece)
-        tally.add(piece, motion, keep)
+        stats.add(piece, motion, keep)
         if alignment:
             table = table or AlignmentTable(length=_track_length(path, piece[keep]))
             methods = {name: (p[keep], n[keep]) for name, (p, n) in motion_methods(piece, motion).items()}
             kept = piece[keep]
             table.add([f.luma for f in kept], methods, [f.type for f in kept], motion.is_cut[keep])
-    if not tally.strip:
+    if not stats.strip:
         raise InputError(f"{path}: holds no frames that can be decoded; at least one was expected.")
     measured = None if table is None else {"judged_on": "decoded frames", **table.to_json()}
-    counts = tally.counts()
-    fps, duration = _timing(path, counts["frames"], tally.times)
+    counts = stats.counts()
+    fps, duration = _timing(path, counts["frames"], stats.times)
     return Inspection(
         video=path, fps=fps, duration_seconds=duration, encoder=_encoder(path), alignment=measured, **counts
     )

@@ -26,10 +26,10 @@ from codecvsr.motion.field import CELL, rasterise
 Progress = Callable[[Iterable[Picture], str, int], Iterable[Picture]]
 
 _TARGET_WIDTH = 1280  # small pictures are enlarged by a whole number to at least this
-_MOST = (1080, 1600)  # and no picture to more than this height and width
-_LEAST_HEIGHT = 660  # of the row with picture and panel: what the panel needs
-_LEAST_WIDTH = 640  # left to the picture: what the header needs
-_LEAST_ARROW_SPACING = 26  # pixels between macroblocks that get arrows
+_MAXIMUM = (1080, 1600)  # and no picture to more than this height and width
+_MIN_HEIGHT = 660  # of the row with picture and panel: what the panel needs
+_MIN_WIDTH = 640  # left to the picture: what the header needs
+_MIN_ARROW_SPACING = 26  # pixels between macroblocks that get arrows
 #: The picture steps back behind what is drawn on it: highlights darker, shadows still to be seen, colours paler.
 _TONE = np.rint(255 * 0.7 * (np.arange(256) / 255) ** 0.85).astype(np.uint8)
 _LONG_ARROW = 40.0  # pixels: arrows are stretched by 2, 4 or 8 while nine tenths of them stay below
@@ -59,16 +59,16 @@ class Layout:
     @property
     def panel(self) -> int:
         """Where the panel begins, x."""
-        return PAD + max(self.picture[1], _LEAST_WIDTH) + PAD
+        return PAD + max(self.picture[1], _MIN_WIDTH) + PAD
 
     @classmethod
     def of(cls, height: int, width: int) -> Layout:
         """The layout for a video of ``width`` x ``height``."""
         factor = float(max(math.ceil(_TARGET_WIDTH / width), 1))
-        factor = min(factor, _MOST[0] / height, _MOST[1] / width)
+        factor = min(factor, _MAXIMUM[0] / height, _MAXIMUM[1] / width)
         picture = max(round(height * factor), 1), max(round(width * factor), 1)
-        rows = HEADER + max(picture[0], _LEAST_HEIGHT) + STRIP
-        columns = PAD + max(picture[1], _LEAST_WIDTH) + PAD + PANEL + PAD
+        rows = HEADER + max(picture[0], _MIN_HEIGHT) + STRIP
+        columns = PAD + max(picture[1], _MIN_WIDTH) + PAD + PANEL + PAD
         return cls(factor, picture, (rows + rows % 2, columns + columns % 2))
 
 
@@ -185,7 +185,7 @@ def _draw_partitions(picture: Picture, coded: CodedFrame, factor: float) -> None
 
 def _draw_vectors(picture: Picture, coded: CodedFrame, factor: float, gain: int) -> None:
     """Arrows from the blocks' centres, long ones first; where macroblocks are small on screen, of every n-th only."""
-    every = max(math.ceil(_LEAST_ARROW_SPACING / (16 * factor)), 1)
+    every = max(math.ceil(_MIN_ARROW_SPACING / (16 * factor)), 1)
     vectors = coded.vectors
     if every > 1:
         shown = ((vectors["dst_x"] // 16) % every == 0) & ((vectors["dst_y"] // 16) % every == 0)

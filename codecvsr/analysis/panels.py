@@ -47,7 +47,7 @@ def draw_panel(
     bottom = canvas.shape[0] - STRIP
     drawing.fill(canvas, x, HEADER, PANEL, bottom - HEADER, drawing.PANEL)
     left, width = x + 18, PANEL - 36
-    y = _draw_quantisers(canvas, coded, inspection, left, HEADER + 24, width)
+    y = _draw_qps(canvas, coded, inspection, left, HEADER + 24, width)
     y = _draw_shares(canvas, partition, left, y + 32, width)
     y = _draw_key(canvas, left, y + 26, width, gain)
     _draw_distances(canvas, inspection, left, y + 34, width)
@@ -58,7 +58,7 @@ def _title(canvas: Picture, words: str, note: str, x: int, y: int, width: int) -
     drawing.text(canvas, note, x + width, y, size=9, color=drawing.MUTED, align="right")
 
 
-def _draw_quantisers(canvas: Picture, coded: CodedFrame, inspection: Inspection, x: int, y: int, width: int) -> int:
+def _draw_qps(canvas: Picture, coded: CodedFrame, inspection: Inspection, x: int, y: int, width: int) -> int:
     """The QP heat map with its scale, which is the whole video's; returns where it ends."""
     everything = inspection.qp["all"]
     if coded.qp is None or math.isnan(everything["mean"]):

@@ -51,7 +51,7 @@ def reference_distances(motion: ClipMotion, lumas: Sequence[Luma]) -> npt.NDArra
     return found
 
 
-class Tally:
+class StreamStats:
     """Counts of the frames seen so far."""
 
     def __init__(self) -> None:
@@ -123,8 +123,8 @@ class Tally:
                 name: _shares(self.distances[d], (*_DISTANCES, "unknown")) for d, name in enumerate(LISTS)
             },
             "qp": {
-                **{kind: _quantisers(self.qp[kind]) for kind in kinds},
-                "all": _quantisers(sum(self.qp.values(), np.zeros(52, np.int64))),
+                **{kind: _qps(self.qp[kind]) for kind in kinds},
+                "all": _qps(sum(self.qp.values(), np.zeros(52, np.int64))),
             },
             "scene_cuts": self.cuts,
             "confidence": _by_direction(self.confidence),
@@ -152,7 +152,7 @@ def _shares(counts: Counter[str], names: Iterable[str]) -> dict[str, float]:
     return {name: counts[name] / total for name in dict.fromkeys((*names, *counts))}
 
 
-def _quantisers(histogram: npt.NDArray[np.int64]) -> dict[str, float]:
+def _qps(histogram: npt.NDArray[np.int64]) -> dict[str, float]:
     used = np.flatnonzero(histogram)
     if not used.size:
         return {"mean": math.nan, "min": math.nan, "max": math.nan}

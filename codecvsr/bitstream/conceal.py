@@ -11,7 +11,7 @@ import av
 
 from codecvsr.bitstream import h264
 from codecvsr.bitstream.frame import NO_VECTORS, CodedFrame
-from codecvsr.bitstream.reader import DECODER_OPTIONS, FRAME_TYPES, open_video, quantisers, vectors_of
+from codecvsr.bitstream.reader import DECODER_OPTIONS, FRAME_TYPES, open_video, qps, vectors_of
 from codecvsr.bitstream.refusals import check_picture
 from codecvsr.errors import DamagedInputError
 
@@ -108,7 +108,7 @@ class ConcealedVideo:
                         CodedFrame(
                             count, number, time, FRAME_TYPES.get(int(picture.pict_type), "P") if is_h264 else "I",
                             *flags[number], vectors_of(picture) if is_h264 else NO_VECTORS,
-                            quantisers(picture) if is_h264 else None, picture, sequence.most_references,
+                            qps(picture) if is_h264 else None, picture, sequence.max_references,
                         ),
                         [(n, t) for t, n in late],
                     )  # fmt: skip

@@ -18,7 +18,7 @@ from codecvsr.errors import DamagedInputError, InputError
 
 T = TypeVar("T")
 
-_MOST_HELD = 32  # twice the largest reorder delay of H.264 (16 pictures): a packet that shows nothing holds up no more
+_MAX_HELD = 32  # twice the largest reorder delay of H.264 (16 pictures): a packet that shows nothing holds up no more
 _NEWEST = 4  # so many are held in any case: where packets are missing, a gap may be among them
 _USUAL_DELAY = 2  # pictures decoded before one and shown after it, in a pyramid of B pictures
 _ENOUGH = 12  # steps between pictures: fewer tell nothing of the usual one
@@ -75,7 +75,7 @@ class SoundFrames(Generic[T]):
         while self._complete in self._seen:
             self._seen.remove(self._complete)
             self._complete += 1
-        while len(self._held) > _MOST_HELD or (len(self._held) > _NEWEST and self._is_complete(self._held[0])):
+        while len(self._held) > _MAX_HELD or (len(self._held) > _NEWEST and self._is_complete(self._held[0])):
             yield self._hand_on()
 
     def rest(self, *, damaged: bool, broken: int | None = None, frame_seconds: float | None = None) -> Iterator[T]:

@@ -50,7 +50,7 @@ class CodedFrame:
         vectors: (n,) array of :data:`VECTOR_DTYPE`, empty for intra pictures.
         qp: (ceil(H/16), ceil(W/16)) int8, the luma quantiser of each macroblock, or None where it is not exported.
         picture: the decoded picture in the stream's own pixel format.
-        most_references: pictures that the stream keeps for reference at once (``max_num_ref_frames`` of H.264 clause
+        max_references: pictures that the stream keeps for reference at once (``max_num_ref_frames`` of H.264 clause
             7.4.2.1.1), or None where it is not known.
     """
 
@@ -63,7 +63,7 @@ class CodedFrame:
     vectors: npt.NDArray[np.void]
     qp: npt.NDArray[np.int8] | None
     picture: av.VideoFrame
-    most_references: int | None = None
+    max_references: int | None = None
 
     @property
     def height(self) -> int:

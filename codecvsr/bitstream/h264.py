@@ -12,7 +12,7 @@ _SLICE_TYPES = (1, 2, 5)  # nal_unit_type of a non-IDR slice, data partition A, 
 _IDR = 5
 _SEQUENCE = 7  # a sequence parameter set
 _WITH_CHROMA_FORMAT = (100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135)  # profiles (clause 7.3.2.1.1)
-_MOST_IN_DPB = 16
+_MAX_IN_DPB = 16
 _HEADER_BYTES = 64  # more than a slice header needs up to its order count
 
 
@@ -29,7 +29,7 @@ class SequenceFacts:
         only_frames: no picture is a field (``frame_mbs_only_flag``).
     """
 
-    most_references: int | None = None
+    max_references: int | None = None
     is_mbaff: bool = False
     order_bits: int | None = None
     frame_number_bits: int = 4
@@ -196,7 +196,7 @@ def _read_sequence(bits: _Bits) -> SequenceFacts:
     only_frames = bool(bits.take(1))
     is_mbaff = not only_frames and bool(bits.take(1))
     return SequenceFacts(
-        references if references <= _MOST_IN_DPB else None,
+        references if references <= _MAX_IN_DPB else None,
         is_mbaff,
         order_bits,
         frame_number_bits,

@@ -211,7 +211,7 @@ def _coded_frame(
         vectors=vectors,
         qp=qp,
         picture=_picture(library, reader, frame),
-        most_references=sequence.most_references,
+        max_references=sequence.max_references,
     )
 
 

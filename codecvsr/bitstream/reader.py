@@ -46,7 +46,7 @@ def active_backend(backend: Backend = "auto") -> Literal["native", "pyav"]:
 
 
 _SEEK_EARLIER = (0, 1, 10)  # seconds
-_MOST_TRIED = 8  # key packets that may come before the one that was sought
+_MAX_TRIED = 8  # key packets that may come before the one that was sought
 
 
 def read_video(path: str | Path, *, backend: Backend = "auto", allow_damaged: bool = False) -> Iterator[CodedFrame]:
@@ -131,7 +131,7 @@ def packets_from(
                 yield from packets
                 return
             tried += packet.is_keyframe
-            if tried > _MOST_TRIED or (tried and packet.dts is not None and packet.dts > pts):
+            if tried > _MAX_TRIED or (tried and packet.dts is not None and packet.dts > pts):
                 break
 
 
@@ -187,9 +187,9 @@ def _read_pyav(path: Path, allow_damaged: bool, begin: int | None = None) -> Ite
                 is_reference=is_reference,
                 is_idr=is_idr,
                 vectors=vectors_of(picture),
-                qp=quantisers(picture),
+                qp=qps(picture),
                 picture=picture,
-                most_references=sequence.most_references,
+                max_references=sequence.max_references,
             )
             yield from sound.add(coded, decode_index, pts_seconds)
         if damage and broken is None:
@@ -219,7 +219,7 @@ def vectors_of(picture: av.VideoFrame) -> npt.NDArray[np.void]:
     return vectors
 
 
-def quantisers(picture: av.VideoFrame) -> npt.NDArray[np.int8] | None:
+def qps(picture: av.VideoFrame) -> npt.NDArray[np.int8] | None:
     """The exported luma quantisers of a picture's macroblocks, None where there are none."""
     exported: Any = side_data(picture).get("VIDEO_ENC_PARAMS")
     if exported is None:

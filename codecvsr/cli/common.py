@@ -167,9 +167,15 @@ def command_line() -> str:
     return str(click.get_current_context().meta[_GIVEN])
 
 
+#: Options that were renamed: their first names keep working.
+_RENAMED_OPTIONS = {"ablate-shake": "ablate-motion-jitter"}
+
+
 def _dashes(token: str) -> str:
     """The seed project's ``--hr_root`` is our ``--hr-root``."""
-    return token.replace("_", "-")
+    name = token.replace("_", "-")
+    stem = name.lstrip("-")
+    return name.replace(stem, _RENAMED_OPTIONS.get(stem, stem)) if stem else name
 
 
 def _with_context_settings(keywords: dict[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from codecvsr.cli.common import (
 @click.option("--ablate-resolve", is_flag=True, help="Take raw vectors: reference distance ignored, nothing repaired.")
 @click.option("--ablate-refine", is_flag=True, help="Leave out the sub-pixel step.")
 @click.option("--ablate-priors", is_flag=True, help="Make quantisers, frame types and matching errors neutral.")
-@click.option("--ablate-shake", is_flag=True,
+@click.option("--ablate-motion-jitter", is_flag=True,
               help="Leave codec motion as it is where published BasicVSR sees more than 15 frames at once.")  # fmt: skip
 @click.option("--window", type=click.IntRange(min=0), default=0, show_default=True,
               help="Frames looked at together; 0: as many as memory sensibly holds.")  # fmt: skip

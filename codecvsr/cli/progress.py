@@ -43,7 +43,7 @@ class Narrator:
         elif not output.settings.quiet:
             getattr(self, f"_{event['event']}", self._other)(event)
 
-    def _survey(self, event: dict[str, Any]) -> None:
+    def _scan(self, event: dict[str, Any]) -> None:
         info(f"{event['input']}: looking through it once.")
 
     def _plan(self, event: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ _CROP = 192, 144  # width and height of the part
 _ZOOM = 2
 _PAD, _CAPTION, _HEADER = 12, 34, 46
 _LOCATOR_SHARE = 0.28  # of the picture's width, for the whole frame
-_MOST_TILES = 5  # beside each other in a line, original included
+_MAX_TILES = 5  # beside each other in a line, original included
 _FINE = 2.0  # pixels: detail finer than this makes a part telling
 
 
@@ -47,9 +47,9 @@ def draw(comparison: Comparison, clips: list[TestClip], box: Box | None) -> Pict
     frames = clips[0].length(comparison.settings.frames)
     middle = frames // 2
     original = next(itertools.islice(clips[0].originals(middle + 1), middle, None))
-    x, y, width, height = most_detail(original) if box is None else _inside(box, original.shape)
+    x, y, width, height = max_detail(original) if box is None else _inside(box, original.shape)
     lines = [_line(comparison, clip, original.shape) for clip in clips]
-    columns = min(max(len(line) for line in lines) + 1, _MOST_TILES)
+    columns = min(max(len(line) for line in lines) + 1, _MAX_TILES)
     tile_w, tile_h = width * _ZOOM, height * _ZOOM
     locator_w = max(round(_LOCATOR_SHARE * columns * tile_w), 280)
     locator_h = round(locator_w * original.shape[0] / original.shape[1])
@@ -105,7 +105,7 @@ def _tile(canvas: Picture, part: Picture, x: int, y: int, name: str, note: str, 
     drawing.text(canvas, note, x, y + height + 24, size=8, color=drawing.MUTED)
 
 
-def most_detail(picture: Picture) -> Box:
+def max_detail(picture: Picture) -> Box:
     """The part with most detail that is finer than :data:`_FINE` pixels, away from the border."""
     rows, columns = picture.shape[:2]
     width, height = min(_CROP[0], columns), min(_CROP[1], rows)

@@ -19,7 +19,7 @@ from codecvsr.engine.device import place
 from codecvsr.engine.plan import make_plan
 from codecvsr.errors import InputError
 from codecvsr.inference.infer import choose_motion, upscale_frames, with_motion
-from codecvsr.inference.memory_limits import Budget
+from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.runners import SLIDING, usual_window
 from codecvsr.inference.source import Source, load_source
 from codecvsr.metrics.lpips import Lpips, load_lpips
@@ -140,7 +140,7 @@ def measure(
     windows = windows_of(row, model, frames)
     height, width = bare.frames.shape[1:3]
     longest = usual_window(model.network, plan, height, width)
-    budget = Budget(settings.window or longest, is_fixed=True)
+    limits = MemoryLimits(settings.window or longest, is_fixed=True)
     plan = plan.for_job(frames, height, width)
     if row.name not in counted:
         counted[row.name] = _macs_per_pixel(row, model, bare, kind)
@@ -158,14 +158,14 @@ def measure(
     if device.type == "cuda":
         few = source if plan.graphs else source.cut(0, min(frames, _WARM_UP_FRAMES))
         for _ in range(_WARM_UP_RUNS if plan.graphs else 1):
-            list(upscale_frames(model, few, row.ablations, budget, plan, windows if plan.graphs else None))
+            list(upscale_frames(model, few, row.ablations, limits, plan, windows if plan.graphs else None))
     forget_peak(device)
     is_scored = model.training != "untrained"
     scorer = _Scorer(clip, source, model.scale, settings) if is_scored else None
     originals = clip.originals(frames) if is_scored else None
     network_seconds, middle = 0.0, None
     begun = time.perf_counter()
-    for index, picture in enumerate(upscale_frames(model, source, row.ablations, budget, plan, windows)):
+    for index, picture in enumerate(upscale_frames(model, source, row.ablations, limits, plan, windows)):
         network_seconds += time.perf_counter() - begun
         if scorer is not None and originals is not None:
             scorer.add(picture, next(originals))
@@ -269,6 +269,6 @@ def _macs_per_pixel(row: Row, model: LoadedModel, source: Source, kind: str) -> 
     with counting_macs() as macs:
         moved = with_motion(corner, kind, model)
         windows = windows_of(row, model, frames)
-        for _ in upscale_frames(model, moved, row.ablations, Budget(frames, is_fixed=True), plan, windows):
+        for _ in upscale_frames(model, moved, row.ablations, MemoryLimits(frames, is_fixed=True), plan, windows):
             pass
     return macs.total / frames / math.prod(corner.frames.shape[1:3])

@@ -17,7 +17,8 @@ from codecvsr.models.zoo import LoadedModel
 BICUBIC = "bicubic"  #: the row that is always there
 MOTIONS: tuple[str, ...] = get_args(MotionKind)
 PARTS: tuple[str, ...] = tuple(field.name for field in fields(Ablations))
-NOTHING_LEFT_OUT = Ablations()
+NO_ABLATIONS = Ablations()
+_RENAMED_PARTS = {"shake": "motion_jitter"}  # first names that keep working
 SPELLING = "MODEL[@MOTION][+ablate-PART...][+segments=K|+window=N]"
 
 _ROW = re.compile(r"(?P<model>.+?)(?:@(?P<motion>[a-z]+))?(?P<options>(?:\+[a-z-]+(?:=\d+)?)*)")
@@ -38,7 +39,7 @@ class Row:
 
     model: str
     motion: MotionKind | None = None
-    ablations: Ablations = NOTHING_LEFT_OUT
+    ablations: Ablations = NO_ABLATIONS
     segments: int = 0
     window: int = 0
     is_ablation: bool = False
@@ -66,6 +67,7 @@ def parse_row(text: str) -> Row:
     for option in filter(None, match["options"].split("+")):
         key, _, value = option.partition("=")
         part = key.removeprefix("ablate-").replace("-", "_")
+        part = _RENAMED_PARTS.get(part, part)
         if key in numbers and int(value or 0) > 0:
             numbers[key] = int(value)
         elif key.startswith("ablate-") and part in PARTS and not value:

@@ -26,7 +26,7 @@ from codecvsr.metrics.psnr import psnr
 from codecvsr.motion import estimate_motion
 from codecvsr.video.resize import DOWNSAMPLER
 
-COMPANION_CRF = 12  #: of the stream that gives a pristine clip (``--crf none``) its motion
+PROXY_CRF = 12  #: of the stream that gives a pristine clip (``--crf none``) its motion
 _STREAM_KEYS = ("scale", "gop", "preset", "fps", "encoder_choice")  # clips of one CRF folder agree in these
 
 #: Passes items on and shows progress: items, description, total.
@@ -70,7 +70,7 @@ class BenchmarkSettings:
 
     def encoding(self, crf: float | None) -> EncodeSettings:
         """How the stream of a clip is encoded."""
-        return EncodeSettings(COMPANION_CRF if crf is None else crf, self.preset, self.gop, self.fps)
+        return EncodeSettings(PROXY_CRF if crf is None else crf, self.preset, self.gop, self.fps)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from codecvsr.engine.out_of_memory import is_out_of_memory
 
-MOST_GRAPHS = 4  #: kept at once; they share one pool of memory
-_MOST_SEEN = 64
+MAX_GRAPHS = 4  #: kept at once; they share one pool of memory
+_MAX_SEEN = 64
 _TOLERANCE = 0.02  # of the output's range: half precision in another order differs by less, a wrong graph by more
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class CudaCapture:
 class Graphed:
     """A network's ``forward``, by graphs."""
 
-    def __init__(self, forward: Forward, capture: Capture | None = None, most: int = MOST_GRAPHS) -> None:
+    def __init__(self, forward: Forward, capture: Capture | None = None, most: int = MAX_GRAPHS) -> None:
         """Nothing is captured yet.
 
         Args:
@@ -91,7 +91,7 @@ class Graphed:
         plain = self._forward(*args, **kwargs)
         if key not in self._seen:
             self._seen[key] = None
-            if len(self._seen) > _MOST_SEEN:
+            if len(self._seen) > _MAX_SEEN:
                 self._seen.popitem(last=False)
             return plain
         self._add(key, args, kwargs, plain)

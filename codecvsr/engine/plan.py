@@ -17,10 +17,10 @@ from codecvsr.engine.hardware import BF16_FEATURES, Gpu, Machine, look
 from codecvsr.engine.native.net import has_bf16, is_worth_it
 
 #: Networks that lose nothing by bf16 (below 0.003 dB, scripts/results/speed.json). The figures of the others are of fp32.
-TAKES_HALF = frozenset({"codecvsr"})
+TAKES_BF16 = frozenset({"codecvsr"})
 WITHOUT_LAYERS = frozenset({"bicubic"})  #: what the native network library has nothing for
 
-_MOST_BYTES, _SHARE = 3 << 30, 4  # of features at once: so many, and at most this part of the memory
+_MAX_BYTES, _SHARE = 3 << 30, 4  # of features at once: so many, and at most this part of the memory
 _STEP_ON_GPU = 4  # frames at once through networks that make each from a window of its own
 # Compiling costs about a minute. Measured: on a CPU it saves about 0.1 s per frame of 180x320 (on one core), on an H200
 # about 2 ms (docs in scripts/results/speed.json). It is begun only where several times the break-even lies ahead.
@@ -142,21 +142,21 @@ def decide(
     ``gpu`` is what ``device`` is where it is one; ``has_library`` says that the native network library is built and, on this
     processor, faster than torch, ``has_half`` that it can multiply in bfloat16 there.
     """
-    takes_half = has_half and architecture in TAKES_HALF
+    takes_bf16 = has_half and architecture in TAKES_BF16
     is_native = (
         has_library and gpu is None and architecture not in WITHOUT_LAYERS and not training
-        and (precision in ("auto", "fp32") or (precision == "bf16" and takes_half)) and not compile
+        and (precision in ("auto", "fp32") or (precision == "bf16" and takes_bf16)) and not compile
     )  # fmt: skip
     if is_native:
-        is_half = takes_half and precision != "fp32"
+        is_half = takes_bf16 and precision != "fp32"
         dtype, tf32, of_precision = torch.bfloat16 if is_half else torch.float32, False, _NATIVE[is_half]
         compiles, compile_from, of_compile = False, None, "not compiled: what takes the time runs in the C library."
     else:
-        dtype, tf32, of_precision = _precision(machine, gpu, precision, architecture in TAKES_HALF, training)
+        dtype, tf32, of_precision = _precision(machine, gpu, precision, architecture in TAKES_BF16, training)
         compiles, compile_from, of_compile = _compiling(machine, gpu, compile)
     graphs, of_graphs = _graphs(gpu)
     total = machine.memory_bytes if gpu is None else gpu.memory_bytes
-    memory = min(_MOST_BYTES, total // _SHARE) if total else _MOST_BYTES
+    memory = min(_MAX_BYTES, total // _SHARE) if total else _MAX_BYTES
     where = f"{device}: " + (f"{gpu.name}." if gpu else f"{machine.cpu}; torch sees no GPU, or the CPU was asked for.")
     return Plan(
         device=device,
@@ -176,27 +176,27 @@ def decide(
             of_graphs,
             of_compile,
             f"windows of {memory / 2**30:.1f} GiB of features: "
-            + ("more saves nothing." if memory == _MOST_BYTES else f"a quarter of {total / 2**30:.1f} GiB."),
+            + ("more saves nothing." if memory == _MAX_BYTES else f"a quarter of {total / 2**30:.1f} GiB."),
         ),
     )
 
 
 def _precision(
-    machine: Machine, gpu: Gpu | None, asked: str, takes_half: bool, training: bool
+    machine: Machine, gpu: Gpu | None, asked: str, takes_bf16: bool, training: bool
 ) -> tuple[torch.dtype, bool, str]:
     """Type, whether TF32, and why."""
     if asked != "auto":
         return _DTYPES[asked], False, f"{asked}: asked for."
     if gpu is None:
         fast = [name for name in machine.features if name in BF16_FEATURES]
-        if training or not takes_half:
+        if training or not takes_bf16:
             return torch.float32, False, "fp32: " + ("as trained on CPUs." if training else _PUBLISHED)
         if fast:
             return torch.bfloat16, False, f"bf16: the CPU multiplies it natively ({', '.join(fast)})."
         return torch.float32, False, "fp32: the CPU has neither AVX512-BF16 nor AMX, without which bf16 is slower."
     if gpu.capability < (7, 0):
         return torch.float32, False, "fp32: the GPU has no tensor cores, without which fp16 gains nothing."
-    if takes_half or training:
+    if takes_bf16 or training:
         if gpu.capability >= (8, 0):
             return torch.bfloat16, False, "bf16: the GPU's tensor cores take it, and the network loses nothing by it."
         return torch.float16, False, "fp16: the GPU's tensor cores know no bf16; what overflows is made again in fp32."

@@ -13,10 +13,10 @@ from torch import Tensor
 from codecvsr.engine.plan import Plan
 from codecvsr.engine.run import prepare, running
 from codecvsr.engine.transfer import to_host
-from codecvsr.inference.memory_limits import Budget
-from codecvsr.inference.motion_jitter import TRAINED_FRAMES, shaken
-from codecvsr.inference.runners import RUNNERS, SLIDING, LeftOut, run_native
-from codecvsr.inference.skip_static import StillFrames, thinned
+from codecvsr.inference.memory_limits import MemoryLimits
+from codecvsr.inference.motion_jitter import TRAINED_FRAMES, jittered
+from codecvsr.inference.runners import RUNNERS, SLIDING, NetworkAblations, run_native
+from codecvsr.inference.skip_static import DuplicateFrames, thinned
 from codecvsr.inference.source import Source
 from codecvsr.inference.tiles import assembled, split_frame
 from codecvsr.inference.windows import Window
@@ -28,7 +28,7 @@ class Overflow(Exception):
 
 
 def upscale_window(
-    model: LoadedModel, source: Source, left_out: LeftOut, window: Window, budget: Budget, plan: Plan
+    model: LoadedModel, source: Source, left_out: NetworkAblations, window: Window, limits: MemoryLimits, plan: Plan
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """The frames that a window keeps, upscaled in one piece or in tiles: (scale * H, scale * W, 3) each.
 
@@ -37,35 +37,35 @@ def upscale_window(
         source: the clip, with the motion to use.
         left_out: parts to leave out inside the network.
         window: frames to look at, and to keep.
-        budget: tiles, and whether frames that show nothing new are left out.
+        limits: tiles, and whether frames that show nothing new are left out.
         plan: how to run the network.
 
     Raises:
         Overflow: the plan's precision does not suffice.
     """
-    if source.trembles and not left_out.shake and window.stop - window.start > TRAINED_FRAMES:
-        source = shaken(source, window.start, window.stop)
+    if source.has_motion_jitter and not left_out.motion_jitter and window.stop - window.start > TRAINED_FRAMES:
+        source = jittered(source, window.start, window.stop)
     size = source.frames.shape[1], source.frames.shape[2]
-    tiles = split_frame(*size, budget.tile)
+    tiles = split_frame(*size, limits.tile)
     parts = [source] if len(tiles) == 1 else [source.crop(part.rows, part.columns) for part in tiles]
     share = 1 / len(parts)
-    made = [_pictures_of(model, part, left_out, window, budget.still, share, plan) for part in parts]
+    made = [_pictures_of(model, part, left_out, window, limits.duplicates, share, plan) for part in parts]
     yield from made[0] if len(tiles) == 1 else assembled(tiles, made, size, model.scale)
 
 
 def _pictures_of(
     model: LoadedModel,
     source: Source,
-    left_out: LeftOut,
+    left_out: NetworkAblations,
     window: Window,
-    still: StillFrames | None,
+    duplicates: DuplicateFrames | None,
     share: float,
     plan: Plan,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """The frames that a window keeps of a clip, or of a tile that is ``share`` of it."""
     prepare(model.network, plan)
     first = window.keep_start if model.architecture in SLIDING else window.start
-    stands = np.arange(first, window.stop) if still is None else still.stand_ins(source, first, window.stop)
+    stands = np.arange(first, window.stop) if duplicates is None else duplicates.stand_ins(source, first, window.stop)
     wanted = stands[window.keep_start - first : window.keep_stop - first].tolist()
     if not wanted:
         return
@@ -75,13 +75,13 @@ def _pictures_of(
         for index, stand in enumerate(wanted, window.keep_start):
             if stand != shown:
                 picture, shown = next(made), stand
-            if still is not None and stand != index:
-                still.left_out += share
+            if duplicates is not None and stand != index:
+                duplicates.left_out += share
             yield picture
 
 
 def _made(
-    model: LoadedModel, source: Source, kept: npt.NDArray[np.int64], passed: int, left_out: LeftOut, plan: Plan
+    model: LoadedModel, source: Source, kept: npt.NDArray[np.int64], passed: int, left_out: NetworkAblations, plan: Plan
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """What the network makes of the frames ``kept``, in order, but for the first ``passed`` of them."""
     native = None

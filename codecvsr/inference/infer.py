@@ -19,10 +19,10 @@ from codecvsr.engine.plan import Plan, make_plan
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_folder, write_png
 from codecvsr.inference.execute import Overflow, upscale_window
-from codecvsr.inference.memory_limits import Budget
-from codecvsr.inference.motion_jitter import trembles
+from codecvsr.inference.memory_limits import MemoryLimits
+from codecvsr.inference.motion_jitter import has_motion_jitter
 from codecvsr.inference.runners import SLIDING, pictures, usual_window
-from codecvsr.inference.skip_static import StillFrames
+from codecvsr.inference.skip_static import DuplicateFrames
 from codecvsr.inference.source import Source, load_source, with_dis, with_flows, without_motion
 from codecvsr.inference.tiles import check_tile
 from codecvsr.inference.windows import Window, split
@@ -47,7 +47,7 @@ class Ablations:
     resolve: bool = False  #: raw vectors, neither divided by reference distance nor repaired
     refine: bool = False  #: repaired fields without the sub-pixel step
     priors: bool = False  #: quantisers, frame types and matching errors neutral
-    shake: bool = False  #: codec motion as it is in long windows of published recurrent networks
+    motion_jitter: bool = False  #: codec motion as it is in long windows of published recurrent networks
 
     @property
     def names(self) -> list[str]:
@@ -138,11 +138,11 @@ def infer(
         height, width = source.frames.shape[1:3]
         length = window or usual_window(loaded.network, plan, height, width)
         plan = plan.for_job(len(source.names), height, width)
-        still = StillFrames() if skip_static else None
+        duplicates = DuplicateFrames() if skip_static else None
         network_seconds, pending = 0.0, []
         with ThreadPoolExecutor(1) as writer:
-            budget = Budget(length, tile, still=still)
-            upscaled: Iterable[Any] = upscale_frames(loaded, source, ablations, budget, plan)
+            limits = MemoryLimits(length, tile, duplicates=duplicates)
+            upscaled: Iterable[Any] = upscale_frames(loaded, source, ablations, limits, plan)
             if progress is not None:
                 upscaled = progress(upscaled, "upscaling", len(source.names))
             before = time.monotonic()
@@ -168,7 +168,7 @@ def infer(
         device=str(target),
         precision=plan.precision,
         out_dir=str(out_dir),
-        skipped_share=None if still is None else still.left_out / frames,
+        skipped_share=None if duplicates is None else duplicates.left_out / frames,
     )
 
 
@@ -193,8 +193,8 @@ def choose_motion(model: LoadedModel, motion: MotionKind | None, ablations: Abla
     repair = [name for name in ablations.names if name in ("p_inversion", "resolve", "refine")]
     if repair and kind != "codec":
         raise InputError(f"--ablate-{repair[0].replace('_', '-')} is about codec motion, but the motion is {kind}.")
-    if ablations.shake and not (kind == "codec" and trembles(model)):
-        raise InputError(f"--ablate-shake: the motion of {model.name} along {kind} does not tremble; drop it.")
+    if ablations.motion_jitter and not (kind == "codec" and has_motion_jitter(model)):
+        raise InputError(f"--ablate-motion-jitter: the motion of {model.name} along {kind} does not tremble; drop it.")
     if ablations.mvs and motion not in (None, "codec", "zero"):
         raise InputError(f"--ablate-mvs leaves no motion, but --motion {kind} was given; drop one of them.")
     return "zero" if ablations.mvs else kind
@@ -232,14 +232,18 @@ def with_motion(source: Source, kind: str, model: LoadedModel | None = None) -> 
         return _with_spynet(source, model)
     if kind == "zero":
         return without_motion(source)
-    return replace(source, is_raw=kind == "raw", trembles=kind == "codec" and model is not None and trembles(model))
+    return replace(
+        source,
+        is_raw=kind == "raw",
+        has_motion_jitter=kind == "codec" and model is not None and has_motion_jitter(model),
+    )
 
 
 def upscale_frames(
     model: LoadedModel,
     source: Source,
     ablations: Ablations,
-    budget: Budget,
+    limits: MemoryLimits,
     plan: Plan,
     windows: Sequence[Window] | None = None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
@@ -252,7 +256,7 @@ def upscale_frames(
         model: any of the zoo.
         source: the clip, with the motion to use.
         ablations: parts to leave out inside the network.
-        budget: frames per window (networks that look at a short window around every frame do without), and tiles.
+        limits: frames per window (networks that look at a short window around every frame do without), and tiles.
         plan: how to run it.
         windows: the windows themselves, in place of the budget's; only the frames they keep come out.
 
@@ -261,22 +265,22 @@ def upscale_frames(
     """
     height, width = source.frames.shape[1:3]
     is_sliding = model.architecture in SLIDING
-    waiting = deque(split(len(source.names), budget.window) if windows is None else windows)
+    waiting = deque(split(len(source.names), limits.window) if windows is None else windows)
     while waiting:
         window = waiting.popleft()
         done = window.keep_start
         try:
-            chosen = plan.exact() if budget.is_exact else plan
-            for picture in upscale_window(model, source, ablations, window, budget, chosen):
+            chosen = plan.exact() if limits.is_exact else plan
+            for picture in upscale_window(model, source, ablations, window, limits, chosen):
                 yield picture
                 done += 1
         except Overflow:
-            budget.make_exact()
+            limits.make_exact()
             waiting.appendleft(replace(window, keep_start=done))
         except (MemoryError, RuntimeError) as error:
-            budget.shrink(error, window.keep_stop - done, height, width, by_window=not is_sliding)
+            limits.shrink(error, window.keep_stop - done, height, width, by_window=not is_sliding)
             waiting.appendleft(replace(window, keep_start=done))
-            waiting = deque(part for each in waiting for part in each.shortened(budget.window))
+            waiting = deque(part for each in waiting for part in each.shortened(limits.window))
         if done < window.keep_stop and plan.device.type == "cuda":  # what the error held is free by now
             torch.cuda.empty_cache()
 

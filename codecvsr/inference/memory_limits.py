@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from codecvsr.engine.out_of_memory import is_out_of_memory
 from codecvsr.errors import InputError
-from codecvsr.inference.skip_static import StillFrames
+from codecvsr.inference.skip_static import DuplicateFrames
 from codecvsr.inference.tiles import BLOCK, SMALLEST_TILE
 
 _SHORTEST_WINDOW = 8  #: shorter ones cost quality: tiles come first
@@ -16,21 +16,21 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Budget:
+class MemoryLimits:
     """Frames and pixels at once; shared by all stretches of a video, so that what was learnt of one holds for the next.
 
     Attributes:
         window: most frames that a window keeps.
         tile: pixels each way that a tile keeps; 0 for whole frames.
         is_fixed: running out of memory is an error, not a reason to go on with less.
-        still: leaves out frames that show nothing new; None to make every frame.
+        duplicates: leaves out frames that show nothing new; None to make every frame.
         is_exact: half precision overflowed: what follows is made in float32.
     """
 
     window: int
     tile: int = 0
     is_fixed: bool = False
-    still: StillFrames | None = None
+    duplicates: DuplicateFrames | None = None
     is_exact: bool = False
 
     def make_exact(self) -> None:

@@ -19,15 +19,15 @@ from codecvsr.models.zoo import LoadedModel
 
 TRAINED_FRAMES = 15  #: of the windows that published BasicVSR was trained on; up to there nothing trembles
 _PIXELS = 0.05  # standard deviation along each axis
-_TREMBLING = frozenset({"basicvsr"})
+_JITTERED = frozenset({"basicvsr"})
 
 
-def trembles(model: LoadedModel) -> bool:
+def has_motion_jitter(model: LoadedModel) -> bool:
     """Whether motion is to tremble for a model: a published one of an architecture that this was measured on."""
-    return model.training == "official" and model.architecture in _TREMBLING
+    return model.training == "official" and model.architecture in _JITTERED
 
 
-def shaken(source: Source, start: int, stop: int) -> Source:
+def jittered(source: Source, start: int, stop: int) -> Source:
     """A clip whose motion trembles in frames ``start`` to ``stop - 1``, each frame's as a whole.
 
     A frame trembles the same way in whatever window it is.

@@ -31,7 +31,7 @@ from codecvsr.motion.field import CELL, painted_from_corner
 _FLOWS_KEPT = 64  # between frames, by the networks whose windows overlap
 
 
-class LeftOut(Protocol):
+class NetworkAblations(Protocol):
     """What of :class:`codecvsr.inference.infer.Ablations` concerns the networks themselves."""
 
     @property
@@ -47,15 +47,17 @@ class LeftOut(Protocol):
         """Quantisers, frame types and matching errors."""
 
     @property
-    def shake(self) -> bool:
+    def motion_jitter(self) -> bool:
         """The tremor of codec motion in long windows."""
 
 
 #: Takes the network, the clip, its stretch of frames, what to leave out and where to run; yields a (1, 3, H, W) per frame.
-Runner = Callable[[nn.Module, Source, slice, LeftOut, Plan], Iterator[Tensor]]
+Runner = Callable[[nn.Module, Source, slice, NetworkAblations, Plan], Iterator[Tensor]]
 
 
-def _run_codecvsr(network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan) -> Iterator[Tensor]:
+def _run_codecvsr(
+    network: nn.Module, source: Source, part: slice, left_out: NetworkAblations, plan: Plan
+) -> Iterator[Tensor]:
     """Fields on cells, priors and scene cuts, over a whole window."""
     assert isinstance(network, CodecVSR)
     motion, priors = source.motion, _priors(source, part, left_out)
@@ -76,7 +78,7 @@ def _run_codecvsr(network: nn.Module, source: Source, part: slice, left_out: Lef
 
 
 def run_native(
-    network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan, passed: int = 0
+    network: nn.Module, source: Source, part: slice, left_out: NetworkAblations, plan: Plan, passed: int = 0
 ) -> Iterator[npt.NDArray[np.uint8]] | None:
     """A stretch of a clip through a network's native form, where the plan is to use it and it has one; otherwise None.
 
@@ -98,7 +100,7 @@ def run_native(
     )
 
 
-def _priors(source: Source, part: slice, left_out: LeftOut) -> npt.NDArray[np.float32]:
+def _priors(source: Source, part: slice, left_out: NetworkAblations) -> npt.NDArray[np.float32]:
     """What the codec knows of a stretch of a clip (T, 8, h, w), neutral where it is to be left out."""
     priors = prior_channels.make_priors(source.motion)[part]
     if left_out.priors:
@@ -108,7 +110,9 @@ def _priors(source: Source, part: slice, left_out: LeftOut) -> npt.NDArray[np.fl
     return priors
 
 
-def _run_on_flows(network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan) -> Iterator[Tensor]:
+def _run_on_flows(
+    network: nn.Module, source: Source, part: slice, left_out: NetworkAblations, plan: Plan
+) -> Iterator[Tensor]:
     """A whole window and the dense flows between its frames, both ways."""
     if isinstance(network, BasicVSRPlusPlus) and not network.is_low_res_input:  # it aligns at a quarter of the size
         to_prev, to_next = (
@@ -119,7 +123,9 @@ def _run_on_flows(network: nn.Module, source: Source, part: slice, left_out: Lef
     return iter(network(pictures(source, part, plan.device), to_prev[None, 1:], to_next[None, :-1]).unbind(1))
 
 
-def _run_on_vectors(network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan) -> Iterator[Tensor]:
+def _run_on_vectors(
+    network: nn.Module, source: Source, part: slice, left_out: NetworkAblations, plan: Plan
+) -> Iterator[Tensor]:
     """A whole window and vectors for each of its frames; raw ones the way the seed project painted and scaled them."""
     assert isinstance(network, MVSRSeed)
     motion = source.motion
@@ -144,7 +150,9 @@ def _run_on_vectors(network: nn.Module, source: Source, part: slice, left_out: L
     return iter(output.unbind(1))
 
 
-def _run_sliding(network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan) -> Iterator[Tensor]:
+def _run_sliding(
+    network: nn.Module, source: Source, part: slice, left_out: NetworkAblations, plan: Plan
+) -> Iterator[Tensor]:
     """A short window around every frame; at the ends the frames it would not have seen (EDVR's ``new_info``)."""
     assert isinstance(network, EDVR)
     for start in range(part.start, part.stop, plan.frames_per_step):
@@ -154,17 +162,21 @@ def _run_sliding(network: nn.Module, source: Source, part: slice, left_out: Left
         yield from made.split(1)
 
 
-def _run_on_pairs(network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan) -> Iterator[Tensor]:
+def _run_on_pairs(
+    network: nn.Module, source: Source, part: slice, left_out: NetworkAblations, plan: Plan
+) -> Iterator[Tensor]:
     """Every frame, its neighbours and the flows into them; where there is no neighbour, the frame itself."""
     assert isinstance(network, RBPN)
-    reach, last = (network.num_frame - 1) // 2, len(source.names) - 1
+    radius, last = (network.num_frame - 1) // 2, len(source.names) - 1
     for index in range(part.start, part.stop):
-        around = [i if 0 <= i <= last else index for i in range(index - reach, index + reach + 1) if i != index]
+        around = [i if 0 <= i <= last else index for i in range(index - radius, index + radius + 1) if i != index]
         flows = torch.stack([flow_between(source, index, i, plan.device) for i in around])
         yield network(pictures(source, [index], plan.device)[:, 0], pictures(source, around, plan.device), flows[None])
 
 
-def _run_in_groups(network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan) -> Iterator[Tensor]:
+def _run_in_groups(
+    network: nn.Module, source: Source, part: slice, left_out: NetworkAblations, plan: Plan
+) -> Iterator[Tensor]:
     """Groups of frames at several rates around every frame, with the flows inside each; mirrored at the ends."""
     assert isinstance(network, RateGroups)
     flow = functools.lru_cache(_FLOWS_KEPT)(lambda a, b: flow_between(source, a, b, plan.device))
@@ -181,7 +193,7 @@ def _run_in_groups(network: nn.Module, source: Source, part: slice, left_out: Le
 
 
 def _run_frame_by_frame(
-    network: nn.Module, source: Source, part: slice, left_out: LeftOut, plan: Plan
+    network: nn.Module, source: Source, part: slice, left_out: NetworkAblations, plan: Plan
 ) -> Iterator[Tensor]:
     for start in range(part.start, part.stop, plan.frames_per_step):
         step = slice(start, min(start + plan.frames_per_step, part.stop))
@@ -215,7 +227,7 @@ def usual_window(network: nn.Module, plan: Plan, height: int, width: int) -> int
 
 def _is_native(network: nn.Module, plan: Plan) -> bool:
     """Whether the network as a whole is run in its native form."""
-    return plan.native and native_codecvsr.suits(network, plan.device, plan.dtype)
+    return plan.native and native_codecvsr.is_supported(network, plan.device, plan.dtype)
 
 
 def _kept_channels(network: nn.Module) -> int:
@@ -225,7 +237,7 @@ def _kept_channels(network: nn.Module) -> int:
     return 3 * 64
 
 
-def reach(network: nn.Module) -> int:
+def radius(network: nn.Module) -> int:
     """Frames before and after one that a network of :data:`SLIDING` looks at to make it; 0 for the others, who see all."""
     if isinstance(network, RateGroups):
         return GROUP // 2 * max(network.rates)

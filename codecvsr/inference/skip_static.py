@@ -21,7 +21,7 @@ LARGEST_CHANGE = 1.0  #: mean absolute difference of a block, in 8-bit steps, up
 
 
 @dataclass
-class StillFrames:
+class DuplicateFrames:
     """Leaves out frames, and counts how many it was.
 
     Attributes:

@@ -35,7 +35,7 @@ class Source:
         dense: to_prev and to_next (T, 2, H, W) where the motion was estimated per pixel, None where it is the cells'.
         pairwise: estimates the flow (2, H, W) from one frame into any other, by their indices; None where it cannot be.
         is_raw: the motion is the stream's vectors as they are.
-        trembles: the motion is to tremble in long windows (:mod:`codecvsr.inference.motion_jitter`).
+        has_motion_jitter: the motion is to tremble in long windows (:mod:`codecvsr.inference.motion_jitter`).
     """
 
     names: tuple[str, ...]
@@ -44,7 +44,7 @@ class Source:
     dense: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None
     pairwise: Callable[[int, int], npt.NDArray[np.float32]] | None = None
     is_raw: bool = False
-    trembles: bool = False
+    has_motion_jitter: bool = False
 
     def cut(self, start: int, stop: int) -> Source:
         """Frames ``start`` to ``stop - 1`` alone."""

@@ -53,7 +53,7 @@ def split(frames: int, length: int, overlap: int = OVERLAP) -> list[Window]:
     return Window(0, frames, 0, frames).cut(length, overlap)
 
 
-def circled(centre: int, frames: int, reach: int) -> list[int]:
+def circled(centre: int, frames: int, radius: int) -> list[int]:
     """The ``2 * reach + 1`` frames around ``centre``.
 
     For those beyond an end come the next ones on the other side, farthest first (EDVR's ``new_info``: 4, 3, 0, 1, 2 around
@@ -61,11 +61,11 @@ def circled(centre: int, frames: int, reach: int) -> list[int]:
     """
     last = frames - 1
     around = []
-    for i in range(centre - reach, centre + reach + 1):
+    for i in range(centre - radius, centre + radius + 1):
         if i < 0:
-            i = centre + reach - i
+            i = centre + radius - i
         elif i > last:
-            i = centre - reach - (i - last)
+            i = centre - radius - (i - last)
         around.append(min(max(i, 0), last))
     return around
 

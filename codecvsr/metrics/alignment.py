@@ -25,7 +25,7 @@ DIRECTIONS: tuple[Direction, Direction] = ("to_prev", "to_next")
 TRACK_FRAMES = 15  #: frames that a track spans by default
 TRACK_STRIDE = 5  #: a track begins at every so many frames
 BORDER = 8  #: pixels of the small picture left out on each side
-_LEAST_SQUARE = 1 / 12  #: errors below what rounding to 8 bits makes count as that: 58.9 dB
+_MIN_SQUARE = 1 / 12  #: errors below what rounding to 8 bits makes count as that: 58.9 dB
 _STEP: dict[Direction, int] = {"to_prev": -1, "to_next": +1}
 
 
@@ -227,4 +227,4 @@ def _pulled_psnr(source: npt.NDArray[Any], target: npt.NDArray[Any], flow: Array
     edge = border * scale
     inside = (slice(edge, target.shape[0] - edge), slice(edge, target.shape[1] - edge))
     difference = warp(source.astype(np.float32), flow)[inside] - target.astype(np.float32)[inside]
-    return 10.0 * math.log10(PEAK * PEAK / max(float((difference.astype(np.float64) ** 2).mean()), _LEAST_SQUARE))
+    return 10.0 * math.log10(PEAK * PEAK / max(float((difference.astype(np.float64) ** 2).mean()), _MIN_SQUARE))

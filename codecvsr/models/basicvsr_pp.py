@@ -20,7 +20,7 @@ from codecvsr.models.spynet import SPyNet, window_flows
 
 DEFORM_GROUPS = 16
 _BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
-_FARTHEST = 10  # pixels that the alignment may leave the flow by (equation 6)
+_MAXIMUM = 10  # pixels that the alignment may leave the flow by (equation 6)
 
 
 class BasicVSRPlusPlus(X4Head):
@@ -160,7 +160,7 @@ class SecondOrderAlignment(ModulatedDeformConv):
             (N, C, H, W).
         """
         one, two, mask = self.conv_offset(torch.cat((guide, first, second), dim=1)).chunk(3, dim=1)
-        learnt = _FARTHEST * torch.tanh(torch.cat((one, two), dim=1).float())
+        learnt = _MAXIMUM * torch.tanh(torch.cat((one, two), dim=1).float())
         # Half of the groups belong to either state; offsets are y, then x.
         repeats = learnt.shape[1] // 4
         offset = learnt + torch.cat(

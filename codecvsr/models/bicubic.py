@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_REACH = 2  # pixels to each side that a kernel of width 4 can touch
+_RADIUS = 2  # pixels to each side that a kernel of width 4 can touch
 
 
 class Bicubic(nn.Module):
@@ -24,12 +24,12 @@ class Bicubic(nn.Module):
         rows, columns = (_mirrored(size, x.device) for size in (height, width))
         padded = x.reshape(n * t, channels, height, width).float().index_select(2, rows).index_select(3, columns)
         enlarged = F.interpolate(padded, scale_factor=self.scale, mode="bicubic", align_corners=False, antialias=True)
-        edge = _REACH * self.scale
+        edge = _RADIUS * self.scale
         inner = enlarged[..., edge : edge + height * self.scale, edge : edge + width * self.scale]
         return inner.unflatten(0, (n, t)).to(x.dtype)
 
 
 def _mirrored(size: int, device: torch.device) -> Tensor:
     """Indices of an axis with two pixels more at both ends, where the picture goes on as its mirror image."""
-    index = torch.arange(-_REACH, size + _REACH, device=device) % (2 * size)
+    index = torch.arange(-_RADIUS, size + _RADIUS, device=device) % (2 * size)
     return torch.minimum(index, 2 * size - 1 - index)

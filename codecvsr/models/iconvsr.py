@@ -110,19 +110,19 @@ class IconVSR(X4Head):
 
     def _refill(self, x: Tensor) -> dict[int, Tensor]:
         """EDVR's features (N, C, H, W) of every key frame."""
-        reach, last = self.temporal_padding, x.shape[1] - 1
+        radius, last = self.temporal_padding, x.shape[1] - 1
         windows = {
-            i: [inside(j, last, reach) for j in range(i - reach, i + reach + 1)] for i in self.key_frames(last + 1)
+            i: [inside(j, last, radius) for j in range(i - radius, i + radius + 1)] for i in self.key_frames(last + 1)
         }
         return {i: self.edvr(x[:, window]) for i, window in windows.items()}
 
 
-def inside(index: int, last: int, reach: int) -> int:
+def inside(index: int, last: int, radius: int) -> int:
     """The frame that stands in for one beyond an end: one that no window at that end has; the nearest in a short clip."""
     if index < 0:
-        index = reach - index
+        index = radius - index
     elif index > last:
-        index = 2 * last - reach - index
+        index = 2 * last - radius - index
     return min(max(index, 0), last)
 
 

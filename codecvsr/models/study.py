@@ -26,9 +26,9 @@ from codecvsr.models.layers.warp import warp
 
 PROPAGATIONS = ("bidirectional", "unidirectional", "local")
 ALIGNMENTS = ("feature", "image", "none")
-LOCAL_REACH = 2  #: frames to either side that local propagation sees
+LOCAL_RADIUS = 2  #: frames to either side that local propagation sees
 REFILL_STRIDE = 5  #: every so many frames, and the last, are refilled
-_REFILL_REACH = 2
+_REFILL_RADIUS = 2
 _MULTIPLE = 4  # of the sides, for the pyramid of EDVR
 
 
@@ -72,7 +72,7 @@ class Study(X4Head):
             self.trunks["future"] = ConvResidualBlocks(inputs, channels, blocks)
         self.trunks["past"] = ConvResidualBlocks(inputs + (channels if coupled else 0), channels, blocks)
         self.fusion = nn.Conv2d(2 * channels, channels, 1) if propagation != "unidirectional" and not coupled else None
-        self.edvr = FeatureExtractor(channels, 2 * _REFILL_REACH + 1) if refill else None
+        self.edvr = FeatureExtractor(channels, 2 * _REFILL_RADIUS + 1) if refill else None
         self.refills = nn.ModuleDict()
         if refill:
             self.refills.update({name: nn.Conv2d(2 * channels, channels, 3, padding=1) for name in self.trunks})
@@ -127,7 +127,7 @@ class Study(X4Head):
             assert padded is not None  # what is given comes back
             flows_forward, flows_backward = padded.unflatten(1, (2, t - 1)).unbind(1)
         if self.propagation == "local":
-            windows = [slice(max(0, i - LOCAL_REACH), min(t, i + LOCAL_REACH + 1)) for i in range(t)]
+            windows = [slice(max(0, i - LOCAL_RADIUS), min(t, i + LOCAL_RADIUS + 1)) for i in range(t)]
             features = []
             for i, w in enumerate(windows):
                 joins = slice(w.start, w.stop - 1)
@@ -197,6 +197,6 @@ class Study(X4Head):
         last = x.shape[1] - 1
         found = {}
         for i in {*range(0, last + 1, REFILL_STRIDE), last}:
-            window = [inside(j, last, _REFILL_REACH) for j in range(i - _REFILL_REACH, i + _REFILL_REACH + 1)]
+            window = [inside(j, last, _REFILL_RADIUS) for j in range(i - _REFILL_RADIUS, i + _REFILL_RADIUS + 1)]
             found[i] = self.edvr(x[:, window])
         return found

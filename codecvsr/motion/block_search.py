@@ -31,11 +31,11 @@ Numbers = npt.NDArray[np.int32]
 Cells = Sequence[npt.NDArray[np.intp]]  # rows and columns
 
 BAD_ERROR = 3.0  #: luma steps: cells that match worse are looked for
-_REACH = 8  # samples to each side, where they are searched in all directions
-_MOST_SAMPLES = 96  # that a picture is high or wide at least once it is shrunk for that
+_RADIUS = 8  # samples to each side, where they are searched in all directions
+_MAX_SAMPLES = 96  # that a picture is high or wide at least once it is shrunk for that
 _PER_STEP = 3  # of a sum of 9 cells: a sample farther must be better by so much, lest flat areas wander
 _FINE_STEPS = (2, 1)  # pixels
-_LEAST_SLOPES = np.float32(0.5 / (3 * CELL * (3 * CELL - 1)))  # times those of the picture: less may be texture
+_MIN_SLOPES = np.float32(0.5 / (3 * CELL * (3 * CELL - 1)))  # times those of the picture: less may be texture
 _BETTER = (0.8, 0.65)  # part of what was there that is left at most, at fine and at coarse quantisers
 _ROUNDS = 3  # in which what does not hold is dropped
 _MIXED = np.array([[3, 5, 0], [1, 7, 0], [0, 7, 1], [0, 5, 3]], np.int32)  # eighths of the cells around, by pixel
@@ -53,7 +53,7 @@ def search_numpy(
     """
     is_bad = np.asarray(error > np.float32(bad_error))
     bad = is_bad.nonzero()
-    is_bad[bad] = error[bad] > _slopes(current, bad).astype(np.float32) * _LEAST_SLOPES
+    is_bad[bad] = error[bad] > _slopes(current, bad).astype(np.float32) * _MIN_SLOPES
     bad = is_bad.nonzero()
     if not len(bad[0]):
         return field, 0
@@ -119,12 +119,12 @@ def _halved(samples: Numbers) -> Numbers:
 
 def _coarse_search(current: Numbers, other: Numbers, at: Cells) -> Numbers:
     """(n, 2): where samples are found, in samples: roughly in a picture half as large, if it is large, then beside that."""
-    if min(current.shape) > _MOST_SAMPLES:
+    if min(current.shape) > _MAX_SAMPLES:
         start = 2 * _coarse_search(_halved(current), _halved(other), (at[0] >> 1, at[1] >> 1))
-        reach, per_step = 1, 0
+        radius, per_step = 1, 0
     else:
-        start, reach, per_step = np.zeros((len(at[0]), 2), np.int32), _REACH, _PER_STEP
-    steps = [(x, y) for y in range(-reach, reach + 1) for x in range(-reach, reach + 1)]
+        start, radius, per_step = np.zeros((len(at[0]), 2), np.int32), _RADIUS, _PER_STEP
+    steps = [(x, y) for y in range(-radius, radius + 1) for x in range(-radius, radius + 1)]
     return _best_step(current, other, [at[0] - 1, at[1] - 1], 3, start, steps, per_step)[0]
 
 

@@ -17,7 +17,7 @@ from codecvsr.motion.motion_stream import MotionStream
 from codecvsr.motion.ops.native import Mapper
 
 STRETCH = 8  #: frames of a stream in which motion to the next frame is chosen backwards in one go
-_MOST_THREADS = 8
+_MAX_THREADS = 8
 _AT_ONCE = 8  # frames that are read before what can be finished is
 
 
@@ -103,7 +103,7 @@ def _pieces(
 @contextmanager
 def _mapper(threads: int | None) -> Iterator[Mapper]:
     """``map``, or that of a pool of threads."""
-    count = threads or min(os.cpu_count() or 1, _MOST_THREADS)
+    count = threads or min(os.cpu_count() or 1, _MAX_THREADS)
     if count == 1:
         yield map
         return

@@ -11,15 +11,15 @@ from codecvsr.motion.drift import FRAMES, Drift
 from codecvsr.motion.ops.frame_arrays import Placed
 from codecvsr.motion.ops.native import Mapper, Prepared
 from codecvsr.motion.ops.reference import Array
-from codecvsr.motion.temporal_filter import REACH, STEPS, steady
+from codecvsr.motion.temporal_filter import RADIUS, STEPS, steady
 
 ROUNDS = 2
-_LOOK = max(FRAMES - 1, REACH + 1)  # frames to each side whose fields a stage looks at
+_LOOK = max(FRAMES - 1, RADIUS + 1)  # frames to each side whose fields a stage looks at
 
 Fields = tuple[Placed, Placed]  # motion to the previous and to the next frame, by frame
 
 
-class Polish:
+class Finishing:
     """Takes refined fields in, and gives finished ones back when their turn has come."""
 
     def __init__(self, *, both: bool = True) -> None:

@@ -18,13 +18,13 @@ from codecvsr.motion.block_search import search
 from codecvsr.motion.clip_motion import TYPE_CODES, ClipMotion, MotionOptions, confidence_of
 from codecvsr.motion.drift import FRAMES
 from codecvsr.motion.field import BlockField, rasterise
-from codecvsr.motion.finishing import Polish
+from codecvsr.motion.finishing import Finishing
 from codecvsr.motion.ops.frame_arrays import Placed
 from codecvsr.motion.ops.native import Mapper, run
 from codecvsr.motion.ops.reference import Array, Luma, matching_error, pad_to_cells
 from codecvsr.motion.references import (
-    FARTHEST_REFERENCE,
     FUTURE,
+    MAX_REFERENCE,
     PAST,
     StreamFacts,
     Velocity,
@@ -33,7 +33,7 @@ from codecvsr.motion.references import (
     raw_field,
     usable_references,
 )
-from codecvsr.motion.static_smoothing import REACH, even, still_share
+from codecvsr.motion.static_smoothing import RADIUS, even, static_share
 
 _CUT_ERROR = 10.0  # luma steps
 _CUT_RATIO = 3.0
@@ -41,7 +41,7 @@ _CUT_PASTLESS_SHARE = 0.5  # of the cells
 _CUT_AROUND = 3  # frames on either side that a frame is compared with
 _STEPS = ((PAST, -1), (FUTURE, +1))
 _FACTS_KEPT = 256  # frames; what the stream says of those before has no bearing on which references are usable
-_KEPT = max(FRAMES + 1, REACH)  # finished frames that frames to come look at
+_KEPT = max(FRAMES + 1, RADIUS)  # finished frames that frames to come look at
 _AT_ONCE = 8  # frames that one stage refines before the next takes them up, while they are still at hand
 
 
@@ -78,7 +78,7 @@ class MotionStream:
         self._chosen_until = [0, 0]
         self._facts: list[tuple[int, bool, bool, int]] = []
         self._facts_from = 0
-        self._most_references: int | None = None
+        self._max_references: int | None = None
         self._blocks: dict[int, BlockField] = {}
         self._qp: dict[int, npt.NDArray[np.uint8]] = {}
         self._coarseness: dict[int, float] = {}
@@ -89,15 +89,15 @@ class MotionStream:
         self._level: dict[int, float] = {}
         self._is_cut: dict[int, bool] = {}
         self._scene: dict[int, int] = {}  # by frame: how many cuts came before
-        self._polish = Polish(both=options.invert)
-        self._still: dict[int, npt.NDArray[np.bool_]] = {}  # cells for which only steps of refinement found motion
+        self._finishing = Finishing(both=options.invert)
+        self._static: dict[int, npt.NDArray[np.bool_]] = {}  # cells for which only steps of refinement found motion
 
     def add(self, frame: CodedFrame) -> None:
         """The next frame in display order, of the size of the others."""
         t = self._read
         self._read += 1
         self._facts.append((TYPE_CODES[frame.type], frame.is_reference, frame.is_idr, frame.decode_index))
-        self._most_references = frame.most_references
+        self._max_references = frame.max_references
         self._blocks[t] = rasterise(frame.vectors, frame.height, frame.width)
         self._lumas.decoded[t] = frame.luma
         rows, columns = -(-frame.height // 16), -(-frame.width // 16)
@@ -108,7 +108,7 @@ class MotionStream:
         """The motion of the frames that can be finished now, None where there is none; ``ended``: no more will be added."""
         read = self._read
         if self._options.resolve:
-            self._resolve(read if ended else max(read - FARTHEST_REFERENCE[FUTURE], 0))
+            self._resolve(read if ended else max(read - MAX_REFERENCE[FUTURE], 0))
         self._choose(ended)
         past, future = self._chosen_until
         self._find_cuts(read if ended else past - _CUT_AROUND)
@@ -120,9 +120,9 @@ class MotionStream:
                 last = ended and end == read
                 known = read if last else min(self._refined_until, self._cuts_known - 1, read - 1)
                 pictures = self._prepared, self._coarseness
-                self._polish.advance(known, *pictures, self._stays_in_scene, self._mapper, ended=last)
-                self._prepared.drop_before(self._polish.done - _KEPT)
-            done = self._polish.done
+                self._finishing.advance(known, *pictures, self._stays_in_scene, self._mapper, ended=last)
+                self._prepared.drop_before(self._finishing.done - _KEPT)
+            done = self._finishing.done
         if done <= self._done:
             return None
         piece = self._finish(range(self._done, done))
@@ -144,7 +144,7 @@ class MotionStream:
             np.array(is_reference),
             np.array(is_idr),
             np.array(decode_order, np.int32),
-            self._most_references,
+            self._max_references,
         )
 
         def one_frame(t: int) -> None:
@@ -237,7 +237,7 @@ class MotionStream:
                 if self._exists(t + step):
                     pictures = self._prepared[t], self._prepared[t + step]
                     field = refinement.refine(*pictures, field, self._coarseness[t])
-                self._polish.add(direction, t, field)
+                self._finishing.add(direction, t, field)
 
         prepared_until = min(end + FRAMES, self._read)
         run(self._mapper, prepare, range(self._prepared_until, prepared_until))
@@ -245,17 +245,17 @@ class MotionStream:
         self._prepared_until = max(self._prepared_until, prepared_until)
         self._refined_until = max(self._refined_until, end)
 
-    def _is_still(self, t: int) -> npt.NDArray[np.bool_]:
+    def _is_static(self, t: int) -> npt.NDArray[np.bool_]:
         """(h, w): whether the motion chosen for a cell, to either neighbour in the scene, is none."""
-        if t not in self._still:
+        if t not in self._static:
             fields = [self._chosen[d][t][0] for d, step in _STEPS if self._stays_in_scene(t, t + step)]
             shape = self._blocks[t].past.shape[1:]
-            self._still[t] = ~np.any(fields, axis=(0, 1)) if fields else np.ones(shape, np.bool_)
-        return self._still[t]
+            self._static[t] = ~np.any(fields, axis=(0, 1)) if fields else np.ones(shape, np.bool_)
+        return self._static[t]
 
     def _evened(self, t: int, fields: list[list[Array]], i: int) -> None:
-        near = [self._is_still(k) for k in range(t - REACH, t + REACH + 1) if self._stays_in_scene(t, k)]
-        share = still_share(near)
+        near = [self._is_static(k) for k in range(t - RADIUS, t + RADIUS + 1) if self._stays_in_scene(t, k)]
+        share = static_share(near)
         if share is not None:
             for direction, step in _STEPS:
                 if self._stays_in_scene(t, t + step):
@@ -268,7 +268,7 @@ class MotionStream:
         shape = (len(frames), *self._blocks[frames[0]].past.shape)
         error = np.zeros(shape, np.float32)
         if self._refines:
-            fields = [[self._polish.take(direction, t) for t in frames] for direction, _ in _STEPS]
+            fields = [[self._finishing.take(direction, t) for t in frames] for direction, _ in _STEPS]
         else:
             fields = [[self._chosen[direction][t][0] for t in frames] for direction, _ in _STEPS]
 
@@ -316,10 +316,10 @@ class MotionStream:
         first = self._done - _KEPT
         kept: tuple[dict[int, Any], ...] = (
             self._blocks, self._qp, self._coarseness, self._velocities, *self._chosen, self._level,
-            self._is_cut, self._scene, self._still,
+            self._is_cut, self._scene, self._static,
         )  # fmt: skip
         drop_before(first, *kept)
-        oldest = self._resolved - FARTHEST_REFERENCE[PAST]
+        oldest = self._resolved - MAX_REFERENCE[PAST]
         for pictures in (self._lumas, self._lumas.decoded):
             for t in [t for t in pictures if t < first and (t < oldest or not self._facts[t - self._facts_from][1])]:
                 del pictures[t]

@@ -30,11 +30,11 @@ from codecvsr.motion.ops.reference import (
 
 PAST, FUTURE = 0, 1
 _STEP = (-1, +1)  # display index of the neighbour in each direction
-_MOST_REFERENCES = (4, 3)  # pictures tried per list, nearest first
+_MAX_REFERENCES = (4, 3)  # pictures tried per list, nearest first
 _FARTHER_MUST_WIN_BY = 0.92
 _B = 3  # of StreamFacts.types
-_MOST_REORDERED = 32  # places between the orders of decoding and of display; the standard allows 16 frames
-FARTHEST_REFERENCE = (32, 16)  #: frames; encoders put at most 16 B-frames between two others
+_MAX_REORDERED = 32  # places between the orders of decoding and of display; the standard allows 16 frames
+MAX_REFERENCE = (32, 16)  #: frames; encoders put at most 16 B-frames between two others
 
 Velocity = tuple[Array, Array]  #: what :func:`block_velocity` returns
 
@@ -48,14 +48,14 @@ class StreamFacts:
         is_reference: (T,) bool.
         is_idr: (T,) bool.
         decode_order: (T,) int, the decode index of each displayed frame.
-        most_references: pictures that are kept for reference at once (``max_num_ref_frames``), None where not known.
+        max_references: pictures that are kept for reference at once (``max_num_ref_frames``), None where not known.
     """
 
     types: npt.NDArray[np.uint8]
     is_reference: npt.NDArray[np.bool_]
     is_idr: npt.NDArray[np.bool_]
     decode_order: npt.NDArray[np.int32]
-    most_references: int | None = None
+    max_references: int | None = None
 
     @cached_property
     def order(self) -> list[int]:
@@ -82,25 +82,25 @@ def usable_references(facts: StreamFacts, t: int, direction: int) -> list[int]:
     """Frames that a block of frame ``t`` can be predicted from, nearest first.
 
     A reference picture was decoded earlier, is marked as used for reference, and is not older than the last IDR
-    picture in decode order (ITU-T H.264 clause 8.2.5.1). Of those, ``most_references`` are kept, the last decoded ones
+    picture in decode order (ITU-T H.264 clause 8.2.5.1). Of those, ``max_references`` are kept, the last decoded ones
     (clause 8.2.5.3); B-frames do not count, since encoders give them up before their turn. None is farther away than
-    :data:`FARTHEST_REFERENCE`.
+    :data:`MAX_REFERENCE`.
     """
     decode, is_reference = facts.order, facts.used
-    limit = _MOST_REFERENCES[direction]
+    limit = _MAX_REFERENCES[direction]
     kept_from = -1
-    if facts.most_references:
-        limit = min(limit, facts.most_references)
+    if facts.max_references:
+        limit = min(limit, facts.max_references)
         earlier = bisect_left(facts.anchors, decode[t])
-        if earlier >= facts.most_references:
-            kept_from = facts.anchors[earlier - facts.most_references]
+        if earlier >= facts.max_references:
+            kept_from = facts.anchors[earlier - facts.max_references]
     idrs = bisect_right(facts.idrs, decode[t])
     oldest = max(facts.idrs[idrs - 1] if idrs else -1, kept_from)
     step = _STEP[direction]
     found: list[int] = []
     r = t + step
-    while 0 <= r < len(decode) and len(found) < limit and abs(r - t) <= FARTHEST_REFERENCE[direction]:
-        if not oldest - _MOST_REORDERED <= decode[r] < decode[t] + _MOST_REORDERED:
+    while 0 <= r < len(decode) and len(found) < limit and abs(r - t) <= MAX_REFERENCE[direction]:
+        if not oldest - _MAX_REORDERED <= decode[r] < decode[t] + _MAX_REORDERED:
             break
         if is_reference[r] and oldest <= decode[r] < decode[t]:
             found.append(r)

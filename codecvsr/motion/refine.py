@@ -29,7 +29,7 @@ _LONGEST_STEP = 1.0  # pixels
 _WINDOW = (2.4, 5.6)  # sigma in pixels, at fine and at coarse quantisers
 _DAMPING = 1.0  # on the diagonal of the 2x2 matrices
 _SMOOTH_CELLS = (0.0, 1.2)  # sigma of the field's own smoothing
-_LEAST_SMOOTHING = 0.1  # below it, none
+_MIN_SMOOTHING = 0.1  # below it, none
 _QP_RANGE = (28.0, 38.0)  # mean QP where the coarse settings begin to mix in, and where they are reached
 
 
@@ -46,7 +46,7 @@ def settings(qp: float, steps: int = STEPS) -> Refinement:
     return Refinement(
         steps=steps,
         window=gaussian_taps(by_qp(_WINDOW, qp) / CELL),
-        smooth=gaussian_taps(smoothing) if smoothing > _LEAST_SMOOTHING else None,
+        smooth=gaussian_taps(smoothing) if smoothing > _MIN_SMOOTHING else None,
         damping=_DAMPING,
         robust=_ROBUST,
         longest_step=_LONGEST_STEP,

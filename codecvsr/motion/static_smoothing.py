@@ -16,28 +16,28 @@ import numpy.typing as npt
 
 from codecvsr.bitstream.native_reader import fields_library
 from codecvsr.motion.ops import native
-from codecvsr.motion.ops.reference import FARTHEST, Array, blur_numpy, gaussian_taps
+from codecvsr.motion.ops.reference import MAXIMUM, Array, blur_numpy, gaussian_taps
 
-REACH = 4  #: frames on either side that are looked at
+RADIUS = 4  #: frames on either side that are looked at
 _WINDOW = 4.0  # sigma in cells
 _STRENGTH = 2.5  # times the mean deviation: a vector so far from the mean goes half the way to it
-_MOST_TOLERANCE = 0.15  # pixels: it is at most that
+_MAX_TOLERANCE = 0.15  # pixels: it is at most that
 _HALF_WEIGHT = np.float32(0.03)  # pixels: a vector so far from the mean counts half in it
-_FARTHEST_DEVIATION = np.float32(0.1)  # pixels: more counts as that in the mean deviation
+_MAX_DEVIATION = np.float32(0.1)  # pixels: more counts as that in the mean deviation
 _NOTHING = np.float32(1e-6)
 _ROUNDS = 2
 
 
-def still_share(still: Sequence[npt.NDArray[np.bool_]]) -> Array | None:
+def static_share(static: Sequence[npt.NDArray[np.bool_]]) -> Array | None:
     """How much the cells of a frame count, (h, w) in 0..1: the squared part of frames in which they stood still.
 
-    ``still``: (h, w) of the frame and of those around it. None where no cell ever did.
+    ``static``: (h, w) of the frame and of those around it. None where no cell ever did.
     """
-    share = np.asarray(np.mean(still, axis=0, dtype=np.float32), np.float32)
+    share = np.asarray(np.mean(static, axis=0, dtype=np.float32), np.float32)
     return share * share if share.any() else None
 
 
-def even_numpy(field: Array, share: Array, taps: Array, strength: float, most_tolerance: float) -> Array:
+def static_smoothing_numpy(field: Array, share: Array, taps: Array, strength: float, max_tolerance: float) -> Array:
     """A field drawn to its own robust mean around every cell.
 
     Args:
@@ -45,9 +45,9 @@ def even_numpy(field: Array, share: Array, taps: Array, strength: float, most_to
         share: (h, w) in 0..1, how much a cell counts, and by how much it is drawn.
         taps: half a filter on cells (:func:`codecvsr.motion.ops.reference.gaussian_taps`).
         strength: a vector that deviates by so many mean deviations goes half the way.
-        most_tolerance: or by so many pixels, where that is less.
+        max_tolerance: or by so many pixels, where that is less.
     """
-    counts = (share > 0) & (share <= 1) & (np.abs(field) <= FARTHEST).all(axis=0)
+    counts = (share > 0) & (share <= 1) & (np.abs(field) <= MAXIMUM).all(axis=0)
     share = np.where(counts, share, np.float32(0))
     if not counts.any():
         return field.copy()
@@ -58,15 +58,15 @@ def even_numpy(field: Array, share: Array, taps: Array, strength: float, most_to
         mean = np.stack([blur_numpy(part * weights, taps) / total for part in known])
         apart = ((known - mean) ** 2).sum(axis=0)
         weights = share / (np.float32(1) + apart / (_HALF_WEIGHT * _HALF_WEIGHT))
-    deviation = (share * np.minimum(np.sqrt(apart), _FARTHEST_DEVIATION)).sum() / max(share.sum(), np.float32(1))
-    bound = np.float32(min(strength * deviation, most_tolerance)) ** 2 * share
+    deviation = (share * np.minimum(np.sqrt(apart), _MAX_DEVIATION)).sum() / max(share.sum(), np.float32(1))
+    bound = np.float32(min(strength * deviation, max_tolerance)) ** 2 * share
     kept = np.divide(apart, apart + bound, out=np.ones_like(apart), where=bound > 0)
     return np.where(counts, mean + (known - mean) * kept, field)
 
 
 def even(field: Array, share: Array) -> Array:
-    """:func:`even_numpy` with the settings used, done by the native library where it was built."""
+    """:func:`static_smoothing_numpy` with the settings used, done by the native library where it was built."""
     library, taps = fields_library(), gaussian_taps(_WINDOW)
     if library is None:
-        return even_numpy(field, share, taps, _STRENGTH, _MOST_TOLERANCE)
-    return native.even(library, field, share, taps, _STRENGTH, _MOST_TOLERANCE)
+        return static_smoothing_numpy(field, share, taps, _STRENGTH, _MAX_TOLERANCE)
+    return native.even(library, field, share, taps, _STRENGTH, _MAX_TOLERANCE)

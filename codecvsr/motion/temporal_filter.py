@@ -19,12 +19,12 @@ from codecvsr.motion.ops.native import Mapper, run
 from codecvsr.motion.ops.reference import Array
 from codecvsr.motion.refine import by_qp
 
-REACH = 2  #: frames on either side whose motion counts
+RADIUS = 2  #: frames on either side whose motion counts
 _SIGMA = 1.5  # frames: a Gaussian of the distance in time
 _TOLERANCE = (0.1, 0.3)  # pixels, at fine and at coarse quantisers: a vector so far away gets half its weight
 _QP_RANGE = (20.0, 38.0)
 STEPS = (-1, +1)  #: index of the neighbour in each direction
-_KINDS = [(k, kind) for k in range(-REACH, REACH + 1) for kind in (0, 1) if k or kind]  # by distance: along, against
+_KINDS = [(k, kind) for k in range(-RADIUS, RADIUS + 1) for kind in (0, 1) if k or kind]  # by distance: along, against
 _SHARES = [(-1 if kind else 1) * float(np.exp(-0.5 * (k / _SIGMA) ** 2)) for k, kind in _KINDS]
 _WHICH = [kind for _, kind in _KINDS]
 _FLOAT_MAX = np.finfo(np.float32).max
@@ -32,7 +32,7 @@ _FLOAT_MAX = np.finfo(np.float32).max
 Fields = Mapping[int, Array]
 
 
-def steady_numpy(field: Array, others: Sequence[Array], shares: Sequence[float], tolerance: float) -> Array:
+def temporal_filter_numpy(field: Array, others: Sequence[Array], shares: Sequence[float], tolerance: float) -> Array:
     """The weighted mean of a field (2, h, w) and of others of its shape, cell by cell.
 
     Args:
@@ -55,7 +55,7 @@ def steady_numpy(field: Array, others: Sequence[Array], shares: Sequence[float],
         return np.asarray(total / weights, np.float32)
 
 
-def steadied(
+def filtered(
     t: int,
     step: int,
     along: Fields,
@@ -70,7 +70,7 @@ def steadied(
     Args:
         t: the frame.
         step: -1 or +1.
-        along: fields (2, h, w) in pixels by frame, each to the frame ``step`` away, of up to :data:`REACH` frames to each
+        along: fields (2, h, w) in pixels by frame, each to the frame ``step`` away, of up to :data:`RADIUS` frames to each
             side.
         against: likewise in the other direction, of one frame more; turned round they tell of the same intervals.
         qp: mean luma quantiser of the frame.
@@ -85,7 +85,7 @@ def steadied(
         if other is not None:
             others.append((along, against)[fields][other])
             shares.append(share)
-    return steady_numpy(along[t], others, shares, by_qp(_TOLERANCE, qp, _QP_RANGE))
+    return temporal_filter_numpy(along[t], others, shares, by_qp(_TOLERANCE, qp, _QP_RANGE))
 
 
 def steady(
@@ -98,16 +98,16 @@ def steady(
     *,
     both: bool = True,
 ) -> None:
-    """:func:`steadied` of ``frames`` in both directions, done by the native library where it was built.
+    """:func:`filtered` of ``frames`` in both directions, done by the native library where it was built.
 
     Args:
         frames: which fields.
         along: fields by frame, to the previous and to the next frame.
         qp: mean luma quantisers by frame.
-        stays_in_scene: as in :func:`steadied`.
+        stays_in_scene: as in :func:`filtered`.
         mapper: runs the frames.
         into: where the fields go, by direction.
-        both: as in :func:`steadied`.
+        both: as in :func:`filtered`.
     """
     frames = list(frames)
     library = fields_library()
@@ -116,7 +116,7 @@ def steady(
         def one_frame(t: int) -> None:
             for direction, step in enumerate(STEPS):
                 fields = along[direction], along[1 - direction]
-                into[direction].put(t, steadied(t, step, *fields, qp[t], stays_in_scene, both=both))
+                into[direction].put(t, filtered(t, step, *fields, qp[t], stays_in_scene, both=both))
 
         run(mapper, one_frame, frames)
         return
@@ -145,14 +145,14 @@ def steady(
 
 
 def _near(t: int, stays_in_scene: Callable[[int, int], bool]) -> dict[int, bool]:
-    """Whether the frames around ``t`` that :func:`steadied` may ask for are of its scene, by distance."""
-    return {away: stays_in_scene(t, t + away) for away in range(-REACH - 1, REACH + 2)}
+    """Whether the frames around ``t`` that :func:`filtered` may ask for are of its scene, by distance."""
+    return {away: stays_in_scene(t, t + away) for away in range(-RADIUS - 1, RADIUS + 2)}
 
 
 def _others(t: int, step: int, near: Mapping[int, bool], *, both: bool) -> list[int | None]:
     """The frames whose fields count besides that of ``t``, in the order of the shares; None where there is none."""
     found: list[int | None] = []
-    for k in range(-REACH, REACH + 1):
+    for k in range(-RADIUS, RADIUS + 1):
         is_known = near[k] and near[k + step]
         if k:
             found.append(t + k if is_known else None)

@@ -27,10 +27,10 @@ KINDS: dict[str, tuple[float, float, float]] = {
     "medium": (0.35, 0.5, 3.0),
     "fast": (0.15, 3.0, 12.0),
 }
-_MOST_TURN = 0.3  # radians to either side
-_MOST_ZOOM = math.log(1.5)
+_MAX_TURN = 0.3  # radians to either side
+_MAX_ZOOM = math.log(1.5)
 _SMALLEST = 0.3  # a photograph is never shrunk further
-_MOST_PARTS = 9  # moments that an open shutter's mean is taken of
+_MAX_PARTS = 9  # moments that an open shutter's mean is taken of
 _PART_STEP = 1.5  # pixels between them, about
 _TRIES = 4  # places looked at for a start
 _LAYERS = (0.5, 0.3, 0.2)  # shares of shots with 0, 1 and 2 layers in front
@@ -124,18 +124,18 @@ def render_shot(
     layers = [_background(photos[0], height, width, rng)]
     for _ in range(int(rng.choice(len(_LAYERS), p=_LAYERS))):
         layers.append(_cut_out(photos[int(rng.integers(len(photos)))], height, width, rng))
-    zoom_start, turn_start = rng.uniform(0, _MOST_ZOOM), rng.uniform(-_MOST_TURN / 2, _MOST_TURN / 2)
+    zoom_start, turn_start = rng.uniform(0, _MAX_ZOOM), rng.uniform(-_MAX_TURN / 2, _MAX_TURN / 2)
     unit = math.exp(-zoom_start)  # of the photograph's pixels, one pixel of the first frame
     fastest = movement.speed * max(layer.nearness for layer in layers)
     parts = 1
     if movement.shutter:
-        parts = min(_MOST_PARTS, 1 + math.ceil(fastest * movement.shutter / _PART_STEP))
+        parts = min(_MAX_PARTS, 1 + math.ceil(fastest * movement.shutter / _PART_STEP))
     for frame in range(frames):
         seen = np.zeros((height, width, 3), np.float32)
         for part in range(parts):
             time = frame + movement.shutter * part / parts
-            zoom = _fold(zoom_start + movement.zoom * time, 0, _MOST_ZOOM)
-            turn = _fold(turn_start + movement.turn * time, -_MOST_TURN, _MOST_TURN)
+            zoom = _fold(zoom_start + movement.zoom * time, 0, _MAX_ZOOM)
+            turn = _fold(turn_start + movement.turn * time, -_MAX_TURN, _MAX_TURN)
             x, y = movement.path(time)
             seen += _view(layers, (x * unit, y * unit), math.exp(-zoom), turn, height, width)
         yield np.clip(seen / parts + 0.5, 0, 255).astype(np.uint8)
@@ -147,11 +147,11 @@ def _view(
     """What is seen at one moment, (height, width, 3) in 0..255."""
     seen = np.zeros((height, width, 3), np.float32)
     cos, sin = size * math.cos(turn), size * math.sin(turn)
-    reach = _reach(height, width)
+    radius = _radius(height, width)
     for layer in layers:
         tall, wide = layer.picture.shape[:2]
-        x = _fold(layer.start[0] + layer.nearness * way[0], reach[0], wide - 1 - reach[0])
-        y = _fold(layer.start[1] + layer.nearness * way[1], reach[1], tall - 1 - reach[1])
+        x = _fold(layer.start[0] + layer.nearness * way[0], radius[0], wide - 1 - radius[0])
+        y = _fold(layer.start[1] + layer.nearness * way[1], radius[1], tall - 1 - radius[1])
         centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
         matrix = np.array(
             [
@@ -170,9 +170,9 @@ def _view(
     return seen
 
 
-def _reach(height: int, width: int) -> tuple[float, float]:
+def _radius(height: int, width: int) -> tuple[float, float]:
     """How far from its centre the farthest turned frame reaches, x and y."""
-    cos, sin = math.cos(_MOST_TURN), math.sin(_MOST_TURN)
+    cos, sin = math.cos(_MAX_TURN), math.sin(_MAX_TURN)
     return (cos * width + sin * height) / 2 + 4, (cos * height + sin * width) / 2 + 4
 
 
@@ -186,12 +186,12 @@ def _fold(value: float, low: float, high: float) -> float:
 
 def _shrunk(photo: Picture, height: int, width: int, rng: np.random.Generator) -> Picture:
     """The photograph at a random size that the camera can move over."""
-    reach = _reach(height, width)
-    least = max((2 * reach[0] + 16) / photo.shape[1], (2 * reach[1] + 16) / photo.shape[0])
+    radius = _radius(height, width)
+    least = max((2 * radius[0] + 16) / photo.shape[1], (2 * radius[1] + 16) / photo.shape[0])
     if least > 1:
         raise InputError(
             f"a photograph of {photo.shape[1]}x{photo.shape[0]} is too small for shots of {width}x{height}; at least "
-            f"{math.ceil(2 * reach[0] + 16)}x{math.ceil(2 * reach[1] + 16)} were expected."
+            f"{math.ceil(2 * radius[0] + 16)}x{math.ceil(2 * radius[1] + 16)} were expected."
         )
     least = max(least, _SMALLEST)
     factor = math.exp(rng.uniform(math.log(least), math.log(max(least, 0.8))))
@@ -202,10 +202,10 @@ def _shrunk(photo: Picture, height: int, width: int, rng: np.random.Generator) -
 def _start(picture: Picture, height: int, width: int, rng: np.random.Generator) -> tuple[float, float]:
     """The place with the most detail of a few: skies and blurred backgrounds teach little."""
     tall, wide = picture.shape[:2]
-    reach = _reach(height, width)
+    radius = _radius(height, width)
     best, start = -1.0, (wide / 2, tall / 2)
     for _ in range(_TRIES):
-        x, y = float(rng.uniform(reach[0], wide - reach[0])), float(rng.uniform(reach[1], tall - reach[1]))
+        x, y = float(rng.uniform(radius[0], wide - radius[0])), float(rng.uniform(radius[1], tall - radius[1]))
         around = picture[int(y - height / 2) : int(y + height / 2), int(x - width / 2) : int(x + width / 2)]
         detail = float(np.abs(cv2.Laplacian(around[::2, ::2, 1], cv2.CV_32F)).mean())
         if detail > best:

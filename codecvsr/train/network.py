@@ -188,10 +188,10 @@ def _sliding(network: EDVR, batch: Batch, flows: Flows | None) -> Tensor:
 
 def _pairs(network: RBPN, batch: Batch, flows: Flows | None) -> Tensor:
     assert flows is not None  # build() allows no other motion
-    reach, last = (network.num_frame - 1) // 2, batch.frames.shape[1] - 1
+    radius, last = (network.num_frame - 1) // 2, batch.frames.shape[1] - 1
     output = []
     for i in _core(batch):
-        around = [j if 0 <= j <= last else i for j in range(i - reach, i + reach + 1) if j != i]
+        around = [j if 0 <= j <= last else i for j in range(i - radius, i + radius + 1) if j != i]
         moved = torch.stack([_between(flows, i, j) for j in around], dim=1)
         output.append(network(batch.frames[:, i], batch.frames[:, around], moved))
     return torch.stack(output, dim=1)

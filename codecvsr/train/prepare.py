@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from codecvsr.bitstream.encode import EncodeSettings, Gop, encode_h264
 from codecvsr.bitstream.reader import read_video
-from codecvsr.datasets.benchmark import COMPANION_CRF
+from codecvsr.datasets.benchmark import PROXY_CRF
 from codecvsr.datasets.hr_sources import HRSource
 from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.files import atomic_file, read_image
@@ -138,7 +138,7 @@ def make_piece(hr: npt.NDArray[np.uint8], settings: Preparation, name: str, sour
         gop: Gop = "ldp" if rng.random() < settings.ldp else "default"
         crf = round(float(rng.uniform(*settings.crf)), 2)
         encoding = EncodeSettings(
-            crf=COMPANION_CRF if is_clean else crf,
+            crf=PROXY_CRF if is_clean else crf,
             preset=settings.presets[int(rng.integers(len(settings.presets)))],
             gop=gop,
             fps=Fraction(RATES[int(rng.integers(len(RATES)))]),

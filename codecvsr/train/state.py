@@ -22,7 +22,7 @@ from codecvsr.files import atomic_folder
 
 PREFIX = "state-"
 PART_BYTES = 16 * 2**20 - 2**16  # the tensors of a file; names take the rest
-MOST_PARTS, MOST_BYTES = 8, 64 * 2**20  #: of a state that is easily carried
+MAX_PARTS, MAX_BYTES = 8, 64 * 2**20  #: of a state that is easily carried
 
 _ABOUT = "state"
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -68,7 +68,7 @@ def save_state(
             size = 0
         parts[-1][key] = value
         size, total = size + length, total + length
-    if len(parts) > MOST_PARTS or total > MOST_BYTES:
+    if len(parts) > MAX_PARTS or total > MAX_BYTES:
         log.warning(
             "The state is %.0f MiB in %d files; reporting.compact_state = true makes it smaller.",
             total / 2**20,

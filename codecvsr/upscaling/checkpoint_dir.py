@@ -1,7 +1,7 @@
 """The work folder of one output: what is done already, kept so that a run that was stopped can go on.
 
 It stands beside the output as ``.NAME.codecvsr/`` and holds ``manifest.json`` (what is being made, of what, with what),
-``survey.npz`` (the input's frames) and one file per finished shard. Everything in it appears under its name only when it is
+``scan.npz`` (the input's frames) and one file per finished shard. Everything in it appears under its name only when it is
 complete and on the disk, so that a power cut leaves nothing that looks finished and is not.
 """
 
@@ -23,7 +23,7 @@ from typing import Any, Self
 import numpy as np
 
 from codecvsr.errors import OutputError
-from codecvsr.video.probe import Colour, Survey
+from codecvsr.video.probe import Colour, Scan
 from codecvsr.video.segments import sync_folder, unique
 
 FORMAT_VERSION = 2
@@ -153,7 +153,7 @@ class WorkFolder:
                 f"{self.output}: an unfinished run is there, but for another job ({'; '.join(found[:3])}{more}); {advice}."
             )
 
-    def load_survey(self) -> Survey | None:
+    def load_scan(self) -> Scan | None:
         """The input's survey, if it was made already."""
         path = self.path / _SURVEY
         if not path.is_file():
@@ -166,7 +166,7 @@ class WorkFolder:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None  # made again
         rotation = facts.pop("rotation")
-        return Survey(
+        return Scan(
             pts=pts,
             keys=keys,
             starts=starts,
@@ -176,27 +176,25 @@ class WorkFolder:
             **facts,
         )
 
-    def save_survey(self, survey: Survey) -> None:
+    def save_scan(self, scan: Scan) -> None:
         """Keep the input's survey.
 
         Raises:
             OSError: it cannot be written.
         """
         facts = {
-            "first": survey.first,
-            "last_duration": survey.last_duration,
-            "height": survey.height,
-            "width": survey.width,
-            "pixel_format": survey.pixel_format,
-            "colour": asdict(survey.colour),
-            "aspect": str(survey.aspect),
-            "rotation": survey.rotation,
-            "concealed": survey.concealed,
+            "first": scan.first,
+            "last_duration": scan.last_duration,
+            "height": scan.height,
+            "width": scan.width,
+            "pixel_format": scan.pixel_format,
+            "colour": asdict(scan.colour),
+            "aspect": str(scan.aspect),
+            "rotation": scan.rotation,
+            "concealed": scan.concealed,
         }
         part = self.path / f".{_SURVEY}.part.npz"
-        np.savez_compressed(
-            part, pts=survey.pts, keys=survey.keys, starts=survey.starts, facts=np.array(json.dumps(facts))
-        )
+        np.savez_compressed(part, pts=scan.pts, keys=scan.keys, starts=scan.starts, facts=np.array(json.dumps(facts)))
         _settle(part, self.path / _SURVEY)
 
     def mark(self, name: str, text: str = "") -> None:

@@ -14,7 +14,7 @@ from codecvsr.bitstream.encode import EncodeSettings, encode_h264
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.reader import read_video
 from codecvsr.inference.infer import with_motion
-from codecvsr.inference.motion_jitter import trembles
+from codecvsr.inference.motion_jitter import has_motion_jitter
 from codecvsr.inference.source import Source
 from codecvsr.models.zoo import LoadedModel
 from codecvsr.motion import MotionOptions, estimate_motion
@@ -22,7 +22,7 @@ from codecvsr.motion.clip_motion import unknown_motion
 from codecvsr.video.probe import Media
 from codecvsr.video.segments import unique
 
-_COMPANION_CRF = 12  # as for benchmark --crf none: fine enough that the vectors follow the picture, not its noise
+_PROXY_CRF = 12  # as for benchmark --crf none: fine enough that the vectors follow the picture, not its noise
 
 
 def describe_motion(media: Media, kind: str) -> str:
@@ -57,19 +57,17 @@ def make_source(frames: Sequence[CodedFrame], media: Media, kind: str, model: Lo
     names = tuple(str(frame.index) for frame in frames)
     options = MotionOptions(resolve=False, refine=False) if kind == "raw" else MotionOptions()
     if kind in ("codec", "raw"):
-        coded = (
-            frames if media.kind == "h264" else companion(frames, media.rate, scratch / f".companion.{unique()}.mp4")
-        )
+        coded = frames if media.kind == "h264" else proxy(frames, media.rate, scratch / f".companion.{unique()}.mp4")
         return with_motion(Source(names, pixels, estimate_motion(coded, options)), kind, model)
     if media.kind == "h264" and kind != "none":
         motion = estimate_motion(frames, options)
     else:
         motion = unknown_motion(*pixels.shape[:3])
     source = with_motion(Source(names, pixels, motion), kind, model)
-    return replace(source, trembles=kind in ("spynet", "dis") and trembles(model))
+    return replace(source, has_motion_jitter=kind in ("spynet", "dis") and has_motion_jitter(model))
 
 
-def companion(frames: Sequence[CodedFrame], rate: Fraction, path: Path) -> list[CodedFrame]:
+def proxy(frames: Sequence[CodedFrame], rate: Fraction, path: Path) -> list[CodedFrame]:
     """The same pictures with the vectors x264 finds in them; their quantisers stay unknown.
 
     Args:
@@ -78,7 +76,7 @@ def companion(frames: Sequence[CodedFrame], rate: Fraction, path: Path) -> list[
         path: a file to write and remove.
     """
     try:
-        settings = EncodeSettings(_COMPANION_CRF, preset="medium", fps=min(max(rate, Fraction(1)), Fraction(1000)))
+        settings = EncodeSettings(_PROXY_CRF, preset="medium", fps=min(max(rate, Fraction(1)), Fraction(1000)))
         encode_h264((_even(frame.rgb) for frame in frames), path, settings)
         coded = read_video(path, backend="pyav")
         return [replace(c, picture=f.picture, qp=None) for c, f in zip(coded, frames, strict=True)]

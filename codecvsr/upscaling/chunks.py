@@ -10,7 +10,7 @@ from codecvsr.inference.windows import OVERLAP, Window
 
 _BYTES_AT_ONCE = 1 << 30  #: what the frames and motion of one shard may take
 _BYTES_PER_PIXEL = 24  # of a decoded frame: its YUV, RGB and luma, and its motion
-_LEAST, _MOST = 24, 120  # frames of a shard
+_MINIMUM, _MAXIMUM = 24, 120  # frames of a shard
 _LONG = 480  # frames from which a video is long: a short first shard then costs 3 % at most, by its overlaps
 _EARLY = 4  # frames of such a video's first shard
 
@@ -36,7 +36,7 @@ class Shard:
 
 def usual_chunk(height: int, width: int) -> int:
     """Frames of a shard unless the user says otherwise: about as many as memory sensibly holds."""
-    return min(max(_BYTES_AT_ONCE // (height * width * _BYTES_PER_PIXEL), _LEAST), _MOST)
+    return min(max(_BYTES_AT_ONCE // (height * width * _BYTES_PER_PIXEL), _MINIMUM), _MAXIMUM)
 
 
 def first_chunk(frames: int) -> int:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
 from codecvsr.errors import InputError, OutputError
 from codecvsr.files import atomic_file, write_png
-from codecvsr.video.probe import Damage, Media, Survey, survey
+from codecvsr.video.probe import Damage, Media, Scan, scan
 from codecvsr.video.resize import resample
 from codecvsr.video.seek import frames_between
 
@@ -83,7 +83,7 @@ def write_comparison(
     Raises:
         OutputError: the file cannot be written.
     """
-    found = survey(media, start=start, end=end, damage=damage)
+    found = scan(media, start=start, end=end, damage=damage)
     pairs = _pairs(media, Path(output), found, damage)
     if target.suffix.lower() == ".png":
         write_png(target, split_picture(*next(itertools.islice(pairs, len(found) // 2, None))))
@@ -95,7 +95,7 @@ def write_comparison(
         )
 
 
-def _pairs(media: Media, output: Path, found: Survey, damage: Damage) -> Iterator[tuple[Picture, Picture]]:
+def _pairs(media: Media, output: Path, found: Scan, damage: Damage) -> Iterator[tuple[Picture, Picture]]:
     before = (frame.rgb for frame in frames_between(media, found, damage))
     after = (frame.rgb for frame in Media.open(output).frames())
     return zip(before, after, strict=True)

@@ -15,8 +15,8 @@ from codecvsr.upscaling.chunk_motion import describe_motion
 from codecvsr.upscaling.chunks import Shard
 from codecvsr.upscaling.options import Engine, RunSettings, UpscaleReport
 from codecvsr.upscaling.process_chunk import ShardWork, job_description
-from codecvsr.upscaling.worker_pool import Crew, usual_workers
-from codecvsr.video.probe import Media, survey
+from codecvsr.upscaling.worker_pool import WorkerPool, usual_workers
+from codecvsr.video.probe import Media, scan
 from codecvsr.video.stream_mapping import StreamPlan
 
 _SLOW, _FASTER = "codecvsr", "codecvsr-fast"  # what takes long on a CPU, and what takes less
@@ -56,7 +56,7 @@ class Job:
 
     def how_to_go_on(self, run: str = "Run") -> str:
         """What is kept, and what to do to go on."""
-        total = "" if self._work is None else f" of {len(self._work.survey)}"
+        total = "" if self._work is None else f" of {len(self._work.scan)}"
         return (
             f"{self._done_frames()}{total} frames are done and kept in {self._work_folder.path}. "
             f"{run} the same command to go on."
@@ -81,11 +81,11 @@ class Job:
             is_complete: nothing is left to do.
         """
         engine, options, media, output = self._engine, self._engine.options, self._media, self._work_folder.output
-        found = self._work_folder.load_survey()
+        found = self._work_folder.load_scan()
         if found is None:
             self.tell(event="survey", input=str(media.path))
-            found = survey(media, start=options.start, end=options.end, damage=options.damage)
-            self._work_folder.save_survey(found)
+            found = scan(media, start=options.start, end=options.end, damage=options.damage)
+            self._work_folder.save_scan(found)
         preview = self._settings.preview
         self._work = work = ShardWork(engine, media, found, self._work_folder, pictures, plans, preview)
         for loss in losses:
@@ -147,14 +147,14 @@ class Job:
             return
         count = min(settings.workers or usual_workers(self._engine.plan.device), len(pending))
         if count > 1:
-            with Crew(count, description) as crew:
+            with WorkerPool(count, description) as crew:
                 crew.run(pending, self._hear)
             self._workers, self._peak = count, crew.peak_memory_bytes
             return
         work = self._work
 
         def heard(shard: Shard, frame: int | None) -> None:
-            done = {"event": "done", "left_out": work.take_left_out()} if frame is None else {"event": "frame"}
+            done = {"event": "done", "left_out": work.take_ablations()} if frame is None else {"event": "frame"}
             self._hear({**done, "shard": shard.index})
 
         work.make(pending, heard)
@@ -179,7 +179,7 @@ class Job:
                 return
         else:
             self._frames[shard.index] += 1
-        made, total = self._frames.total(), len(self._work.survey)
+        made, total = self._frames.total(), len(self._work.scan)
         speed = made / max(time.monotonic() - self._started, 1e-9)
         self.tell(
             event="progress", frame=self._before + made, frames=total, frames_per_second=speed,
@@ -190,7 +190,7 @@ class Job:
         """After the first ``frames`` of this run, say whether there is room for the rest, to go by what came so far."""
         assert self._work is not None
         taken = sum(p.stat().st_size for p in self._work_folder.path.rglob("*") if p.is_file())
-        whole = taken / (self._before + frames) * len(self._work.survey)
+        whole = taken / (self._before + frames) * len(self._work.scan)
         needed = whole - taken + (whole if self._work.target.is_copied else 0)
         free = shutil.disk_usage(self._work_folder.path).free
         if needed > free:
@@ -202,7 +202,7 @@ class Job:
     def _look_at_the_time(self) -> None:
         """After the first shard of this run, name the faster network where a CPU has hours before it."""
         assert self._work is not None
-        made, total = self._frames.total(), len(self._work.survey)
+        made, total = self._frames.total(), len(self._work.scan)
         left = (time.monotonic() - self._started) / max(made, 1) * (total - self._before - made)
         if left > _LONG_SECONDS and self._engine.model.name == _SLOW and self._engine.plan.device.type == "cpu":
             _logger.info(

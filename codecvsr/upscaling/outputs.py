@@ -18,7 +18,7 @@ from codecvsr.files import IMAGE_SUFFIXES, atomic_file, write_png
 from codecvsr.upscaling.checkpoint_dir import WorkFolder
 from codecvsr.upscaling.chunks import Shard
 from codecvsr.video.mux import assemble
-from codecvsr.video.probe import Media, Survey
+from codecvsr.video.probe import Media, Scan
 from codecvsr.video.segments import EncoderOptions, PictureFormat, SegmentWriter, count_frames, sync_folder
 from codecvsr.video.stream_mapping import StreamPlan, container_of
 
@@ -70,7 +70,7 @@ class VideoTarget:
         output: Path,
         work: WorkFolder,
         media: Media,
-        survey: Survey,
+        scan: Scan,
         options: EncoderOptions,
         form: PictureFormat,
         plans: Sequence[StreamPlan],
@@ -78,7 +78,7 @@ class VideoTarget:
         cut: bool,
     ) -> None:
         """Nothing is written yet."""
-        self._output, self._work, self._media, self._survey = output, work, media, survey
+        self._output, self._work, self._media, self._scan = output, work, media, scan
         self._options, self._form, self._plans, self._cut = options, form, plans, cut
 
     def _segment(self, shard: Shard) -> Path:
@@ -91,7 +91,7 @@ class VideoTarget:
 
     def writer(self, shard: Shard) -> ShardWriter:
         """Begin the shard's segment."""
-        return _VideoShard(SegmentWriter(self._segment(shard), self._options, self._form), self._survey)
+        return _VideoShard(SegmentWriter(self._segment(shard), self._options, self._form), self._scan)
 
     def finish(self, shards: Sequence[Shard]) -> None:
         """Write the video with the source's other streams.
@@ -102,15 +102,15 @@ class VideoTarget:
         segments = [self._segment(shard) for shard in shards]
         container = container_of(self._output)
         with atomic_file(self._output) as part:
-            assemble(self._media, self._survey, segments, part, container, self._plans, cut=self._cut)
+            assemble(self._media, self._scan, segments, part, container, self._plans, cut=self._cut)
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
             self._work.mark_finished(part)
 
 
 class _VideoShard:
-    def __init__(self, segment: SegmentWriter, survey: Survey) -> None:
-        self._segment, self._survey = segment, survey
+    def __init__(self, segment: SegmentWriter, scan: Scan) -> None:
+        self._segment, self._scan = segment, scan
 
     def __enter__(self) -> Self:
         return self
@@ -121,7 +121,7 @@ class _VideoShard:
         self._segment.__exit__(kind, error, trace)
 
     def add(self, index: int, rgb: npt.NDArray[np.uint8]) -> None:
-        self._segment.add(rgb, int(self._survey.pts[index]))
+        self._segment.add(rgb, int(self._scan.pts[index]))
 
     def close(self) -> None:
         self._segment.close()

@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from codecvsr.files import write_png
 from codecvsr.inference.infer import Ablations, upscale_frames
-from codecvsr.inference.memory_limits import Budget
-from codecvsr.inference.runners import reach, usual_window
-from codecvsr.inference.skip_static import StillFrames
+from codecvsr.inference.memory_limits import MemoryLimits
+from codecvsr.inference.runners import radius, usual_window
+from codecvsr.inference.skip_static import DuplicateFrames
 from codecvsr.inference.source import Source
 from codecvsr.upscaling import outputs
 from codecvsr.upscaling.checkpoint_dir import WorkFolder
@@ -30,7 +30,7 @@ from codecvsr.upscaling.chunks import Shard, first_chunk, plan, usual_chunk
 from codecvsr.upscaling.comparison import split_picture
 from codecvsr.upscaling.options import Engine, output_size
 from codecvsr.upscaling.prefetch import Ahead, Behind
-from codecvsr.video.probe import Media, Survey
+from codecvsr.video.probe import Media, Scan
 from codecvsr.video.resize import resample
 from codecvsr.video.seek import Decoder
 from codecvsr.video.segments import EncoderOptions, PictureFormat, even_sides, usual_pixel_format
@@ -48,7 +48,7 @@ class ShardWork:
     """What all shards of one input have in common.
 
     Attributes:
-        survey: the input's frames.
+        scan: the input's frames.
         shards: how they are divided.
         target: where the pictures go.
         height: of the output, in pixels.
@@ -59,7 +59,7 @@ class ShardWork:
         self,
         engine: Engine,
         media: Media,
-        survey: Survey,
+        scan: Scan,
         work: WorkFolder,
         pictures: str | None,
         plans: Sequence[StreamPlan] = (),
@@ -70,7 +70,7 @@ class ShardWork:
         Args:
             engine: what runs.
             media: the input.
-            survey: its frames.
+            scan: its frames.
             work: the work folder of the output.
             pictures: pattern of the names of PNG files, empty for the usual one; None for a video.
             plans: what becomes of the input's other streams.
@@ -81,46 +81,46 @@ class ShardWork:
         """
         self._engine, self._media, self._work, self._preview = engine, media, work, preview
         self._shown = -float("inf")
-        self.survey = survey
+        self.scan = scan
         options, network = engine.options, engine.model.network
-        self._overlap = max(options.overlap, reach(network))
-        window = options.window or usual_window(network, engine.plan, survey.height, survey.width)
-        self._plan = engine.plan.for_job(len(survey), survey.height, survey.width)
-        self._budget = Budget(window, options.tile, still=StillFrames() if options.skip_static else None)
-        chunk = options.chunk or usual_chunk(survey.height, survey.width)
-        first = 0 if options.chunk else first_chunk(len(survey))
-        self.shards = plan(survey.keys.tolist(), chunk, self._overlap, first)
+        self._overlap = max(options.overlap, radius(network))
+        window = options.window or usual_window(network, engine.plan, scan.height, scan.width)
+        self._plan = engine.plan.for_job(len(scan), scan.height, scan.width)
+        self._budget = MemoryLimits(window, options.tile, duplicates=DuplicateFrames() if options.skip_static else None)
+        chunk = options.chunk or usual_chunk(scan.height, scan.width)
+        first = 0 if options.chunk else first_chunk(len(scan))
+        self.shards = plan(scan.keys.tolist(), chunk, self._overlap, first)
         self.target: outputs.Target
         if pictures is not None:
-            self.height, self.width = output_size(survey.height, survey.width, options)
-            names = outputs.picture_names(media, len(survey), survey.first, pictures or None)
+            self.height, self.width = output_size(scan.height, scan.width, options)
+            names = outputs.picture_names(media, len(scan), scan.first, pictures or None)
             self.target = outputs.PictureTarget(work.output, work, names)
             return
         pixel_format = options.pixel_format
         if pixel_format == "auto":
-            pixel_format = usual_pixel_format(options.codec, survey.pixel_format)
+            pixel_format = usual_pixel_format(options.codec, scan.pixel_format)
         encoder = EncoderOptions(options.codec, options.crf, options.preset, pixel_format)
-        self.height, self.width = output_size(survey.height, survey.width, options, even_sides(pixel_format))
+        self.height, self.width = output_size(scan.height, scan.width, options, even_sides(pixel_format))
         encoder.check_size(self.height, self.width)
-        change = Fraction(self.width * survey.height, self.height * survey.width)
-        aspect = survey.aspect if abs(change - 1) < _ASPECT_TOLERANCE else survey.aspect / change
+        change = Fraction(self.width * scan.height, self.height * scan.width)
+        aspect = scan.aspect if abs(change - 1) < _ASPECT_TOLERANCE else scan.aspect / change
         form = PictureFormat(
-            self.height, self.width, media.time_base, media.rate, survey.colour, aspect.limit_denominator(9999)
+            self.height, self.width, media.time_base, media.rate, scan.colour, aspect.limit_denominator(9999)
         )
         self.target = outputs.VideoTarget(
-            work.output, work, media, survey, encoder, form, plans, cut=engine.options.is_cut
+            work.output, work, media, scan, encoder, form, plans, cut=engine.options.is_cut
         )
 
     def pending(self) -> list[Shard]:
         """The shards that are not done."""
         return [shard for shard in self.shards if not self.target.is_done(shard)]
 
-    def take_left_out(self) -> float:
+    def take_ablations(self) -> float:
         """How many frames others stood for since this was last asked."""
-        still = self._budget.still
-        if still is None:
+        duplicates = self._budget.duplicates
+        if duplicates is None:
             return 0.0
-        count, still.left_out = still.left_out, 0.0
+        count, duplicates.left_out = duplicates.left_out, 0.0
         return count
 
     def make(self, shards: Iterable[Shard | None], heard: Heard) -> None:
@@ -166,7 +166,7 @@ class ShardWork:
 
     def _sources(self, shards: Iterable[Shard | None], stopped: Callable[[], bool]) -> Iterator[tuple[Shard, Source]]:
         """Shards decoded and with their motion; frames that the next one does not look at are let go."""
-        decoder = Decoder(self._media, self.survey, self._engine.options.damage)
+        decoder = Decoder(self._media, self.scan, self._engine.options.damage)
         for shard in shards:
             if stopped():
                 return

@@ -40,12 +40,12 @@ def open_job(description: Mapping[str, Any]) -> tuple[Engine, ShardWork]:
     """
     engine = make_engine(UpscaleOptions.from_json(description["options"]))
     work = WorkFolder(Path(description["output"]))
-    survey = work.load_survey()
-    if survey is None:
+    scan = work.load_scan()
+    if scan is None:
         raise OutputError(f"{work.path}: cannot be read here; workers need the folder of the output at the same path.")
     media = Media.open(description["source"], engine.options.fps)
     preview = None if description["preview"] is None else Path(description["preview"])
-    return engine, ShardWork(engine, media, survey, work, description["pictures"], preview=preview)
+    return engine, ShardWork(engine, media, scan, work, description["pictures"], preview=preview)
 
 
 def run_shard(description: str, index: int) -> dict[str, Any]:
@@ -74,7 +74,7 @@ _opened = functools.lru_cache(1)(lambda description: open_job(json.loads(descrip
 def done(shard: Shard, engine: Engine, work: ShardWork) -> dict[str, Any]:
     """The event that a shard is whole."""
     memory = peak_memory_bytes(engine.plan.device)
-    return {"event": "done", "shard": shard.index, "peak_memory_bytes": memory, "left_out": work.take_left_out()}
+    return {"event": "done", "shard": shard.index, "peak_memory_bytes": memory, "left_out": work.take_ablations()}
 
 
 def failed(error: CodecVSRError | OSError | av.FFmpegError) -> dict[str, Any]:

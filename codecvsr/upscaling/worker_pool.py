@@ -21,7 +21,7 @@ from codecvsr.errors import OutputError
 from codecvsr.upscaling.chunks import Shard
 from codecvsr.upscaling.worker import raise_failure
 
-_MOST_TRIES = 3  # workers that may be lost on one shard
+_MAX_TRIES = 3  # workers that may be lost on one shard
 
 
 def usual_workers(device: torch.device) -> int:
@@ -55,7 +55,7 @@ class _Worker:
         return self.process.wait()
 
 
-class Crew:
+class WorkerPool:
     """So many worker processes on one job; leaving ends those that are still there."""
 
     def __init__(self, count: int, description: Mapping[str, Any]) -> None:
@@ -130,14 +130,14 @@ class Crew:
             self._lost[worker.shards[0]] += 1
             for index in worker.shards:
                 heard({"event": "lost", "shard": index})
-            if self._lost[worker.shards[0]] >= _MOST_TRIES:
+            if self._lost[worker.shards[0]] >= _MAX_TRIES:
                 how = f"signal {-status}" if status < 0 else f"exit status {status}"
                 raise OutputError(
-                    f"{self._description['output']}: {_MOST_TRIES} workers ended early on the same stretch (the last by "
+                    f"{self._description['output']}: {_MAX_TRIES} workers ended early on the same stretch (the last by "
                     f"{how}); there may be too little memory for {self._count} of them: use fewer."
                 )
             self._todo.extendleft(reversed(worker.shards))
-        elif self.replaced > _MOST_TRIES * self._count:
+        elif self.replaced > _MAX_TRIES * self._count:
             raise OutputError(f"{self._description['output']}: workers end before they begin (exit status {status}).")
         self._workers[self._workers.index(worker)] = self._start(worker.number)
         self._hand_out()

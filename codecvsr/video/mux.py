@@ -12,7 +12,7 @@ import av
 
 from codecvsr.bitstream.reader import open_video
 from codecvsr.errors import OutputError
-from codecvsr.video.probe import Media, Survey
+from codecvsr.video.probe import Media, Scan
 from codecvsr.video.segments import read_packets
 from codecvsr.video.stream_mapping import COVER_TYPES, Action, StreamPlan, codec_name
 from codecvsr.video.subtitles import ASS_HEADER, parse_subrip, parse_timed_text, write_subrip, write_timed_text
@@ -31,7 +31,7 @@ _PREROLL = Fraction(1, 10)  # seconds: longer than a packet of sound
 
 def assemble(
     media: Media,
-    survey: Survey,
+    scan: Scan,
     segments: Sequence[Path],
     target: Path,
     container: str,
@@ -43,7 +43,7 @@ def assemble(
 
     Args:
         media: the source.
-        survey: its frames.
+        scan: its frames.
         segments: the encoded pictures, in order.
         target: the file, written in place: call it inside an atomic one.
         container: libav's name of its format.
@@ -60,11 +60,11 @@ def assemble(
             target.open("wb") as file,
             av.open(file, "w", format=container, container_options=_options(media, source, container)) as out,
         ):
-            job = _Assembly(media, survey, out, cut)
+            job = _Assembly(media, scan, out, cut)
             job.declare(first.streams.video[0], source, plans)
-            job.copy(read_packets(segments, media.time_base, survey.pts), source)
-        if job.written != len(survey):
-            raise OutputError(f"{target}: {job.written} of {len(survey)} frames were found; give -y to start over.")
+            job.copy(read_packets(segments, media.time_base, scan.pts), source)
+        if job.written != len(scan):
+            raise OutputError(f"{target}: {job.written} of {len(scan)} frames were found; give -y to start over.")
     except av.FFmpegError as error:
         raise OutputError(f"{target}: cannot be written ({error.strerror or error}).") from error
     finally:
@@ -93,11 +93,11 @@ def _options(media: Media, source: av.container.InputContainer | None, container
 class _Assembly:
     """The output while it is written."""
 
-    def __init__(self, media: Media, survey: Survey, out: av.container.OutputContainer, cut: bool) -> None:
-        self._media, self._survey, self._out = media, survey, out
+    def __init__(self, media: Media, scan: Scan, out: av.container.OutputContainer, cut: bool) -> None:
+        self._media, self._scan, self._out = media, scan, out
         self._is_mp4 = out.format.name != "matroska"
-        self._begin = int(survey.pts[0]) * media.time_base if cut else None
-        self._end = survey.end_pts * media.time_base if cut else None
+        self._begin = int(scan.pts[0]) * media.time_base if cut else None
+        self._end = scan.end_pts * media.time_base if cut else None
         self._copies: dict[int, tuple[av.stream.Stream, Action]] = {}
         self.written = 0
 
@@ -128,8 +128,8 @@ class _Assembly:
         new.codec_context.framerate = self._media.rate
         if self._is_mp4 and template.codec_context.name == "hevc":
             new.codec_context.codec_tag = "hvc1"  # the one Apple's players know
-        if self._survey.rotation is not None:
-            new.set_display_matrix(self._survey.rotation)
+        if self._scan.rotation is not None:
+            new.set_display_matrix(self._scan.rotation)
         if old is not None:
             new.metadata.update(_without(old.metadata, _OF_OLD_STREAM))
             new.disposition = old.disposition
@@ -176,11 +176,11 @@ class _Assembly:
             waiting = next(pictures, None)
 
     def _write_picture(self, packet: av.Packet) -> None:
-        last = int(self._survey.pts[-1])
+        last = int(self._scan.pts[-1])
         if packet.pts == last:
-            packet.duration = self._survey.last_duration
+            packet.duration = self._scan.last_duration
         if self._begin is not None:
-            self._shift(packet, int(self._survey.pts[0]))
+            self._shift(packet, int(self._scan.pts[0]))
         packet.stream = self._video
         self._out.mux_one(packet)
         self.written += 1

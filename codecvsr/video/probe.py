@@ -134,7 +134,7 @@ class Colour:
 
 
 @dataclass(frozen=True)
-class Survey:
+class Scan:
     """What one decoding pass says of the frames that are wanted.
 
     Attributes:
@@ -179,7 +179,7 @@ class Survey:
         return int(self.pts[-1]) + self.last_duration
 
 
-def survey(media: Media, *, start: float | None = None, end: float | None = None, damage: Damage = "refuse") -> Survey:
+def scan(media: Media, *, start: float | None = None, end: float | None = None, damage: Damage = "refuse") -> Scan:
     """Decode an input once, before any work is done: every frame's time, and whether all of it can be decoded.
 
     Args:
@@ -227,7 +227,7 @@ def survey(media: Media, *, start: float | None = None, end: float | None = None
     usual = round(1 / media.rate / media.time_base) or 1
     if not duration and len(pts_array) > 1:
         duration = int(pts_array[-1] - pts_array[-2])
-    return Survey(
+    return Scan(
         first=first,
         pts=pts_array[first:],
         last_duration=duration or usual,

@@ -10,7 +10,7 @@ import numpy as np
 
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.errors import InputError
-from codecvsr.video.probe import Damage, Media, Survey
+from codecvsr.video.probe import Damage, Media, Scan
 
 _WORTH_SEEKING = 48  # frames: fewer are decoded and thrown away instead
 
@@ -23,9 +23,9 @@ class Decoder:
     cannot seek, everything is decoded from the start. Damaged videos always are, for what is patched depends on all before.
     """
 
-    def __init__(self, media: Media, survey: Survey, damage: Damage = "refuse") -> None:
+    def __init__(self, media: Media, scan: Scan, damage: Damage = "refuse") -> None:
         """Nothing is opened yet."""
-        self._media, self._survey, self._damage = media, survey, damage
+        self._media, self._scan, self._damage = media, scan, damage
         self._frames: Iterator[CodedFrame] | None = None
         self._at = 0  # index of the frame that comes next
         self._held: dict[int, CodedFrame] = {}
@@ -59,7 +59,7 @@ class Decoder:
         if place is not None and (is_ahead or place > self._at) and self._seek(place):
             return
         if is_ahead:
-            self._frames, self._at = itertools.islice(self._media.frames(self._damage), self._survey.first, None), 0
+            self._frames, self._at = itertools.islice(self._media.frames(self._damage), self._scan.first, None), 0
 
     def _place(self, index: int) -> int | None:
         """The last frame up to ``index`` that decoding can begin with."""
@@ -67,14 +67,14 @@ class Decoder:
             return None
         if self._media.kind == "pictures":
             return index
-        places = np.flatnonzero(self._survey.starts[: index + 1])
+        places = np.flatnonzero(self._scan.starts[: index + 1])
         return int(places[-1]) if len(places) else None
 
     def _seek(self, place: int) -> bool:
-        if self._survey.first + place == 0:
+        if self._scan.first + place == 0:
             return False
-        pts = int(self._survey.pts[place])
-        frames = iter(self._media.frames_from(self._survey.first + place, pts))
+        pts = int(self._scan.pts[place])
+        frames = iter(self._media.frames_from(self._scan.first + place, pts))
         first = next(frames, None)
         if first is None or (self._media.kind != "pictures" and self._pts(first) != pts):
             self._can_seek = False
@@ -95,6 +95,6 @@ class Decoder:
         return frame
 
 
-def frames_between(media: Media, survey: Survey, damage: Damage = "refuse") -> Iterator[CodedFrame]:
+def frames_between(media: Media, scan: Scan, damage: Damage = "refuse") -> Iterator[CodedFrame]:
     """The frames that were surveyed, decoded from the start of the input."""
-    return itertools.islice(media.frames(damage), survey.first, survey.first + len(survey))
+    return itertools.islice(media.frames(damage), scan.first, scan.first + len(scan))

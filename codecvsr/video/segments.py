@@ -36,8 +36,8 @@ PIXEL_FORMATS: dict[str, tuple[str, ...]] = {
 }
 
 _THREADS = 4  #: the number changes the bytes of x264 (reproducibly), so it is fixed and not the machine's
-_MOST_SIDE = 16384  # what x264 and x265 take
-_LEAST_HEVC_SIDE = 64  # x265 writes beyond its buffers below
+_MAX_SIDE = 16384  # what x264 and x265 take
+_MIN_HEVC_SIDE = 64  # x265 writes beyond its buffers below
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,12 @@ class EncoderOptions:
         Raises:
             InputError: they are too large, too small, or odd where chroma is halved.
         """
-        if self.codec != "ffv1" and max(height, width) > _MOST_SIDE:
+        if self.codec != "ffv1" and max(height, width) > _MAX_SIDE:
             raise InputError(
-                f"{width}x{height} is beyond what {self.codec} codes ({_MOST_SIDE}); choose a smaller size."
+                f"{width}x{height} is beyond what {self.codec} codes ({_MAX_SIDE}); choose a smaller size."
             )
-        if self.codec == "hevc" and min(height, width) < _LEAST_HEVC_SIDE:
-            raise InputError(f"{width}x{height} is too small for HEVC here ({_LEAST_HEVC_SIDE} at least); use h264.")
+        if self.codec == "hevc" and min(height, width) < _MIN_HEVC_SIDE:
+            raise InputError(f"{width}x{height} is too small for HEVC here ({_MIN_HEVC_SIDE} at least); use h264.")
 
 
 def even_sides(pixel_format: str) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from werkzeug.routing import BaseConverter
 from codecvsr.errors import CodecVSRError
 from codecvsr.web import sniff
 from codecvsr.web.parameters import DEMO, ParameterError, Parameters
-from codecvsr.web.scheduler import Foreman
+from codecvsr.web.scheduler import Scheduler
 from codecvsr.web.security import Guard, refusal
 from codecvsr.web.store import ACTIVE, Job, JobStore, QueueFullError
 
@@ -38,9 +38,9 @@ _JSON_BYTES = 16_384
 _CHUNK = 1 << 20
 _NAME_LENGTH = 120
 _FREE_BYTES = 256 << 20  # that an upload leaves on the disk
-_MOST_STREAMS = 24  # of events at once: each holds a thread
+_MAX_STREAMS = 24  # of events at once: each holds a thread
 _STREAM_SECONDS, _HEARTBEAT_SECONDS = 50.0, 10.0
-_MOST_FRAMES = 48  # of layers in one answer
+_MAX_FRAMES = 48  # of layers in one answer
 _logger = logging.getLogger(__name__)
 
 
@@ -57,20 +57,20 @@ def demo_clip() -> Path:
     return (inside if inside.is_dir() else package.parent / "inputs") / "bunny_720p.mp4"
 
 
-def create_app(store: JobStore, foreman: Foreman, token: str | None = None) -> Flask:
-    """The application; ``foreman`` has been started.
+def create_app(store: JobStore, scheduler: Scheduler, token: str | None = None) -> Flask:
+    """The application; ``scheduler`` has been started.
 
     Args:
         store: jobs and uploads.
-        foreman: who does them.
+        scheduler: who does them.
         token: what clients have to show; None for this machine alone.
     """
     app = Flask("codecvsr.web", root_path=str(Path(__file__).parent), static_folder="static")
-    app.config["MAX_CONTENT_LENGTH"] = foreman.limits.upload_bytes
+    app.config["MAX_CONTENT_LENGTH"] = scheduler.limits.upload_bytes
     app.url_map.converters["identifier"] = _Identifier
     app.url_map.strict_slashes = True
     Guard(token).install(app)
-    api = _Api(store, foreman)
+    api = _Api(store, scheduler)
     for rule, name, methods in (
         ("/", "page", ["GET"]),
         ("/api/openapi.json", "openapi", ["GET"]),
@@ -103,9 +103,9 @@ class _Refused(Exception):
 class _Api:
     """The addresses, one method each."""
 
-    def __init__(self, store: JobStore, foreman: Foreman) -> None:
-        self.store, self.foreman, self.limits = store, foreman, foreman.limits
-        self._streams = threading.BoundedSemaphore(_MOST_STREAMS)
+    def __init__(self, store: JobStore, scheduler: Scheduler) -> None:
+        self.store, self.scheduler, self.limits = store, scheduler, scheduler.limits
+        self._streams = threading.BoundedSemaphore(_MAX_STREAMS)
 
     # --- the page and what it has to know -----------------------------------------------------------------------------
 
@@ -118,7 +118,9 @@ class _Api:
     def models(self) -> Response:
         limits = {name: value for name, value in asdict(self.limits).items() if not name.startswith("job_")}
         demo = demo_clip()
-        return jsonify({"models": self.foreman.models, "limits": limits, "demo": demo.name if demo.is_file() else None})
+        return jsonify(
+            {"models": self.scheduler.models, "limits": limits, "demo": demo.name if demo.is_file() else None}
+        )
 
     # --- uploads ------------------------------------------------------------------------------------------------------
 
@@ -174,7 +176,7 @@ class _Api:
             asked = json.loads(request.get_data())
         except (ValueError, RecursionError):
             raise _Refused(400, "the request is not JSON.") from None
-        known = {model["name"]: model for model in self.foreman.models}
+        known = {model["name"]: model for model in self.scheduler.models}
         parameters = Parameters.from_json(asked, known, self.limits.seconds)
         clip = None if parameters.clip == DEMO else self.store.clip(parameters.clip)
         if parameters.clip != DEMO and clip is None:
@@ -185,7 +187,7 @@ class _Api:
             job = self.store.add_job(parameters.clip, name, parameters.to_json(), most=self.limits.queue)
         except QueueFullError as error:
             raise _Refused(429, str(error)) from None
-        self.foreman.wake()
+        self.scheduler.wake()
         return jsonify(self._told(job)), 201
 
     def jobs(self) -> Response:
@@ -196,12 +198,12 @@ class _Api:
 
     def delete(self, id_: str) -> Response:
         self._find(id_)
-        self.foreman.remove(id_)
+        self.scheduler.remove(id_)
         return Response(status=204)
 
     def cancel(self, id_: str) -> Response:
         self._find(id_)
-        if not self.foreman.cancel(id_):
+        if not self.scheduler.cancel(id_):
             raise _Refused(409, "the job has ended already.")
         return jsonify(self._told(self._find(id_)))
 
@@ -218,9 +220,9 @@ class _Api:
     def _stream(self, id_: str) -> Iterator[str]:
         """The job whenever it changes, until it has ended or it is time to reconnect."""
         said, until = "", time.monotonic() + _STREAM_SECONDS
-        version = self.foreman.wait(-1, 0)
+        version = self.scheduler.wait(-1, 0)
         yield "retry: 1500\n\n"
-        while time.monotonic() < until and not self.foreman.is_closing:
+        while time.monotonic() < until and not self.scheduler.is_closing:
             job = self.store.job(id_)
             if job is None:
                 yield "event: gone\ndata: {}\n\n"
@@ -230,12 +232,12 @@ class _Api:
             said = told
             if job.state not in ACTIVE:
                 return
-            version = self.foreman.wait(version, _HEARTBEAT_SECONDS)
+            version = self.scheduler.wait(version, _HEARTBEAT_SECONDS)
 
     def _told(self, job: Job) -> dict[str, Any]:
         kept = ("id", "clip_name", "state", "created", "started", "finished", "error", "parameters")
         told = {name: getattr(job, name) for name in kept}
-        progress = self.foreman.progress(job.id) if job.state == "running" else None
+        progress = self.scheduler.progress(job.id) if job.state == "running" else None
         return {**told, "position": self.store.waiting_before(job), "progress": progress}
 
     def _find(self, id_: str) -> Job:
@@ -277,7 +279,7 @@ class _Api:
     def inspect(self, id_: str) -> Response:
         folder = self._done(id_)
         start = _whole(request.args.get("start", "0"), "start", 0, 1_000_000)
-        count = _whole(request.args.get("count", "24"), "count", 1, _MOST_FRAMES)
+        count = _whole(request.args.get("count", "24"), "count", 1, _MAX_FRAMES)
         summary, layers = folder / "inspection.json", folder / "layers.jsonl"
         frames: list[Any] = []
         if layers.is_file():

@@ -31,7 +31,7 @@ from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters, Run
 from codecvsr.web.probe import Facts, cropped_frames, probe, wanted_frames
 from codecvsr.web.progress_meter import Meter, Step, Tell
-from codecvsr.web.video_writer import Film, Mosaic
+from codecvsr.web.video_writer import Mosaic, SourceVideo
 
 BICUBIC = Run("bicubic")
 COMPARISON, LAYERS, INSPECTION, RESULT = "comparison.mp4", "layers.jsonl", "inspection.json", "result.json"
@@ -42,12 +42,12 @@ _COST = {"read": 0.06, "compress": 0.1, "bicubic": 0.15, "codecvsr": 1.0, "other
 
 @dataclass(frozen=True)
 class _View:
-    """One way a clip looks: ``pictures`` is a folder of frames or a video; ``film`` is what can be downloaded."""
+    """One way a clip looks: ``pictures`` is a folder of frames or a video; ``video`` is what can be downloaded."""
 
     key: str
     label: str
     pictures: Path
-    film: str | None
+    video: str | None
     run: Run | None = None
     report: dict[str, Any] | None = None
     scores: EvalResult | None = None
@@ -62,7 +62,7 @@ class _View:
         return {
             "key": self.key,
             "label": self.label,
-            "film": self.film,
+            "film": self.video,
             "run": None if self.run is None else asdict(self.run),
             "report": self.report,
             "scores": None if scores is None else _scores(scores),
@@ -127,8 +127,8 @@ class _Work:
             steps.append(Step(f"run-{key}", f"upscaling: {run.label}", _COST.get(run.model, _COST["other"])))
             if is_scored:
                 steps.append(Step(f"score-{key}", f"scoring: {run.label}", _COST["score"]))
-        films = len(self.runs) + 2 if is_scored else 2
-        steps += [Step("layers", "drawing layers", 0.03), Step("film", "making videos", _COST["film"] * films)]
+        videos = len(self.runs) + 2 if is_scored else 2
+        steps += [Step("layers", "drawing layers", 0.03), Step("film", "making videos", _COST["film"] * videos)]
         self.meter = Meter(steps, tell)
         self.stream = clip
         self.truth: dict[str, Any] | None = None
@@ -221,13 +221,13 @@ class _Work:
         shown = min(self.count, self.limits.frames)
         height, width = next(iter(views[0].frames())).shape[:2]
         mosaic = Mosaic.of(width, height, len(views))
-        films = [view for view in views if view.film is not None and view.pictures.is_dir() and view.key != "bicubic"]
+        videos = [view for view in views if view.video is not None and view.pictures.is_dir() and view.key != "bicubic"]
         self.meter.begin("film", shown)
-        with ExitStack() as open_films:
-            comparison = open_films.enter_context(Film(self.folder / COMPARISON, self.facts.fps))
-            own = {view.key: Film(self.folder / str(view.film), self.facts.fps) for view in films}
-            for film in own.values():
-                open_films.enter_context(film)
+        with ExitStack() as open_videos:
+            comparison = open_videos.enter_context(SourceVideo(self.folder / COMPARISON, self.facts.fps))
+            own = {view.key: SourceVideo(self.folder / str(view.video), self.facts.fps) for view in videos}
+            for video in own.values():
+                open_videos.enter_context(video)
             together = zip(*(islice(view.frames(), shown) for view in views), strict=False)
             for pictures in self.meter.track(together):
                 comparison.add(mosaic.compose(pictures))
@@ -237,7 +237,7 @@ class _Work:
         if inspected is not None:
             inspected["video"] = None
             _write(self.folder / INSPECTION, inspected)
-        made = {view.film for view in films} | {view.film for view in views if view.pictures.is_file()}
+        made = {view.video for view in videos} | {view.video for view in views if view.pictures.is_file()}
         _write(
             self.folder / RESULT,
             {
@@ -246,7 +246,7 @@ class _Work:
                 "fps": float(self.facts.fps),
                 "size": [width, height],
                 "mosaic": mosaic.to_json(),
-                "views": [{**view.to_json(), "film": view.film if view.film in made else None} for view in views],
+                "views": [{**view.to_json(), "film": view.video if view.video in made else None} for view in views],
                 "layers": layers,
                 "no_layers_because": why_not,
                 "compressed": self.truth,

@@ -81,13 +81,13 @@ class Parameters:
         return {**told.pop("run"), **told}
 
     @classmethod
-    def from_json(cls, asked: object, models: Mapping[str, Mapping[str, Any]], most_seconds: float) -> Parameters:
+    def from_json(cls, asked: object, models: Mapping[str, Mapping[str, Any]], max_seconds: float) -> Parameters:
         """Read a request.
 
         Args:
             asked: the decoded JSON of the request.
             models: what can be run: name -> ``motion`` and ``ablations`` it knows.
-            most_seconds: of video a job may work on.
+            max_seconds: of video a job may work on.
 
         Raises:
             ParameterError: a field is missing, unknown, of another type or out of its range.
@@ -108,7 +108,7 @@ class Parameters:
             clip=clip,
             crf=None if asked["crf"] is None else _number(asked["crf"], "crf", 0, 51),
             start=_number(asked.get("start", 0), "start", 0, 86400),
-            seconds=_number(asked.get("seconds", min(2.0, most_seconds)), "seconds", 0.01, most_seconds),
+            seconds=_number(asked.get("seconds", min(2.0, max_seconds)), "seconds", 0.01, max_seconds),
             device=device,
             run=_run({"model": "codecvsr", **first}, models, ""),
             other=None if other is None else _run(other, models, "other."),

@@ -13,13 +13,13 @@ import numpy.typing as npt
 from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.bitstream.reader import open_video
 from codecvsr.errors import InputError, UnsupportedInputError
-from codecvsr.video.probe import Media, survey
+from codecvsr.video.probe import Media, scan
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters
 
 SCALE = 4
 _STEP = 2 * SCALE  # sides of a clip that is shrunk and coded as 4:2:0 are multiples of this
-_LEAST = 64  # pixels each way of a clip that is shrunk
+_MINIMUM = 64  # pixels each way of a clip that is shrunk
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def check_size(width: int, height: int, parameters: Parameters, limits: Limits) 
                 f"its frames are {width}x{height}; at most {limits.output_pixels} pixels were expected. "
                 "Shrink it, or choose another clip."
             )
-        if min(width, height) < _LEAST:
+        if min(width, height) < _MINIMUM:
             raise InputError(
-                f"its frames are {width}x{height}; to be shrunk by {SCALE}, at least {_LEAST}x{_LEAST} were expected."
+                f"its frames are {width}x{height}; to be shrunk by {SCALE}, at least {_MINIMUM}x{_MINIMUM} were expected."
             )
     elif width * height * SCALE**2 > limits.output_pixels:
         raise InputError(
@@ -110,7 +110,7 @@ def wanted_frames(clip: Path, parameters: Parameters) -> int:
     """
     end = parameters.start + parameters.seconds
     try:
-        return len(survey(Media.open(clip), start=parameters.start or None, end=end))
+        return len(scan(Media.open(clip), start=parameters.start or None, end=end))
     except UnsupportedInputError as error:
         raise InputError(str(error)) from error
 

@@ -38,7 +38,7 @@ _SIGNALS = {
 _TOO_LONG = "it took longer than a job may; try fewer seconds or smaller frames."
 
 
-class Foreman:
+class Scheduler:
     """The one worker's master. ``models`` is known when :meth:`start` returns."""
 
     def __init__(self, store: JobStore, limits: Limits, demo: Path) -> None:
@@ -51,7 +51,7 @@ class Foreman:
         self._unwanted: set[str] = set()  # to be forgotten as soon as they have ended
         self._closing = False
         self._version = 0
-        self._nursery: subprocess.Popen[bytes] | None = None
+        self._job_server: subprocess.Popen[bytes] | None = None
         self._events: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._serve, name="foreman", daemon=True)
         self._cleaned = 0.0
@@ -65,7 +65,7 @@ class Foreman:
             CodecVSRError: the process that does the jobs cannot be started.
         """
         self.store.recover()
-        self._begin_nursery()
+        self._begin_job_server()
         self._thread.start()
 
     def stop(self) -> None:
@@ -73,7 +73,7 @@ class Foreman:
         with self._change:
             self._closing = True
             self._change.notify_all()
-        self._end_nursery()
+        self._end_job_server()
         if self._thread.is_alive():
             self._thread.join(10)
 
@@ -151,8 +151,8 @@ class Foreman:
         if clip is None:
             self.store.finish(job.id, "failed", "the upload is no longer kept; upload it again.")
             return self.wake()
-        if self._nursery is None or self._nursery.poll() is not None:
-            self._begin_nursery()
+        if self._job_server is None or self._job_server.poll() is not None:
+            self._begin_job_server()
         folder = self.store.job_folder(job.id)
         work = {
             "folder": str(folder),
@@ -203,7 +203,7 @@ class Foreman:
                     self._order({"stop": True})
                 continue
             if event is None:  # the nursery itself is gone
-                self._nursery = None
+                self._job_server = None
                 with self._change:
                     return error, None, why or self._stop_wanted.get(job.id)
             kind = event.pop("event", None)
@@ -246,10 +246,10 @@ class Foreman:
 
     # --- the process that jobs are born in ----------------------------------------------------------------------------
 
-    def _begin_nursery(self) -> None:
-        self._end_nursery()
+    def _begin_job_server(self) -> None:
+        self._end_job_server()
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        self._nursery = subprocess.Popen(
+        self._job_server = subprocess.Popen(
             [sys.executable, "-m", "codecvsr.web.job_server"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -257,13 +257,13 @@ class Foreman:
             bufsize=0,
         )
         self._events = queue.Queue()
-        threading.Thread(target=_read, args=(self._nursery, self._events), name="events", daemon=True).start()
+        threading.Thread(target=_read, args=(self._job_server, self._events), name="events", daemon=True).start()
         try:
             event = self._events.get(timeout=_READY_SECONDS)
         except queue.Empty:
             event = None
         if event is None or event.get("event") != "ready":
-            self._end_nursery()
+            self._end_job_server()
             told = "" if event is None else f" ({event.get('error')})"
             raise CodecVSRError(f"the process that does the jobs could not be started{told}.")
         self.models = event["models"]
@@ -274,29 +274,29 @@ class Foreman:
                 self._events.get_nowait()
 
     def _order(self, order: Mapping[str, Any]) -> None:
-        nursery = self._nursery
-        if nursery is not None and nursery.stdin is not None:
+        job_server = self._job_server
+        if job_server is not None and job_server.stdin is not None:
             with contextlib.suppress(BrokenPipeError, ValueError):
-                nursery.stdin.write((json.dumps(order) + "\n").encode())
+                job_server.stdin.write((json.dumps(order) + "\n").encode())
 
-    def _end_nursery(self) -> None:
-        nursery, self._nursery = self._nursery, None
-        if nursery is None:
+    def _end_job_server(self) -> None:
+        job_server, self._job_server = self._job_server, None
+        if job_server is None:
             return
         with contextlib.suppress(OSError):
-            if nursery.stdin is not None:
-                nursery.stdin.close()
+            if job_server.stdin is not None:
+                job_server.stdin.close()
         try:
-            nursery.wait(5)
+            job_server.wait(5)
         except subprocess.TimeoutExpired:
-            nursery.kill()
-            nursery.wait()
+            job_server.kill()
+            job_server.wait()
 
 
-def _read(nursery: subprocess.Popen[bytes], events: queue.Queue[dict[str, Any] | None]) -> None:
+def _read(job_server: subprocess.Popen[bytes], events: queue.Queue[dict[str, Any] | None]) -> None:
     """Put what the nursery tells into ``events``; None when it ends."""
-    assert nursery.stdout is not None
-    for line in nursery.stdout:
+    assert job_server.stdout is not None
+    for line in job_server.stdout:
         try:
             event = json.loads(line)
         except ValueError:

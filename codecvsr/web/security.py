@@ -12,7 +12,7 @@ from flask import Flask, Response, jsonify, request
 from codecvsr.errors import InputError
 
 COOKIE = "codecvsr_session"
-_LEAST_TOKEN, _LONGEST_TOKEN = 16, 1000
+_MIN_TOKEN, _LONGEST_TOKEN = 16, 1000
 _OPEN = frozenset({"page", "static", "openapi", "session"})  # endpoints that need no token
 _HEADERS = {
     "Content-Security-Policy": (
@@ -44,9 +44,9 @@ def check_exposure(host: str, token: str | None) -> None:
     Raises:
         InputError: ``host`` is not a loopback address and there is no token, or the token is short.
     """
-    if token is not None and not _LEAST_TOKEN <= len(token) <= _LONGEST_TOKEN:
+    if token is not None and not _MIN_TOKEN <= len(token) <= _LONGEST_TOKEN:
         raise InputError(
-            f"the token has {len(token)} characters; at least {_LEAST_TOKEN} were expected, and at most {_LONGEST_TOKEN}."
+            f"the token has {len(token)} characters; at least {_MIN_TOKEN} were expected, and at most {_LONGEST_TOKEN}."
         )
     if token is None and not is_loopback(host):
         raise InputError(

@@ -12,7 +12,7 @@ from waitress.server import create_server
 from codecvsr.errors import InputError
 from codecvsr.web.app import create_app, demo_clip
 from codecvsr.web.limits import Limits
-from codecvsr.web.scheduler import Foreman
+from codecvsr.web.scheduler import Scheduler
 from codecvsr.web.security import check_exposure
 from codecvsr.web.store import JobStore
 
@@ -38,9 +38,9 @@ def serve(
     """
     check_exposure(host, token)
     store = JobStore(data)
-    foreman = Foreman(store, limits, demo_clip())
+    scheduler = Scheduler(store, limits, demo_clip())
     try:
-        app = create_app(store, foreman, token)
+        app = create_app(store, scheduler, token)
         try:
             server = create_server(
                 app,
@@ -59,7 +59,7 @@ def serve(
             ) from error
         signal.signal(signal.SIGTERM, _interrupt)
         try:
-            foreman.start()
+            scheduler.start()
             shown = f"[{host}]" if ":" in host else host
             key = f"#token={token}" if token else ""
             ready(f"http://{shown}:{server.effective_port}/{key}")
@@ -69,7 +69,7 @@ def serve(
     except KeyboardInterrupt:
         return
     finally:
-        foreman.stop()
+        scheduler.stop()
         store.close()
 
 

@@ -23,7 +23,7 @@ from codecvsr.errors import CodecVSRError, OutputError
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 ACTIVE: tuple[State, ...] = ("queued", "running")
-_MOST_ATTEMPTS = 2  #: times a job is begun, where the server stopped in the middle of it
+_MAX_ATTEMPTS = 2  #: times a job is begun, where the server stopped in the middle of it
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS clips (
@@ -225,7 +225,7 @@ class JobStore:
             self._database.execute(
                 "UPDATE jobs SET state = 'failed', finished = ?, error = 'the server stopped twice while this job ran.' "
                 "WHERE state = 'running' AND attempts >= ?",
-                (self._clock(), _MOST_ATTEMPTS),
+                (self._clock(), _MAX_ATTEMPTS),
             )
             self._database.execute("UPDATE jobs SET state = 'queued', started = NULL WHERE state = 'running'")
             for path in (self.folder / "clips").glob("*.part"):

@@ -21,7 +21,7 @@ Picture = npt.NDArray[np.uint8]
 
 _BT709, _LIMITED = 1, 1  # ITU-T H.273
 _BLOCK = 16  # views begin at macroblocks, so that none bleeds into another
-_MOST = 4096  # pixels along a side that browsers are sure to decode
+_MAXIMUM = 4096  # pixels along a side that browsers are sure to decode
 _KEY_EVERY = 12  # frames; so many at most are decoded to show one that was jumped to
 
 
@@ -47,11 +47,11 @@ class Mosaic:
         layouts = [(columns, -(-views // columns)) for columns in range(1, views + 1)]
         columns, rows = min(layouts, key=lambda layout: max(layout[0] * width, layout[1] * height))
         cell = _whole(width), _whole(height)
-        scale = min(1.0, _MOST / (columns * cell[0]), _MOST / (rows * cell[1]))
+        scale = min(1.0, _MAXIMUM / (columns * cell[0]), _MAXIMUM / (rows * cell[1]))
         if scale == 1.0:
             return cls(columns, cell, (width, height), 1.0)
         view = max(int(width * scale), 2), max(int(height * scale), 2)
-        room = _MOST // columns // _BLOCK * _BLOCK, _MOST // rows // _BLOCK * _BLOCK
+        room = _MAXIMUM // columns // _BLOCK * _BLOCK, _MAXIMUM // rows // _BLOCK * _BLOCK
         view = min(view[0], room[0]), min(view[1], room[1])
         return cls(columns, (_whole(view[0]), _whole(view[1])), view, view[0] / width)
 
@@ -73,7 +73,7 @@ class Mosaic:
         return {"columns": self.columns, "cell": self.cell, "view": self.view, "scale": self.scale}
 
 
-class Film:
+class SourceVideo:
     """A video that grows picture by picture and can be played when the block is left.
 
     Odd sides lose their last line.

@@ -26,8 +26,8 @@ from codecvsr.compare.clips import TestClip, find_clips
 from codecvsr.engine.plan import make_plan
 from codecvsr.files import atomic_file
 from codecvsr.inference.infer import Ablations, upscale_frames
-from codecvsr.inference.memory_limits import Budget
-from codecvsr.inference.skip_static import StillFrames
+from codecvsr.inference.memory_limits import MemoryLimits
+from codecvsr.inference.skip_static import DuplicateFrames
 from codecvsr.inference.source import Source, load_source
 from codecvsr.metrics.psnr import psnr
 from codecvsr.models.zoo import LoadedModel, load_model
@@ -58,13 +58,13 @@ def main(
     scored: int,
     repeats: int,
     threads: str,
-    still: bool,
+    duplicates: bool,
     note: str,
     results: Path,
 ) -> None:
     model = load_model("codecvsr")
     clips = find_clips([clip_root], gt_root, tuple(names.split(",")))
-    if still:
+    if duplicates:
         report = json.loads(results.read_text(encoding="utf-8"))
         report["skip_static"] = {clip.name: _skipping(model, clip, scored) for clip in clips}
         _save(report, results)
@@ -104,22 +104,24 @@ def _skipping(model: LoadedModel, clip: TestClip, frames: int) -> dict[str, Any]
     source = load_source(clip.folder.path, MotionOptions(), needs_vectors=True)
     source = source.cut(0, min(frames, len(source.names)))
     originals = list(clip.originals(len(source.names)))
-    scores, still = [], StillFrames()
-    for given in (None, still):
-        made = _run(model, source, by_layers=False, still=given)
+    scores, duplicates = [], DuplicateFrames()
+    for given in (None, duplicates):
+        made = _run(model, source, by_layers=False, duplicates=given)
         scores.append(statistics.fmean(psnr(a, b) for a, b in zip(made, originals, strict=True)))
     return {
         "frames": len(originals),
-        "left_out": still.left_out,
+        "left_out": duplicates.left_out,
         "psnr_db": [round(score, 4) for score in scores],
         "difference_db": round(scores[1] - scores[0], 4),
     }
 
 
-def _run(model: LoadedModel, source: Source, *, by_layers: bool, still: StillFrames | None = None) -> list[np.ndarray]:
-    budget = Budget(len(source.names), is_fixed=True, still=still)
+def _run(
+    model: LoadedModel, source: Source, *, by_layers: bool, duplicates: DuplicateFrames | None = None
+) -> list[np.ndarray]:
+    limits = MemoryLimits(len(source.names), is_fixed=True, duplicates=duplicates)
     plan = replace(make_plan("cpu", "fp32", compile=False), native=not by_layers)
-    return list(upscale_frames(model, source, Ablations(), budget, plan))
+    return list(upscale_frames(model, source, Ablations(), limits, plan))
 
 
 def _speed(model: LoadedModel, source: Source, threads: int, repeats: int) -> dict[str, Any]:

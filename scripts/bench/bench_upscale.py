@@ -23,7 +23,7 @@ from typing import Any
 import click
 from readme_parts import replace_parts
 from results_files import with_this_command, write_results
-from upscale_parts import companion, containers, killed, peak_memory, streamed, workers
+from upscale_parts import containers, killed, peak_memory, proxy, streamed, workers
 from upscale_table import findings
 
 from codecvsr.datasets.benchmark import BenchmarkSettings, crf_label, make_benchmark
@@ -98,7 +98,7 @@ def main(
         elif part == "companion":
             for name in chosen:
                 key = f"{name} {crf_label(crf)} {frames} {tag}"
-                cell(part, key, lambda n=name: companion(clips, bench / n, work, model, frames))
+                cell(part, key, lambda n=name: proxy(clips, bench / n, work, model, frames))
         elif part == "kills":
             for first in range(0, kills, KILLS_AT_ONCE):
                 count = min(KILLS_AT_ONCE, kills - first)

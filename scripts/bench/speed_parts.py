@@ -14,7 +14,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 import torch
-from speed_subjects import CORNER, Subject, film, make_subject
+from speed_subjects import CORNER, Subject, make_subject, video
 from step_times import timed_steps
 
 import codecvsr
@@ -22,7 +22,7 @@ from codecvsr.engine.cost import Traffic, counting_macs, forget_peak, peak_bytes
 from codecvsr.engine.native import buffers
 from codecvsr.engine.plan import make_plan
 from codecvsr.inference.infer import Ablations, load_motion, upscale_frames
-from codecvsr.inference.memory_limits import Budget
+from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.metrics.psnr import psnr
 from codecvsr.models.zoo import load_model
 from codecvsr.train.data import original_frames
@@ -55,7 +55,7 @@ def net(
         device: where.
         precisions: to try for each.
     """
-    path = film(clips, work, size, max(names.values()))
+    path = video(clips, work, size, max(names.values()))
     subjects = [
         make_subject(name, path, frames, device, precision)
         for name, frames in names.items()
@@ -143,7 +143,7 @@ def file_to_file(
     for _ in range(repeats):
         for name, frames in names.items():
             out = work / "file_to_file.mp4"
-            source = film(clips, work, size, frames)
+            source = video(clips, work, size, frames)
             begun = time.process_time()
             found[name].append(codecvsr.upscale(source, out, model=name, device=device, overwrite=True, **_CODED))
             processor[name].append(1e3 * (time.process_time() - begun) / frames)
@@ -164,7 +164,7 @@ def file_to_file(
 
 def cold_start(clips: Path, work: Path, name: str, size: tuple[int, int], repeats: int, device: str) -> dict[str, Any]:
     """Seconds from the start of ``codecvsr upscale`` to its first frame, by the clock and of the processor, and by stages."""
-    source, out = film(clips, work, size, _LONG), work / "cold.mp4"
+    source, out = video(clips, work, size, _LONG), work / "cold.mp4"
     command = [sys.executable, "-m", "codecvsr", "upscale", source, "-o", out, "-m", name, "-d", device, "--json", "-y"]
     runs: list[dict[str, float]] = []
     for _ in range(repeats):
@@ -211,7 +211,7 @@ def precision_loss(clips: Path, clip: Path, name: str, frames: int, device: str,
     found: dict[str, float] = {}
     for precision in ("fp32", *precisions):
         plan = make_plan(device, precision, compile=False, architecture=model.architecture)
-        made = upscale_frames(model, source, Ablations(), Budget(frames, is_fixed=True), plan)
+        made = upscale_frames(model, source, Ablations(), MemoryLimits(frames, is_fixed=True), plan)
         found[precision] = float(np.mean([psnr(a, b) for a, b in zip(made, truth, strict=True)]))
     losses = {key: round(found["fp32"] - value, 4) for key, value in found.items() if key != "fp32"}
     return {
@@ -225,7 +225,7 @@ def precision_loss(clips: Path, clip: Path, name: str, frames: int, device: str,
 
 def profile(clips: Path, work: Path, name: str, size: tuple[int, int], frames: int, device: str) -> dict[str, Any]:
     """Where the time goes: shares of torch's operations in one window."""
-    subject = make_subject(name, film(clips, work, size, frames), frames, device, "auto")
+    subject = make_subject(name, video(clips, work, size, frames), frames, device, "auto")
     subject.plan = replace(subject.plan, graphs=False)
     subject.warm_up()
     about = {"model": name, "size": list(size), "frames": frames, "precision": subject.plan.precision}

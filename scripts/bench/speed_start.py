@@ -28,18 +28,18 @@ def main() -> None:
 
     done("import of torch")
     from codecvsr.inference.infer import Ablations, upscale_frames
-    from codecvsr.inference.memory_limits import Budget
+    from codecvsr.inference.memory_limits import MemoryLimits
     from codecvsr.upscaling.chunk_motion import make_source
     from codecvsr.upscaling.chunks import first_chunk, plan, usual_chunk
     from codecvsr.upscaling.options import UpscaleOptions, make_engine
-    from codecvsr.video.probe import Media, survey
+    from codecvsr.video.probe import Media, scan
     from codecvsr.video.seek import Decoder
 
     done("other imports")
     engine = make_engine(UpscaleOptions(model=model, device=device))
     done("weights")
     media = Media.open(Path(film), Fraction(24))
-    found = survey(media, start=None, end=None, damage="refuse")
+    found = scan(media, start=None, end=None, damage="refuse")
     done("survey")
     chunk = usual_chunk(found.height, found.width)
     shard = plan(found.keys.tolist(), chunk, first=first_chunk(len(found)))[0]
@@ -48,7 +48,7 @@ def main() -> None:
     source = make_source(frames, media, engine.kind, engine.model, Path(film).parent)
     done("decoding and motion")
     windows = shard.windows(chunk)
-    next(upscale_frames(engine.model, source, Ablations(), Budget(chunk), engine.plan, windows))
+    next(upscale_frames(engine.model, source, Ablations(), MemoryLimits(chunk), engine.plan, windows))
     if engine.plan.device.type == "cuda":
         torch.cuda.synchronize()
     done("network")

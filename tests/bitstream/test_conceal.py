@@ -11,8 +11,8 @@ from codecvsr.bitstream.conceal import ConcealedVideo
 from codecvsr.cli import cli
 from codecvsr.errors import DamagedInputError, InputError
 from codecvsr.video.probe import Media
-from tests.films import pictures, small_network
 from tests.streams import encode, moving_texture
+from tests.videos import pictures, small_network
 
 FRAMES = 24
 

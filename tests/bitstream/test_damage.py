@@ -9,8 +9,8 @@ from codecvsr.bitstream import h264
 from codecvsr.bitstream.damage import SoundFrames, cut_short
 from codecvsr.bitstream.reader import open_video, read_video
 from codecvsr.errors import DamagedInputError
-from tests.films import make_film
 from tests.streams import encode, moving_texture, remux
+from tests.videos import make_video
 
 #: (display index, decode index) in display order: I0 P4 B2 b1 b3 P8 B6 b5 b7 P12 B10 b9 b11, then P16
 PYRAMID = [(0, 0), (1, 3), (2, 2), (3, 4), (4, 1), (5, 7), (6, 6), (7, 8), (8, 5), (9, 11), (10, 10), (11, 12), (12, 9)]
@@ -72,21 +72,21 @@ PYRAMIDS = "bframes=3:b-pyramid=normal:b-adapt=0:keyint=12"
 @pytest.mark.parametrize("frames", [15, 20, 40])
 @pytest.mark.parametrize("parameters", [PYRAMIDS, "bframes=3:b-adapt=0:keyint=5:open-gop=1", "bframes=2:keyint=250"])
 def test_pauses_in_a_transport_stream_are_no_damage(tmp_path, frames, parameters):
-    path = make_film(tmp_path / "uneven.ts", frames, extras=False, parameters=parameters)
+    path = make_video(tmp_path / "uneven.ts", frames, extras=False, parameters=parameters)
     assert len(list(read_video(path))) == frames
 
 
 @pytest.mark.parametrize("missing", [1, 2])
 def test_pictures_missing_from_the_end_of_an_uneven_transport_stream_are_noticed(tmp_path, missing):
     """The coded order ends I12 P16 B14 b13 b15: without b15, a gap in the numbers is left between 14 and 16."""
-    whole = make_film(tmp_path / "whole.ts", 17, extras=False, parameters=PYRAMIDS.replace("keyint=12", "keyint=250"))
+    whole = make_video(tmp_path / "whole.ts", 17, extras=False, parameters=PYRAMIDS.replace("keyint=12", "keyint=250"))
     cut = remux(whole, tmp_path / "cut.ts", stop=17 - missing)
     with pytest.raises(DamagedInputError, match="pictures are missing"):
         list(read_video(cut))
 
 
 def test_pictures_are_counted_in_the_order_they_are_shown_in(tmp_path):
-    path = make_film(tmp_path / "film.ts", 80, extras=False, parameters="bframes=3:b-pyramid=normal:keyint=60")
+    path = make_video(tmp_path / "film.ts", 80, extras=False, parameters="bframes=3:b-pyramid=normal:keyint=60")
     container, stream = open_video(path)
     with container:
         counter = h264.OrderCounter(h264.sequence_facts(stream.codec_context.extradata), None)

@@ -121,7 +121,7 @@ def test_flags_of_packets_made_by_hand(packet, length_size, expected):
 def test_how_many_references_a_stream_keeps(tmp_path, clip, options, most, backend):
     path = encode(tmp_path / "a.mp4", clip[:8], options={"x264-params": options})
     for file in (path, remux(path, tmp_path / "a.h264"), remux(path, tmp_path / "a.ts")):
-        assert {frame.most_references for frame in read_video(file, backend=backend)} == {most}, file.suffix
+        assert {frame.max_references for frame in read_video(file, backend=backend)} == {most}, file.suffix
 
 
 @pytest.mark.parametrize(("options", "is_mbaff"), [("tff=1", True), ("fake-interlaced=1", False), ("ref=2", False)])
@@ -145,14 +145,14 @@ def test_headers_that_make_no_sense(tmp_path, clip):
     path = encode(tmp_path / "a.mp4", clip[:4], options={"x264-params": "cqm=jvt"})
     with av.open(str(path)) as container:
         sound = container.streams.video[0].codec_context.extradata
-    assert h264.sequence_facts(sound).most_references
+    assert h264.sequence_facts(sound).max_references
     for nothing in (None, b"", b"\x01", bytes(9), b"\x00\x00\x01", b"\x00\x00\x01\x67", sound[:12]):
         assert h264.sequence_facts(nothing) == h264.UNKNOWN
     rng = np.random.default_rng(5)
     for _ in range(300):
         damaged = np.frombuffer(sound, np.uint8).copy()
         damaged[rng.integers(0, len(damaged), 6)] = rng.integers(0, 256, 6)
-        most = h264.sequence_facts(damaged[: rng.integers(1, len(damaged))].tobytes()).most_references
+        most = h264.sequence_facts(damaged[: rng.integers(1, len(damaged))].tobytes()).max_references
         assert most is None or 0 <= most <= 16
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from codecvsr.compare.charts import Series, chart, ticks
-from codecvsr.compare.crops import most_detail, write_pictures
+from codecvsr.compare.crops import max_detail, write_pictures
 from codecvsr.compare.measurements import Settings
 from codecvsr.compare.report import make_charts, write_report
 from codecvsr.compare.run import compare
@@ -86,9 +86,9 @@ def test_the_part_with_most_detail() -> None:
     picture = np.full((400, 600, 3), 90, np.uint8)
     rng = np.random.default_rng(0)
     picture[200:344, 300:492] = rng.integers(0, 255, (144, 192, 3))
-    x, y, width, height = most_detail(picture)
+    x, y, width, height = max_detail(picture)
     assert (width, height) == (192, 144) and abs(x - 300) < 8 and abs(y - 200) < 8
-    assert most_detail(picture[:40, :50]) == (0, 0, 50, 40)
+    assert max_detail(picture[:40, :50]) == (0, 0, 50, 40)
 
 
 class Page(HTMLParser):

@@ -39,7 +39,7 @@ def test_it_is_used_again_when_the_last_view_is_gone():
 
 
 def test_no_more_is_kept_than_it_may(monkeypatch):
-    monkeypatch.setattr(buffers, "MOST_SPARE_BYTES", 5 * LARGE)
+    monkeypatch.setattr(buffers, "MAX_SPARE_BYTES", 5 * LARGE)
     held = [empty_bytes(2 * LARGE) for _ in range(4)]
     held.clear()
     assert spare_bytes() == 4 * LARGE

@@ -12,12 +12,12 @@ import torch
 from torch.nn import functional as F
 
 from codecvsr.bitstream import native_reader
-from codecvsr.engine.native.codecvsr import FastCodecVSR, suits
+from codecvsr.engine.native.codecvsr import FastCodecVSR, is_supported
 from codecvsr.engine.native.net import WIDEST, NativeNet, has_bf16
 from codecvsr.engine.native.structs import Step
 from codecvsr.engine.plan import make_plan
 from codecvsr.inference.infer import Ablations, upscale_frames
-from codecvsr.inference.memory_limits import Budget
+from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.source import Source, load_source
 from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.priors import CHANNELS
@@ -27,7 +27,7 @@ from tests.streams import encode, moving_texture
 
 pytestmark = pytest.mark.skipif(native_reader.net_library() is None, reason="the native network library is not built")
 CPU = torch.device("cpu")
-WAYS = range(WIDEST + 1)
+ISAS = range(WIDEST + 1)
 #: Of values in 0..1: what other orders of sums may come to, through all layers.
 TOLERANCE = 1e-4
 
@@ -76,14 +76,14 @@ def fast(
     return np.stack(list(form.iterate(*inputs, **{"output": "floats", **switches})))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ISAS)
 @pytest.mark.parametrize("frames,size", [(1, (24, 32)), (2, (23, 29)), (5, (5, 3)), (3, (1, 1)), (6, (18, 70))])
 def test_equals_the_readable_form(network: CodecVSR, frames: int, size: tuple[int, int], way: int) -> None:
     inputs = window(frames, *size)
     np.testing.assert_allclose(fast(network, inputs, way=way), readable(network, inputs), rtol=0, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ISAS)
 def test_products_of_bfloat16(network: CodecVSR, way: int) -> None:
     """Within what rounding of products comes to, whatever the processor, and not the same as without."""
     inputs = window(4, 35, 43)
@@ -102,7 +102,7 @@ def test_switches(network: CodecVSR, switches: dict[str, bool]) -> None:
     assert abs(expected - readable(network, inputs)).max() > 100 * TOLERANCE
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ISAS)
 def test_without_a_flow_head(network: CodecVSR, way: int) -> None:
     inputs, plain = window(4, 21, 30), lively(flow_head=False)
     expected = readable(plain, inputs)
@@ -193,7 +193,7 @@ def in_halves(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return pixels.flatten(3).flatten(1, 2)[:, :height, :width]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ISAS)
 @pytest.mark.parametrize("is_half", [False, True])
 @pytest.mark.parametrize("inputs,outputs,size", [((32,), 48, 3), ((16, 32, 16), 32, 3), ((32, 32), 16, 1)])
 def test_convolutions(inputs: tuple[int, ...], outputs: int, size: int, is_half: bool, way: int) -> None:
@@ -227,14 +227,14 @@ def test_convolutions(inputs: tuple[int, ...], outputs: int, size: int, is_half:
 
 
 def test_what_it_cannot_do_is_left_to_the_readable_form(network: CodecVSR, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert suits(network, CPU) == (NativeNet(native_reader.net_library(), 8, 8).way > 0)
-    assert suits(network, CPU, torch.bfloat16) == has_bf16(native_reader.net_library())
-    assert not suits(network, CPU, torch.float16)
-    assert not suits(network, torch.device("cuda"))
-    assert not suits(CodecVSR(channels=8, blocks=1), CPU)
-    assert not suits(torch.nn.Identity(), CPU)
+    assert is_supported(network, CPU) == (NativeNet(native_reader.net_library(), 8, 8).way > 0)
+    assert is_supported(network, CPU, torch.bfloat16) == has_bf16(native_reader.net_library())
+    assert not is_supported(network, CPU, torch.float16)
+    assert not is_supported(network, torch.device("cuda"))
+    assert not is_supported(CodecVSR(channels=8, blocks=1), CPU)
+    assert not is_supported(torch.nn.Identity(), CPU)
     monkeypatch.setenv("CODECVSR_NATIVE", "0")
-    assert not suits(network, CPU)
+    assert not is_supported(network, CPU)
     with pytest.raises(RuntimeError, match="not built"):
         FastCodecVSR(network, 8, 8)
 
@@ -248,12 +248,12 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 @pytest.mark.parametrize("budget", [(8, 0), (2, 0), (8, 64)])
-def test_shipped_weights_in_windows_and_tiles(clip: Source, budget: tuple[int, int]) -> None:
+def test_shipped_weights_in_windows_and_tiles(clip: Source, limits: tuple[int, int]) -> None:
     """As ``infer`` runs it in float32: pictures differ by a rounding here and there."""
     told, plan = (load_model("codecvsr"), clip, Ablations()), make_plan("cpu", "fp32")
     assert plan.native
     pictures, expected = (
-        np.stack(list(upscale_frames(*told, Budget(*budget), each)))
+        np.stack(list(upscale_frames(*told, MemoryLimits(*limits), each)))
         for each in (plan, dataclasses.replace(plan, native=False))
     )
     difference = abs(pictures.astype(int) - expected)

@@ -19,13 +19,13 @@ from codecvsr.engine.plan import make_plan
 from codecvsr.engine.run import prepare, running
 from codecvsr.engine.transfer import to_device, to_host
 from codecvsr.inference.infer import Ablations, load_motion, upscale_frames
-from codecvsr.inference.memory_limits import Budget
+from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.runners import RUNNERS
 from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.layers.blocks import ConvResidualBlocks
 from codecvsr.models.registry import NETWORKS
-from tests.films import small_network
 from tests.streams import encode, moving_texture
+from tests.videos import small_network
 
 FRAMES = 5
 PLAIN = dataclasses.replace(make_plan("cpu", "fp32", compile=False), native=False)
@@ -198,7 +198,7 @@ def test_what_cannot_be_compiled_runs_as_it_is(caplog):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs a C++ compiler")
 def test_compiled_networks_give_the_same_pictures(model, source):
     compiled = make_plan("cpu", "fp32", compile=True)
-    made = [list(upscale_frames(model, source, Ablations(), Budget(8), plan)) for plan in (PLAIN, compiled)]
+    made = [list(upscale_frames(model, source, Ablations(), MemoryLimits(8), plan)) for plan in (PLAIN, compiled)]
     assert all(stack.forward._is_checked for stack in stacks(model.network))
     prepare(model.network, PLAIN)
     assert np.abs(np.stack(made[0]).astype(int) - np.stack(made[1])).max() <= 1
@@ -206,13 +206,16 @@ def test_compiled_networks_give_the_same_pictures(model, source):
 
 def test_bf16_is_within_a_fiftieth_of_a_decibel_of_fp32(model, source):
     plans = [PLAIN, make_plan("cpu", "bf16")]
-    made = [np.stack(list(upscale_frames(model, source, Ablations(), Budget(8), plan))).astype(float) for plan in plans]
+    made = [
+        np.stack(list(upscale_frames(model, source, Ablations(), MemoryLimits(8), plan))).astype(float)
+        for plan in plans
+    ]
     error = ((made[0] - made[1]) ** 2).mean()
     assert 0 < error < 0.1  # of a squared level; a picture 30 dB away from its original has 65, and 0.02 dB are 0.3
 
 
 def test_what_overflows_is_made_again_in_float32(model, source, monkeypatch, caplog):
-    expected = list(upscale_frames(model, source, Ablations(), Budget(8), PLAIN))
+    expected = list(upscale_frames(model, source, Ablations(), MemoryLimits(8), PLAIN))
     real = RUNNERS["codecvsr"]
 
     def overflowing(network, source, part, left_out, plan):
@@ -221,10 +224,10 @@ def test_what_overflows_is_made_again_in_float32(model, source, monkeypatch, cap
 
     monkeypatch.setitem(RUNNERS, "codecvsr", overflowing)
     half = dataclasses.replace(PLAIN, dtype=torch.float16)
-    budget = Budget(8)
+    limits = MemoryLimits(8)
     with caplog.at_level(logging.WARNING):
-        made = list(upscale_frames(model, source, Ablations(), budget, half))
-    assert len(made) == FRAMES and budget.is_exact and len(caplog.records) == 1
+        made = list(upscale_frames(model, source, Ablations(), limits, half))
+    assert len(made) == FRAMES and limits.is_exact and len(caplog.records) == 1
     assert all(np.array_equal(a, b) for a, b in zip(made[2:], expected[2:], strict=True))
 
 
@@ -243,7 +246,7 @@ class TestOnGpu:
 
     def frames(self, model, source, plan):
         try:
-            return np.stack(list(upscale_frames(model, source, Ablations(), Budget(8), plan))).astype(int)
+            return np.stack(list(upscale_frames(model, source, Ablations(), MemoryLimits(8), plan))).astype(int)
         finally:
             prepare(model.network, PLAIN)
 
@@ -253,7 +256,7 @@ class TestOnGpu:
         expected = self.frames(model, source, PLAIN)
         with caplog.at_level(logging.WARNING):
             for _ in range(3):
-                made = np.stack(list(upscale_frames(model, source, Ablations(), Budget(8), plan))).astype(int)
+                made = np.stack(list(upscale_frames(model, source, Ablations(), MemoryLimits(8), plan))).astype(int)
                 assert np.abs(made - expected).max() <= most
         assert len(model.network.forward._graphs) == 1 and not caplog.records
         prepare(model.network, PLAIN)
@@ -261,10 +264,10 @@ class TestOnGpu:
     def test_replays_survive_the_contexts_they_were_captured_in(self, model, source):
         """Weights cast by autocast must belong to the graph."""
         plan = dataclasses.replace(make_plan("cuda", "bf16", compile=False), graphs=True)
-        first = np.stack(list(upscale_frames(model, source, Ablations(), Budget(8), plan)))
+        first = np.stack(list(upscale_frames(model, source, Ablations(), MemoryLimits(8), plan)))
         for _ in range(4):
             torch.empty(1 << 26, device="cuda").fill_(torch.nan)  # whatever was freed is overwritten
-            again = np.stack(list(upscale_frames(model, source, Ablations(), Budget(8), plan)))
+            again = np.stack(list(upscale_frames(model, source, Ablations(), MemoryLimits(8), plan)))
             assert np.abs(again.astype(int) - first).max() <= 1
         prepare(model.network, PLAIN)
 

@@ -12,15 +12,15 @@ from codecvsr.bitstream.reader import read_video
 from codecvsr.engine.plan import make_plan
 from codecvsr.errors import InputError
 from codecvsr.inference.infer import Ablations, choose_motion, upscale_frames, with_motion
-from codecvsr.inference.memory_limits import Budget
-from codecvsr.inference.motion_jitter import TRAINED_FRAMES, shaken
+from codecvsr.inference.memory_limits import MemoryLimits
+from codecvsr.inference.motion_jitter import TRAINED_FRAMES, jittered
 from codecvsr.inference.runners import RUNNERS
 from codecvsr.inference.source import Source
 from codecvsr.models.zoo import load_model
 from codecvsr.motion.clip_motion import unknown_motion
 from codecvsr.upscaling.chunk_motion import make_source
 from codecvsr.video.probe import Media
-from tests.films import make_film
+from tests.videos import make_video
 
 FRAMES, HEIGHT, WIDTH = TRAINED_FRAMES + 2, 32, 64
 
@@ -44,42 +44,42 @@ def blank(frames, height, width):
 
 def upscaled(model, source, window=FRAMES, tile=0, **left_out):
     plan = make_plan("cpu", "fp32", compile=False)
-    made = upscale_frames(model, source, Ablations(**left_out), Budget(window, tile, is_fixed=True), plan)
+    made = upscale_frames(model, source, Ablations(**left_out), MemoryLimits(window, tile, is_fixed=True), plan)
     return np.stack(list(made))
 
 
 def test_frames_tremble_by_a_twentieth_of_a_pixel() -> None:
-    still = blank(400, 16, 16)
-    moved = shaken(still, 0, 400)
+    duplicates = blank(400, 16, 16)
+    moved = jittered(duplicates, 0, 400)
     offsets = np.stack((moved.motion.to_prev, moved.motion.to_next))
     assert offsets.std() == pytest.approx(0.05, rel=0.1) and abs(offsets.mean()) < 0.005
     assert (offsets == offsets[..., :1, :1]).all()  # the same all over a frame
     assert len(np.unique(offsets)) == 4 * 400  # and another one in every frame, direction and axis
-    assert not still.motion.to_prev.any()  # the clip's own motion stays as it was
+    assert not duplicates.motion.to_prev.any()  # the clip's own motion stays as it was
 
 
 def test_a_frame_trembles_alike_in_every_window() -> None:
-    whole, part = (shaken(blank(20, 32, 32), *bounds).motion for bounds in ((0, 20), (7, 12)))
+    whole, part = (jittered(blank(20, 32, 32), *bounds).motion for bounds in ((0, 20), (7, 12)))
     np.testing.assert_array_equal(part.to_next[7:12], whole.to_next[7:12])
     assert not part.to_next[:7].any() and not part.to_next[12:].any()
 
 
 def test_flow_of_pixels_trembles_like_that_of_cells() -> None:
-    cells, clip = shaken(blank(5, 8, 8), 1, 4).motion, blank(5, 8, 8)
+    cells, clip = jittered(blank(5, 8, 8), 1, 4).motion, blank(5, 8, 8)
     zero = np.zeros((5, 2, 8, 8), np.float32)
-    dense = shaken(replace(clip, dense=(zero, zero)), 1, 4).dense
+    dense = jittered(replace(clip, dense=(zero, zero)), 1, 4).dense
     assert dense is not None
     for pixels, expected in zip(dense, (cells.to_prev, cells.to_next), strict=True):
         np.testing.assert_array_equal(pixels[..., ::4, ::4], expected)
 
 
 def test_long_windows_tremble_and_short_ones_do_not(official, source) -> None:
-    trembling = with_motion(source, "codec", official)
-    assert trembling.trembles
-    assert not np.array_equal(upscaled(official, trembling), upscaled(official, trembling, shake=True))
-    np.testing.assert_array_equal(upscaled(official, trembling, shake=True), upscaled(official, source))
-    few = trembling.cut(0, TRAINED_FRAMES)
-    np.testing.assert_array_equal(upscaled(official, few), upscaled(official, few, shake=True))
+    jittering = with_motion(source, "codec", official)
+    assert jittering.has_motion_jitter
+    assert not np.array_equal(upscaled(official, jittering), upscaled(official, jittering, motion_jitter=True))
+    np.testing.assert_array_equal(upscaled(official, jittering, motion_jitter=True), upscaled(official, source))
+    few = jittering.cut(0, TRAINED_FRAMES)
+    np.testing.assert_array_equal(upscaled(official, few), upscaled(official, few, motion_jitter=True))
 
 
 def test_tiles_tremble_as_the_frame_does(official, source, monkeypatch) -> None:
@@ -90,9 +90,9 @@ def test_tiles_tremble_as_the_frame_does(official, source, monkeypatch) -> None:
         return iter(torch.zeros(FRAMES, 1, 3, *(4 * side for side in part.frames.shape[1:3])))
 
     monkeypatch.setitem(RUNNERS, "basicvsr", run)
-    trembling = with_motion(source, "codec", official)
-    upscaled(official, trembling)
-    upscaled(official, trembling, tile=32)
+    jittering = with_motion(source, "codec", official)
+    upscaled(official, jittering)
+    upscaled(official, jittering, tile=32)
     whole, left, right = seen
     assert whole.any()
     np.testing.assert_array_equal(left, whole[..., : left.shape[-1]])
@@ -101,24 +101,29 @@ def test_tiles_tremble_as_the_frame_does(official, source, monkeypatch) -> None:
 
 def test_only_codec_motion_of_published_networks_trembles(official, source) -> None:
     for kind in ("raw", "zero", "dis"):
-        assert not with_motion(source, kind, official).trembles, kind
-    assert not with_motion(source, "codec", load_model("basicvsr:random")).trembles
-    assert not with_motion(source, "codec", replace(load_model("codecvsr:random"), training="official")).trembles
-    assert not with_motion(source, "codec").trembles
+        assert not with_motion(source, kind, official).has_motion_jitter, kind
+    assert not with_motion(source, "codec", load_model("basicvsr:random")).has_motion_jitter
+    assert not with_motion(
+        source, "codec", replace(load_model("codecvsr:random"), training="official")
+    ).has_motion_jitter
+    assert not with_motion(source, "codec").has_motion_jitter
 
 
 def test_upscale_lets_optical_flow_tremble_too(official, tmp_path) -> None:
-    film = make_film(tmp_path / "film.mkv", 2, 16, 24, extras=False)
+    film = make_video(tmp_path / "film.mkv", 2, 16, 24, extras=False)
     media, frames = Media.open(film), list(read_video(film))
-    found = {kind: make_source(frames, media, kind, official, tmp_path).trembles for kind in ("codec", "dis", "zero")}
+    found = {
+        kind: make_source(frames, media, kind, official, tmp_path).has_motion_jitter
+        for kind in ("codec", "dis", "zero")
+    }
     assert found == {"codec": True, "dis": True, "zero": False}
-    assert not make_source(frames, media, "dis", load_model("basicvsr:random"), tmp_path).trembles
+    assert not make_source(frames, media, "dis", load_model("basicvsr:random"), tmp_path).has_motion_jitter
 
 
 def test_it_can_be_left_out_where_there_is_any(official) -> None:
-    left_out = Ablations(shake=True)
+    left_out = Ablations(motion_jitter=True)
     assert choose_motion(official, "codec", left_out) == "codec"
-    with pytest.raises(InputError, match="--ablate-shake: .* along spynet does not tremble"):
+    with pytest.raises(InputError, match="--ablate-motion-jitter: .* along spynet does not tremble"):
         choose_motion(official, "spynet", left_out)
-    with pytest.raises(InputError, match="--ablate-shake: .* along codec does not tremble"):
+    with pytest.raises(InputError, match="--ablate-motion-jitter: .* along codec does not tremble"):
         choose_motion(load_model("codecvsr:random"), None, left_out)

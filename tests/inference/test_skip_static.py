@@ -11,8 +11,8 @@ import pytest
 
 from codecvsr.engine.plan import make_plan
 from codecvsr.inference.infer import Ablations, infer, upscale_frames
-from codecvsr.inference.memory_limits import Budget
-from codecvsr.inference.skip_static import StillFrames, shows_something_new, thinned
+from codecvsr.inference.memory_limits import MemoryLimits
+from codecvsr.inference.skip_static import DuplicateFrames, shows_something_new, thinned
 from codecvsr.inference.source import Source, load_source
 from codecvsr.metrics.psnr import psnr
 from codecvsr.models.zoo import load_model
@@ -47,8 +47,8 @@ def exact(source: Source) -> Source:
     return replace(source, frames=source.frames[first])
 
 
-def made(source: Source, budget: Budget, model: str = "codecvsr", **more: bool) -> list[np.ndarray]:
-    return list(upscale_frames(load_model(model), source, Ablations(), budget, make_plan("cpu", "fp32"), **more))
+def made(source: Source, limits: MemoryLimits, model: str = "codecvsr", **more: bool) -> list[np.ndarray]:
+    return list(upscale_frames(load_model(model), source, Ablations(), limits, make_plan("cpu", "fp32"), **more))
 
 
 def test_noise_is_nothing_new_and_a_block_is() -> None:
@@ -64,11 +64,11 @@ def test_noise_is_nothing_new_and_a_block_is() -> None:
 def test_slow_changes_do_not_add_up_and_a_cut_is_new(source: Source) -> None:
     fade = np.stack([np.full((16, 16, 3), 100 + k // 2, np.uint8) for k in range(8)])
     few = replace(source, frames=fade)
-    assert StillFrames().stand_ins(few, 0, 8).tolist() == [0, 0, 0, 0, 4, 4, 4, 4]
+    assert DuplicateFrames().stand_ins(few, 0, 8).tolist() == [0, 0, 0, 0, 4, 4, 4, 4]
     cut = few.motion.is_cut.copy()
     cut[2] = True
     few = replace(few, motion=replace(few.motion, is_cut=cut))
-    assert StillFrames().stand_ins(few, 1, 5).tolist() == [1, 2, 2, 2]
+    assert DuplicateFrames().stand_ins(few, 1, 5).tolist() == [1, 2, 2, 2]
 
 
 def test_the_motion_of_a_thinned_clip_leads_from_picture_to_picture(source: Source) -> None:
@@ -82,14 +82,14 @@ def test_the_motion_of_a_thinned_clip_leads_from_picture_to_picture(source: Sour
 
 
 @pytest.mark.parametrize("budget", [(8, 0), (3, 0)])
-def test_frames_stand_for_others_and_are_counted(source: Source, budget: tuple[int, int]) -> None:
-    still = StillFrames()
-    pictures = made(exact(source), Budget(*budget, still=still))
+def test_frames_stand_for_others_and_are_counted(source: Source, limits: tuple[int, int]) -> None:
+    duplicates = DuplicateFrames()
+    pictures = made(exact(source), MemoryLimits(*limits, duplicates=duplicates))
     assert len(pictures) == len(SHOWN)
-    assert still.left_out == 4
+    assert duplicates.left_out == 4
     for index in (1, 3, 4, 7):
         np.testing.assert_array_equal(pictures[index], pictures[index - 1])
-    plain = made(exact(source), Budget(*budget))
+    plain = made(exact(source), MemoryLimits(*limits))
     assert min(psnr(a, b) for a, b in zip(pictures, plain, strict=True)) > 33
 
 
@@ -109,23 +109,23 @@ def test_tiles_are_left_out_one_by_one(source: Source) -> None:
             },
         ),
     )
-    still = StillFrames()
-    assert len(made(wide, Budget(8, 64, still=still))) == 8
-    assert still.left_out == 7 * 1 / 4  # of four tiles one sees none of the right half
+    duplicates = DuplicateFrames()
+    assert len(made(wide, MemoryLimits(8, 64, duplicates=duplicates))) == 8
+    assert duplicates.left_out == 7 * 1 / 4  # of four tiles one sees none of the right half
 
 
 def test_sliding_networks_make_the_frames_that_are_left(source: Source) -> None:
-    still = StillFrames()
-    pictures = made(exact(source), Budget(8, still=still), "bicubic")
-    assert still.left_out == 4
-    for a, b in zip(pictures, made(exact(source), Budget(8), "bicubic"), strict=True):
+    duplicates = DuplicateFrames()
+    pictures = made(exact(source), MemoryLimits(8, duplicates=duplicates), "bicubic")
+    assert duplicates.left_out == 4
+    for a, b in zip(pictures, made(exact(source), MemoryLimits(8), "bicubic"), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_the_loss_is_small(source: Source, originals: np.ndarray) -> None:
     scores = []
-    for still in (None, StillFrames()):
-        pictures = made(source, Budget(8, still=still))
+    for duplicates in (None, DuplicateFrames()):
+        pictures = made(source, MemoryLimits(8, duplicates=duplicates))
         scores.append(np.mean([psnr(a, b) for a, b in zip(pictures, originals, strict=True)]))
     assert scores[1] > scores[0] - 0.02
 

@@ -13,13 +13,13 @@ from codecvsr.engine.out_of_memory import is_out_of_memory
 from codecvsr.engine.plan import make_plan
 from codecvsr.errors import InputError
 from codecvsr.inference.infer import Ablations, infer, load_motion, upscale_frames
-from codecvsr.inference.memory_limits import Budget
+from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.runners import RUNNERS
 from codecvsr.inference.tiles import BLOCK, MARGIN, assembled, split_frame
 from codecvsr.inference.windows import Window
 from codecvsr.models.zoo import load_model
-from tests.films import pictures, small_network
 from tests.streams import encode, moving_texture
+from tests.videos import pictures, small_network
 
 CPU = make_plan("cpu", "fp32")
 FRAMES, HEIGHT, WIDTH = 12, 50, 114  # neither side is a whole number of cells
@@ -31,19 +31,19 @@ def model(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory):
+def video(tmp_path_factory):
     path = tmp_path_factory.mktemp("films") / "film.mp4"
     encode(path, moving_texture(FRAMES, HEIGHT, WIDTH, 2, 1), options={"x264-params": "bframes=2:b-adapt=0"})
     return path
 
 
 @pytest.fixture(scope="module")
-def source(film, model):
-    return load_motion(film, "codec", Ablations(), model=model)
+def source(video, model):
+    return load_motion(video, "codec", Ablations(), model=model)
 
 
-def run(model, source, budget, windows=None):
-    return np.stack(list(upscale_frames(model, source, Ablations(), budget, CPU, windows)))
+def run(model, source, limits, windows=None):
+    return np.stack(list(upscale_frames(model, source, Ablations(), limits, CPU, windows)))
 
 
 @pytest.mark.parametrize("side", [0, 64, 100, 1000])
@@ -74,23 +74,23 @@ def test_tiles_are_put_where_they_belong():
 @pytest.mark.parametrize("name", ["small", "bicubic"])
 def test_tiles_leave_no_seams(model, source, name):
     network = model if name == "small" else load_model(name)
-    whole, tiled = (run(network, source, Budget(8, tile)) for tile in (0, 64))
+    whole, tiled = (run(network, source, MemoryLimits(8, tile)) for tile in (0, 64))
     assert whole.shape == tiled.shape and whole.std() > 20
     assert np.abs(whole.astype(int) - tiled).max() <= 1
 
 
-def test_commands_work_in_tiles(film, model, tmp_path):
-    report = infer(film, tmp_path / "sr", model=model.path, tile=64)
+def test_commands_work_in_tiles(video, model, tmp_path):
+    report = infer(video, tmp_path / "sr", model=model.path, tile=64)
     assert report.frames == FRAMES
-    codecvsr.upscale(film, tmp_path / "whole.mkv", model=model.path, codec="ffv1")
-    codecvsr.upscale(film, tmp_path / "tiled.mkv", model=model.path, codec="ffv1", tile=64)
+    codecvsr.upscale(video, tmp_path / "whole.mkv", model=model.path, codec="ffv1")
+    codecvsr.upscale(video, tmp_path / "tiled.mkv", model=model.path, codec="ffv1", tile=64)
     whole, tiled = (pictures(tmp_path / name)[0] for name in ("whole.mkv", "tiled.mkv"))
     assert len(whole) == len(tiled) == FRAMES
     difference = np.abs(whole.astype(int) - tiled)
     assert difference.max() <= 3 and difference.mean() < 0.05  # of a level, through the output's colour conversion
     for call in (
-        lambda: infer(film, tmp_path / "x", tile=20),
-        lambda: codecvsr.upscale(film, tmp_path / "x.mkv", tile=20),
+        lambda: infer(video, tmp_path / "x", tile=20),
+        lambda: codecvsr.upscale(video, tmp_path / "x.mkv", tile=20),
     ):
         with pytest.raises(InputError, match="a tile of 20 pixels; at least 64"):
             call()
@@ -115,21 +115,21 @@ class Small:
 
 
 def test_windows_get_shorter_and_no_frame_is_lost(model, source, monkeypatch, caplog):
-    expected = run(model, source, Budget(12))
+    expected = run(model, source, MemoryLimits(12))
     Small(monkeypatch, 11 * HEIGHT * WIDTH)
-    budget = Budget(12)
+    limits = MemoryLimits(12)
     with caplog.at_level(logging.WARNING):
-        made = run(model, source, budget)
+        made = run(model, source, limits)
     assert (
         made.shape == expected.shape and np.abs(made.astype(int) - expected)[:11].max() == 0
     )  # made before it happened
-    assert budget == Budget(12, 64)  # one frame was left: it is the tiles that had to be smaller
+    assert limits == MemoryLimits(12, 64)  # one frame was left: it is the tiles that had to be smaller
     assert [record.getMessage() for record in caplog.records] == ["Memory ran out: going on with tiles of 64 pixels."]
 
 
 def test_a_long_window_is_halved_first(model, source, monkeypatch, caplog):
     limit = Small(monkeypatch, 11 * HEIGHT * WIDTH, RuntimeError("DefaultCPUAllocator: can't allocate memory"))
-    budget = Budget(30)
+    limits = MemoryLimits(30)
     windows = [Window(0, FRAMES, 0, 1), Window(0, FRAMES, 1, FRAMES)]
     monkeypatch.setattr("codecvsr.inference.memory_limits._SHORTEST_WINDOW", 3)
     real = RUNNERS["codecvsr"]
@@ -140,8 +140,8 @@ def test_a_long_window_is_halved_first(model, source, monkeypatch, caplog):
 
     monkeypatch.setitem(RUNNERS, "codecvsr", early)
     with caplog.at_level(logging.WARNING):
-        made = run(model, source.cut(0, FRAMES), budget, windows[1:])
-    assert len(made) == FRAMES - 1 and budget.window < 11 and limit.calls[0][0] == FRAMES
+        made = run(model, source.cut(0, FRAMES), limits, windows[1:])
+    assert len(made) == FRAMES - 1 and limits.window < 11 and limit.calls[0][0] == FRAMES
     assert all("Memory ran out: going on with" in record.getMessage() for record in caplog.records)
     assert len(caplog.records) == len(limit.calls) - sum(f * s[0] * s[1] <= 11 * HEIGHT * WIDTH for f, s in limit.calls)
 
@@ -149,15 +149,15 @@ def test_a_long_window_is_halved_first(model, source, monkeypatch, caplog):
 def test_nothing_helps(model, source, monkeypatch):
     Small(monkeypatch, 0)
     with pytest.raises(InputError, match="even with tiles of 64 pixels"):
-        run(model, source, Budget(8))
+        run(model, source, MemoryLimits(8))
     with pytest.raises(torch.OutOfMemoryError):
-        run(model, source, Budget(8, is_fixed=True))
+        run(model, source, MemoryLimits(8, is_fixed=True))
 
 
 def test_other_errors_are_not_taken_for_it(model, source, monkeypatch):
     Small(monkeypatch, 0, RuntimeError("a mistake"))
     with pytest.raises(RuntimeError, match="a mistake"):
-        run(model, source, Budget(8))
+        run(model, source, MemoryLimits(8))
     assert is_out_of_memory(MemoryError()) and not is_out_of_memory(ValueError("bad_alloc"))
 
 

@@ -13,7 +13,7 @@ from codecvsr.cli import cli
 from codecvsr.errors import CodecVSRError
 from codecvsr.models.onnx_export import INPUTS, example, export
 from codecvsr.models.zoo import load_model
-from tests.films import small_network
+from tests.videos import small_network
 
 FRAMES, HEIGHT, WIDTH = 3, 14, 22  # neither side is a whole number of cells
 

@@ -49,7 +49,7 @@ def test_the_kernel_is_grid_sample_when_interpreted():
 
 def test_on_a_cpu_and_where_it_is_switched_off_it_is_not_used(monkeypatch):
     features = torch.zeros(1, 4, 5, 6).to(memory_format=torch.channels_last)
-    assert not triton_warp.suits(features, torch.zeros(1, 2, 5, 6))
+    assert not triton_warp.is_supported(features, torch.zeros(1, 2, 5, 6))
     monkeypatch.setenv("CODECVSR_TRITON", "0")
     assert triton_warp.kernel.__wrapped__() is None
 
@@ -85,7 +85,7 @@ def test_compiled_it_is_grid_sample(dtype, padding):
     expected = warp(features, flow, padding=padding).float()
     pixels = features.to(memory_format=torch.channels_last)
     with torch.inference_mode():
-        assert triton_warp.suits(pixels, flow)
+        assert triton_warp.is_supported(pixels, flow)
         made = warp(pixels, flow, padding=padding)
     assert triton_warp._checked[dtype, 32, padding]
     assert made.dtype == dtype and (made.float() - expected).abs().max() <= 0.03

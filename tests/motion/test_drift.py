@@ -19,8 +19,8 @@ STEPS = (-1, +1)
 def clip(dx, dy, frames=10):
     """Pictures (T, 96, 128) whose content moves by a fraction of a pixel a frame."""
     big = texture(160, 192, 4)[..., 1].astype(np.float32)
-    still = np.ones((2, 160, 192), np.float32)
-    moved = [warp(big, still * np.array([-t * dx, -t * dy], np.float32)[:, None, None]) for t in range(frames)]
+    static = np.ones((2, 160, 192), np.float32)
+    moved = [warp(big, static * np.array([-t * dx, -t * dy], np.float32)[:, None, None]) for t in range(frames)]
     return [np.rint(picture[32:-32, 32:-32]).astype(np.uint8) for picture in moved]
 
 

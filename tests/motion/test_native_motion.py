@@ -137,7 +137,7 @@ def test_averages_agree_with_their_twin(library, grid):
     shares = [0.4, 1.0, 0.8, -1.0]
     given = [vectors, None, *others, *[None] * 4, vectors]
     averaged = of_job(native.steady, library, given, [9.0, *shares], [0.2])
-    same(averaged, temporal_filter.steady_numpy(vectors, others, shares, 0.2), 1e-6)
+    same(averaged, temporal_filter.temporal_filter_numpy(vectors, others, shares, 0.2), 1e-6)
     np.testing.assert_array_equal(of_job(native.steady, library, [vectors, *[None] * 9, vectors], [], [0.2]), vectors)
 
 
@@ -148,7 +148,7 @@ def test_evened_fields_agree_with_their_twin(library, grid):
     share = np.where(rng.random(grid) < 0.3, 0, rng.random(grid)).astype(np.float32)
     for taps in (reference.gaussian_taps(4.0), reference.gaussian_taps(0.6)):
         evened = native.even(library, vectors, share, taps, 2.5, 0.15)
-        same(evened, static_smoothing.even_numpy(vectors, share, taps, 2.5, 0.15), 1e-5)
+        same(evened, static_smoothing.static_smoothing_numpy(vectors, share, taps, 2.5, 0.15), 1e-5)
         np.testing.assert_array_equal(evened[:, share == 0], vectors[:, share == 0])
 
 

@@ -77,7 +77,7 @@ def test_at_most_four_past_and_three_future():
 
 
 def limited(known, most, types=2):
-    return dataclasses.replace(known, most_references=most, types=np.full(len(known.types), types, np.uint8))
+    return dataclasses.replace(known, max_references=most, types=np.full(len(known.types), types, np.uint8))
 
 
 def test_no_more_references_than_the_stream_keeps():

@@ -7,7 +7,7 @@ import numpy as np
 from codecvsr.bitstream.reader import read_video
 from codecvsr.motion import estimate_motion, motion_stream
 from codecvsr.motion.ops.reference import gaussian_taps
-from codecvsr.motion.static_smoothing import even, even_numpy, still_share
+from codecvsr.motion.static_smoothing import even, static_share, static_smoothing_numpy
 from tests.streams import encode
 
 CELLS = (30, 40)
@@ -52,15 +52,15 @@ def test_empty_and_boundless_vectors_stay_and_count_for_nothing():
     assert found[0, 20, 20] == np.inf
     known = np.isfinite(holed).all(axis=0)
     np.testing.assert_allclose(found[:, known], wanted[:, known], atol=1e-6)
-    np.testing.assert_allclose(even_numpy(holed, share, TAPS, 2.5, 0.15), found, atol=1e-4)
+    np.testing.assert_allclose(static_smoothing_numpy(holed, share, TAPS, 2.5, 0.15), found, atol=1e-4)
 
 
 def test_cells_count_by_the_part_of_the_time_they_stood_still():
     rest, move = np.ones((2, 3), np.bool_), np.zeros((2, 3), np.bool_)
-    share = still_share([rest, move, rest, rest])
+    share = static_share([rest, move, rest, rest])
     assert share is not None
     np.testing.assert_allclose(share, 0.75**2)
-    assert still_share([move, move]) is None
+    assert static_share([move, move]) is None
 
 
 def test_a_resting_camera_drifts_less(tmp_path, monkeypatch):

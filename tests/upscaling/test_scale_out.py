@@ -15,10 +15,10 @@ import pytest
 import codecvsr
 from codecvsr.errors import InputError, OutputError
 from codecvsr.files import read_image
-from codecvsr.upscaling import worker_pool as crew_module
+from codecvsr.upscaling import worker_pool as worker_pool_module
 from codecvsr.upscaling.checkpoint_dir import work_path
-from codecvsr.upscaling.worker_pool import Crew
-from tests.films import make_film, read, small_network
+from codecvsr.upscaling.worker_pool import WorkerPool
+from tests.videos import make_video, read, small_network
 
 FRAMES = 24
 OPTIONS = {"preset": "ultrafast", "chunk": 4, "overlap": 2}
@@ -31,14 +31,14 @@ def small(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory):
-    return make_film(tmp_path_factory.mktemp("film") / "film.mkv", FRAMES)
+def video(tmp_path_factory):
+    return make_video(tmp_path_factory.mktemp("film") / "film.mkv", FRAMES)
 
 
 @pytest.fixture(scope="module")
-def whole(film, small, tmp_path_factory):
+def whole(video, small, tmp_path_factory):
     out = tmp_path_factory.mktemp("whole") / "whole.mkv"
-    codecvsr.upscale(film, out, model=small, **OPTIONS)
+    codecvsr.upscale(video, out, model=small, **OPTIONS)
     return read(out)
 
 
@@ -56,7 +56,7 @@ def children():
     return found
 
 
-def test_two_workers_make_what_one_makes_and_a_lost_one_is_replaced(film, small, whole, tmp_path):
+def test_two_workers_make_what_one_makes_and_a_lost_one_is_replaced(video, small, whole, tmp_path):
     out, preview = tmp_path / "o.mkv", tmp_path / "now.png"
     events, killed = [], []
 
@@ -66,7 +66,7 @@ def test_two_workers_make_what_one_makes_and_a_lost_one_is_replaced(film, small,
             killed.append(children()[0])
             os.kill(killed[0], signal.SIGKILL)
 
-    report = codecvsr.upscale(film, out, model=small, workers=2, listener=hear, preview=preview, **OPTIONS)
+    report = codecvsr.upscale(video, out, model=small, workers=2, listener=hear, preview=preview, **OPTIONS)
     assert report.workers == 2 and report.frames == FRAMES and report.peak_memory_mb > 50
     assert read(out) == whole
     assert [e["event"] for e in events].count("retry") >= 1 and killed
@@ -74,7 +74,7 @@ def test_two_workers_make_what_one_makes_and_a_lost_one_is_replaced(film, small,
     assert read_image(preview).shape == (4 * 32, 4 * 48, 3)
 
 
-def test_interrupted_work_goes_on_with_another_number_of_workers(film, small, whole, tmp_path):
+def test_interrupted_work_goes_on_with_another_number_of_workers(video, small, whole, tmp_path):
     out = tmp_path / "o.mkv"
 
     def stop(event):
@@ -82,13 +82,13 @@ def test_interrupted_work_goes_on_with_another_number_of_workers(film, small, wh
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt, match=f"of {FRAMES} frames are done .* Run the same command to go on"):
-        codecvsr.upscale(film, out, model=small, workers=2, listener=stop, **OPTIONS)
+        codecvsr.upscale(video, out, model=small, workers=2, listener=stop, **OPTIONS)
     assert not children() and not out.exists()
-    report = codecvsr.upscale(film, out, model=small, **OPTIONS)
+    report = codecvsr.upscale(video, out, model=small, **OPTIONS)
     assert 0 < report.resumed_frames < FRAMES and read(out) == whole
 
 
-def test_what_a_worker_cannot_do_is_said_here(film, small, tmp_path):
+def test_what_a_worker_cannot_do_is_said_here(video, small, tmp_path):
     def lose(event):
         if event["event"] == "plan":
             small_copy.unlink()
@@ -96,23 +96,23 @@ def test_what_a_worker_cannot_do_is_said_here(film, small, tmp_path):
     small_copy = tmp_path / "w.safetensors"
     small_copy.write_bytes(small.read_bytes())
     with pytest.raises(InputError, match=r"w.safetensors"):
-        codecvsr.upscale(film, tmp_path / "o.mkv", model=small_copy, workers=2, listener=lose, **OPTIONS)
+        codecvsr.upscale(video, tmp_path / "o.mkv", model=small_copy, workers=2, listener=lose, **OPTIONS)
     with pytest.raises(InputError, match="choose one of them"):
-        codecvsr.upscale(film, tmp_path / "o.mkv", model=small, workers=2, ray="auto")
+        codecvsr.upscale(video, tmp_path / "o.mkv", model=small, workers=2, ray="auto")
 
 
 def test_workers_that_always_end_are_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(crew_module.sys, "executable", "/bin/false")
+    monkeypatch.setattr(worker_pool_module.sys, "executable", "/bin/false")
     with (
-        Crew(2, {"output": "o.mkv", "options": {"device": "cpu"}}) as crew,
+        WorkerPool(2, {"output": "o.mkv", "options": {"device": "cpu"}}) as crew,
         pytest.raises(OutputError, match="use fewer"),
     ):
         crew.run([type("S", (), {"index": i})() for i in range(3)], lambda event: None)
 
 
-def test_workers_end_when_whoever_started_them_is_killed(film, small, tmp_path):
+def test_workers_end_when_whoever_started_them_is_killed(video, small, tmp_path):
     out = tmp_path / "o.mkv"
-    command = [sys.executable, "-m", "codecvsr", "upscale", film, "-o", out, "-m", small, "--workers", "2", "--json",
+    command = [sys.executable, "-m", "codecvsr", "upscale", video, "-o", out, "-m", small, "--workers", "2", "--json",
                "--chunk", "4", "--overlap", "2", "--preset", "ultrafast"]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True, env=environment)
@@ -133,15 +133,15 @@ def test_workers_end_when_whoever_started_them_is_killed(film, small, tmp_path):
         time.sleep(0.05)
 
 
-def test_no_cluster_is_said(film, small, tmp_path, monkeypatch):
+def test_no_cluster_is_said(video, small, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"pip install 'codecvsr\[ray\]'"):
-        codecvsr.upscale(film, tmp_path / "o.mkv", model=small, ray="auto", **OPTIONS)
+        codecvsr.upscale(video, tmp_path / "o.mkv", model=small, ray="auto", **OPTIONS)
     assert not work_path(tmp_path / "o.mkv").exists()
 
 
 @pytest.mark.slow
-def test_a_cluster_of_two_nodes_one_of_which_dies(film, small, whole, tmp_path, monkeypatch):
+def test_a_cluster_of_two_nodes_one_of_which_dies(video, small, whole, tmp_path, monkeypatch):
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
@@ -159,7 +159,7 @@ def test_a_cluster_of_two_nodes_one_of_which_dies(film, small, whole, tmp_path, 
     try:
         cluster.wait_for_nodes()
         out = tmp_path / "o.mkv"
-        report = codecvsr.upscale(film, out, model=small, ray=cluster.address, listener=hear, **OPTIONS)
+        report = codecvsr.upscale(video, out, model=small, ray=cluster.address, listener=hear, **OPTIONS)
         assert report.frames == FRAMES and killed and killed[0] < FRAMES
         assert read(out) == whole
     finally:

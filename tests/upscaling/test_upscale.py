@@ -15,8 +15,17 @@ import codecvsr
 from codecvsr.cli import cli
 from codecvsr.errors import DamagedInputError, InputError, OutputError
 from codecvsr.files import read_image
-from tests.films import QUARTER_TURN, frame_times, make_film, noisy_frames, pictures, read, small_network, video_packets
 from tests.streams import encode, moving_texture, remux
+from tests.videos import (
+    QUARTER_TURN,
+    frame_times,
+    make_video,
+    noisy_frames,
+    pictures,
+    read,
+    small_network,
+    video_packets,
+)
 
 FRAMES = 14
 FAST = {"preset": "ultrafast"}
@@ -28,18 +37,18 @@ def small(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory):
+def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("films")
-    return {suffix: make_film(folder / f"film.{suffix}", FRAMES) for suffix in ("mkv", "mp4", "ts")}
+    return {suffix: make_video(folder / f"film.{suffix}", FRAMES) for suffix in ("mkv", "mp4", "ts")}
 
 
 @pytest.mark.parametrize("target", ["mp4", "mkv", "mov"])
 @pytest.mark.parametrize("source", ["mkv", "mp4", "ts"])
-def test_every_frame_keeps_its_time_and_everything_else_survives(films, tmp_path, source, target):
+def test_every_frame_keeps_its_time_and_everything_else_survives(videos, tmp_path, source, target):
     out = tmp_path / f"out.{target}"
-    report = codecvsr.upscale(films[source], out, model="bicubic", chunk=5, overlap=2, **FAST)
+    report = codecvsr.upscale(videos[source], out, model="bicubic", chunk=5, overlap=2, **FAST)
     assert (report.frames, report.resumed_frames, report.shards) == (FRAMES, 0, 3)
-    _, old_times, old = pictures(films[source])
+    _, old_times, old = pictures(videos[source])
     new_pixels, new_times, new = pictures(out)
     assert new_pixels.shape == (FRAMES, 4 * 32, 4 * 48, 3)
     moved = new_times[0] - old_times[0]
@@ -57,7 +66,7 @@ def test_every_frame_keeps_its_time_and_everything_else_survives(films, tmp_path
         assert new.rotation == old.rotation == -90
         assert np.frombuffer(bytes(new.side_data["DISPLAYMATRIX"]), np.int32).tolist() == list(QUARTER_TURN)
 
-    (streams, chapters, metadata), (old_streams, old_chapters, old_metadata) = read(out), read(films[source])
+    (streams, chapters, metadata), (old_streams, old_chapters, old_metadata) = read(out), read(videos[source])
     sound, old_sound = ([s for s in side if s[0] == "audio"] for side in (streams, old_streams))
     assert len(sound) == len(old_sound) == 1 and sound[0][1] == "aac"
     assert [s[0] for s in streams][:2] == [s[0] for s in old_streams][:2]  # the order of the streams
@@ -93,7 +102,7 @@ def test_every_frame_keeps_its_time_and_everything_else_survives(films, tmp_path
     ],
 )
 def test_unusual_films(tmp_path, suffix, options):
-    source = make_film(tmp_path / f"film.{suffix}", **options)
+    source = make_video(tmp_path / f"film.{suffix}", **options)
     before, times, _ = pictures(source)
     for target in ("mp4", "mkv"):
         out = tmp_path / f"out.{target}"
@@ -110,8 +119,8 @@ def test_unusual_films(tmp_path, suffix, options):
             assert max(map(abs, drift), default=0) <= Fraction(1, 500)
 
 
-def test_what_a_container_cannot_hold_is_named_or_refused(films, small, tmp_path, caplog):
-    arguments = [str(films["mkv"]), "-o", str(tmp_path / "o.mp4"), "-m", str(small)]
+def test_what_a_container_cannot_hold_is_named_or_refused(videos, small, tmp_path, caplog):
+    arguments = [str(videos["mkv"]), "-o", str(tmp_path / "o.mp4"), "-m", str(small)]
     refused = CliRunner().invoke(cli, ["upscale", *arguments, "--strict"])
     assert refused.exit_code == 1 and "would not hold everything (attachment stream 3 (font.ttf): MP4" in refused.stderr
     assert list(tmp_path.iterdir()) == []
@@ -119,14 +128,14 @@ def test_what_a_container_cannot_hold_is_named_or_refused(films, small, tmp_path
     assert (
         done.exit_code == 0 and "attachment stream 3 (font.ttf): MP4 cannot hold it, so it is left out" in done.stderr
     )
-    codecvsr.upscale(films["mkv"], tmp_path / "o.mkv", model=small, strict=True, **FAST)
+    codecvsr.upscale(videos["mkv"], tmp_path / "o.mkv", model=small, strict=True, **FAST)
     assert [p.name for p in sorted(tmp_path.iterdir())] == ["o.mkv", "o.mp4"]  # no work folder is left
 
 
-def test_shards_change_the_pictures_little_and_one_shard_not_at_all(films, small, tmp_path):
-    report = codecvsr.infer(films["mkv"], tmp_path / "whole", model=small)
-    codecvsr.upscale(films["mkv"], tmp_path / "one", model=small)
-    codecvsr.upscale(films["mkv"], tmp_path / "many", model=small, chunk=4, overlap=3, window=2)
+def test_shards_change_the_pictures_little_and_one_shard_not_at_all(videos, small, tmp_path):
+    report = codecvsr.infer(videos["mkv"], tmp_path / "whole", model=small)
+    codecvsr.upscale(videos["mkv"], tmp_path / "one", model=small)
+    codecvsr.upscale(videos["mkv"], tmp_path / "many", model=small, chunk=4, overlap=3, window=2)
     whole, one, many = (
         np.stack([read_image(p) for p in sorted((tmp_path / name).iterdir())]) for name in ("whole", "one", "many")
     )
@@ -135,13 +144,13 @@ def test_shards_change_the_pictures_little_and_one_shard_not_at_all(films, small
     assert not np.array_equal(whole, many) and abs(whole.astype(int) - many).mean() < 6
 
 
-def test_one_that_fails_does_not_stop_the_others(films, small, tmp_path):
+def test_one_that_fails_does_not_stop_the_others(videos, small, tmp_path):
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video at all")
     good = tmp_path / "good.mkv"
-    good.write_bytes(films["mkv"].read_bytes())
+    good.write_bytes(videos["mkv"].read_bytes())
     out = tmp_path / "out"
-    arguments = ["upscale", str(films["mp4"]), str(broken), str(good), "-o", str(out), "-m", str(small), "--preset",
+    arguments = ["upscale", str(videos["mp4"]), str(broken), str(good), "-o", str(out), "-m", str(small), "--preset",
                  "ultrafast", "--json"]  # fmt: skip
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 3
@@ -176,7 +185,7 @@ def test_names_of_several_outputs(tmp_path):
 
 
 def test_a_percent_sign_in_a_name_is_only_that(tmp_path):
-    film = make_film(tmp_path / "film 100%.mp4", 2, extras=False)
+    film = make_video(tmp_path / "film 100%.mp4", 2, extras=False)
     for name in ("50% of it.mkv", "100%"):
         assert codecvsr.upscale(film, tmp_path / name, model="bicubic", **FAST).output == str(tmp_path / name)
     assert len(list((tmp_path / "100%").iterdir())) == 2
@@ -185,9 +194,9 @@ def test_a_percent_sign_in_a_name_is_only_that(tmp_path):
             codecvsr.upscale(film, tmp_path / name, model="bicubic", **FAST)
 
 
-def test_nothing_is_overwritten_unasked(films, tmp_path):
+def test_nothing_is_overwritten_unasked(videos, tmp_path):
     source = tmp_path / "film.mkv"
-    source.write_bytes(films["mkv"].read_bytes())
+    source.write_bytes(videos["mkv"].read_bytes())
     with pytest.raises(OutputError, match="is the input itself"):
         codecvsr.upscale(source, source, model="bicubic", overwrite=True)
     (tmp_path / "o.mp4").write_text("mine")
@@ -195,7 +204,7 @@ def test_nothing_is_overwritten_unasked(films, tmp_path):
         codecvsr.upscale(source, tmp_path / "o.mp4", model="bicubic")
     with pytest.raises(InputError, match=r"an output ends in .mp4, .m4v, .mov, .mkv, or is a folder"):
         codecvsr.upscale(source, tmp_path / "o.avi", model="bicubic")
-    assert (tmp_path / "o.mp4").read_text() == "mine" and source.read_bytes() == films["mkv"].read_bytes()
+    assert (tmp_path / "o.mp4").read_text() == "mine" and source.read_bytes() == videos["mkv"].read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["film.mkv", "o.mp4"]
 
 
@@ -218,23 +227,23 @@ def test_a_raw_stream_has_no_times_and_gets_even_ones(tmp_path):
     assert [b - a for a, b in itertools.pairwise(times)] == [Fraction(1, 25)] * 5
 
 
-def test_before_and_after(films, small, tmp_path):
+def test_before_and_after(videos, small, tmp_path):
     common = {"model": small, "overwrite": True, **FAST}
-    codecvsr.upscale(films["mkv"], tmp_path / "o.mkv", compare=tmp_path / "c.png", codec="ffv1", **common)
+    codecvsr.upscale(videos["mkv"], tmp_path / "o.mkv", compare=tmp_path / "c.png", codec="ffv1", **common)
     compared, made = read_image(tmp_path / "c.png"), pictures(tmp_path / "o.mkv")[0][FRAMES // 2]
     assert compared.shape == made.shape
     middle = made.shape[1] // 2
     assert (compared[:, middle - 1 : middle + 1] == 255).all()
     assert np.array_equal(compared[:, middle + 1 :], made[:, middle + 1 :])
     assert not np.array_equal(compared[:, : middle - 1], made[:, : middle - 1])
-    codecvsr.upscale(films["mkv"], tmp_path / "frames", compare=tmp_path / "c.mp4", start=0.1, **common)
+    codecvsr.upscale(videos["mkv"], tmp_path / "frames", compare=tmp_path / "c.mp4", start=0.1, **common)
     assert len(pictures(tmp_path / "c.mp4")[0]) == len(list((tmp_path / "frames").iterdir())) < FRAMES
     with pytest.raises(InputError, match="a comparison ends in .png"):
-        codecvsr.upscale(films["mkv"], tmp_path / "p.mkv", compare=tmp_path / "c.jpg", **common)
+        codecvsr.upscale(videos["mkv"], tmp_path / "p.mkv", compare=tmp_path / "c.jpg", **common)
 
 
 def test_before_and_after_fall_on_nothing_else(tmp_path):
-    film = make_film(tmp_path / "film.mp4", 3, extras=False)
+    film = make_video(tmp_path / "film.mp4", 3, extras=False)
     frames = noisy_frames(tmp_path / "in", 3, 16, 16)
     (tmp_path / "link.mp4").symlink_to(film)
     (tmp_path / "file").touch()
@@ -255,9 +264,9 @@ def test_before_and_after_fall_on_nothing_else(tmp_path):
     assert (film.read_bytes(), taken.read_bytes()) == kept
 
 
-def test_plain_progress_says_speed_and_what_is_left(films, small, tmp_path):
+def test_plain_progress_says_speed_and_what_is_left(videos, small, tmp_path):
     done = CliRunner().invoke(
-        cli, ["upscale", str(films["mkv"]), "-o", str(tmp_path / "o.mkv"), "-m", str(small), "--preset", "ultrafast"]
+        cli, ["upscale", str(videos["mkv"]), "-o", str(tmp_path / "o.mkv"), "-m", str(small), "--preset", "ultrafast"]
     )
     lines = [line for line in done.stderr.splitlines() if " frames/s" in line]
     assert len(lines) == FRAMES and "100 %, 14/14 frames" in lines[-1] and "s left" in lines[0]

@@ -15,22 +15,22 @@ from codecvsr.cli.progress import Narrator
 from codecvsr.errors import InputError, OutputError
 from codecvsr.upscaling import job
 from codecvsr.upscaling.checkpoint_dir import work_path
-from tests.films import make_film
+from tests.videos import make_video
 
 FRAMES = 9
 OPTIONS = {"model": "bicubic", "preset": "ultrafast", "chunk": 3}
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory):
-    return make_film(tmp_path_factory.mktemp("film") / "film.mkv", FRAMES, extras=False)
+def video(tmp_path_factory):
+    return make_video(tmp_path_factory.mktemp("film") / "film.mkv", FRAMES, extras=False)
 
 
-def test_a_terminal_has_a_bar_with_speed_and_time_left(film, tmp_path, monkeypatch):
+def test_a_terminal_has_a_bar_with_speed_and_time_left(video, tmp_path, monkeypatch):
     screen = io.StringIO()
     monkeypatch.setattr(progress, "stderr_console", lambda: Console(file=screen, force_terminal=True, width=120))
     with Narrator(as_json=False) as narrator:
-        codecvsr.upscale(film, tmp_path / "o.mkv", listener=narrator.hear, **OPTIONS)
+        codecvsr.upscale(video, tmp_path / "o.mkv", listener=narrator.hear, **OPTIONS)
     shown = screen.getvalue()
     assert "o.mkv" in shown and f"{FRAMES}/{FRAMES}" in shown and "frames/s" in shown and "0:00:0" in shown
 
@@ -41,11 +41,11 @@ def test_a_lost_worker_is_told(capsys):
 
 
 @pytest.mark.parametrize(("free", "is_warned"), [(1000, True), (10**12, False)])
-def test_too_little_room_is_told_after_the_first_shard(film, tmp_path, monkeypatch, free, is_warned):
+def test_too_little_room_is_told_after_the_first_shard(video, tmp_path, monkeypatch, free, is_warned):
     said = []
     monkeypatch.setattr(job._logger, "warning", lambda text, *values: said.append(text % values))
     monkeypatch.setattr(job.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
-    codecvsr.upscale(film, tmp_path / "o.mkv", **OPTIONS)
+    codecvsr.upscale(video, tmp_path / "o.mkv", **OPTIONS)
     assert len(said) == is_warned
     assert not said or ("GB more will be needed, 0.0 GB are free. Make room in time" in said[0])
 
@@ -57,25 +57,25 @@ def test_the_faster_network_is_named_where_hours_are_left(tmp_path, monkeypatch,
     said = []
     monkeypatch.setattr(job._logger, "info", lambda text, *values: said.append(text % values))
     monkeypatch.setattr(job, "_LONG_SECONDS", seconds)
-    small = make_film(tmp_path / "small.mkv", 6, extras=False)
+    small = make_video(tmp_path / "small.mkv", 6, extras=False)
     codecvsr.upscale(small, tmp_path / "o.mkv", **{**OPTIONS, "model": model, "device": "cpu"})
     assert sum("'-m codecvsr-fast' takes less than half" in line for line in said) == is_said
 
 
-def test_the_preview_is_of_the_latest_shot(film, tmp_path):
+def test_the_preview_is_of_the_latest_shot(video, tmp_path):
     shown = []
 
     def hear(event):
         if event["event"] == "progress" and (tmp_path / "now.png").exists():
             shown.append(event["frame"])
 
-    codecvsr.upscale(film, tmp_path / "o.mkv", preview=tmp_path / "now.png", listener=hear, **OPTIONS)
+    codecvsr.upscale(video, tmp_path / "o.mkv", preview=tmp_path / "now.png", listener=hear, **OPTIONS)
     assert shown[0] == 1 and sorted(p.name for p in tmp_path.iterdir()) == ["now.png", "o.mkv"]
     with pytest.raises(InputError, match="a preview ends in .png"):
-        codecvsr.upscale(film, tmp_path / "p.mkv", preview=tmp_path / "now.jpg", **OPTIONS)
+        codecvsr.upscale(video, tmp_path / "p.mkv", preview=tmp_path / "now.jpg", **OPTIONS)
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="now.png: cannot be written"):
-        codecvsr.upscale(film, tmp_path / "p.mkv", preview=tmp_path / "file" / "now.png", **OPTIONS)
+        codecvsr.upscale(video, tmp_path / "p.mkv", preview=tmp_path / "file" / "now.png", **OPTIONS)
 
 
 def test_a_video_without_frames_is_refused(tmp_path):

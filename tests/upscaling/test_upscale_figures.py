@@ -23,11 +23,11 @@ def test_memory_does_not_grow_with_the_film():
     by_settings: dict[tuple, dict[int, dict]] = {}
     for cell in cells("memory"):
         by_settings.setdefault((cell["model"], cell["chunk"]), {})[cell["film_seconds"]] = cell
-    pairs = [films for films in by_settings.values() if {30, 600} <= set(films)]
+    pairs = [videos for videos in by_settings.values() if {30, 600} <= set(videos)]
     assert pairs
-    for films in pairs:
-        assert films[600]["peak_mib"] <= 1.2 * films[30]["peak_mib"]
-        quarters = films[600]["peak_mib_by_quarter"]
+    for videos in pairs:
+        assert videos[600]["peak_mib"] <= 1.2 * videos[30]["peak_mib"]
+        quarters = videos[600]["peak_mib_by_quarter"]
         assert quarters[3] <= 1.05 * max(quarters[:2])
 
 

@@ -15,8 +15,8 @@ from codecvsr.errors import InputError, OutputError, UnsupportedInputError
 from codecvsr.files import read_image
 from codecvsr.upscaling.checkpoint_dir import work_path
 from codecvsr.upscaling.options import UpscaleOptions, output_size
-from tests.films import make_film, noisy_frames, pictures, read, small_network
 from tests.streams import encode, moving_texture
+from tests.videos import make_video, noisy_frames, pictures, read, small_network
 
 FRAMES = 14
 FAST = {"preset": "ultrafast"}
@@ -28,9 +28,9 @@ def small(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory):
+def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("films")
-    return {suffix: make_film(folder / f"film.{suffix}", FRAMES) for suffix in ("mkv", "mp4", "ts")}
+    return {suffix: make_video(folder / f"film.{suffix}", FRAMES) for suffix in ("mkv", "mp4", "ts")}
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_a_codec_without_vectors_gets_them_from_x264(small, tmp_path):
     done = CliRunner().invoke(cli, [*arguments, str(tmp_path / "o.mkv")])
     assert done.exit_code == 0, done.output
     assert "vp9 exports no motion vectors, so each stretch is coded with x264" in done.stderr.replace("libvpx-", "")
-    still = CliRunner().invoke(cli, [*arguments, str(tmp_path / "zero.mkv"), "--motion", "zero"])
-    assert still.exit_code == 0
+    duplicates = CliRunner().invoke(cli, [*arguments, str(tmp_path / "zero.mkv"), "--motion", "zero"])
+    assert duplicates.exit_code == 0
     flow = CliRunner().invoke(cli, [*arguments, str(tmp_path / "dis.mkv"), "--motion", "dis"])
     assert flow.exit_code == 0 and "motion dis: DIS optical flow" in flow.stderr
     a, b, c = (pictures(tmp_path / f"{name}.mkv")[0] for name in ("o", "zero", "dis"))
@@ -142,7 +142,7 @@ def test_frames_in_a_folder_come_in_and_go_out(small, tmp_path):
 
 
 def test_that_png_files_cannot_be_turned_is_said(tmp_path, caplog):
-    turned = make_film(tmp_path / "turned.mp4", 2, extras=False)
+    turned = make_video(tmp_path / "turned.mp4", 2, extras=False)
     upright = noisy_frames(tmp_path / "upright", 2, 16, 16)
     for source, is_warned in ((turned, True), (upright, False)):
         caplog.clear()
@@ -161,34 +161,43 @@ def test_a_folder_that_holds_more_than_pictures_is_not_replaced(small, tmp_path)
 
 
 @pytest.mark.parametrize("codec", ["hevc", "ffv1"])
-def test_other_codecs_out(films, tmp_path, codec):
-    codecvsr.upscale(films["mkv"], tmp_path / "o.mkv", model="bicubic", codec=codec, chunk=5, **FAST)
+def test_other_codecs_out(videos, tmp_path, codec):
+    codecvsr.upscale(videos["mkv"], tmp_path / "o.mkv", model="bicubic", codec=codec, chunk=5, **FAST)
     made, times, _frame = pictures(tmp_path / "o.mkv")
-    assert made.shape[0] == FRAMES and times == pictures(films["mkv"])[1]
+    assert made.shape[0] == FRAMES and times == pictures(videos["mkv"])[1]
     if codec == "ffv1":
-        codecvsr.upscale(films["mkv"], tmp_path / "frames", model="bicubic", chunk=5)
+        codecvsr.upscale(videos["mkv"], tmp_path / "frames", model="bicubic", chunk=5)
         lossless = np.stack([read_image(p) for p in sorted((tmp_path / "frames").iterdir())])
         assert np.array_equal(made, lossless)
         with pytest.raises(InputError, match="MP4 holds no FFV1"):
-            codecvsr.upscale(films["mkv"], tmp_path / "o.mp4", model="bicubic", codec=codec)
+            codecvsr.upscale(videos["mkv"], tmp_path / "o.mp4", model="bicubic", codec=codec)
     else:
-        codecvsr.upscale(films["mkv"], tmp_path / "o.mp4", model="bicubic", codec=codec, **FAST)
+        codecvsr.upscale(videos["mkv"], tmp_path / "o.mp4", model="bicubic", codec=codec, **FAST)
         with av.open(str(tmp_path / "o.mp4")) as container:
             assert container.streams.video[0].codec_context.codec_tag == "hvc1"
 
 
-def test_a_part_of_a_film(films, small, tmp_path):
-    old_times = pictures(films["mkv"])[1]
+def test_a_part_of_a_film(videos, small, tmp_path):
+    old_times = pictures(videos["mkv"])[1]
     wanted = [t for t in old_times if old_times[0] + Fraction(1, 10) <= t < old_times[0] + Fraction(4, 10)]
     assert 2 < len(wanted) < FRAMES - 2
-    arguments = ["upscale", str(films["mkv"]), "-m", str(small), "--preset", "ultrafast", "-o", str(tmp_path / "o.mkv")]
+    arguments = [
+        "upscale",
+        str(videos["mkv"]),
+        "-m",
+        str(small),
+        "--preset",
+        "ultrafast",
+        "-o",
+        str(tmp_path / "o.mkv"),
+    ]
     done = CliRunner().invoke(cli, [*arguments, "--start", "0.1", "--end", "0:00:00.4"])
     assert done.exit_code == 0, done.output
     _, times, _ = pictures(tmp_path / "o.mkv")
     assert times == [t - wanted[0] for t in wanted]
     streams, chapters, _ = read(tmp_path / "o.mkv")
     sound = next(packets for kind, _, packets in streams if kind == "audio")
-    old_sound = next(packets for kind, _, packets in read(films["mkv"])[0] if kind == "audio")
+    old_sound = next(packets for kind, _, packets in read(videos["mkv"])[0] if kind == "audio")
     duration = float(wanted[-1] - wanted[0])
     assert 0 < len(sound) < len(old_sound) and all(0 <= t <= duration + 0.11 for t, _ in sound)
     assert {data for _, data in sound} < {data for _, data in old_sound}

@@ -8,21 +8,21 @@ import torch
 
 import codecvsr
 from codecvsr.files import read_image
-from codecvsr.inference.runners import RUNNERS, reach
+from codecvsr.inference.runners import RUNNERS, radius
 from codecvsr.models.zoo import NETWORKS
-from tests.films import make_film
+from tests.videos import make_video
 
 FRAMES = 6
 ONE_OF_EACH = ("basicvsr", "iconvsr", "basicvsr-pp", "mvsr-seed", "edvr-m-wotsa", "rbpn", "rate-groups")
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory):
-    return make_film(tmp_path_factory.mktemp("film") / "film.mkv", FRAMES, 16, 24, extras=False)
+def video(tmp_path_factory):
+    return make_video(tmp_path_factory.mktemp("film") / "film.mkv", FRAMES, 16, 24, extras=False)
 
 
-def run(film, target, network, **options):
-    codecvsr.upscale(film, target, model=f"{network}:random", motion=options.pop("motion", None), **options)
+def run(video, target, network, **options):
+    codecvsr.upscale(video, target, model=f"{network}:random", motion=options.pop("motion", None), **options)
     return np.stack([read_image(path) for path in sorted(target.iterdir())])
 
 
@@ -33,10 +33,10 @@ def test_one_of_each_is_run_here():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("network", ONE_OF_EACH)
-def test_network(film, tmp_path, network):
+def test_network(video, tmp_path, network):
     motion = {"basicvsr": "codec", "iconvsr": "codec", "basicvsr-pp": "codec", "rate-groups": "dis"}.get(network)
-    whole = run(film, tmp_path / "whole", network, motion=motion)
-    parts = run(film, tmp_path / "parts", network, motion=motion, chunk=4, overlap=2)
+    whole = run(video, tmp_path / "whole", network, motion=motion)
+    parts = run(video, tmp_path / "parts", network, motion=motion, chunk=4, overlap=2)
     assert whole.shape == parts.shape == (FRAMES, 64, 96, 3) and whole.std() > 0
     if network in ("edvr-m-wotsa", "rbpn", "rate-groups"):
         assert np.array_equal(whole, parts)
@@ -48,4 +48,4 @@ def test_network(film, tmp_path, network):
 )
 def test_sliding_networks_say_how_far_they_look(network, frames):
     with torch.device("meta"):
-        assert reach(NETWORKS[network][1]()) == frames
+        assert radius(NETWORKS[network][1]()) == frames

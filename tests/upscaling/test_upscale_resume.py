@@ -16,7 +16,7 @@ import pytest
 import codecvsr
 from codecvsr.errors import OutputError
 from codecvsr.upscaling.checkpoint_dir import work_path
-from tests.films import make_film, read, small_network, video_packets
+from tests.videos import make_video, read, small_network, video_packets
 
 FRAMES = 14
 LONG = 30
@@ -29,9 +29,9 @@ def small(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory):
+def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("films")
-    return {suffix: make_film(folder / f"film.{suffix}", FRAMES) for suffix in ("mkv", "mp4", "ts")}
+    return {suffix: make_video(folder / f"film.{suffix}", FRAMES) for suffix in ("mkv", "mp4", "ts")}
 
 
 def stop_after(frames):
@@ -44,67 +44,67 @@ def stop_after(frames):
     return hear
 
 
-def test_an_interrupted_run_goes_on_and_ends_the_same(films, small, tmp_path):
+def test_an_interrupted_run_goes_on_and_ends_the_same(videos, small, tmp_path):
     options = {"model": small, "chunk": 4, "overlap": 2, **FAST}
     whole, parts = tmp_path / "whole.mkv", tmp_path / "parts.mkv"
-    codecvsr.upscale(films["mkv"], whole, **options)
+    codecvsr.upscale(videos["mkv"], whole, **options)
     with pytest.raises(KeyboardInterrupt, match=r"6 of 14 frames are done .*Run the same command to go on"):
-        codecvsr.upscale(films["mkv"], parts, listener=stop_after(8), **options)
+        codecvsr.upscale(videos["mkv"], parts, listener=stop_after(8), **options)
     assert not parts.exists() and sorted(p.name for p in work_path(parts).glob("*.nut")) == ["000000.nut", "000001.nut"]
     events = []
-    report = codecvsr.upscale(films["mkv"], parts, listener=events.append, **options)
+    report = codecvsr.upscale(videos["mkv"], parts, listener=events.append, **options)
     assert report.resumed_frames == 6 and report.frames == FRAMES
     assert sum(event["event"] == "progress" for event in events) == FRAMES - 6
     assert read(parts) == read(whole)
     assert not work_path(parts).exists()
 
 
-def test_an_unfinished_run_of_another_job_is_refused_and_y_starts_over(films, small, tmp_path):
+def test_an_unfinished_run_of_another_job_is_refused_and_y_starts_over(videos, small, tmp_path):
     out = tmp_path / "o.mp4"
     options = {"model": small, "chunk": 4, "overlap": 2, **FAST}
     with pytest.raises(KeyboardInterrupt):
-        codecvsr.upscale(films["mkv"], out, listener=stop_after(9), **options)
+        codecvsr.upscale(videos["mkv"], out, listener=stop_after(9), **options)
     for change, words in (
         ({"crf": 20}, "options crf was 18, is 20"),
         ({"model": "bicubic"}, "model name was None, is bicubic"),
         ({"scale": 2}, "options scale was 4, is 2"),
     ):
         with pytest.raises(OutputError, match=rf"{words}.*give -y to start over, or repeat the earlier command"):
-            codecvsr.upscale(films["mkv"], out, **{**options, **change})
+            codecvsr.upscale(videos["mkv"], out, **{**options, **change})
     with pytest.raises(OutputError, match="input bytes was"):
-        codecvsr.upscale(films["mp4"], out, **options)
+        codecvsr.upscale(videos["mp4"], out, **options)
     assert len(list(work_path(out).glob("*.nut"))) == 2
-    report = codecvsr.upscale(films["mkv"], out, overwrite=True, resume=True, **options)
+    report = codecvsr.upscale(videos["mkv"], out, overwrite=True, resume=True, **options)
     assert report.resumed_frames == 6
     with pytest.raises(KeyboardInterrupt):
-        codecvsr.upscale(films["mkv"], out, overwrite=True, listener=stop_after(9), **options)
+        codecvsr.upscale(videos["mkv"], out, overwrite=True, listener=stop_after(9), **options)
     assert out.exists()  # the old one, until the new one is whole
-    report = codecvsr.upscale(films["mkv"], out, overwrite=True, **options)
+    report = codecvsr.upscale(videos["mkv"], out, overwrite=True, **options)
     assert report.resumed_frames == 0
 
 
-def test_frames_in_a_folder_go_on_too(films, small, tmp_path):
+def test_frames_in_a_folder_go_on_too(videos, small, tmp_path):
     options = {"model": small, "chunk": 4, "overlap": 2}
-    codecvsr.upscale(films["mkv"], tmp_path / "whole", **options)
+    codecvsr.upscale(videos["mkv"], tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt):
-        codecvsr.upscale(films["mkv"], tmp_path / "parts", listener=stop_after(10), **options)
+        codecvsr.upscale(videos["mkv"], tmp_path / "parts", listener=stop_after(10), **options)
     assert not (tmp_path / "parts").exists()
-    assert codecvsr.upscale(films["mkv"], tmp_path / "parts", **options).resumed_frames == 6
+    assert codecvsr.upscale(videos["mkv"], tmp_path / "parts", **options).resumed_frames == 6
     whole, parts = (sorted((tmp_path / name).iterdir()) for name in ("whole", "parts"))
     assert [p.name for p in whole] == [p.name for p in parts] == [f"{i:08d}.png" for i in range(FRAMES)]
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(whole, parts, strict=True))
 
 
-def test_stopped_when_only_tidying_was_left(films, small, tmp_path, monkeypatch):
+def test_stopped_when_only_tidying_was_left(videos, small, tmp_path, monkeypatch):
     out = tmp_path / "o.mkv"
     monkeypatch.setattr("codecvsr.upscaling.checkpoint_dir.WorkFolder.remove", lambda self: None)
-    codecvsr.upscale(films["mkv"], out, model=small, **FAST)
+    codecvsr.upscale(videos["mkv"], out, model=small, **FAST)
     monkeypatch.undo()
     made = out.read_bytes()
-    report = codecvsr.upscale(films["mkv"], out, model=small, **FAST)  # not "exists already": it is this run's
+    report = codecvsr.upscale(videos["mkv"], out, model=small, **FAST)  # not "exists already": it is this run's
     assert report.resumed_frames == FRAMES and out.read_bytes() == made and not work_path(out).exists()
     with pytest.raises(OutputError, match="exists already"):
-        codecvsr.upscale(films["mkv"], out, model=small, **FAST)
+        codecvsr.upscale(videos["mkv"], out, model=small, **FAST)
 
 
 def start(arguments, **keywords):
@@ -124,14 +124,14 @@ def wait_for(frame, process):
 
 
 @pytest.fixture(scope="module")
-def long_film(tmp_path_factory):
-    return make_film(tmp_path_factory.mktemp("long") / "long.mkv", LONG, extras=False)
+def long_video(tmp_path_factory):
+    return make_video(tmp_path_factory.mktemp("long") / "long.mkv", LONG, extras=False)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_killed_and_started_again(long_film, small, tmp_path, how):
+def test_killed_and_started_again(long_video, small, tmp_path, how):
     out = tmp_path / "o.mkv"
-    arguments = [long_film, "-o", out, "-m", small, "--chunk", "3", "--overlap", "1", "--preset", "ultrafast"]
+    arguments = [long_video, "-o", out, "-m", small, "--chunk", "3", "--overlap", "1", "--preset", "ultrafast"]
     heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which shells take from background jobs
     process = start([*arguments, "--json"], preexec_fn=heed)
     wait_for(8, process)
@@ -147,14 +147,14 @@ def test_killed_and_started_again(long_film, small, tmp_path, how):
     made = json.loads(result)["made"][0]
     assert made["frames"] == LONG and 6 <= made["resumed_frames"] < LONG
     whole = tmp_path / "whole.mkv"
-    codecvsr.upscale(long_film, whole, model=small, chunk=3, overlap=1, **FAST)
+    codecvsr.upscale(long_video, whole, model=small, chunk=3, overlap=1, **FAST)
     assert read(out) == read(whole) and len(video_packets(out)) == LONG
 
 
-def test_a_full_disk_is_said_and_what_is_done_stays(long_film, small, tmp_path):
+def test_a_full_disk_is_said_and_what_is_done_stays(long_video, small, tmp_path):
     out = tmp_path / "o.mkv"
     arguments = [
-        long_film,
+        long_video,
         "-o",
         out,
         "-m",
@@ -178,12 +178,12 @@ def test_a_full_disk_is_said_and_what_is_done_stays(long_film, small, tmp_path):
     assert len(video_packets(out)) == LONG
 
 
-def test_two_at_once_on_one_output_are_refused(films, small, tmp_path):
+def test_two_at_once_on_one_output_are_refused(videos, small, tmp_path):
     out = tmp_path / "o.mkv"
 
     def second(event):
         if event["event"] == "plan":
             with pytest.raises(OutputError, match="another process is making it"):
-                codecvsr.upscale(films["mkv"], out, model=small, **FAST)
+                codecvsr.upscale(videos["mkv"], out, model=small, **FAST)
 
-    assert codecvsr.upscale(films["mkv"], out, model=small, listener=second, **FAST).frames == FRAMES
+    assert codecvsr.upscale(videos["mkv"], out, model=small, listener=second, **FAST).frames == FRAMES

@@ -10,7 +10,7 @@ from fractions import Fraction
 import pytest
 
 import codecvsr
-from tests.films import make_film
+from tests.videos import make_video
 
 pytestmark = [
     pytest.mark.ffmpeg,
@@ -58,26 +58,26 @@ def packets(facts, stream):
     return sorted((int(p["pts"]) * base, p["data_hash"]) for p in found if "D" not in p["flags"])
 
 
-def with_subtitles(folder, film, name):
+def with_subtitles(folder, video, name):
     """The film with ASS subtitles in the place of SubRip."""
     (folder / "subs.ass").write_text(ASS)
-    tool("ffmpeg", "-v", "error", "-i", film, "-i", folder / "subs.ass", "-map", "0:v", "-map", "0:a", "-map", "1",
+    tool("ffmpeg", "-v", "error", "-i", video, "-i", folder / "subs.ass", "-map", "0:v", "-map", "0:a", "-map", "1",
          "-map", "0:t", "-c", "copy", folder / name)  # fmt: skip
     return folder / name
 
 
-def trimmed(folder, film, name):
+def trimmed(folder, video, name):
     """The film without its beginning, by an edit list: the first pictures are decoded and not shown."""
-    tool("ffmpeg", "-v", "error", "-ss", "0.4", "-i", film, "-map", "0", "-map", "-0:d", "-c", "copy", folder / name)
+    tool("ffmpeg", "-v", "error", "-ss", "0.4", "-i", video, "-map", "0", "-map", "-0:d", "-c", "copy", folder / name)
     return folder / name
 
 
 def make_source(folder, case):
     long = "bframes=2:b-adapt=0:keyint=30"
     if case == "ass.mkv":
-        return with_subtitles(folder, make_film(folder / "film.mkv", FRAMES), case)
+        return with_subtitles(folder, make_video(folder / "film.mkv", FRAMES), case)
     if case == "editlist.mp4":
-        return trimmed(folder, make_film(folder / "film.mp4", FRAMES, parameters=long), case)
+        return trimmed(folder, make_video(folder / "film.mp4", FRAMES, parameters=long), case)
     options = {
         "opus.mkv": {"sound_codec": "libopus"},
         "opus.mp4": {"sound_codec": "libopus"},
@@ -85,7 +85,7 @@ def make_source(folder, case):
         "negative.mp4": {"first": -6006},
         "pyramid.mp4": {"parameters": "bframes=4:b-adapt=0:b-pyramid=normal:ref=4:keyint=30"},
     }.get(case, {})
-    return make_film(folder / case, FRAMES, **options)
+    return make_video(folder / case, FRAMES, **options)
 
 
 CASES = ("aac.mp4", "srt.mkv", "aac.mov", "aac.ts", "ass.mkv", "opus.mkv", "opus.mp4", "opengop.mkv", "negative.mp4",

@@ -23,12 +23,12 @@ def _kernel(x: float) -> float:
 def _direct(line: np.ndarray, scale: float) -> np.ndarray:
     """One line resized by the definition, sample by sample, on a line padded with its mirror image."""
     width = min(scale, 1.0)
-    reach = len(line)
-    padded = np.pad(line.astype(float), reach, mode="symmetric")
+    radius = len(line)
+    padded = np.pad(line.astype(float), radius, mode="symmetric")
     out = []
     for i in range(math.ceil(len(line) * scale)):
         centre = (i + 0.5) / scale - 0.5
-        weights = [_kernel((centre - j) * width) for j in range(-reach, len(line) + reach)]
+        weights = [_kernel((centre - j) * width) for j in range(-radius, len(line) + radius)]
         out.append(np.dot(weights, padded) / sum(weights))
     return np.array(out)
 

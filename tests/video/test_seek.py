@@ -8,10 +8,10 @@ import pytest
 from codecvsr.errors import InputError
 from codecvsr.motion import estimate_motion
 from codecvsr.video import seek
-from codecvsr.video.probe import Media, survey
+from codecvsr.video.probe import Media, scan
 from codecvsr.video.seek import Decoder
-from tests.films import make_film, noisy_frames
 from tests.streams import encode, moving_texture, remux
+from tests.videos import make_video, noisy_frames
 
 FRAMES = 43  # so many that a film of uneven times ends with even ones: a gap there would be taken for damage
 
@@ -25,9 +25,9 @@ def make(folder, kind):
     if kind == "pictures":
         return noisy_frames(folder / "frames", FRAMES, 16, 16)
     if kind in ("mkv", "mp4", "ts"):
-        return make_film(folder / f"f.{kind}", FRAMES, extras=False, parameters="bframes=2:keyint=8:b-adapt=0")
+        return make_video(folder / f"f.{kind}", FRAMES, extras=False, parameters="bframes=2:keyint=8:b-adapt=0")
     if kind == "open":
-        return make_film(folder / "o.mkv", FRAMES, extras=False, parameters="bframes=2:keyint=8:open-gop=1:b-adapt=0")
+        return make_video(folder / "o.mkv", FRAMES, extras=False, parameters="bframes=2:keyint=8:open-gop=1:b-adapt=0")
     texture = moving_texture(FRAMES, 32, 48, 1, 1)
     if kind == "raw":
         return remux(encode(folder / "s.mp4", texture, options={"g": "8"}), folder / "s.h264")
@@ -43,7 +43,7 @@ def make(folder, kind):
 @pytest.mark.parametrize("kind", ["mkv", "mp4", "ts", "open", "raw", "hevc", "vp9", "mpeg2", "pictures"])
 def test_every_stretch_is_what_reading_from_the_start_gives(tmp_path, kind):
     media = Media.open(make(tmp_path, kind))
-    found = survey(media)
+    found = scan(media)
     assert len(found) == FRAMES
     every = [(f.rgb, f.vectors, f.qp, f.is_reference, f.is_idr) for f in media.frames()]
     sought = []
@@ -69,7 +69,7 @@ def test_every_stretch_is_what_reading_from_the_start_gives(tmp_path, kind):
 
 def test_motion_of_a_stretch_that_was_sought_is_the_same(tmp_path):
     media = Media.open(make(tmp_path, "mkv"))
-    found = survey(media)
+    found = scan(media)
     sought = [frame for frame in Decoder(media, found).stretch(19, 31) if frame is not None]
     read = list(media.frames())[19:31]
     a, b = estimate_motion(sought, threads=1), estimate_motion(read, threads=1)
@@ -78,7 +78,7 @@ def test_motion_of_a_stretch_that_was_sought_is_the_same(tmp_path):
 
 def test_a_part_of_a_film_counts_from_its_own_beginning(tmp_path):
     media = Media.open(make(tmp_path, "mkv"))
-    part = survey(media, start=0.7)
+    part = scan(media, start=0.7)
     assert 10 < part.first < 30
     every = [frame.rgb for frame in media.frames()]
     got = [frame.rgb for frame in Decoder(media, part).stretch(4, 8) if frame is not None]
@@ -87,7 +87,7 @@ def test_a_part_of_a_film_counts_from_its_own_beginning(tmp_path):
 
 def test_an_input_that_became_shorter_is_said(tmp_path):
     media = Media.open(make(tmp_path, "mp4"))
-    found = survey(media)
-    make_film(media.path, 10, extras=False)
+    found = scan(media)
+    make_video(media.path, 10, extras=False)
     with pytest.raises(InputError, match="has fewer frames than at first"):
         list(Decoder(media, found).stretch(0, FRAMES))

@@ -16,9 +16,9 @@ NAMES = ("../../etc/passwd", "..\\..\\windows.mp4", "<script>alert(1)</script>.m
 def hostile_uploads(sound: bytes, count: int, seed: int = 1) -> Iterator[tuple[str, bytes]]:
     """``count`` pairs of a name and a content, the same in every run; ``sound`` is a good MP4 that is spoilt in many ways."""
     chance = random.Random(seed)
-    ways = (_truncated, _flipped, _noise, _headed_noise, _bomb, _lying_size, _lying_table, _script, _doubled, _swapped)
+    isas = (_truncated, _flipped, _noise, _headed_noise, _bomb, _lying_size, _lying_table, _script, _doubled, _swapped)
     for number in range(count):
-        content = ways[number % len(ways)](sound, chance)
+        content = isas[number % len(isas)](sound, chance)
         yield NAMES[number % len(NAMES)], content
 
 

@@ -17,7 +17,7 @@ from codecvsr.web import sniff
 from codecvsr.web.app import FILES, create_app, demo_clip
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import ABLATIONS, Parameters
-from codecvsr.web.scheduler import Foreman
+from codecvsr.web.scheduler import Scheduler
 from codecvsr.web.security import check_exposure
 from codecvsr.web.store import JobStore
 
@@ -37,9 +37,9 @@ def make(tmp_path: Path):
     def build(token: str | None = None, **limits):
         store = JobStore(tmp_path / f"data{len(stores)}")
         stores.append(store)
-        foreman = Foreman(store, Limits(**limits), demo_clip())
-        foreman.models = MODELS
-        return create_app(store, foreman, token).test_client(), store
+        scheduler = Scheduler(store, Limits(**limits), demo_clip())
+        scheduler.models = MODELS
+        return create_app(store, scheduler, token).test_client(), store
 
     yield build
     for store in stores:
@@ -246,18 +246,18 @@ def test_other_machines_need_a_token() -> None:
 
 def test_a_job_that_cannot_be_begun_fails_and_the_queue_goes_on(make, monkeypatch: pytest.MonkeyPatch) -> None:
     _, store = make()
-    foreman = Foreman(store, Limits(), demo_clip())
+    scheduler = Scheduler(store, Limits(), demo_clip())
 
     def refuse() -> None:
         raise CodecVSRError("the process that does the jobs could not be started.")
 
-    monkeypatch.setattr(foreman, "_begin_nursery", refuse)
+    monkeypatch.setattr(scheduler, "_begin_job_server", refuse)
     jobs = [store.add_job("demo", "clip.mp4", JOB, most=9), store.add_job("f" * 32, "gone.mp4", JOB, most=9)]
-    foreman._thread.start()
+    scheduler._thread.start()
     until = time.monotonic() + 60
     while any(store.job(job.id).finished is None for job in jobs):
         assert time.monotonic() < until
         time.sleep(0.05)
-    foreman.stop()
+    scheduler.stop()
     errors = [store.job(job.id).error for job in jobs]
     assert "could not be begun" in errors[0] and "upload it again" in errors[1]

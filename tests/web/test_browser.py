@@ -18,7 +18,7 @@ from waitress.server import create_server
 
 from codecvsr.web.app import create_app, demo_clip
 from codecvsr.web.limits import Limits
-from codecvsr.web.scheduler import Foreman
+from codecvsr.web.scheduler import Scheduler
 from codecvsr.web.store import JobStore
 from tests.web.driver import KEYS, Browser, browser_programs
 from tests.web.service import Service
@@ -193,13 +193,13 @@ def test_phone_dark_and_screen_reader(service: Service, browser: Browser) -> Non
 
 def test_the_token_is_asked_for_and_kept_out_of_the_address(browser: Browser, tmp_path: Path) -> None:
     store = JobStore(tmp_path / "data")
-    foreman = Foreman(store, Limits(), demo_clip())
-    foreman.models = [
+    scheduler = Scheduler(store, Limits(), demo_clip())
+    scheduler.models = [
         {"name": "bicubic", "description": "a baseline", "parameters": 0, "motion": [], "ablations": []},
         {"name": "<b>bold</b>", "description": "<i>text</i>", "parameters": None, "motion": [], "ablations": []},
     ]
     token = "sixteen characters"
-    server = create_server(create_app(store, foreman, token), host="127.0.0.1", port=0)
+    server = create_server(create_app(store, scheduler, token), host="127.0.0.1", port=0)
     threading.Thread(target=server.run, daemon=True).start()
     address = f"http://127.0.0.1:{server.effective_port}/"
     try:

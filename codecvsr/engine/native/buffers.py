@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 LARGE = 1 << 17  #: bytes of the smallest arrays this is worth while for
-MOST_SPARE_BYTES = 1 << 30  #: kept for others at most; the rest goes back to the system at once
+MAX_SPARE_BYTES = 1 << 30  #: kept for others at most; the rest goes back to the system at once
 _ALIGNMENT = 64  # a line of cache, and the widest vector
 _STEP = 4096  # sizes are multiples of a page
 
@@ -63,5 +63,5 @@ def _taken(size: int) -> mmap.mmap:
 
 
 def _give_back(pages: mmap.mmap) -> None:
-    if spare_bytes() + len(pages) <= MOST_SPARE_BYTES:
+    if spare_bytes() + len(pages) <= MAX_SPARE_BYTES:
         _spare.setdefault(len(pages), deque()).append(pages)

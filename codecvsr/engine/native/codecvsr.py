@@ -28,7 +28,7 @@ _GRID = SCALE**2
 _NONE, _RELU = 1.0, 0.0  # slopes
 
 
-def suits(network: nn.Module, device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
+def is_supported(network: nn.Module, device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
     """Whether this form can stand in for the readable one, and is faster.
 
     On a CPU with AVX2, in float32, or in bfloat16 if the CPU multiplies that, with the native library built.

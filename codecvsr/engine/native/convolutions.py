@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from codecvsr.bitstream import native_reader
 from codecvsr.engine.native.net import Layer, NativeNet
-from codecvsr.engine.native.structs import GROUP, MOST_CHANNELS
+from codecvsr.engine.native.structs import GROUP, MAX_CHANNELS
 from codecvsr.models.layers.blocks import ShuffleConv
 
 Forward = Callable[[Tensor], Tensor]
@@ -46,7 +46,7 @@ class _Nets(threading.local):
 _nets = _Nets()
 
 
-def suits(conv: nn.Conv2d) -> bool:
+def is_supported(conv: nn.Conv2d) -> bool:
     """Whether the library has this convolution and is faster at it: with few channels, or 1x1 pixels, it is not."""
     return (
         type(conv) in (nn.Conv2d, ShuffleConv)
@@ -55,7 +55,7 @@ def suits(conv: nn.Conv2d) -> bool:
         and conv.padding_mode == "zeros"
         and conv.stride == conv.dilation == (1, 1)
         and conv.groups == 1
-        and GROUP <= conv.in_channels <= MOST_CHANNELS
+        and GROUP <= conv.in_channels <= MAX_CHANNELS
         and (conv.in_channels >= 2 * GROUP or conv.out_channels >= GROUP)
     )
 

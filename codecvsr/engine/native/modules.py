@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from codecvsr.bitstream import native_reader
-from codecvsr.engine.native.convolutions import NONE, Forward, NativeConv, NativeShuffle, dense, is_taken, suits
+from codecvsr.engine.native.convolutions import NONE, Forward, NativeConv, NativeShuffle, dense, is_supported, is_taken
 from codecvsr.engine.native.structs import GROUP
 from codecvsr.models.layers.blocks import SLOPE, Residual, ShuffleConv, X4Head
 
@@ -27,7 +27,7 @@ def put_in_place(network: nn.Module) -> None:
     if native_reader.net_library() is None:
         return
     for module in network.modules():
-        if isinstance(module, nn.Conv2d) and suits(module):
+        if isinstance(module, nn.Conv2d) and is_supported(module):
             kind = NativeShuffle if isinstance(module, ShuffleConv) else NativeConv
             module.__dict__["forward"] = kind(module, module.forward)
     for module in network.modules():

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from codecvsr.engine.native.buffers import empty, empty_bytes
 from codecvsr.engine.native.structs import (
     GROUP,
-    MOST_CHANNELS,
+    MAX_CHANNELS,
     TILE,
     Array,
     ChangeRecord,
@@ -151,7 +151,7 @@ class NativeNet:
         width = 2 if kind is Kind.CONV3X3_BF16 else 4
         packed = empty_bytes(width * _POINTS[kind] * channels * outputs)
         if self._library.cvsr_net_pack(weights.ctypes.data, channels, outputs, kind, packed.ctypes.data):
-            raise ValueError(f"at most {MOST_CHANNELS} channels were expected, got {channels}")
+            raise ValueError(f"at most {MAX_CHANNELS} channels were expected, got {channels}")
         return Layer(packed, np.ascontiguousarray(bias, np.float32), tuple(inputs), kind, slope)
 
     # -------------------------------------------------------------------------------------------------------- running

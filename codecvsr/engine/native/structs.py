@@ -16,8 +16,8 @@ GROUP = 16  #: CVSR_GROUP: channels of convolutions come in multiples of this
 TILE = 4  #: CVSR_TILE
 LOOK_CHANNELS = 48  #: CVSR_LOOK_CHANNELS
 NEIGHBOURS = 4
-MOST_INPUTS = 4  #: CVSR_MOST_INPUTS: of a convolution
-MOST_CHANNELS = 1024  #: CVSR_MOST_CHANNELS: of all inputs of a convolution
+MAX_INPUTS = 4  #: CVSR_MOST_INPUTS: of a convolution
+MAX_CHANNELS = 1024  #: CVSR_MOST_CHANNELS: of all inputs of a convolution
 
 
 class Kind(IntEnum):
@@ -40,13 +40,13 @@ class ConvRecord(ctypes.Structure):
     """``cvsr_conv``."""
 
     _fields_ = [
-        ("inputs", ctypes.c_void_p * MOST_INPUTS),
+        ("inputs", ctypes.c_void_p * MAX_INPUTS),
         ("weights", ctypes.c_void_p),
         ("bias", ctypes.c_void_p),
         ("cells", ctypes.c_void_p),
         ("residual", ctypes.c_void_p),
         ("output", ctypes.c_void_p),
-        ("input_channels", ctypes.c_int32 * MOST_INPUTS),
+        ("input_channels", ctypes.c_int32 * MAX_INPUTS),
         ("output_channels", ctypes.c_int32),
         ("height", ctypes.c_int32),
         ("width", ctypes.c_int32),

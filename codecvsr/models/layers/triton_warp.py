@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 _checked: dict[tuple[torch.dtype, int, str], bool] = {}  # by kind of features: whether the kernel gave what it should
 
 
-def suits(features: Tensor, flow: Tensor) -> bool:
+def is_supported(features: Tensor, flow: Tensor) -> bool:
     """Whether the kernel can take these: on a GPU, pixel by pixel in memory, without gradients, with Triton installed."""
     return (
         features.device.type == "cuda"
@@ -41,7 +41,7 @@ def warp_or_none(features: Tensor, flow: Tensor, padding: str, plain: Callable[[
     """The warp by the kernel, or None where it cannot be trusted; checked once for each kind of features.
 
     Args:
-        features: what :func:`suits` said yes to, (N, C, H, W).
+        features: what :func:`is_supported` said yes to, (N, C, H, W).
         flow: (N, 2, H, W) in pixels.
         padding: ``border`` or ``zeros``.
         plain: makes the same by ``grid_sample``.

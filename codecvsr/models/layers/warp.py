@@ -39,7 +39,7 @@ def warp(features: Tensor, flow: Tensor, *, padding: Padding = "border", mode: M
             f"features.shape = {tuple(features.shape)} and flow.shape = {tuple(flow.shape)}; "
             "expected (N, C, H, W) and (N, 2, H, W)."
         )
-    if mode == "bilinear" and triton_warp.suits(features, flow):
+    if mode == "bilinear" and triton_warp.is_supported(features, flow):
         made = triton_warp.warp_or_none(features, flow, padding, lambda: _warp(features, flow, padding, mode))
         if made is not None:
             return made

@@ -26,12 +26,12 @@ Luma = npt.NDArray[np.uint8]
 Mapper = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]  #: ``map``, or that of a pool of threads
 Prepared = npt.NDArray[np.int16]  #: (PREPARED, h, w), what ``refine.prepare`` makes of a picture
 
-MOST_PARTS = 4  #: of ``cvsr_spreading``
-MOST_OTHERS = 9  #: CVSR_OTHERS
-_MOST_AT_ONCE = 4  # jobs in one call
+MAX_PARTS = 4  #: of ``cvsr_spreading``
+MAX_OTHERS = 9  #: CVSR_OTHERS
+_MAX_AT_ONCE = 4  # jobs in one call
 _CELLS_AT_ONCE = 20000  # where there are more, a job is long enough
 
-MOST_RADIUS = 8  #: CVSR_MOST_RADIUS: the widest filter, in samples to each side
+MAX_RADIUS = 8  #: CVSR_MOST_RADIUS: the widest filter, in samples to each side
 PREPARED = 56  #: CVSR_PREPARED: numbers for each cell of a prepared picture
 
 
@@ -279,7 +279,7 @@ def run(mapper: Mapper, work: Callable[[int], None], items: Iterable[int]) -> No
 
 def in_pieces(work: Callable[[int, int], None], count: int, cells: tuple[int, int], mapper: Mapper) -> None:
     """Do ``work(begin, end)`` for pieces of ``count`` jobs, few enough for every processor to have some."""
-    size = max(1, min(_MOST_AT_ONCE, _CELLS_AT_ONCE // max(cells[0] * cells[1], 1)))
+    size = max(1, min(_MAX_AT_ONCE, _CELLS_AT_ONCE // max(cells[0] * cells[1], 1)))
     begins = range(0, count, size)
     run(mapper, lambda begin: work(begin, min(begin + size, count)), begins)
 
@@ -329,7 +329,7 @@ def correct(library: ctypes.CDLL, jobs: Sequence[Sequence[int]], cells: tuple[in
 def spread(
     library: ctypes.CDLL, jobs: Sequence[Sequence[int]], gain: float, cells: tuple[int, int], mapper: Mapper = map
 ) -> None:
-    """``drift.spread_numpy``: a field, up to :data:`MOST_PARTS` parts, and what is corrected."""
+    """``drift.spread_numpy``: a field, up to :data:`MAX_PARTS` parts, and what is corrected."""
     _do(_declared(library).cvsr_spread, jobs, cells, mapper, gain)
 
 
@@ -341,20 +341,18 @@ def steady(
     cells: tuple[int, int],
     mapper: Mapper = map,
 ) -> None:
-    """``steady.steady_numpy``: a field, :data:`MOST_OTHERS` others and what is steadied; a tolerance for each."""
-    weights = np.array([*shares, *[0.0] * (MOST_OTHERS - len(shares))], np.float32)
+    """``steady.steady_numpy``: a field, :data:`MAX_OTHERS` others and what is steadied; a tolerance for each."""
+    weights = np.array([*shares, *[0.0] * (MAX_OTHERS - len(shares))], np.float32)
     limits = np.array(tolerances, np.float32)
     _do(_declared(library).cvsr_steady, jobs, cells, mapper, address(weights), by_job=address(limits))
 
 
-def even(
-    library: ctypes.CDLL, field: Array, share: Array, taps: Array, strength: float, most_tolerance: float
-) -> Array:
+def even(library: ctypes.CDLL, field: Array, share: Array, taps: Array, strength: float, max_tolerance: float) -> Array:
     """``even.even_numpy``."""
     cells, _ = _shapes(field)
     field, share, taps = _input(field, field.shape), _input(share, cells), _input(taps, (len(taps),))
     evened = np.empty_like(field)
-    inputs = (address(field), address(share), address(taps), len(taps) - 1, strength, most_tolerance, *cells)
+    inputs = (address(field), address(share), address(taps), len(taps) - 1, strength, max_tolerance, *cells)
     _check(_declared(library).cvsr_even(*inputs, address(evened)))
     return evened
 

@@ -18,7 +18,7 @@ from codecvsr.motion.ops import native
 Array = native.Array
 Luma = native.Luma
 
-FARTHEST = 1048576.0  # pixels; vectors are cut to it, beyond there is only border
+MAXIMUM = 1048576.0  # pixels; vectors are cut to it, beyond there is only border
 SIXTEENTHS = 16  #: of a pixel: where pictures are matched, vectors count to the nearest
 LONGEST_MATCHED = 32767  #: sixteenths; H.264 has no longer vectors
 
@@ -54,7 +54,7 @@ def warp_numpy(picture: Array, flow: Array) -> Array:
         picture: (H, W) or (H, W, C).
         flow: (2, H, W) in pixels, x then y.
     """
-    flow = np.clip(np.where(np.isnan(flow), np.float32(0), flow), -FARTHEST, FARTHEST)
+    flow = np.clip(np.where(np.isnan(flow), np.float32(0), flow), -MAXIMUM, MAXIMUM)
     whole = np.floor(flow)
     part = flow - whole  # mixed here: OpenCV's own bilinear sampling rounds positions in some versions
     if picture.ndim == 3:
@@ -83,7 +83,7 @@ def gaussian_taps(sigma: float) -> Array:
 
     Not to be written to: it is kept.
     """
-    radius = min(max(round(3 * sigma), 1), native.MOST_RADIUS)
+    radius = min(max(round(3 * sigma), 1), native.MAX_RADIUS)
     taps = np.exp(-0.5 * (np.arange(radius + 1) / sigma) ** 2)
     taps = (taps / (2 * taps.sum() - taps[0])).astype(np.float32)
     taps.flags.writeable = False

@@ -30,14 +30,14 @@ def small_network(path: Path) -> Path:
 
 
 def frame_times(frames: int, first: int = 9000) -> list[int]:
-    """When the frames of :func:`make_film` are shown, in ticks."""
+    """When the frames of :func:`make_video` are shown, in ticks."""
     times = [first]
     for i in range(frames - 1):
         times.append(times[-1] + STEPS[i % len(STEPS)])
     return times
 
 
-def make_film(
+def make_video(
     path: Path,
     frames: int = 14,
     height: int = 32,
