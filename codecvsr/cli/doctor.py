@@ -48,9 +48,9 @@ def command(require_native: bool, as_json: bool) -> ExitCode:
 def examine() -> dict[str, Any]:
     """Everything ``doctor`` reports: ``backend``, ``device``, ``versions`` and more, ready for JSON."""
     from codecvsr.bitstream import native_reader
-    from codecvsr.engine.hardware import look, system_memory
+    from codecvsr.engine.hardware import detect_hardware, system_memory
 
-    machine = look()
+    machine = detect_hardware()
     device, gpus, torch_threads = _torch()
     return {
         "backend": {

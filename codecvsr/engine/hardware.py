@@ -54,7 +54,7 @@ class Machine:
 
 
 @functools.cache
-def look() -> Machine:
+def detect_hardware() -> Machine:
     """This machine."""
     text = _CPUINFO.read_text(encoding="utf-8", errors="replace") if _CPUINFO.is_file() else ""
     model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)

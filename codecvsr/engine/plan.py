@@ -13,7 +13,7 @@ import torch
 
 from codecvsr.bitstream import native_reader
 from codecvsr.engine.device import choose_device
-from codecvsr.engine.hardware import BF16_FEATURES, Gpu, Machine, look
+from codecvsr.engine.hardware import BF16_FEATURES, Gpu, Machine, detect_hardware
 from codecvsr.engine.native.net import has_bf16, is_worth_it
 
 #: Networks that lose nothing by bf16 (below 0.003 dB, scripts/results/speed.json). The figures of the others are of fp32.
@@ -119,7 +119,7 @@ def make_plan(
         gpu = Gpu(found.name, (found.major, found.minor), found.total_memory)
     library = native_reader.net_library()
     return decide(
-        chosen, look(), gpu, precision, compile, architecture=architecture, training=training,
+        chosen, detect_hardware(), gpu, precision, compile, architecture=architecture, training=training,
         has_library=library is not None and is_worth_it(library),
         has_half=library is not None and has_bf16(library),
     )  # fmt: skip

@@ -17,20 +17,20 @@ _EARLY = 4  # frames of such a video's first shard
 
 @dataclass(frozen=True)
 class Shard:
-    """Frames ``start`` to ``stop - 1`` come out; ``look_start`` to ``look_stop - 1`` are looked at."""
+    """Frames ``start`` to ``stop - 1`` come out; ``context_start`` to ``context_stop - 1`` give context only."""
 
     index: int
     start: int
     stop: int
-    look_start: int
-    look_stop: int
+    context_start: int
+    context_stop: int
 
     def windows(self, length: int, overlap: int = OVERLAP) -> list[Window]:
-        """The shard in windows of at most ``length`` frames, counted from ``look_start``, as even as possible."""
+        """The shard in windows of at most ``length`` frames, counted from ``context_start``, as even as possible."""
         frames = self.stop - self.start
         count = -(-frames // length)
-        bounds = [self.start - self.look_start + round(i * frames / count) for i in range(count + 1)]
-        last = self.look_stop - self.look_start
+        bounds = [self.start - self.context_start + round(i * frames / count) for i in range(count + 1)]
+        last = self.context_stop - self.context_start
         return [Window(max(0, a - overlap), min(last, b + overlap), a, b) for a, b in pairwise(bounds)]
 
 

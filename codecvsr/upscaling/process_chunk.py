@@ -152,7 +152,7 @@ class ShardWork:
         """Before and after of the frame, if it begins a shot or the last preview is old."""
         if self._preview is None:
             return
-        place = index - shard.look_start
+        place = index - shard.context_start
         begins = bool(source.motion.is_cut[place])
         if not begins and time.monotonic() - self._shown < _PREVIEW_SECONDS:
             return
@@ -173,7 +173,7 @@ class ShardWork:
             if shard is None:
                 continue
             frames = []
-            for frame in decoder.stretch(shard.look_start, shard.look_stop):
+            for frame in decoder.stretch(shard.context_start, shard.context_stop):
                 if stopped():
                     return
                 if frame is not None:

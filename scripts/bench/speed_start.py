@@ -43,7 +43,7 @@ def main() -> None:
     done("survey")
     chunk = usual_chunk(found.height, found.width)
     shard = plan(found.keys.tolist(), chunk, first=first_chunk(len(found)))[0]
-    stretch = Decoder(media, found, "refuse").stretch(shard.look_start, shard.look_stop)
+    stretch = Decoder(media, found, "refuse").stretch(shard.context_start, shard.context_stop)
     frames = [frame for frame in stretch if frame is not None]
     source = make_source(frames, media, engine.kind, engine.model, Path(film).parent)
     done("decoding and motion")

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
-from codecvsr.engine.hardware import look
+from codecvsr.engine.hardware import detect_hardware
 from codecvsr.engine.plan import Plan, make_plan
 from codecvsr.engine.run import prepare, running
 from codecvsr.inference.infer import Ablations, load_motion, upscale_frames
@@ -121,8 +121,8 @@ def film(clips: Path, work: Path, size: tuple[int, int], frames: int) -> Path:
 def machine(device: torch.device) -> dict[str, Any]:
     """What the figures depend on: processor, cores and threads; of a GPU its name, driver and clocks."""
     about: dict[str, Any] = {
-        "cpu": look().cpu,
-        "cpu_features": list(look().features),
+        "cpu": detect_hardware().cpu,
+        "cpu_features": list(detect_hardware().features),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",

@@ -113,9 +113,9 @@ def test_processors_and_containers_are_read_from_the_system(monkeypatch, tmp_pat
     monkeypatch.setattr(hardware, "_MEMORY_LIMITS", (tmp_path / "none", tmp_path / "limit"))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
-    found = hardware.look.__wrapped__()
+    found = hardware.detect_hardware.__wrapped__()
     assert (found.cpu, found.features, found.memory_bytes) == ("Some CPU", ("avx2", "avx512f", "amx_bf16"), 1 << 20)
     assert not found.has_compiler
     assert decide(CPU, found, None).dtype == BF16
     (tmp_path / "limit").write_text("max\n")
-    assert hardware.look.__wrapped__().memory_bytes > 1 << 20
+    assert hardware.detect_hardware.__wrapped__().memory_bytes > 1 << 20

@@ -16,15 +16,15 @@ def test_shards_cover_every_frame_once(seed):
     assert [s.index for s in shards] == list(range(len(shards)))
     for shard in shards:
         assert 1 <= shard.stop - shard.start <= chunk
-        assert shard.look_start == max(0, shard.start - overlap)
-        assert shard.look_stop == min(frames, shard.stop + overlap)
+        assert shard.context_start == max(0, shard.start - overlap)
+        assert shard.context_stop == min(frames, shard.stop + overlap)
         length = int(rng.integers(1, 20))
         windows = shard.windows(length, overlap)
-        kept = [shard.look_start + i for w in windows for i in range(w.keep_start, w.keep_stop)]
+        kept = [shard.context_start + i for w in windows for i in range(w.keep_start, w.keep_stop)]
         assert kept == list(range(shard.start, shard.stop))
         assert all(w.keep_stop - w.keep_start <= length for w in windows)
         assert all(0 <= w.start <= w.keep_start and w.keep_stop <= w.stop for w in windows)
-        assert windows[-1].stop <= shard.look_stop - shard.look_start
+        assert windows[-1].stop <= shard.context_stop - shard.context_start
 
 
 def test_shards_begin_where_a_scene_may():
@@ -39,7 +39,7 @@ def test_without_scenes_they_are_even():
 def test_long_videos_begin_with_a_short_shard():
     assert first_chunk(479) == 0 and 0 < first_chunk(480) < 24
     shards = plan([i % 50 == 0 for i in range(500)], 60, 8, first=4)
-    assert [s.start for s in shards][:3] == [0, 4, 50] and shards[0].look_stop == 12 and shards[1].look_start == 0
+    assert [s.start for s in shards][:3] == [0, 4, 50] and shards[0].context_stop == 12 and shards[1].context_start == 0
     assert [frame for s in shards for frame in range(s.start, s.stop)] == list(range(500))
     for frames, chunk in ((3, 60), (4, 60), (100, 4)):
         assert plan([True] * frames, chunk, 8, first=4) == plan([True] * frames, chunk, 8)
