@@ -54,7 +54,7 @@ class CellStore:
             "clip": clip.fingerprint(),
             "settings": [settings.frames, settings.window, settings.crop_border, settings.temporal, settings.lpips],
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
-            "precision": str(plan.dtype) + (" as tf32" if plan.tf32 else "") + (" compiled" if plan.compile else ""),
+            "precision": plan.precision + (" compiled" if plan.compile else ""),
             "native": plan.native,
             "threads": torch.get_num_threads() if device.type == "cpu" else None,
             "versions": [codecvsr.__version__, torch.__version__],

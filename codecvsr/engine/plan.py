@@ -30,6 +30,11 @@ _COMPILE_FROM = {"cpu": 4_000, "cuda": 60_000}  # frames of so many pixels
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
+def precision_name(dtype: torch.dtype) -> str:
+    """Returns the option's word for a torch type: ``fp32``, ``fp16`` or ``bf16``."""
+    return next(name for name, known in _DTYPES.items() if known == dtype)
+
+
 @dataclass(frozen=True)
 class Plan:
     """How a network is run.
@@ -40,7 +45,6 @@ class Plan:
         tf32: float32 convolutions multiply with 10 bits of mantissa (NVIDIA's TF32).
         native: the convolutions that codecvsr's own C library has run in it (:mod:`codecvsr.engine.native.modules`), the network codecvsr
             as a whole (:mod:`codecvsr.engine.native.codecvsr`).
-        channels_last: weights and features lie in memory pixel by pixel.
         graphs: whole windows are captured as CUDA graphs, by shape.
         compile: the networks' stacks of convolutions go through torch.compile.
         compile_from: frames (of 180x320 pixels) from which a job is long enough to be compiled; None for never.
@@ -53,7 +57,6 @@ class Plan:
     dtype: torch.dtype
     tf32: bool
     native: bool
-    channels_last: bool
     graphs: bool
     compile: bool
     compile_from: int | None
@@ -63,11 +66,11 @@ class Plan:
 
     @property
     def precision(self) -> str:
-        """What reports call it: float32, tf32, bfloat16 or float16."""
-        return "tf32" if self.tf32 else str(self.dtype).removeprefix("torch.")
+        """``fp32``, ``tf32``, ``fp16`` or ``bf16``, as in reports and options."""
+        return "tf32" if self.tf32 else precision_name(self.dtype)
 
-    def exact(self) -> Plan:
-        """The same plan in float32."""
+    def fp32(self) -> Plan:
+        """Returns the same plan in fp32, without TF32."""
         return replace(self, dtype=torch.float32, tf32=False)
 
     def for_job(self, frames: int, height: int, width: int) -> Plan:
@@ -82,7 +85,7 @@ class Plan:
             "device": str(self.device),
             "precision": self.precision,
             "native": self.native,
-            "memory_format": "channels_last" if self.channels_last else "contiguous",
+            "memory_format": "channels_last",
             "graphs": self.graphs,
             "compile": self.compile,
             "compile_from_frames": self.compile_from,
@@ -163,7 +166,6 @@ def decide(
         dtype=dtype,
         tf32=tf32,
         native=is_native,
-        channels_last=True,
         graphs=graphs,
         compile=compiles,
         compile_from=compile_from,

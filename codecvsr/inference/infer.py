@@ -249,7 +249,7 @@ def upscale_frames(
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """The frames of a clip, upscaled, (scale * H, scale * W, 3) uint8 each, in order.
 
-    Where memory runs out, the rest goes on in shorter windows or in tiles; where half precision overflows, in float32. The
+    Where memory runs out, the rest goes on in shorter windows or in tiles; where fp16 overflows, in fp32. The
     budget remembers it.
 
     Args:
@@ -270,12 +270,12 @@ def upscale_frames(
         window = waiting.popleft()
         done = window.keep_start
         try:
-            chosen = plan.exact() if limits.is_exact else plan
+            chosen = plan.fp32() if limits.is_fp32 else plan
             for picture in upscale_window(model, source, ablations, window, limits, chosen):
                 yield picture
                 done += 1
         except Overflow:
-            limits.make_exact()
+            limits.use_fp32()
             waiting.appendleft(replace(window, keep_start=done))
         except (MemoryError, RuntimeError) as error:
             limits.shrink(error, window.keep_stop - done, height, width, by_window=not is_sliding)

@@ -24,19 +24,19 @@ class MemoryLimits:
         tile: pixels each way that a tile keeps; 0 for whole frames.
         is_fixed: running out of memory is an error, not a reason to go on with less.
         duplicates: leaves out frames that show nothing new; None to make every frame.
-        is_exact: half precision overflowed: what follows is made in float32.
+        is_fp32: fp16 overflowed; the frames that follow are computed in fp32.
     """
 
     window: int
     tile: int = 0
     is_fixed: bool = False
     duplicates: DuplicateFrames | None = None
-    is_exact: bool = False
+    is_fp32: bool = False
 
-    def make_exact(self) -> None:
-        """Half precision overflowed: go on in float32, and say so."""
-        self.is_exact = True
-        log.warning("Half precision overflowed: going on in float32.")
+    def use_fp32(self) -> None:
+        """Continues in fp32 after fp16 overflowed, with a warning."""
+        self.is_fp32 = True
+        log.warning("fp16 overflowed: continuing in fp32.")
 
     def shrink(self, error: BaseException, kept: int, height: int, width: int, *, by_window: bool) -> None:
         """Halve the window, or the tiles where it is short already, and say so; the same error again if nothing is left.

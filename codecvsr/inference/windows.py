@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 
-_BYTES_AT_ONCE = 3 << 30  #: what the features of one window may take
-_CHANNELS_KEPT = 3 * 64  # of features per frame: three maps of 64
 OVERLAP = 8  #: frames a window looks at beyond each of its ends
 
 
@@ -31,9 +29,7 @@ class Window:
         return [Window(max(self.start, a - overlap), min(self.stop, b + overlap), a, b) for a, b in pairwise(bounds)]
 
 
-def longest_window(
-    height: int, width: int, channels: int = _CHANNELS_KEPT, memory: int = _BYTES_AT_ONCE, *, beyond: int = 0
-) -> int:
+def longest_window(height: int, width: int, channels: int, memory: int, *, beyond: int = 0) -> int:
     """So many frames of height x width pixels a window keeps unless the user says otherwise.
 
     ``channels`` of float32 features are held of every pixel of these and of ``beyond`` other frames, in at most ``memory``

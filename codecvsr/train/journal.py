@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from codecvsr.engine.plan import precision_name
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_file
 from codecvsr.metrics.plot import require_plots
@@ -64,7 +65,7 @@ class Journal:
             processes=processes.count,
             threads=torch.get_num_threads(),
             cores=os.cpu_count(),
-            precision=str(dtype).removeprefix("torch."),
+            precision=precision_name(dtype),
             torch=torch.__version__,
             recipe=dataclasses.asdict(recipe),
         )

@@ -14,12 +14,13 @@ from typing import Any, TypedDict
 
 import numpy as np
 import torch
+from roofline import Traffic, peak_rates
 from speed_subjects import CORNER, Subject, make_subject, video
 from step_times import timed_steps
 
 import codecvsr
-from codecvsr.engine.cost import Traffic, counting_macs, forget_peak, peak_bytes, peak_rates
-from codecvsr.engine.native import buffers
+from codecvsr.engine.cost import counting_macs, forget_peak, peak_bytes
+from codecvsr.engine.native.buffers import spare_bytes
 from codecvsr.engine.plan import make_plan
 from codecvsr.inference.infer import Ablations, load_motion, upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
@@ -113,10 +114,9 @@ def _counted(subject: Subject) -> tuple[float, float]:
 def _memory(subject: Subject, pixels: int) -> int | None:
     """Peak bytes over what was held before, per frame of the window and input pixel."""
     device = subject.plan.device
-    buffers.let_go()  # what the runs before left would not be counted
     if (device.type == "cpu" and subject.model.architecture != "codecvsr") or not forget_peak(device):
         return None  # of the others on a CPU one more run would take minutes
-    before = torch.cuda.memory_allocated(device) if device.type == "cuda" else peak_bytes(device)
+    before = torch.cuda.memory_allocated(device) if device.type == "cuda" else peak_bytes(device) - spare_bytes()
     subject.run()
     return round((peak_bytes(device) - before) / (subject.frames * pixels))
 
@@ -124,9 +124,9 @@ def _memory(subject: Subject, pixels: int) -> int | None:
 def rates(device: str) -> dict[str, Any]:
     """What the device can do in every precision, for the roofline: products and bytes per second."""
     target = make_plan(device).device
-    kinds = {"float32": (torch.float32, False)}
+    kinds = {"fp32": (torch.float32, False)}
     if target.type == "cuda":
-        kinds |= {"tf32": (torch.float32, True), "bfloat16": (torch.bfloat16, False), "float16": (torch.float16, False)}
+        kinds |= {"tf32": (torch.float32, True), "bf16": (torch.bfloat16, False), "fp16": (torch.float16, False)}
     found = {}
     for name, (dtype, tf32) in kinds.items():
         products, moved = peak_rates(target, dtype, tf32=tf32)

@@ -18,6 +18,7 @@ TITLES = {
     "edvr-l:random": "EDVR-L",
     "rbpn:random": "RBPN",
 }
+TORCH_NAMES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}  #: words of older result files
 _FIRST_FRAME_S, _LOST_DB = 5.0, 0.02
 _OPERATIONS = 4
 
@@ -50,7 +51,7 @@ def roofline_ms(found: dict[str, Any], cells: Cells) -> float | None:
     """The least a network could take by the machine's rates, for products or for what they read and write."""
     known = [cell["rates"] for cell in _of(cells, "rates")]
     kinds = known[0] if known else {}
-    rate = kinds.get(found["precision"])
+    rate = kinds.get(found["precision"]) or kinds.get(TORCH_NAMES.get(found["precision"], ""))
     if rate is None:
         return None
     # Winograd's F(4x4, 3x3), which the native form computes by, takes 36 multiplications for 144.

@@ -40,8 +40,8 @@ FP32, FP16, BF16 = torch.float32, torch.float16, torch.bfloat16
 def test_precision_is_what_is_fast_and_loses_nothing(device, where, gpu, architecture, dtype, tf32):
     plan = decide(device, where, gpu, architecture=architecture)
     assert (plan.device, plan.dtype, plan.tf32) == (device, dtype, tf32)
-    assert plan.precision == ("tf32" if tf32 else str(dtype).removeprefix("torch."))
-    assert (plan.exact().dtype, plan.exact().tf32) == (FP32, False)
+    assert plan.precision == ("tf32" if tf32 else {FP32: "fp32", FP16: "fp16", BF16: "bf16"}[dtype])
+    assert (plan.fp32().dtype, plan.fp32().tf32) == (FP32, False)
     for asked, expected in (("fp32", FP32), ("fp16", FP16), ("bf16", BF16)):
         given = decide(device, where, gpu, asked, architecture=architecture)
         assert (given.dtype, given.tf32) == (expected, False) and f"{asked}: asked for." in given.reasons

@@ -227,7 +227,7 @@ def test_what_overflows_is_made_again_in_float32(model, source, monkeypatch, cap
     limits = MemoryLimits(8)
     with caplog.at_level(logging.WARNING):
         made = list(upscale_frames(model, source, Ablations(), limits, half))
-    assert len(made) == FRAMES and limits.is_exact and len(caplog.records) == 1
+    assert len(made) == FRAMES and limits.is_fp32 and len(caplog.records) == 1
     assert all(np.array_equal(a, b) for a, b in zip(made[2:], expected[2:], strict=True))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 LARGE = 1 << 17  #: bytes of the smallest arrays this is worth while for
-MAX_SPARE_BYTES = 1 << 30  #: kept for others at most; the rest goes back to the system at once
+MAX_SPARE_BYTES = 1 << 30  #: unused memory retained at most; the rest goes back to the system at once
 _ALIGNMENT = 64  # a line of cache, and the widest vector
 _STEP = 4096  # sizes are multiples of a page
 
@@ -46,11 +46,6 @@ def empty_bytes(count: int) -> npt.NDArray[np.uint8]:
 def spare_bytes() -> int:
     """What is kept for others."""
     return sum(size * len(kept) for size, kept in list(_spare.items()))
-
-
-def let_go() -> None:
-    """Give what is kept back to the system."""
-    _spare.clear()
 
 
 def _taken(size: int) -> mmap.mmap:

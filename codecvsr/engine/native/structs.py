@@ -14,7 +14,6 @@ Halves = npt.NDArray[np.uint16]  #: bfloat16, which numpy does not know
 
 GROUP = 16  #: CVSR_GROUP: channels of convolutions come in multiples of this
 TILE = 4  #: CVSR_TILE
-LOOK_CHANNELS = 48  #: CVSR_LOOK_CHANNELS
 NEIGHBOURS = 4
 MAX_INPUTS = 4  #: CVSR_MOST_INPUTS: of a convolution
 MAX_CHANNELS = 1024  #: CVSR_MOST_CHANNELS: of all inputs of a convolution
