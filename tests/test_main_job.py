@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from codecvsr.bitstream import native_reader
+from codecvsr import native_libraries
 from codecvsr.cli import cli
 from codecvsr.files import write_png
 from tests.streams import moving_texture
@@ -77,7 +77,7 @@ def test_three_crfs(reds: Path, tmp_path: Path, gop: str) -> None:
     assert quality == sorted(quality, reverse=True)
 
 
-@pytest.mark.skipif(native_reader.reader_library() is None, reason="the native reader is not built")
+@pytest.mark.skipif(native_libraries.reader_library() is None, reason="the native reader is not built")
 def test_both_extractors_make_the_same_clip(reds: Path, tmp_path: Path) -> None:
     for extractor in ("native", "pyav"):
         run(

@@ -19,9 +19,10 @@ from codecvsr.analysis.panels import HEADER, PAD, PANEL, STRIP, draw_header, dra
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.reader import read_video
+from codecvsr.constants import CELL
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_file, write_png
-from codecvsr.motion.field import CELL, rasterise
+from codecvsr.motion.field import rasterise
 
 Progress = Callable[[Iterable[Picture], str, int], Iterable[Picture]]
 

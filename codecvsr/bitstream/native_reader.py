@@ -1,30 +1,24 @@
-"""The compiled libraries of ``native/``, loaded with ctypes where they were built.
-
-``CODECVSR_NATIVE=0`` in the environment leaves both aside, for comparisons and for machines where they misbehave.
-"""
+"""The native H.264 reader (``native/include/cvsr_reader.h``), bound with ctypes."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import av
 import numpy as np
-import numpy.typing as npt
 
+from codecvsr import native_libraries
 from codecvsr.bitstream import h264
 from codecvsr.bitstream.damage import SoundFrames, end_of_stream
 from codecvsr.bitstream.frame import NO_VECTORS, VECTOR_DTYPE, CodedFrame, FrameType
 from codecvsr.bitstream.refusals import check_codec, check_picture
 from codecvsr.errors import CodecVSRError, InputError
 
-_FIELD_ABI = 10  # CVSR_FIELD_ABI and CVSR_READER_ABI of native/*.h
-_READER_ABI = 2
-_NET_ABI = 3  # CVSR_NET_ABI
 _NO_PTS = -(2**63)
 _TYPES: dict[int, FrameType] = {ord("I"): "I", ord("P"): "P", ord("B"): "B"}
 
@@ -71,73 +65,6 @@ class _Frame(ctypes.Structure):
     ]
 
 
-def folders() -> list[Path]:
-    """Where built libraries are looked for: ``_native`` in every folder the package consists of.
-
-    An editable install has two, the checkout and the installed part.
-    """
-    import codecvsr
-
-    return [Path(folder) / "_native" for folder in codecvsr.__path__]
-
-
-def fields_library() -> ctypes.CDLL | None:
-    """The field library (``native/field/field.c``), or None where it was not built or is switched off."""
-    return _load_fields() if _enabled() else None
-
-
-def reader_library() -> ctypes.CDLL | None:
-    """The reader library (``native/reader/reader.c``), or None where it was not built or is switched off."""
-    return _load_reader() if _enabled() else None
-
-
-def net_library() -> ctypes.CDLL | None:
-    """The library that computes ``codecvsr`` (``native/include/cvsr_net.h``), or None where it was not built or is switched off."""
-    return _load_net() if _enabled() else None
-
-
-def extract_mvs_program() -> Path | None:
-    """The program that prints a file's vectors as FFmpeg's example ``extract_mvs`` does, or None where it is not built."""
-    name = "extract_mvs.exe" if sys.platform == "win32" else "extract_mvs"
-    return next((folder / name for folder in folders() if (folder / name).is_file()), None)
-
-
-def load_problems() -> dict[str, str]:
-    """For each library that is there but cannot be used, why: for ``doctor``."""
-    fields_library()
-    reader_library()
-    net_library()
-    return dict(_problems)
-
-
-def rasterise(
-    library: ctypes.CDLL, vectors: npt.NDArray[np.void], height: int, width: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-    """Paint vectors onto cells of 4x4 pixels: what ``motion.field.rasterise_numpy`` does, value by value.
-
-    Args:
-        library: what :func:`fields_library` returned.
-        vectors: (n,) array of ``VECTOR_DTYPE``.
-        height: of the picture, in pixels.
-        width: of the picture, in pixels.
-
-    Returns:
-        past (2, h, w) and future (2, h, w) in pixels, NaN where there is none, and partition (h, w), where
-        h = ceil(height / 4) and w = ceil(width / 4).
-    """
-    if vectors.dtype != VECTOR_DTYPE or vectors.ndim != 1:
-        raise TypeError(f"vectors: a 1-d array of {VECTOR_DTYPE} was expected, got {vectors.dtype} {vectors.shape}")
-    records = np.ascontiguousarray(vectors)
-    rows, columns = -(-height // 4), -(-width // 4)
-    past = np.empty((2, rows, columns), np.float32)
-    future = np.empty((2, rows, columns), np.float32)
-    partition = np.empty((rows, columns), np.uint8)
-    outputs = (past.ctypes.data, future.ctypes.data, partition.ctypes.data)
-    if library.cvsr_rasterise(records.ctypes.data, len(records), height, width, *outputs) != 0:
-        raise ValueError(f"height and width must not be negative, got {height} x {width}")
-    return past, future, partition
-
-
 def iterate(path: Path, *, allow_damaged: bool = False) -> Iterator[CodedFrame]:
     """Decode a progressive H.264 file with the reader library and yield its frames in display order.
 
@@ -148,9 +75,10 @@ def iterate(path: Path, *, allow_damaged: bool = False) -> Iterator[CodedFrame]:
         UnsupportedInputError: another codec than H.264, interlaced coding, a frame size that changes in mid-stream.
         DamagedInputError: the stream is truncated or corrupt; frames yielded before it is raised are sound.
     """
-    library = reader_library()
+    library = native_libraries.reader_library()
     if library is None:
         raise InputError("The native reader is not built; use the backend 'pyav'.")
+    _declare(library)
     message = ctypes.create_string_buffer(256)
     reader = library.cvsr_reader_open(_file_name(path), message, len(message))
     if not reader:
@@ -238,76 +166,29 @@ def _text(value: bytes | None) -> str:
     return (value or b"").decode(errors="replace")
 
 
-# --------------------------------------------------------------------------------------------------------- loading
-
-_problems: dict[str, str] = {}
-
-
-def _enabled() -> bool:
-    return os.environ.get("CODECVSR_NATIVE", "1") != "0"
-
-
-def _load(name: str, declare: Callable[[ctypes.CDLL], int], abi: int) -> ctypes.CDLL | None:
-    """Load lib``name``; None where it is not there, and where it cannot be used (noted for ``doctor``)."""
-    suffix = ".dll" if sys.platform == "win32" else ".so"  # CMake modules end in .so on macOS too
-    for folder in folders():
-        file = folder / f"lib{name}{suffix}"
-        if not file.is_file():
-            continue
-        try:
-            library = ctypes.CDLL(str(file))
-            found = declare(library)
-        except (OSError, AttributeError) as error:
-            _problems[name] = f"{file}: {error}"
-            continue
-        if found == abi:
-            _problems.pop(name, None)
-            return library
-        _problems[name] = f"{file}: is of interface version {found}, {abi} was expected; reinstall codecvsr"
-    return None
+def libavcodec_version() -> str | None:
+    """Returns the version of the libavcodec that the reader runs on, such as "59.37.100"; None where it is not built."""
+    library = native_libraries.reader_library()
+    if library is None:
+        return None
+    _declare(library)
+    return _text(library.cvsr_reader_libavcodec())
 
 
 @cache
-def _load_fields() -> ctypes.CDLL | None:
-    def declare(library: ctypes.CDLL) -> int:
-        pointer, size = ctypes.c_void_p, ctypes.c_int32
-        library.cvsr_rasterise.argtypes = [pointer, ctypes.c_size_t, size, size, pointer, pointer, pointer]
-        library.cvsr_rasterise.restype = ctypes.c_int32
-        library.cvsr_field_abi.argtypes = []
-        library.cvsr_field_abi.restype = ctypes.c_int32
-        return int(library.cvsr_field_abi())
-
-    return _load("cvsr_field", declare, _FIELD_ABI)
-
-
-@cache
-def _load_reader() -> ctypes.CDLL | None:
-    def declare(library: ctypes.CDLL) -> int:
-        pointer, text = ctypes.c_void_p, ctypes.c_char_p
-        signatures: dict[str, tuple[type | None, list[type]]] = {
-            "cvsr_reader_abi": (ctypes.c_int32, []),
-            "cvsr_reader_libavcodec": (text, []),
-            "cvsr_reader_open": (pointer, [text, text, ctypes.c_size_t]),
-            "cvsr_reader_stream": (None, [pointer, pointer]),
-            "cvsr_reader_next": (ctypes.c_int32, [pointer, pointer]),
-            "cvsr_reader_packets": (ctypes.c_int64, [pointer]),
-            "cvsr_reader_is_damaged": (ctypes.c_int32, [pointer]),
-            "cvsr_reader_message": (text, [pointer]),
-            "cvsr_reader_copy_picture": (ctypes.c_int32, [pointer, pointer, pointer]),
-            "cvsr_reader_close": (None, [pointer]),
-        }
-        for name, (result, arguments) in signatures.items():
-            function = getattr(library, name)
-            function.restype, function.argtypes = result, arguments
-        return int(library.cvsr_reader_abi())
-
-    return _load("cvsr_reader", declare, _READER_ABI)
-
-
-@cache
-def _load_net() -> ctypes.CDLL | None:
-    def declare(library: ctypes.CDLL) -> int:
-        library.cvsr_net_abi.restype, library.cvsr_net_abi.argtypes = ctypes.c_int32, []
-        return int(library.cvsr_net_abi())
-
-    return _load("cvsr_net", declare, _NET_ABI)
+def _declare(library: ctypes.CDLL) -> None:
+    pointer, text = ctypes.c_void_p, ctypes.c_char_p
+    signatures: dict[str, tuple[type | None, list[type]]] = {
+        "cvsr_reader_libavcodec": (text, []),
+        "cvsr_reader_open": (pointer, [text, text, ctypes.c_size_t]),
+        "cvsr_reader_stream": (None, [pointer, pointer]),
+        "cvsr_reader_next": (ctypes.c_int32, [pointer, pointer]),
+        "cvsr_reader_packets": (ctypes.c_int64, [pointer]),
+        "cvsr_reader_is_damaged": (ctypes.c_int32, [pointer]),
+        "cvsr_reader_message": (text, [pointer]),
+        "cvsr_reader_copy_picture": (ctypes.c_int32, [pointer, pointer, pointer]),
+        "cvsr_reader_close": (None, [pointer]),
+    }
+    for name, (result, arguments) in signatures.items():
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments

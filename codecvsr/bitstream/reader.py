@@ -16,6 +16,7 @@ import numpy.typing as npt
 from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 
+from codecvsr import native_libraries
 from codecvsr.bitstream import h264, native_reader
 from codecvsr.bitstream.damage import SoundFrames, end_of_stream
 from codecvsr.bitstream.frame import NO_VECTORS, VECTOR_DTYPE, CodedFrame, FrameType
@@ -36,7 +37,7 @@ def active_backend(backend: Backend = "auto") -> Literal["native", "pyav"]:
     """
     if backend == "pyav":
         return "pyav"
-    built = native_reader.reader_library() is not None
+    built = native_libraries.reader_library() is not None
     if backend == "native" and not built:
         raise InputError(
             "The native reader is not built. Install the libavformat and libavcodec headers, pkg-config and a C compiler "

@@ -47,15 +47,15 @@ def command(require_native: bool, as_json: bool) -> ExitCode:
 
 def examine() -> dict[str, Any]:
     """Everything ``doctor`` reports: ``backend``, ``device``, ``versions`` and more, ready for JSON."""
-    from codecvsr.bitstream import native_reader
+    from codecvsr import native_libraries
     from codecvsr.engine.hardware import detect_hardware, system_memory
 
     machine = detect_hardware()
     device, gpus, torch_threads = _torch()
     return {
         "backend": {
-            "fields": "numpy" if native_reader.fields_library() is None else "native",
-            "reader": "pyav" if native_reader.reader_library() is None else "native",
+            "fields": "numpy" if native_libraries.field_library() is None else "native",
+            "reader": "pyav" if native_libraries.reader_library() is None else "native",
         },
         "device": device,
         "versions": _versions(),
@@ -72,7 +72,7 @@ def examine() -> dict[str, Any]:
         "memory": system_memory(),
         "weights": _weights(),
         "problems": [
-            f"{library} is built but cannot be used: {why}" for library, why in native_reader.load_problems().items()
+            f"{library} is built but cannot be used: {why}" for library, why in native_libraries.load_problems().items()
         ],
     }
 
@@ -86,7 +86,6 @@ def _versions() -> dict[str, str | None]:
     from codecvsr.bitstream import native_reader
     from codecvsr.cli import version
 
-    reader = native_reader.reader_library()
     return {
         "codecvsr": version(),
         "python": platform.python_version(),
@@ -94,7 +93,7 @@ def _versions() -> dict[str, str | None]:
         "av": av.__version__,
         "av_libavcodec": ".".join(map(str, av.library_versions["libavcodec"])),
         "av_ffmpeg": av.ffmpeg_version_info,
-        "native_libavcodec": None if reader is None else reader.cvsr_reader_libavcodec().decode(),
+        "native_libavcodec": native_reader.libavcodec_version(),
         "numpy": np.__version__,
         "opencv": cv2.__version__,
         "ffmpeg_program": _ffmpeg_program(),

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from codecvsr.bitstream import native_reader
+from codecvsr import native_libraries
 from codecvsr.engine.device import choose_device
 from codecvsr.engine.hardware import BF16_FEATURES, Gpu, Machine, detect_hardware
 from codecvsr.engine.native.net import has_bf16, is_worth_it
@@ -120,7 +120,7 @@ def make_plan(
     if chosen.type == "cuda":
         found = torch.cuda.get_device_properties(chosen)
         gpu = Gpu(found.name, (found.major, found.minor), found.total_memory)
-    library = native_reader.net_library()
+    library = native_libraries.net_library()
     return decide(
         chosen, detect_hardware(), gpu, precision, compile, architecture=architecture, training=training,
         has_library=library is not None and is_worth_it(library),

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codecvsr.constants import CELL
 from codecvsr.engine.native import codecvsr as native_codecvsr
 from codecvsr.engine.plan import Plan
 from codecvsr.engine.transfer import to_device
@@ -26,7 +27,7 @@ from codecvsr.models.layers.warp import warp
 from codecvsr.models.mvsr_seed import MVSRSeed
 from codecvsr.models.rate_groups import GROUP, RateGroups
 from codecvsr.models.rbpn import RBPN
-from codecvsr.motion.field import CELL, painted_from_corner
+from codecvsr.motion.field import painted_from_corner
 
 _FLOWS_KEPT = 64  # between frames, by the networks whose windows overlap
 

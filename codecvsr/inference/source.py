@@ -14,12 +14,12 @@ import numpy.typing as npt
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.bitstream.reader import read_video
+from codecvsr.constants import CELL
 from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.inference.clip_folder import FRAME_NAME, ClipFolder
 from codecvsr.inference.tiles import BLOCK
 from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion, motion_fields
 from codecvsr.motion.clip_motion import FULL_REPAIR, measured, unknown_motion
-from codecvsr.motion.field import CELL
 from codecvsr.motion.ops.reference import pad_to_cells, to_cells
 from codecvsr.motion.optical_flow import dis_between, dis_flows
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.constants import CELL
 from codecvsr.metrics.planes import luma
-from codecvsr.motion.field import CELL
 from codecvsr.motion.ops.reference import Array, warp
 
 FOLLOWED = 8.0  #: 8-bit luma steps: pixels whose original the field follows more closely are looked at

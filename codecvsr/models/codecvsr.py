@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codecvsr.constants import SCALE
 from codecvsr.models import priors as prior_channels
 from codecvsr.models.bicubic import Bicubic
 from codecvsr.models.layers import shift_add
@@ -21,7 +22,6 @@ from codecvsr.models.layers.blocks import SLOPE, ConvResidualBlocks, ResidualBlo
 from codecvsr.models.layers.shift_add import luma, shift_and_add
 from codecvsr.models.layers.warp import Mode, warp
 
-SCALE = 4
 GAIN = 4.0  #: brings differences between aligned pictures to the size of the other inputs
 
 

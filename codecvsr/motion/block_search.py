@@ -13,8 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.bitstream.native_reader import fields_library
-from codecvsr.motion.field import CELL
+from codecvsr.constants import CELL
 from codecvsr.motion.ops import native
 from codecvsr.motion.ops.reference import (
     LONGEST_MATCHED,
@@ -26,6 +25,7 @@ from codecvsr.motion.ops.reference import (
     to_sixteenths,
 )
 from codecvsr.motion.refine import by_qp
+from codecvsr.native_libraries import field_library
 
 Numbers = npt.NDArray[np.int32]
 Cells = Sequence[npt.NDArray[np.intp]]  # rows and columns
@@ -82,7 +82,7 @@ def search(current: Luma, other: Luma, field: Array, error: Array, qp: float) ->
 
     ``qp``: mean luma quantiser of the frame; where it is coarse, what blocks look like says less.
     """
-    library, better = fields_library(), by_qp(_BETTER, qp)
+    library, better = field_library(), by_qp(_BETTER, qp)
     if library is None:
         found, count = search_numpy(current, other, field, error, BAD_ERROR, better)
     else:

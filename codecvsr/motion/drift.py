@@ -12,13 +12,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from codecvsr.bitstream.native_reader import fields_library
-from codecvsr.motion.field import CELL
+from codecvsr.constants import CELL
 from codecvsr.motion.ops import native
 from codecvsr.motion.ops.frame_arrays import Placed
 from codecvsr.motion.ops.native import Mapper, Prepared, Refinement, run
 from codecvsr.motion.ops.reference import Array, gaussian_taps, warp_numpy
 from codecvsr.motion.refine import by_qp, refine_numpy
+from codecvsr.native_libraries import field_library
 
 FRAMES = 4  #: frames that a direct match spans
 _WINDOW = (2.6, 6.4)  # sigma in pixels, at fine and at coarse quantisers
@@ -110,7 +110,7 @@ class Drift:
         # what moves between those frames, so it is taken at the same place of the picture.
         reached = self._found.keys() | set(starts)
         parts = {t: [start for k in range(FRAMES) if (start := t - k * step) in reached] for t in frames}
-        library = fields_library()
+        library = field_library()
         if library is None:
             self._correct_numpy(pairs, starts, parts, field, prepared, qp, mapper, corrected)
         else:

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-CELL = 4  #: side of a cell in pixels
+from codecvsr import native_libraries
+from codecvsr.constants import CELL
+from codecvsr.motion.ops import rasterise as native_rasterise
+
 _LONGEST = 4096.0  # pixels; H.264 annex A.3.1 keeps vectors within 2048
 
 
@@ -66,12 +69,10 @@ def rasterise_numpy(vectors: npt.NDArray[np.void], height: int, width: int) -> B
 
 def rasterise(vectors: npt.NDArray[np.void], height: int, width: int) -> BlockField:
     """:func:`rasterise_numpy`, done by the native library where it was built."""
-    from codecvsr.bitstream import native_reader
-
-    library = native_reader.fields_library()
+    library = native_libraries.field_library()
     if library is None:
         return rasterise_numpy(vectors, height, width)
-    past, future, partition = native_reader.rasterise(library, vectors, height, width)
+    past, future, partition = native_rasterise.rasterise(library, vectors, height, width)
     return BlockField(past, future, partition)
 
 

@@ -15,8 +15,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.bitstream.native_reader import fields_library
-from codecvsr.motion.field import CELL, BlockField
+from codecvsr.constants import CELL
+from codecvsr.motion.field import BlockField
 from codecvsr.motion.ops import native
 from codecvsr.motion.ops.native import Candidate
 from codecvsr.motion.ops.reference import (
@@ -27,6 +27,7 @@ from codecvsr.motion.ops.reference import (
     matching_error_numpy,
     splat_numpy,
 )
+from codecvsr.native_libraries import field_library
 
 PAST, FUTURE = 0, 1
 _STEP = (-1, +1)  # display index of the neighbour in each direction
@@ -129,7 +130,7 @@ def best_reference_numpy(
 
 def best_reference(current: Luma, others: Sequence[Luma], distances: Sequence[int], raw: Array) -> tuple[Array, Array]:
     """:func:`best_reference_numpy`, done by the native library where it was built."""
-    library = fields_library()
+    library = field_library()
     if library is None:
         return best_reference_numpy(current, others, distances, raw)
     return native.best_reference(library, current, others, distances, raw, _FARTHER_MUST_WIN_BY)
@@ -164,7 +165,7 @@ def best_candidate(
     current: Luma, other: Luma, candidates: Sequence[Candidate], cells: tuple[int, int]
 ) -> tuple[Array, Array]:
     """:func:`best_candidate_numpy`, done by the native library where it was built."""
-    library = fields_library()
+    library = field_library()
     if library is None:
         return best_candidate_numpy(current, other, candidates, cells)
     return native.best_candidate(library, current, other, candidates, cells)

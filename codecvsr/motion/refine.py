@@ -11,11 +11,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from codecvsr.bitstream.native_reader import fields_library
-from codecvsr.motion.field import CELL
+from codecvsr.constants import CELL
 from codecvsr.motion.ops import native
 from codecvsr.motion.ops.native import PREPARED, Prepared, Refinement
 from codecvsr.motion.ops.reference import Array, Luma, blur_numpy, gaussian_taps, to_pixels, warp_numpy
+from codecvsr.native_libraries import field_library
 
 STEPS = 2
 _PRE_BLUR = (1, 27, 72, 27, 1)  # of 128: a sigma of 0.7 pixels
@@ -83,7 +83,7 @@ def prepare_numpy(luma: Luma) -> Prepared:
 
 def prepare(luma: Luma) -> Prepared:
     """:func:`prepare_numpy`, done by the native library where it was built."""
-    library = fields_library()
+    library = field_library()
     return prepare_numpy(luma) if library is None else native.prepare(library, luma)
 
 
@@ -135,7 +135,7 @@ def refine(current: Prepared, other: Prepared, field: Array, qp: float, steps: i
 
 def refine_as(current: Prepared, other: Prepared, field: Array, how: Refinement) -> Array:
     """:func:`refine_numpy`, done by the native library where it was built."""
-    library = fields_library()
+    library = field_library()
     if library is None:
         return refine_numpy(current, other, field, how)
     return native.refine(library, current, other, field, how)

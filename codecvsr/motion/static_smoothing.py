@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.bitstream.native_reader import fields_library
 from codecvsr.motion.ops import native
 from codecvsr.motion.ops.reference import MAXIMUM, Array, blur_numpy, gaussian_taps
+from codecvsr.native_libraries import field_library
 
 RADIUS = 4  #: frames on either side that are looked at
 _WINDOW = 4.0  # sigma in cells
@@ -66,7 +66,7 @@ def static_smoothing_numpy(field: Array, share: Array, taps: Array, strength: fl
 
 def even(field: Array, share: Array) -> Array:
     """:func:`static_smoothing_numpy` with the settings used, done by the native library where it was built."""
-    library, taps = fields_library(), gaussian_taps(_WINDOW)
+    library, taps = field_library(), gaussian_taps(_WINDOW)
     if library is None:
         return static_smoothing_numpy(field, share, taps, _STRENGTH, _MAX_TOLERANCE)
     return native.even(library, field, share, taps, _STRENGTH, _MAX_TOLERANCE)

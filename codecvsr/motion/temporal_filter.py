@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from codecvsr.bitstream.native_reader import fields_library
 from codecvsr.motion.ops import native
 from codecvsr.motion.ops.frame_arrays import Placed
 from codecvsr.motion.ops.native import Mapper, run
 from codecvsr.motion.ops.reference import Array
 from codecvsr.motion.refine import by_qp
+from codecvsr.native_libraries import field_library
 
 RADIUS = 2  #: frames on either side whose motion counts
 _SIGMA = 1.5  # frames: a Gaussian of the distance in time
@@ -110,7 +110,7 @@ def steady(
         both: as in :func:`filtered`.
     """
     frames = list(frames)
-    library = fields_library()
+    library = field_library()
     if library is None:
 
         def one_frame(t: int) -> None:

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.constants import SCALE
 from codecvsr.errors import InputError
-from codecvsr.train.prepared_set import SCALE
 
 Picture = npt.NDArray[np.uint8]
 

@@ -12,12 +12,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from codecvsr.constants import SCALE
 from codecvsr.errors import InputError
 from codecvsr.files import VIDEO_SUFFIXES, read_image
 from codecvsr.inference.clip_folder import FRAMES, ClipFolder, numbered_frames
 from codecvsr.metrics.pairs import video_frames
 from codecvsr.models import priors as prior_channels
-from codecvsr.train.prepared_set import SCALE, find_pieces, read_piece
+from codecvsr.train.prepared_set import find_pieces, read_piece
 from codecvsr.train.recipe import Data
 
 _ROOM_SHARE = 0.7  # of a GPU's free memory that clips may take; the rest is for the network's

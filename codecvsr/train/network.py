@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codecvsr.constants import CELL
 from codecvsr.errors import InputError
 from codecvsr.inference.windows import circled, mirrored
 from codecvsr.models.basicvsr import BasicVSR
@@ -24,7 +25,6 @@ from codecvsr.models.rbpn import RBPN
 from codecvsr.models.registry import ARCHITECTURES, NETWORKS
 from codecvsr.models.study import Study
 from codecvsr.models.zoo import load_model
-from codecvsr.motion.field import CELL
 from codecvsr.train.recipe import Model
 from codecvsr.train.sampling import Batch
 

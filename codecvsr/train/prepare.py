@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from codecvsr.bitstream.encode import EncodeSettings, Gop, encode_h264
 from codecvsr.bitstream.reader import read_video
+from codecvsr.constants import SCALE
 from codecvsr.datasets.benchmark import PROXY_CRF
 from codecvsr.datasets.hr_sources import HRSource
 from codecvsr.errors import CodecVSRError, InputError
@@ -32,7 +33,7 @@ from codecvsr.models.priors import make_priors
 from codecvsr.motion import estimate_motion
 from codecvsr.train.camera import Picture, choose_movement, render_shot
 from codecvsr.train.prepare_plan import STEP, Job, Preparation
-from codecvsr.train.prepared_set import SCALE, Piece, write_piece
+from codecvsr.train.prepared_set import Piece, write_piece
 from codecvsr.video.resize import downsample, resample
 
 SETTINGS = "set.json"  #: what a set was prepared with, in its folder

@@ -10,11 +10,11 @@ import av
 import numpy as np
 
 from codecvsr.bitstream.encode import PRESETS
+from codecvsr.constants import CELL, SCALE
 from codecvsr.datasets.hr_sources import HRSource, find_sources
 from codecvsr.errors import InputError
 from codecvsr.files import list_images
-from codecvsr.motion.field import CELL
-from codecvsr.train.prepared_set import SCALE, SUFFIX, piece_bytes
+from codecvsr.train.prepared_set import SUFFIX, piece_bytes
 
 STEP = SCALE * CELL  #: sides of a piece's frames are multiples of it
 

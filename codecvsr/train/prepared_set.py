@@ -25,15 +25,14 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save_file
 
+from codecvsr.constants import CELL, SCALE
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_file
 from codecvsr.models import priors
-from codecvsr.motion.field import CELL
 
 ABOUT = "piece"  #: the metadata's only key
 FORMAT = "codecvsr-training-1"
 SUFFIX = ".safetensors"
-SCALE = 4
 
 _TYPES = {"U8": np.uint8, "F16": np.float16, "BOOL": np.bool_}
 _LARGEST_HEADER = 1 << 20  # bytes; ours has about a thousand

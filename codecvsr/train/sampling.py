@@ -15,11 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from codecvsr.constants import CELL, SCALE
 from codecvsr.errors import InputError
 from codecvsr.models import priors as prior_channels
-from codecvsr.motion.field import CELL
 from codecvsr.train.data import TrainingClip
-from codecvsr.train.prepared_set import SCALE
 from codecvsr.train.recipe import Recipe, Window
 
 _RECOLOURED = 0.5  # share of the samples

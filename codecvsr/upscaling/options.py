@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from codecvsr.constants import SCALE
 from codecvsr.engine.device import choose_device
 from codecvsr.engine.plan import Plan, make_plan
 from codecvsr.errors import InputError
@@ -20,8 +21,6 @@ from codecvsr.video.segments import Codec
 
 #: Gets what happens, as it happens: {"event": "survey" | "plan" | "progress" | "done" | "failed", ...}.
 Listener = Callable[[dict[str, Any]], None]
-
-NETWORK_SCALE = 4  #: of the networks that upscale
 
 
 @dataclass(frozen=True)
@@ -78,8 +77,8 @@ class UpscaleOptions:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if not 1 <= self.scale <= NETWORK_SCALE:
-            raise InputError(f"a scale of {self.scale} is outside 1 to {NETWORK_SCALE}.")
+        if not 1 <= self.scale <= SCALE:
+            raise InputError(f"a scale of {self.scale} is outside 1 to {SCALE}.")
         if (
             min(self.chunk, self.overlap, self.window) < 0
             or min(1 if side is None else side for side in (self.width, self.height)) < 1
@@ -205,9 +204,9 @@ def make_engine(settings: UpscaleOptions) -> Engine:
     """
     device = choose_device(settings.device)
     model = load_model(settings.model)
-    if model.scale != NETWORK_SCALE:
+    if model.scale != SCALE:
         raise InputError(
-            f"{model.name}: restores pictures at the same size; upscale needs a network for x{NETWORK_SCALE}. "
+            f"{model.name}: restores pictures at the same size; upscale needs a network for x{SCALE}. "
             "'codecvsr infer' runs this one."
         )
     kind = choose_motion(model, settings.motion, Ablations())

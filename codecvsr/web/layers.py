@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.reader import read_video
+from codecvsr.constants import CELL
 from codecvsr.motion import ClipMotion, stream_motion
-from codecvsr.motion.field import CELL
 
 _FINE = 16  # motion is told in so many parts of a pixel
 

@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.bitstream.reader import open_video
+from codecvsr.constants import SCALE
 from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.video.probe import Media, scan
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters
 
-SCALE = 4
 _STEP = 2 * SCALE  # sides of a clip that is shrunk and coded as 4:2:0 are multiples of this
 _MINIMUM = 64  # pixels each way of a clip that is shrunk
 

@@ -2,23 +2,26 @@
 
 import ctypes
 import subprocess
+import sys
 
 import av
 import numpy as np
 import pytest
 
+from codecvsr import native_libraries
 from codecvsr.bitstream import native_reader
 from codecvsr.bitstream.frame import VECTOR_DTYPE
 from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import CodecVSRError, DamagedInputError, InputError, UnsupportedInputError
 from codecvsr.motion.field import rasterise_numpy
+from codecvsr.motion.ops.rasterise import rasterise
 from tests.streams import encode, moving_texture
 
 needs_fields = pytest.mark.skipif(
-    native_reader.fields_library() is None, reason="native field library: not built, or off"
+    native_libraries.field_library() is None, reason="native field library: not built, or off"
 )
 needs_reader = pytest.mark.skipif(
-    native_reader.reader_library() is None, reason="native reader library: not built, or off"
+    native_libraries.reader_library() is None, reason="native reader library: not built, or off"
 )
 
 B_PYRAMID = "bframes=3:b-pyramid=normal:ref=3:keyint=12:scenecut=0:b-adapt=0"
@@ -53,6 +56,11 @@ def streams(tmp_path_factory):
     return get
 
 
+def extract_mvs_program():
+    name = "extract_mvs.exe" if sys.platform == "win32" else "extract_mvs"
+    return next((folder / name for folder in native_libraries.folders() if (folder / name).is_file()), None)
+
+
 def hostile_vectors(rng, count):
     """Records of any bits, of which about half lie near a small picture."""
     vectors = np.frombuffer(rng.bytes(count * VECTOR_DTYPE.itemsize), VECTOR_DTYPE).copy()
@@ -65,7 +73,7 @@ def hostile_vectors(rng, count):
 
 
 def assert_same_field(vectors, height, width):
-    past, future, partition = native_reader.rasterise(native_reader.fields_library(), vectors, height, width)
+    past, future, partition = rasterise(native_libraries.field_library(), vectors, height, width)
     expected = rasterise_numpy(vectors, height, width)
     for got, wanted in ((past, expected.past), (future, expected.future), (partition, expected.partition)):
         assert got.dtype == wanted.dtype
@@ -104,11 +112,11 @@ def test_rasterise_equals_numpy_on_real_streams(streams, name):
 
 @needs_fields
 def test_rasterise_refuses_what_would_read_or_write_elsewhere():
-    library = native_reader.fields_library()
+    library = native_libraries.field_library()
     with pytest.raises(TypeError, match="a 1-d array"):
-        native_reader.rasterise(library, np.zeros(3, np.uint8), 16, 16)
+        rasterise(library, np.zeros(3, np.uint8), 16, 16)
     with pytest.raises(ValueError, match="negative"):
-        native_reader.rasterise(library, np.zeros(3, VECTOR_DTYPE), -16, 16)
+        rasterise(library, np.zeros(3, VECTOR_DTYPE), -16, 16)
 
 
 @needs_reader
@@ -244,7 +252,7 @@ def test_a_path_is_never_a_protocol(tmp_path, monkeypatch):
 @needs_reader
 @pytest.mark.parametrize("name", ["slices.mp4", "raw.h264", "transport.ts"])
 def test_extract_mvs_prints_what_pyav_reads(streams, name):
-    program = native_reader.extract_mvs_program()
+    program = extract_mvs_program()
     assert program is not None, "the reader was built without its program"
     done = subprocess.run([program, streams(name)], check=False, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
@@ -263,7 +271,7 @@ def test_extract_mvs_prints_what_pyav_reads(streams, name):
 
 @needs_reader
 def test_extract_mvs_tells_what_is_wrong(tmp_path):
-    program = native_reader.extract_mvs_program()
+    program = extract_mvs_program()
     assert subprocess.run([program], check=False, capture_output=True, timeout=60).returncode == 2
     done = subprocess.run([program, tmp_path / "absent.mp4"], check=False, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (1, "")
@@ -272,7 +280,7 @@ def test_extract_mvs_tells_what_is_wrong(tmp_path):
 
 def test_the_environment_switches_both_libraries_off(streams, monkeypatch):
     monkeypatch.setenv("CODECVSR_NATIVE", "0")
-    assert native_reader.fields_library() is None and native_reader.reader_library() is None
+    assert native_libraries.field_library() is None and native_libraries.reader_library() is None
     with pytest.raises(InputError, match="not built"):
         list(native_reader.iterate(streams("b-pyramid.mp4")))
     assert len(list(read_video(streams("b-pyramid.mp4")))) == 22
@@ -281,18 +289,18 @@ def test_the_environment_switches_both_libraries_off(streams, monkeypatch):
 @pytest.mark.parametrize("content", [b"", b"not a library", b"\x7fELF" + bytes(60)])
 def test_a_broken_library_is_none_and_said_so(tmp_path, monkeypatch, content):
     (tmp_path / "libcvsr_broken.so").write_bytes(content)
-    monkeypatch.setattr(native_reader, "folders", lambda: [tmp_path])
-    monkeypatch.setattr(native_reader.sys, "platform", "linux")
-    monkeypatch.setattr(native_reader, "_problems", {})
-    assert native_reader._load("cvsr_broken", lambda library: 1, 1) is None
-    assert "libcvsr_broken.so" in native_reader.load_problems()["cvsr_broken"]
+    monkeypatch.setattr(native_libraries, "folders", lambda: [tmp_path])
+    monkeypatch.setattr(native_libraries.sys, "platform", "linux")
+    monkeypatch.setattr(native_libraries, "_problems", {})
+    assert native_libraries._load("broken", 1) is None
+    assert "libcvsr_broken.so" in native_libraries.load_problems()["cvsr_broken"]
 
 
 @needs_fields
 def test_a_library_of_another_version_is_refused(monkeypatch):
-    monkeypatch.setattr(native_reader, "_problems", {})
-    assert native_reader._load("cvsr_field", lambda library: 999, 1) is None
-    assert "interface version 999, 1 was expected" in native_reader.load_problems()["cvsr_field"]
+    monkeypatch.setattr(native_libraries, "_problems", {})
+    assert native_libraries._load("field", 999) is None
+    assert "interface version 10, 999 was expected" in native_libraries.load_problems()["cvsr_field"]
 
 
 @needs_reader

@@ -14,14 +14,15 @@ import av
 import numpy as np
 import pytest
 
-from codecvsr.bitstream import h264, native_reader
+from codecvsr import native_libraries
+from codecvsr.bitstream import h264
 from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import DamagedInputError, InputError, UnsupportedInputError
 from tests.streams import encode, moving_texture, remux, sound_track, texture
 
 BACKENDS = ["pyav", pytest.param("native", marks=pytest.mark.skipif(
-    native_reader.reader_library() is None, reason="native reader library: not built, or off"))]  # fmt: skip
+    native_libraries.reader_library() is None, reason="native reader library: not built, or off"))]  # fmt: skip
 PYRAMID = "bframes=3:b-pyramid=normal:ref=3:keyint=12:min-keyint=12:scenecut=0:b-adapt=0:open-gop=0"
 HEIGHT, WIDTH, FRAMES = 64, 96, 24
 
@@ -206,7 +207,7 @@ def test_ten_runs_are_identical(clip, tmp_path):
     assert len({entry[3] for entry in first}) > FRAMES // 2
     for _ in range(9):
         assert digest(read_video(path, backend="pyav")) == first
-    if native_reader.reader_library() is not None:
+    if native_libraries.reader_library() is not None:
         for _ in range(10):
             assert digest(read_video(path, backend="native")) == first
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import json
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from codecvsr import native_libraries
 from codecvsr.bitstream import native_reader
 from codecvsr.cli import cli
 
@@ -22,8 +24,8 @@ def test_json_is_the_contract():
     result = run("--json")
     assert result.exit_code == 0, result.stderr
     out = json.loads(result.stdout)
-    fields = "native" if native_reader.fields_library() is not None else "numpy"
-    reader = "native" if native_reader.reader_library() is not None else "pyav"
+    fields = "native" if native_libraries.field_library() is not None else "numpy"
+    reader = "native" if native_libraries.reader_library() is not None else "pyav"
     assert out["backend"] == {"fields": fields, "reader": reader}
     assert out["device"] in ("cpu", "cuda")
     assert out["versions"]["numpy"] == np.__version__
@@ -70,13 +72,9 @@ def missing_torch(version):
     [(True, True, 0, []), (True, False, 1, ["reader (pyav)"]), (False, False, 1, ["fields (numpy)", "reader (pyav)"])],
 )
 def test_require_native(monkeypatch, fields, reader, code, named):
-    class Library:
-        @staticmethod
-        def cvsr_reader_libavcodec() -> bytes:
-            return b"59.37.100"
-
-    monkeypatch.setattr(native_reader, "fields_library", lambda: Library if fields else None)
-    monkeypatch.setattr(native_reader, "reader_library", lambda: Library if reader else None)
+    monkeypatch.setattr(native_libraries, "field_library", lambda: ctypes.CDLL(None) if fields else None)
+    monkeypatch.setattr(native_libraries, "reader_library", lambda: ctypes.CDLL(None) if reader else None)
+    monkeypatch.setattr(native_reader, "libavcodec_version", lambda: "59.37.100" if reader else None)
     result = run("--require-native", "--json")
     assert result.exit_code == code
     out = json.loads(result.stdout)
@@ -91,7 +89,7 @@ def test_switching_native_off_shows():
 
 
 def test_a_library_that_cannot_be_loaded_is_warned_of(monkeypatch):
-    monkeypatch.setattr(native_reader, "load_problems", lambda: {"cvsr_reader": "libavcodec.so.59: cannot open"})
+    monkeypatch.setattr(native_libraries, "load_problems", lambda: {"cvsr_reader": "libavcodec.so.59: cannot open"})
     result = run("--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["problems"] == [

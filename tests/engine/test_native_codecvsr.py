@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from codecvsr.bitstream import native_reader
+from codecvsr import native_libraries
 from codecvsr.engine.native.codecvsr import FastCodecVSR, is_supported
 from codecvsr.engine.native.net import WIDEST, NativeNet, has_bf16
 from codecvsr.engine.native.structs import Step
@@ -25,7 +25,9 @@ from codecvsr.models.zoo import load_model
 from codecvsr.motion import MotionOptions
 from tests.streams import encode, moving_texture
 
-pytestmark = pytest.mark.skipif(native_reader.net_library() is None, reason="the native network library is not built")
+pytestmark = pytest.mark.skipif(
+    native_libraries.net_library() is None, reason="the native network library is not built"
+)
 CPU = torch.device("cpu")
 ISAS = range(WIDEST + 1)
 #: Of values in 0..1: what other orders of sums may come to, through all layers.
@@ -200,7 +202,7 @@ def test_convolutions(inputs: tuple[int, ...], outputs: int, size: int, is_half:
     """Several inputs side by side, one of them absent, with all that is added."""
     torch.manual_seed(0)
     height, width = 69, 30
-    net = NativeNet(native_reader.net_library(), height, width, threads=2, way=way)
+    net = NativeNet(native_libraries.net_library(), height, width, threads=2, way=way)
     weight = torch.randn(outputs, sum(inputs), size, size) / (sum(inputs) * size**2) ** 0.5
     bias, residual = torch.randn(outputs), torch.randn(height, width, outputs)
     arrays = [torch.randn(height, width, c) for c in inputs]
@@ -227,8 +229,8 @@ def test_convolutions(inputs: tuple[int, ...], outputs: int, size: int, is_half:
 
 
 def test_what_it_cannot_do_is_left_to_the_readable_form(network: CodecVSR, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert is_supported(network, CPU) == (NativeNet(native_reader.net_library(), 8, 8).way > 0)
-    assert is_supported(network, CPU, torch.bfloat16) == has_bf16(native_reader.net_library())
+    assert is_supported(network, CPU) == (NativeNet(native_libraries.net_library(), 8, 8).way > 0)
+    assert is_supported(network, CPU, torch.bfloat16) == has_bf16(native_libraries.net_library())
     assert not is_supported(network, CPU, torch.float16)
     assert not is_supported(network, torch.device("cuda"))
     assert not is_supported(CodecVSR(channels=8, blocks=1), CPU)

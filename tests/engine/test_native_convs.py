@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from codecvsr.bitstream import native_reader
+from codecvsr import native_libraries
 from codecvsr.engine.native import modules
 from codecvsr.engine.native.convolutions import NativeConv, NativeShuffle
 from codecvsr.engine.native.modules import NativeBlock, NativeSequence, put_in_place, take_away
@@ -26,7 +26,9 @@ from codecvsr.models.rate_groups import RateGroups
 from codecvsr.models.rbpn import RBPN
 from tests.models.test_networks import inputs
 
-pytestmark = pytest.mark.skipif(native_reader.net_library() is None, reason="the native network library is not built")
+pytestmark = pytest.mark.skipif(
+    native_libraries.net_library() is None, reason="the native network library is not built"
+)
 PLAIN = dataclasses.replace(make_plan("cpu", "fp32", compile=False), native=False)
 NATIVE = dataclasses.replace(PLAIN, native=True)
 ZOO: dict[str, Callable[[], nn.Module]] = {

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from codecvsr.bitstream import native_reader
+from codecvsr import native_libraries
 from codecvsr.bitstream.reader import read_video
+from codecvsr.constants import CELL
 from codecvsr.motion import block_search, estimate_motion
-from codecvsr.motion.field import CELL
 from codecvsr.motion.ops.reference import matching_error
 from tests.streams import encode
 
@@ -21,8 +21,8 @@ SIZE = (CELLS[0] * CELL, CELLS[1] * CELL)
 @pytest.fixture(params=["native", "numpy"], autouse=True)
 def _either_way(request, monkeypatch):
     if request.param == "numpy":
-        monkeypatch.setattr(native_reader, "_enabled", lambda: False)
-    elif native_reader.fields_library() is None:
+        monkeypatch.setattr(native_libraries, "is_enabled", lambda: False)
+    elif native_libraries.field_library() is None:
         pytest.skip("the native field library is not built")
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from codecvsr.bitstream import native_reader
+from codecvsr import native_libraries
 from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import InputError
 from codecvsr.motion import ClipMotion, MotionOptions, drift, estimate_motion, motion_fields
@@ -230,7 +230,7 @@ def test_a_pan_has_no_cuts(tmp_path, dx, keyint):
 def test_two_runs_and_both_backends_are_equal_bit_by_bit(tmp_path):
     path = moving(tmp_path, 3, -2)
     first = motion_fields(path, backend="pyav")
-    backends = ["pyav"] + (["native"] if native_reader.reader_library() is not None else [])
+    backends = ["pyav"] + (["native"] if native_libraries.reader_library() is not None else [])
     for backend in backends:
         again = motion_fields(path, backend=backend)
         for part in dataclasses.fields(ClipMotion):

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from codecvsr.bitstream import native_reader
+from codecvsr import native_libraries
 from codecvsr.bitstream.reader import read_video
 from codecvsr.motion import (
     MotionOptions,
@@ -30,7 +30,7 @@ GRIDS = [(1, 1), (1, 6), (9, 2), (23, 40)]  # rows and columns of cells
 
 @pytest.fixture(scope="module")
 def library():
-    found = native_reader.fields_library()
+    found = native_libraries.field_library()
     if found is None:
         pytest.skip("the native field library is not built")
     return found
@@ -245,9 +245,9 @@ def frames(tmp_path_factory):
 def test_the_twins_agree_on_a_real_stream(library, frames, monkeypatch):
     """One cell chosen otherwise at a tie reaches others through the fields carried on, so a few may differ."""
     for options in (MotionOptions(), MotionOptions(refine=False), MotionOptions(invert=False)):
-        monkeypatch.setattr(native_reader, "_enabled", lambda: True)
+        monkeypatch.setattr(native_libraries, "is_enabled", lambda: True)
         fast = estimate_motion(frames, options, threads=1)
-        monkeypatch.setattr(native_reader, "_enabled", lambda: False)
+        monkeypatch.setattr(native_libraries, "is_enabled", lambda: False)
         readable = estimate_motion(frames, options, threads=1)
         np.testing.assert_array_equal(fast.is_cut, readable.is_cut)
         for name in ("to_prev", "to_next"):

@@ -15,13 +15,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from codecvsr.bitstream import native_reader
+from codecvsr import native_libraries
+from codecvsr.constants import SCALE
 from codecvsr.engine.native.buffers import empty, empty_bytes
 from codecvsr.engine.native.net import WIDEST, Layer, NativeNet, has_bf16, is_worth_it
 from codecvsr.engine.native.structs import GROUP, NEIGHBOURS, Array, Picture
 from codecvsr.engine.native.window_motion import Route, WindowMotion
 from codecvsr.models import priors as prior_channels
-from codecvsr.models.codecvsr import GAIN, SCALE, CodecVSR
+from codecvsr.models.codecvsr import GAIN, CodecVSR
 from codecvsr.models.layers.blocks import SLOPE, ConvResidualBlocks, ResidualBlock
 
 _GRID = SCALE**2
@@ -33,7 +34,7 @@ def is_supported(network: nn.Module, device: torch.device, dtype: torch.dtype = 
 
     On a CPU with AVX2, in float32, or in bfloat16 if the CPU multiplies that, with the native library built.
     """
-    library = native_reader.net_library()
+    library = native_libraries.net_library()
     return (
         isinstance(network, CodecVSR)
         and device.type == "cpu"
@@ -72,7 +73,7 @@ class FastCodecVSR:
         dtype: torch.dtype = torch.float32,
         way: int = WIDEST,
     ) -> None:
-        library = native_reader.net_library()
+        library = native_libraries.net_library()
         if library is None:
             raise RuntimeError("the native network library is not built; see suits()")
         self._net = NativeNet(library, height, width, threads or torch.get_num_threads(), way=way)

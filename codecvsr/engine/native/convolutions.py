@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codecvsr.bitstream import native_reader
+from codecvsr import native_libraries
 from codecvsr.engine.native.net import Layer, NativeNet
 from codecvsr.engine.native.structs import GROUP, MAX_CHANNELS
 from codecvsr.models.layers.blocks import ShuffleConv
@@ -37,7 +37,7 @@ class _Nets(threading.local):
         """This thread's, with as many threads to help as torch has; another one after a fork, where they are gone."""
         key = os.getpid(), torch.get_num_threads()
         if self._net is None or key != self._key:
-            library = native_reader.net_library()
+            library = native_libraries.net_library()
             assert library is not None  # or nothing would have been put in place
             self._key, self._net = key, NativeNet(library, 0, 0, key[1])
         return self._net

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from codecvsr.bitstream import native_reader
+from codecvsr import native_libraries
 from codecvsr.engine.native.convolutions import NONE, Forward, NativeConv, NativeShuffle, dense, is_supported, is_taken
 from codecvsr.engine.native.structs import GROUP
 from codecvsr.models.layers.blocks import SLOPE, Residual, ShuffleConv, X4Head
@@ -24,7 +24,7 @@ _STRIP_PIXELS = 16 * 320  # of a head's input at once: what is made of them stay
 
 def put_in_place(network: nn.Module) -> None:
     """Give a network's convolutions, residual blocks and sequences their native forms."""
-    if native_reader.net_library() is None:
+    if native_libraries.net_library() is None:
         return
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and is_supported(module):

@@ -92,7 +92,7 @@ class NativeNet:
     """What the library does with frames of one size, at once or :meth:`together`.
 
     Args:
-        library: what :func:`codecvsr.bitstream.native_reader.net_library` returned.
+        library: what :func:`codecvsr.native_libraries.net_library` returned.
         height: of frames, in pixels.
         width: of frames, in pixels.
         threads: that share the rows of a frame.

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from codecvsr.constants import SCALE
 from codecvsr.models.layers.warp import warp
 
-SCALE = 4
 #: Channels of :func:`shift_and_add`.
 CHANNELS = 2 * SCALE**2
 

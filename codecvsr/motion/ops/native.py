@@ -1,6 +1,6 @@
 """The motion functions of the native field library (``native/include/cvsr_motion.h``), bound with ctypes.
 
-Each takes the library that :func:`codecvsr.bitstream.native_reader.fields_library` returned and does what its numpy twin in
+Each takes the library that :func:`codecvsr.native_libraries.field_library` returned and does what its numpy twin in
 ``sample``, ``resolve``, ``search``, ``refine``, ``drift``, ``steady`` or ``even`` does: pictures are matched and prepared in whole
 numbers, with the same result, and the rest is float32 throughout, equal but for the order of sums. The interpreter's lock is
 released while one runs, and results do not depend on how many run at once.
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.motion.field import CELL
+from codecvsr.constants import CELL
 from codecvsr.motion.ops.frame_arrays import address
 
 Array = npt.NDArray[np.float32]

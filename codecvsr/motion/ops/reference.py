@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.bitstream.native_reader import fields_library
-from codecvsr.motion.field import CELL
+from codecvsr.constants import CELL
 from codecvsr.motion.ops import native
+from codecvsr.native_libraries import field_library
 
 Array = native.Array
 Luma = native.Luma
@@ -73,7 +73,7 @@ def warp_numpy(picture: Array, flow: Array) -> Array:
 
 def warp(picture: Array, flow: Array) -> Array:
     """:func:`warp_numpy` of one plane (H, W), done by the native library where it was built."""
-    library = fields_library()
+    library = field_library()
     return warp_numpy(picture, flow) if library is None else native.warp(library, picture, flow)
 
 
@@ -149,7 +149,7 @@ def _weigh(sums: npt.NDArray[np.int32], holes: npt.NDArray[np.bool_], axis: int)
 
 def matching_error(current: Luma, other: Luma, field: Array) -> Array:
     """:func:`matching_error_numpy`, done by the native library where it was built."""
-    library = fields_library()
+    library = field_library()
     if library is None:
         return matching_error_numpy(current, other, field)
     return native.matching_error(library, current, other, field)
@@ -184,7 +184,7 @@ def splat_numpy(field: Array, sign: float, priority: Array) -> Array:
 
 def splat(field: Array, sign: float, priority: Array) -> Array:
     """:func:`splat_numpy`, done by the native library where it was built."""
-    library = fields_library()
+    library = field_library()
     return splat_numpy(field, sign, priority) if library is None else native.splat(library, field, sign, priority)
 
 
@@ -206,5 +206,5 @@ def fill_holes_numpy(field: Array) -> Array:
 
 def fill_holes(field: Array) -> Array:
     """:func:`fill_holes_numpy`, done by the native library where it was built."""
-    library = fields_library()
+    library = field_library()
     return fill_holes_numpy(field) if library is None else native.fill_holes(library, field)
