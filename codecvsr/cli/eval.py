@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from codecvsr.metrics.report import EvalResult
 
 
+_ARTIFACTS = {
+    "invented_detail": "invented detail in flat areas (8-bit steps)",
+    "row_lines": "lines along rows (8-bit steps)",
+    "column_lines": "lines along columns (8-bit steps)",
+    "lattice": "lattice of period 4 or 2 at edges (dB)",
+    "chroma_specks": "specks of colour (8-bit steps)",
+}
+
+
 @click.command("eval", cls=CodecVSRCommand)
 @click.option(
     "--sr-dir",
@@ -53,6 +62,11 @@ if TYPE_CHECKING:
     help="Draw the scores over the frames as PNG (needs the extra 'plots').",
 )
 @click.option("--lpips", is_flag=True, help="Measure LPIPS (AlexNet) too; its weights are got once, see README.")
+@click.option(
+    "--artifacts",
+    is_flag=True,
+    help="Measure faults that PSNR does not see too: invented detail, lines, lattice, specks of colour.",
+)
 @overwrite_option
 @json_option
 def command(
@@ -63,6 +77,7 @@ def command(
     per_frame: Path | None,
     plot: Path | None,
     lpips: bool,
+    artifacts: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -83,7 +98,9 @@ def command(
         from codecvsr.metrics.lpips import load_lpips
 
         perceptual = load_lpips()
-    result = report.evaluate(sr_dir, gt_dir, crop_border=crop_border, lpips=perceptual, progress=track)
+    result = report.evaluate(
+        sr_dir, gt_dir, crop_border=crop_border, lpips=perceptual, artifacts=artifacts, progress=track
+    )
     if result.matched_by == "order":
         info(f"Frames were paired by their order: {sr_dir} with {gt_dir}.")
     if result.identical_frames:
@@ -116,3 +133,12 @@ def _print_table(result: EvalResult) -> None:
     stdout_console().print(table)
     if result.lpips is not None:
         stdout_console().print(f"LPIPS {result.lpips:.4f} (lower is better)")
+    if result.artifacts is not None:
+        faults = Table("", "pictures", "originals", title="Artifacts", title_justify="left", box=SIMPLE_HEAD)
+        for name, label in _ARTIFACTS.items():
+            faults.add_row(label, *(_value(side[name]) for side in result.artifacts.values()))
+        stdout_console().print(faults)
+
+
+def _value(number: float | None) -> str:
+    return "-" if number is None else f"{number:.2f}"

@@ -20,6 +20,8 @@ import numpy.typing as npt
 
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_file, read_image
+from codecvsr.metrics import artifacts as faults
+from codecvsr.metrics.artifacts import Artifacts
 from codecvsr.metrics.pairs import NAMED, MatchedBy, list_frames, name_some, pair_folders, video_frames
 from codecvsr.metrics.planes import comparable
 from codecvsr.metrics.psnr import psnr_of_planes
@@ -42,6 +44,7 @@ class FrameScore:
     psnr_y: float
     ssim_y: float
     lpips: float | None = None
+    artifacts: tuple[Artifacts, Artifacts] | None = None  #: of the frame, and of its original
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,18 @@ class EvalResult:
         return fmean(values) if values else None
 
     @property
+    def artifacts(self) -> dict[str, dict[str, float | None]] | None:
+        """Means over the frames of the faults of the pictures and of their originals; None where not asked for."""
+        pairs = [row.artifacts for row in self.rows if row.artifacts is not None]
+        if not pairs:
+            return None
+        names = ("pictures", "originals")
+        return {
+            name: faults.mean(list(values)).to_json()
+            for name, values in zip(names, zip(*pairs, strict=True), strict=True)
+        }
+
+    @property
     def identical_frames(self) -> int:
         """How many frames equal their originals."""
         return sum(math.isinf(row.psnr_rgb) for row in self.rows)
@@ -118,12 +133,19 @@ class EvalResult:
             "psnr_y": self.psnr_y,
             "ssim_y": self.ssim_y,
             **({} if self.lpips is None else {"lpips": self.lpips}),
+            **({} if self.artifacts is None else {"artifacts": self.artifacts}),
             "protocol": self.protocol,
         }
 
 
 def evaluate(
-    sr_dir: Path, gt: Path, *, crop_border: int = 0, lpips: Lpips | None = None, progress: Progress | None = None
+    sr_dir: Path,
+    gt: Path,
+    *,
+    crop_border: int = 0,
+    lpips: Lpips | None = None,
+    artifacts: bool = False,
+    progress: Progress | None = None,
 ) -> EvalResult:
     """Score the frames of ``sr_dir`` against a folder of frames or a video.
 
@@ -132,6 +154,7 @@ def evaluate(
         gt: folder of originals (paired by name, else by number, else by order), or a video of any codec (by order).
         crop_border: pixels to leave out on each side.
         lpips: measures LPIPS too.
+        artifacts: measure invented detail, lines, lattice and specks of colour too (:mod:`codecvsr.metrics.artifacts`).
         progress: wraps the iteration over the frames, called with it, a description and the number of frames.
 
     Raises:
@@ -148,7 +171,7 @@ def evaluate(
         work = _with_video(sr, gt)
     else:
         raise InputError(f"{gt}: no such folder or video.")
-    results = _in_order(work, crop_border, lpips)
+    results = _in_order(work, crop_border, lpips, artifacts)
     rows: list[FrameScore] = []
     wrong: list[str] = []
     for result in results if progress is None else progress(results, "scoring", total):
@@ -185,7 +208,7 @@ def _with_video(sr: list[Path], video: Path) -> Iterator[tuple[Path, Rgb]]:
 
 
 def _in_order(
-    work: Iterator[tuple[Path, Path | Rgb]], crop_border: int, lpips: Lpips | None
+    work: Iterator[tuple[Path, Path | Rgb]], crop_border: int, lpips: Lpips | None, artifacts: bool
 ) -> Iterator[FrameScore | str]:
     """Score on all cores, a few frames ahead, and give the results back in order."""
     workers = os.cpu_count() or 1
@@ -193,7 +216,7 @@ def _in_order(
     with ThreadPoolExecutor(workers) as pool:
         try:
             for sr, gt in work:
-                pending.append(pool.submit(_score, sr, gt, crop_border, lpips))
+                pending.append(pool.submit(_score, sr, gt, crop_border, lpips, artifacts))
                 if len(pending) >= 2 * workers:
                     yield pending.popleft().result()
             while pending:
@@ -202,7 +225,7 @@ def _in_order(
             pool.shutdown(cancel_futures=True)
 
 
-def _score(sr_path: Path, gt: Path | Rgb, crop_border: int, lpips: Lpips | None) -> FrameScore | str:
+def _score(sr_path: Path, gt: Path | Rgb, crop_border: int, lpips: Lpips | None, artifacts: bool) -> FrameScore | str:
     """The scores of one frame, or what is wrong with its size."""
     sr = read_image(sr_path)
     original = read_image(gt) if isinstance(gt, Path) else gt
@@ -224,6 +247,7 @@ def _score(sr_path: Path, gt: Path | Rgb, crop_border: int, lpips: Lpips | None)
         psnr_y=psnr_of_planes(*y),
         ssim_y=ssim_of_planes(*y),
         lpips=None if lpips is None else lpips.distance(sr, original, crop_border),
+        artifacts=faults.measure(sr, original, crop_border=crop_border) if artifacts else None,
     )
 
 
@@ -239,7 +263,11 @@ def write_csv(path: Path, result: EvalResult) -> None:
     """
     with atomic_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")
-        names = [field.name for field in fields(FrameScore) if field.name != "lpips" or result.lpips is not None]
+        names = [
+            field.name
+            for field in fields(FrameScore)
+            if field.name != "artifacts" and (field.name != "lpips" or result.lpips is not None)
+        ]
         table.writerow(names)
         for row in result.rows:
             table.writerow([row.frame, *(f"{getattr(row, name):.6f}" for name in names[1:])])
