@@ -127,7 +127,7 @@ def _lines(plane: Plane, flat: npt.NDArray[np.bool_]) -> float:
 def _edge_blocks(plane: Plane) -> list[tuple[int, int]]:
     """Top left corners of the blocks that an edge crosses."""
     slopes = [cv2.Sobel(plane, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1))]
-    edge = np.asarray(np.hypot(*slopes) > EDGE)
+    edge: npt.NDArray[np.bool_] = np.asarray(np.hypot(*slopes)) > EDGE
     height, width = plane.shape
     return [
         (y, x)
