@@ -119,7 +119,7 @@ def _lines(plane: Plane, flat: npt.NDArray[np.bool_]) -> float:
     if height < 3 or not width:
         return float("nan")
     runs = np.ascontiguousarray(plane[:, :width]).reshape(height, -1, _RUN).mean(2)
-    whole = np.ascontiguousarray(flat[:, :width]).reshape(height, -1, _RUN).all(2)
+    whole = np.ascontiguousarray(flat[:, :width]).reshape(height, -1, _RUN).min(2)
     second = runs[:-2] - 2 * runs[1:-1] + runs[2:]
     return _rms(second, whole[:-2] & whole[1:-1] & whole[2:])
 
