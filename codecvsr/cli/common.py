@@ -17,7 +17,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from codecvsr.cli import output
-from codecvsr.cli.output import detail, info, jsonable, print_json, stderr_console, stdout_console, track, warn
+from codecvsr.cli.output import detail, info, print_json, stderr_console, stdout_console, track, warn
 from codecvsr.errors import CodecVSRError, OutputError
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "device_option",
     "info",
     "json_option",
-    "jsonable",
     "overwrite_option",
     "precision_option",
     "print_json",

@@ -15,7 +15,6 @@ from codecvsr.cli.common import (
     device_option,
     info,
     json_option,
-    jsonable,
     overwrite_option,
     precision_option,
     print_json,
@@ -23,6 +22,7 @@ from codecvsr.cli.common import (
     stdout_console,
     warn,
 )
+from codecvsr.json_values import jsonable
 
 if TYPE_CHECKING:
     from codecvsr.compare.comparison import Comparison

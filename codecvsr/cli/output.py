@@ -6,14 +6,14 @@ import dataclasses
 import functools
 import json
 import logging
-import math
 import operator
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 import click
+
+from codecvsr.json_values import jsonable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -102,23 +102,6 @@ class _ToStderr(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         say = warn if record.levelno >= logging.WARNING else info if record.levelno >= logging.INFO else detail
         say(record.getMessage())
-
-
-def jsonable(value: Any) -> Any:
-    """``value`` in JSON's own types: infinities become "inf" and "-inf", NaN null, paths text, numpy plain numbers."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): jsonable(item) for key, item in value.items()}
-    if hasattr(value, "tolist"):  # numpy arrays and scalars, torch tensors; not imported for the sake of a check
-        value = value.tolist()
-    if isinstance(value, list | tuple | set):
-        return [jsonable(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else "inf" if value > 0 else "-inf"
-    if isinstance(value, Path):
-        return str(value)
-    return value
 
 
 def print_json(value: object) -> None:

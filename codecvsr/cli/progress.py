@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import click
 
 from codecvsr.cli import output
-from codecvsr.cli.output import info, jsonable, stderr_console
+from codecvsr.cli.output import info, stderr_console
+from codecvsr.json_values import jsonable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

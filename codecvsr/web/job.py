@@ -18,12 +18,12 @@ from typing import Any
 import codecvsr
 from codecvsr.analysis.inspect import inspect_video
 from codecvsr.bitstream.pictures import VideoPictures
-from codecvsr.cli.output import jsonable
 from codecvsr.datasets.benchmark import BenchmarkSettings, make_benchmark
 from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.files import atomic_file, list_images, read_image, write_png
 from codecvsr.inference.clip_folder import STREAM
 from codecvsr.inference.infer import Ablations, infer
+from codecvsr.json_values import jsonable
 from codecvsr.metrics.report import EvalResult, evaluate
 from codecvsr.upscaling.api import upscale
 from codecvsr.web.layers import write_layers

@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from readme_parts import replace_parts
 from results_files import with_this_command, write_results
-from speed_parts import cold_start, file_to_file, net, precision_loss, profile, rates
+from speed_measurements import cold_start, file_to_file, net, precision_loss, profile, rates
+from speed_plot import draw
 from speed_subjects import THROUGH_ENGINE, machine, machine_label
-from speed_table import draw, report
 
 from codecvsr.datasets.benchmark import BenchmarkSettings, make_benchmark
 from codecvsr.engine.device import choose_device
@@ -68,13 +67,12 @@ Cells = dict[str, dict[str, Any]]
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--fresh", is_flag=True, help="Measure this machine's cells again.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
-@click.option("--readme", type=click.Path(path_type=Path), default=ROOT / "README.md", help="Where the table goes.")
 @click.option(
     "--plot", type=click.Path(path_type=Path), default=ROOT / "docs" / "speed.png", help="Where the plot goes."
 )
 def main(
     clips: Path, work: Path, parts: str, models: str, sizes: str, frames: int, other_frames: int, repeats: int,
-    device: str, fresh: bool, results: Path, readme: Path, plot: Path,
+    device: str, fresh: bool, results: Path, plot: Path,
 ) -> None:  # fmt: skip
     """Measure what is missing."""
     wanted = parts.split(",")
@@ -128,7 +126,6 @@ def main(
                  lambda n=name, s=size: profile(clips, work, n, s, counts[n], device))  # fmt: skip
     content = save(results, stored, cells)
     draw(content, plot)
-    replace_parts(readme, speed=report(content))
 
 
 def benchmark(clips: Path, work: Path) -> list[Path]:
@@ -145,6 +142,7 @@ def save(results: Path, stored: dict[str, Any], cells: Cells) -> dict[str, Any]:
     """Write the results file, and return what it says."""
     content = {
         "commands": with_this_command(stored["commands"]),
+        "notes": stored.get("notes", []),
         "machines": stored["machines"],
         "cells": sorted(cells.values(), key=lambda cell: (cell["machine"], PARTS.index(cell["part"]), cell["key"])),
     }

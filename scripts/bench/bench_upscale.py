@@ -21,10 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from readme_parts import replace_parts
 from results_files import with_this_command, write_results
-from upscale_parts import containers, killed, peak_memory, proxy, streamed, workers
-from upscale_table import findings
+from upscale_measurements import containers, killed, peak_memory, proxy, streamed, workers
 
 from codecvsr.datasets.benchmark import BenchmarkSettings, crf_label, make_benchmark
 from codecvsr.models.zoo import load_model
@@ -55,10 +53,9 @@ Cells = dict[str, dict[str, Any]]
 @click.option("--kills", type=int, default=20, show_default=True, help="How many processes are killed.")
 @click.option("--ray/--no-ray", default=True, show_default=True, help="Measure workers on a local Ray cluster, too.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
-@click.option("--readme", type=click.Path(path_type=Path), default=ROOT / "README.md", help="Where the list goes.")
 def main(
     clips: Path, work: Path, parts: str, model: str, names: str, frames: int, crf: float, chunks: str, memory: str,
-    memory_fps: int, memory_chunk: int, kills: int, ray: bool, results: Path, readme: Path,
+    memory_fps: int, memory_chunk: int, kills: int, ray: bool, results: Path,
 ) -> None:  # fmt: skip
     """Measure what is missing."""
     wanted = parts.split(",")
@@ -108,11 +105,11 @@ def main(
         else:
             for how in ("processes", *(["ray"] if ray else [])):
                 cell(part, how, lambda h=how: workers(clips, work, h))
-    replace_parts(readme, upscale=findings(save(results, cells, stored["commands"], weights)))
+    save(results, cells, stored["commands"], weights)
 
 
-def save(results: Path, cells: Cells, commands: list[str], weights: str) -> dict[str, Any]:
-    """Write the results file, and return what it says."""
+def save(results: Path, cells: Cells, commands: list[str], weights: str) -> None:
+    """Writes the results file."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     content = {
         "commands": with_this_command(commands),
@@ -122,7 +119,6 @@ def save(results: Path, cells: Cells, commands: list[str], weights: str) -> dict
         "cells": sorted(cells.values(), key=lambda cell: (PARTS.index(cell["part"]), cell["key"])),
     }
     write_results(results, content)
-    return content
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ from pathlib import Path
 import click
 
 from codecvsr.cli.common import CodecVSRCommand, device_option, info, warn
-from codecvsr.cli.output import jsonable
 from codecvsr.compare.attention import draw_attention
 from codecvsr.compare.comparison import Comparison
 from codecvsr.compare.measurements import Settings
@@ -41,6 +40,7 @@ from codecvsr.datasets.hr_sources import find_sources
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_file, write_png
 from codecvsr.inference.infer import Ablations, load_motion
+from codecvsr.json_values import jsonable
 from codecvsr.models.zoo import load_model
 from codecvsr.train.loop import train, weights_name
 from codecvsr.train.recipe import read_recipe

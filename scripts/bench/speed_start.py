@@ -40,7 +40,7 @@ def main() -> None:
     done("weights")
     media = Media.open(Path(film), Fraction(24))
     found = scan(media, start=None, end=None, damage="refuse")
-    done("survey")
+    done("scan")
     chunk = usual_chunk(found.height, found.width)
     shard = plan(found.keys.tolist(), chunk, first=first_chunk(len(found)))[0]
     stretch = Decoder(media, found, "refuse").stretch(shard.context_start, shard.context_stop)

@@ -1,9 +1,8 @@
-"""README's part on speed and its plot, from what ``bench_speed.py`` found."""
+"""The tables of speed and their goals, from what ``bench_speed.py`` measured."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 Cells = list[dict[str, Any]]
@@ -18,7 +17,6 @@ TITLES = {
     "edvr-l:random": "EDVR-L",
     "rbpn:random": "RBPN",
 }
-TORCH_NAMES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}  #: words of older result files
 _FIRST_FRAME_S, _LOST_DB = 5.0, 0.02
 _OPERATIONS = 4
 
@@ -33,6 +31,38 @@ def report(content: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def summary(content: dict[str, Any]) -> str:
+    """Returns README's line of speed: file to file at the smallest size, on each machine."""
+    lines = []
+    for machine in content["machines"]:
+        cells = [cell for cell in _of(content["cells"], "file") if cell["machine"] == machine]
+        if cells:
+            cell = min(cells, key=lambda each: each["size"])
+            height, width = cell["size"]
+            rates = ", ".join(
+                f"{title(name)} {found['frames_per_second']:.1f} frames/s" for name, found in cell["models"].items()
+            )
+            lines.append(f"From file to file, {width}x{height} to {4 * width}x{4 * height}, on {machine}: {rates}.")
+    return "\n".join(lines)
+
+
+def faults(content: dict[str, Any]) -> Iterator[str]:
+    """Yields a line for each machine whose measurements are not complete or miss a goal without a profile that explains it."""
+    cells = content["cells"]
+    machines = {cell["machine"] for cell in cells}
+    if not machines or not machines <= set(content["machines"]):
+        yield "a measurement names no machine, or one that is not described"
+    for cell in _of(cells, "net"):
+        models = cell["models"]
+        if REFERENCE not in models or any(found["ms"] <= 0 or found["gmacs"] <= 0 for found in models.values()):
+            yield f"{cell['key']}: {REFERENCE} is missing, or a network has no time or no multiplications"
+    for machine in machines:
+        of_machine = [cell for cell in cells if cell["machine"] == machine]
+        missed = [line for line in _findings(of_machine) if "missed" in line]
+        if missed and not _of(of_machine, "profile"):
+            yield f"{machine}: a goal is missed and there is no profile: {missed[0]}"
+
+
 def title(name: str) -> str:
     """What tables call a model."""
     return TITLES.get(name, f"**{name}**")
@@ -42,7 +72,7 @@ def _of(cells: Cells, part: str) -> Cells:
     return [cell for cell in cells if cell["part"] == part]
 
 
-def _size(cell: dict[str, Any]) -> str:
+def frame_size(cell: dict[str, Any]) -> str:
     height, width = cell["size"]
     return f"{width}x{height}"
 
@@ -51,7 +81,7 @@ def roofline_ms(found: dict[str, Any], cells: Cells) -> float | None:
     """The least a network could take by the machine's rates, for products or for what they read and write."""
     known = [cell["rates"] for cell in _of(cells, "rates")]
     kinds = known[0] if known else {}
-    rate = kinds.get(found["precision"]) or kinds.get(TORCH_NAMES.get(found["precision"], ""))
+    rate = kinds.get(found["precision"])
     if rate is None:
         return None
     # Winograd's F(4x4, 3x3), which the native form computes by, takes 36 multiplications for 144.
@@ -89,11 +119,11 @@ def _findings(cells: Cells) -> Iterator[str]:
         taken = [f"{title(name)} {1e6 * found['bytes_per_pixel_of_window'] / 2**20:.0f} MiB"
                  for name, found in cell["models"].items() if found["bytes_per_pixel_of_window"]]  # fmt: skip
         if taken:
-            yield f"Memory at {_size(cell)}, per frame of a window and input megapixel: {', '.join(taken)}."
+            yield f"Memory at {frame_size(cell)}, per frame of a window and input megapixel: {', '.join(taken)}."
     for cell in _of(cells, "start"):
         stages = ", ".join(f"{name} {seconds:.2f}" for name, seconds in cell["stages_processor_s"].items())
         yield (
-            f"Cold start of `upscale` with {cell['model']}, {_size(cell)}, {cell['frames']} frames: the first frame takes "
+            f"Cold start of `upscale` with {cell['model']}, {frame_size(cell)}, {cell['frames']} frames: the first frame takes "
             f"{cell['stages_sum_s']:.1f} s of the processor ({stages}; goal {_FIRST_FRAME_S:.0f} s: "
             f"{_verdict(cell['stages_sum_s'] < _FIRST_FRAME_S)}); by the clock it came after {cell['first_frame_s']:.1f} s "
             f"at a load of {cell['load']:.0f}, when all threads had taken {cell['processor_s']:.1f} s."
@@ -111,7 +141,7 @@ def _findings(cells: Cells) -> Iterator[str]:
         yield f"Goal: {goal}, at least {least:g}: {value:.3g}, {_verdict(value >= least)}."
     for cell in _of(cells, "profile"):
         spent = ", ".join(f"{name} {share:.0f} %" for name, share in list(cell["percent"].items())[:_OPERATIONS])
-        yield f"Where the time of {cell['model']} goes at {_size(cell)}: {spent}."
+        yield f"Where the time of {cell['model']} goes at {frame_size(cell)}: {spent}."
 
 
 def _verdict(is_met: bool) -> str:
@@ -139,44 +169,3 @@ def _goals(cells: Cells) -> Iterator[tuple[str, float, float]]:
     if on_gpu and "codecvsr" in files.get(small, {}) and "codecvsr" in nets.get(small, {}):
         share = files[small]["codecvsr"]["frames_per_second"] * nets[small]["codecvsr"]["ms"] / 1e3
         yield "codecvsr file to file, of the network's own speed at 320x180", share, 0.6
-
-
-def draw(content: dict[str, Any], path: Path) -> None:
-    """Milliseconds per frame of every network, a panel for each machine and size, as a picture."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    cells = [cell for cell in content["cells"] if cell["part"] == "net"]
-    if not cells:
-        return
-    of_machine = {name: [each for each in content["cells"] if each["machine"] == name] for name in content["machines"]}
-    figure, axes = pyplot.subplots(
-        len(cells), 1, figsize=(8, 0.9 + sum(0.45 * len(cell["models"]) + 0.6 for cell in cells)), squeeze=False
-    )
-    for axis, cell in zip(axes[:, 0], cells, strict=True):
-        models = dict(sorted(cell["models"].items(), key=lambda item: -item[1]["ms"]))
-        names = [title(name).replace("*", "").replace("`", "") for name in models]
-        times = [found["ms"] for found in models.values()]
-        colours = ["tab:orange" if name.startswith("codecvsr") else "tab:blue" for name in models]
-        axis.barh(names, times, color=colours)
-        least = [roofline_ms(found, of_machine[cell["machine"]]) or found["ms"] for found in models.values()]
-        axis.plot(least, names, "k|", markersize=14, label="roofline")
-        for name, found in zip(names, models.values(), strict=True):
-            axis.text(
-                found["ms"] * 1.05,
-                name,
-                f"{found['ms']:,.{0 if found['ms'] > 99 else 2}f} ms, {found['precision']}",
-                va="center",
-                fontsize=8,
-            )
-        axis.set_xscale("log")
-        axis.set_xlim(min(least) / 2, max(times) * 6)
-        axis.set_title(f"{_size(cell)} on {cell['machine']}", fontsize=9)
-        axis.legend(loc="upper right", fontsize=8)
-    axes[-1, 0].set_xlabel("milliseconds per frame")
-    figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
-    pyplot.close(figure)

@@ -1,8 +1,8 @@
-"""README's list of what ``bench_upscale.py`` found."""
+"""The list of what ``bench_upscale.py`` measured, and the goals of its figures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 Cells = list[dict[str, Any]]
@@ -12,10 +12,55 @@ def findings(content: dict[str, Any]) -> str:
     """One line per part that was measured."""
     cells: Cells = content["cells"]
     lines = []
-    for part, tell in PARTS.items():
-        of_part = [cell for cell in cells if cell["part"] == part]
-        lines += [f"- {line}" for line in (tell(of_part) if of_part else [])]
+    for part, describe in PARTS.items():
+        of_part = of(cells, part)
+        lines += [f"- {line}" for line in (describe(of_part) if of_part else [])]
     return "\n".join(lines)
+
+
+def of(cells: Cells, part: str) -> Cells:
+    """Returns the measurements of one part."""
+    return [cell for cell in cells if cell["part"] == part]
+
+
+def faults(content: dict[str, Any]) -> Iterator[str]:
+    """Yields a line for each part that is missing or misses its goal."""
+    cells: Cells = content["cells"]
+    yield from (f"{part}: not measured" for part in PARTS if not of(cells, part))
+    yield from memory_faults(of(cells, "memory"))
+    for cell in of(cells, "streamed"):
+        if not (cell["shard_edges"] and abs(cell["streamed_minus_whole"]) <= 0.02):
+            yield f"{cell['key']}: chunks change PSNR by more than 0.02 dB, or there is only one"
+        if float(cell["between_min_away_from_edges"]) < 50:
+            yield f"{cell['key']}: less than 50 dB between chunks and the whole clip, away from edges"
+    for cell in of(cells, "companion"):
+        if min(cell["hevc_minus_h264"], cell["vp9_minus_h264"]) < -0.1:
+            yield f"{cell['key']}: an input without vectors loses more than 0.1 dB"
+    kills = of(cells, "kills")
+    if sum(cell["kills"] for cell in kills) < 20 or not all(
+        cell["equal"] and cell["results_compared"] for cell in kills
+    ):
+        yield "kills: fewer than 20, or a result differs from an uninterrupted run"
+    outcomes = [outcome for cell in of(cells, "containers") for outcome in cell["cases"].values()]
+    if len(outcomes) < 20 or set(outcomes) != {"passed"}:
+        yield "containers: fewer than 20 cases, or one that did not pass"
+    for cell in of(cells, "workers"):
+        if not cell["equal"] or (cell["speed_up"] < 1.7 and cell["cores"] - cell["load_before"] >= 2):
+            yield f"{cell['key']}: two workers differ from one, or are less than 1.7 times as fast on two free cores"
+
+
+def memory_faults(cells: Cells) -> Iterator[str]:
+    """Yields a line where memory grows with the length of the video."""
+    by_settings: dict[tuple[str, int], dict[int, dict[str, Any]]] = {}
+    for cell in cells:
+        by_settings.setdefault((cell["model"], cell["chunk"]), {})[cell["film_seconds"]] = cell
+    pairs = {settings: videos for settings, videos in by_settings.items() if {30, 600} <= set(videos)}
+    if not pairs:
+        yield "memory: no video of 30 s beside one of 600 s"
+    for (model, chunk), videos in pairs.items():
+        quarters = videos[600]["peak_mib_by_quarter"]
+        if videos[600]["peak_mib"] > 1.2 * videos[30]["peak_mib"] or quarters[3] > 1.05 * max(quarters[:2]):
+            yield f"memory {model}, chunks of {chunk or 'the usual length'}: grows with the length of the video"
 
 
 def _memory(cells: Cells) -> list[str]:
@@ -30,7 +75,7 @@ def _memory(cells: Cells) -> list[str]:
             continue
         over_time = ", ".join(f"{peak:.0f}" for peak in last["peak_mib_by_quarter"])
         lines.append(
-            f"Memory, 640x360, {model} on a CPU, shards of {chunk or 'the usual length'}: at most {first['peak_mib']:.0f} MiB "
+            f"Memory, 640x360, {model} on a CPU, chunks of {chunk or 'the usual length'}: at most {first['peak_mib']:.0f} MiB "
             f"for {first['film_seconds']} s ({first['frames']} frames), {last['peak_mib']:.0f} MiB for "
             f"{last['film_seconds']} s ({last['frames']} frames): {last['peak_mib'] / first['peak_mib']:.2f} times as much. "
             f"In the quarters of the long one: {over_time} MiB."
@@ -40,14 +85,14 @@ def _memory(cells: Cells) -> list[str]:
 
 def _streamed(cells: Cells) -> list[str]:
     clips = sorted({cell["clip"] for cell in cells})
-    farthest = max(abs(cell["streamed_minus_whole"]) for cell in cells)
+    largest = max(abs(cell["streamed_minus_whole"]) for cell in cells)
     inside = min(float(cell["between_min_away_from_edges"]) for cell in cells)
     anywhere = min(float(cell["between_min"]) for cell in cells)
     chunks = " or ".join(str(chunk) for chunk in sorted({cell["chunk"] for cell in cells}))
     line = (
-        f"In shards of at most {chunks} frames against the clip as a whole ({', '.join(clips)}; {_frames(cells)} frames"
-        f"{' of each' if len(clips) > 1 else ''}): PSNR changes by {farthest:.4f} dB at most; between the "
-        f"two it is {inside:.1f} dB or more away from the edges of shards, {anywhere:.1f} dB or more everywhere."
+        f"In chunks of at most {chunks} frames against the clip as a whole ({', '.join(clips)}; {_frames(cells)} frames"
+        f"{' of each' if len(clips) > 1 else ''}): PSNR changes by {largest:.4f} dB at most; between the "
+        f"two it is {inside:.1f} dB or more away from the edges of chunks, {anywhere:.1f} dB or more everywhere."
     )
     return [line]
 
@@ -76,7 +121,7 @@ def _workers(cells: Cells) -> list[str]:
     return [
         f"Two {'Ray nodes' if cell['how'] == 'ray' else 'worker processes'} against one, {cell['cores']} cores "
         f"with a load of {cell['load_before']} by other jobs: {cell['speed_up']:.2f} times as fast, "
-        f"{cell['overhead_seconds_per_shard']:.2f} s more per shard than half."
+        f"{cell['overhead_seconds_per_shard']:.2f} s more per chunk than half."
         for cell in cells
     ]
 

@@ -282,9 +282,3 @@ def test_every_command_and_option_has_help(name):
                 long = [option for option in parameter.opts if option.startswith("--")]
                 assert long and all("_" not in option for option in long), f"{path} {parameter.opts}: --kebab-case"
         assert CliRunner().invoke(each, ["--help"]).exit_code == 0
-
-
-@pytest.mark.skipif(not (ROOT / "README.md").is_file(), reason="no README.md yet")
-@pytest.mark.parametrize("name", COMMANDS)
-def test_readme_mentions_every_command(name):
-    assert f"codecvsr {name}" in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import experiments
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -21,29 +21,21 @@ from codecvsr.train.network import build
 from codecvsr.train.recipe import read_recipe
 from tests.compare.conftest import FRAMES
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "bench" / "experiments.py"
 
-
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("experiments", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_rows(script):
-    assert script.rows_of("segments", "m@codec") == [f"m@codec+segments={k}" for k in (1, 2, 4, 8)]
-    assert script.rows_of("windows", "m") == ["m+window=5", "m+window=7", "m+window=11", "m"]
+def test_rows():
+    assert experiments.rows_of("segments", "m@codec") == [f"m@codec+segments={k}" for k in (1, 2, 4, 8)]
+    assert experiments.rows_of("windows", "m") == ["m+window=5", "m+window=7", "m+window=11", "m"]
     model = "basicvsr:random"
-    assert script.rows_of("alignment", model) == [f"{model}@{k}" for k in ("zero", "raw", "codec", "dis", "spynet")]
+    assert experiments.rows_of("alignment", model) == [
+        f"{model}@{k}" for k in ("zero", "raw", "codec", "dis", "spynet")
+    ]
 
 
 @pytest.mark.parametrize(("experiment", "code", "measured"), [("segments", 3, 2), ("alignment", 0, 5)])
-def test_each_writes_table_and_plots(script, material, basic, tmp_path, experiment, code, measured):
+def test_each_writes_table_and_plots(material, basic, tmp_path, experiment, code, measured):
     """The clips have 3 frames: what needs more is named, and the rest is there."""
     arguments = [experiment, "--model", basic, "--hr-root", material / "hr", "--out", tmp_path, "-d", "cpu"]
-    done = CliRunner().invoke(script.main, [*map(str, arguments), "--crf", "35"])
+    done = CliRunner().invoke(experiments.main, [*map(str, arguments), "--crf", "35"])
     assert done.exit_code == code, done.output
     assert "| bicubic |" in done.stdout and "| model | rank |" in done.stdout
     values = json.loads((tmp_path / f"{experiment}.json").read_text())
@@ -54,15 +46,15 @@ def test_each_writes_table_and_plots(script, material, basic, tmp_path, experime
     assert (tmp_path / f"{experiment}.md").is_file()
 
 
-def test_trained_variants_are_labelled_with_their_steps(script, material, tmp_path, monkeypatch):
+def test_trained_variants_are_labelled_with_their_steps(material, tmp_path, monkeypatch):
     shutil.copytree(material / "hr" / "a", tmp_path / "hr" / "a")
-    variants = {name: script.TRAINED["rates"][name] for name in ("single-head", "multi-head")}
-    monkeypatch.setitem(script.TRAINED, "rates", variants)
+    variants = {name: experiments.TRAINED["rates"][name] for name in ("single-head", "multi-head")}
+    monkeypatch.setitem(experiments.TRAINED, "rates", variants)
     sets = ["model.channels=8", "model.blocks=1", "optimisation.crop=8", "optimisation.batch=1"]
     sets += ["optimisation.frames=3", "optimisation.context=1"]
     arguments = ["rates", "--hr-root", tmp_path / "hr", "--out", tmp_path, "--crf", "35", "--steps", 1, "--frames", 1]
     arguments += ["-d", "cpu", *(word for value in sets for word in ("--set", value))]
-    done = CliRunner().invoke(script.main, list(map(str, arguments)))
+    done = CliRunner().invoke(experiments.main, list(map(str, arguments)))
     assert done.exit_code == 0, done.output
     assert "trained and compared on the same clips" in done.stderr
     files = {f"rates-{variant}_1steps.safetensors" for variant in variants}
@@ -74,10 +66,10 @@ def test_trained_variants_are_labelled_with_their_steps(script, material, tmp_pa
     assert many[0] > 3 * (one[0] - 40) and many[1] == one[1] > 4 * 48
 
 
-def test_every_variant_is_a_recipe(script):
-    for variants in script.TRAINED.values():
+def test_every_variant_is_a_recipe():
+    for variants in experiments.TRAINED.values():
         for name, *sets in variants.values():
-            network = build(read_recipe(script.RECIPES / f"{name}.toml", sets).model)
+            network = build(read_recipe(experiments.RECIPES / f"{name}.toml", sets).model)
             assert sum(p.numel() for p in network.parameters()) > 10_000
 
 

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
-
-import pytest
+import roofline
 import torch
 from torch import nn
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "bench" / "roofline.py"
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def roofline() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("roofline", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_bytes_of_layers_whose_traffic_is_known(roofline: ModuleType) -> None:
+def test_bytes_of_layers_whose_traffic_is_known() -> None:
     layer, x, rows, columns = (
         nn.Conv2d(3, 8, 5, padding=2),
         torch.zeros(2, 3, 12, 10),
@@ -40,6 +26,6 @@ def test_bytes_of_layers_whose_traffic_is_known(roofline: ModuleType) -> None:
     assert traffic.bytes == 2 * (x.numel() + 2 * 8 * 12 * 10 + 8 * 3 * 25 + 8)
 
 
-def test_rates_are_those_of_a_machine(roofline: ModuleType) -> None:
+def test_rates_are_those_of_a_machine() -> None:
     macs, moved = roofline.peak_rates(CPU, torch.float32)
     assert 1e8 < macs < 1e15 and 1e8 < moved < 1e14

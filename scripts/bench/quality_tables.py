@@ -1,39 +1,10 @@
-#!/usr/bin/env python3
-r"""Write README's tables of picture quality from the committed outputs of ``codecvsr compare --json``.
-
-    python scripts/training/fetch_clips.py clips
-    codecvsr models fetch basicvsr-reds4
-    codecvsr benchmark --hr-root clips/val --out-root bench --crf none,15,25,35
-    codecvsr benchmark --hr-root inputs --out-root bench --crf none,15,25,35
-    codecvsr compare --clip-root bench/val_CRF{15,25,35} --gt-root clips/val --frames 32 \
-        --models codecvsr,codecvsr+ablate-mvs --json > scripts/results/quality.json
-    codecvsr compare --clip-root bench/val_CRF* --gt-root clips/val --frames 9 --report compare.html --json \
-        --models codecvsr,codecvsr+ablate-mvs,codecvsr+ablate-refine,basicvsr-reds4,basicvsr-reds4@codec \
-        > scripts/results/compare.json
-    codecvsr compare --clip-root bench/inputs_CRF* --gt-root inputs --frames 9 --json \
-        --models codecvsr,basicvsr-reds4,basicvsr-reds4@codec > scripts/results/compare_demo.json
-    codecvsr compare --clip-root bench/val_CRF{none,15,25,35} --gt-root clips/val --json \
-        --models codecvsr,codecvsr-fast,codecvsr-fast+ablate-mvs > scripts/results/compare_fast.json
-    codecvsr compare --clip-root bench/val_CRF{none,15,25,35} --gt-root clips/val --window 96 --json \
-        --models codecvsr,basicvsr-reds4,basicvsr-reds4@codec > scripts/results/compare_96.json
-    codecvsr compare --clip-root bench/val_CRF15 --gt-root clips/val --clips bridge,lake,pier --window 96 --json \
-        --models basicvsr-reds4@codec+ablate-shake > scripts/results/compare_96_still.json
-    python scripts/bench/results_tables.py
-
-Each file says by which command, of which versions and weights it was made.
-"""
+"""Tables of picture quality, from outputs of ``codecvsr compare --json``."""
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 from typing import Any
 
-import click
-from readme_parts import replace_parts
-
-ROOT = Path(__file__).resolve().parents[2]
 TITLES = {
     "basicvsr-reds4": "official BasicVSR, SPyNet",
     "basicvsr-reds4@codec": "official BasicVSR, codec motion, not retrained",
@@ -43,28 +14,30 @@ TITLES = {
 WITHOUT_MOTION = "codecvsr+ablate-mvs"
 
 
-@click.command(help=__doc__)
-@click.option("--results", type=click.Path(path_type=Path), default=ROOT / "scripts" / "results", show_default="there")
-@click.option("--readme", type=click.Path(path_type=Path), default=ROOT / "README.md", show_default="there")
-def main(results: Path, readme: Path) -> None:
-    """Replace what is between README's markers."""
-    names = ("quality", "compare", "compare_demo", "compare_fast", "compare_96")
-    quality, field, demo, fast, long = (read(results / f"{name}.json") for name in names)
-    replace_parts(
-        readme,
-        quality=f"{scores(quality)}\n\n{gains(quality)}",
-        compare=f"{scores(field)}\n\n{scores(demo)}\n\n{costs(field)}",
-        fast=f"{scores(fast)}\n\n{costs(fast)}",
-        long=f"{scores(long)}\n\n{ahead(long)}",
-    )
+SUMMARY_ROWS = ("bicubic", "basicvsr-reds4", "codecvsr")
+SUMMARY_CRF = 25
 
 
-def read(path: Path) -> dict[str, Any]:
-    """What ``codecvsr compare --json`` printed; nothing may have failed."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if content["failed"]:
-        raise click.ClickException(f"{path}: rows failed in this run; make it again.")
-    return content
+def summary(content: dict[str, Any]) -> str:
+    """Returns README's table: three rows at CRF 25."""
+    means = {mean["row"]: mean for mean in content["means"] if mean["crf"] == SUMMARY_CRF}
+    cost = {measurement["row"]: measurement for measurement in content["cells"]}
+    clips = sorted({clip["clip"] for clip in content["clips"]})
+    frames = max(measurement["frames"] for measurement in content["cells"])
+    lines = [
+        f"CRF {SUMMARY_CRF}, mean over {len(clips)} clips, {frames} frames of each",
+        "RGB PSNR, dB",
+        "SSIM",
+        "parameters",
+        "GMACs per frame",
+    ]
+    table = [f"| {' | '.join(lines)} |", "|---|---|---|---|---|"]
+    for row in SUMMARY_ROWS:
+        gmacs = f"{cost[row]['gmacs']:.3g}" if cost[row]["gmacs"] else "-"
+        parameters = f"{cost[row]['parameters']:,}" if cost[row]["parameters"] else "-"
+        mean = means[row]
+        table.append(f"| {title(row)} | {mean['psnr_rgb']:.2f} | {mean['ssim_rgb']:.4f} | {parameters} | {gmacs} |")
+    return "\n".join(table)
 
 
 def scores(content: dict[str, Any]) -> str:
@@ -143,7 +116,3 @@ def title(row: str) -> str:
     name, *changes = row.split("+")
     flags = " ".join(f"--{change}" for change in changes)
     return f"{name} `{flags}`" if flags else TITLES.get(name, name)
-
-
-if __name__ == "__main__":
-    main()

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 import click
 import numpy as np
-from upscale_films import (
+from upscale_videos import (
     cluster,
     copied,
     decode,
