@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -52,18 +53,73 @@ def write_png(path: Path, rgb: npt.NDArray[np.uint8]) -> None:
         encoded.tofile(part)
 
 
+def is_image_name(name: str) -> bool:
+    """A name that :func:`list_images` lists: a PNG or JPEG file that is not hidden."""
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
+
+
+def check_frame_folder(
+    folder: Path, is_made: Callable[[str], bool], *, is_frame: Callable[[str], bool] = is_image_name
+) -> None:
+    """Check that a folder holds no file of others that would pass for a frame of this run.
+
+    Args:
+        folder: where the frames go; it may not exist.
+        is_made: tells whether this run makes a file of that name.
+        is_frame: tells whether a file of that name would pass for a frame.
+
+    Raises:
+        OutputError: the folder is a file, or holds such a file.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise OutputError(f"{folder}: is a file; a folder of PNG frames was expected. Choose another output.")
+    for path in sorted(folder.iterdir()):
+        if is_frame(path.name) and (path.is_dir() or not is_made(path.name)):
+            raise OutputError(
+                f"{folder}: holds {path.name}, which this run does not make and which would pass for one of its frames. "
+                "Move it away, or choose another output."
+            )
+
+
+def move_files(source: Path, target: Path) -> None:
+    """Move every file below ``source`` to the same place below ``target``; other files there stay.
+
+    Files of sub-folders go first: the presence of a file in ``target`` itself says that its sub-folders are complete.
+
+    Raises:
+        OSError: a file cannot be moved.
+    """
+    files = sorted(path for path in source.rglob("*") if path.is_file())
+    for path in sorted(files, key=lambda path: path.parent == source):
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(place))
+        shutil.move(path, place)
+
+
+def _link_target(path: Path) -> Path:
+    """Where a symbolic link leads; any other path as it is."""
+    return path.resolve() if path.is_symlink() else path
+
+
 @contextmanager
 def atomic_file(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target``; rename it to ``target`` on success, remove it on failure.
 
+    A symbolic link stays: the file that it leads to is replaced.
+
     Raises:
         OutputError: the folder cannot be created or the file cannot be written.
     """
-    part = target.with_name(f".{target.stem}.part{target.suffix}")
+    place = _link_target(target)
+    part = place.with_name(f".{place.stem}.part{place.suffix}")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         yield part
-        os.replace(part, target)
+        os.replace(part, place)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written ({error.strerror or error}).") from error
     finally:
@@ -71,24 +127,35 @@ def atomic_file(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield a temporary folder beside ``target``; it takes ``target``'s place on success and goes on failure.
+def atomic_folder(target: Path, *, overwrite: bool = False, is_private: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder beside ``target``; on success its files move into ``target``, on failure it is removed.
+
+    Files in ``target`` of other names stay.
+
+    Args:
+        target: the folder, or a symbolic link to one.
+        overwrite: replace files that exist.
+        is_private: nobody else writes into ``target``: replace the folder as a whole.
 
     Raises:
-        OutputError: ``target`` exists and ``overwrite`` is false, or the folder cannot be written.
+        OutputError: ``target`` is a file, or holds files and ``overwrite`` is false, or cannot be written.
     """
-    if target.exists() and not overwrite and (not target.is_dir() or any(target.iterdir())):
+    place = _link_target(target)
+    if place.exists() and not place.is_dir():
+        raise OutputError(f"{target}: is a file; a folder was expected. Choose another output.")
+    if place.exists() and not overwrite and any(place.iterdir()):
         raise OutputError(f"{target}: exists already; give -y/--overwrite to replace it, or choose another output.")
-    part = target.with_name(f".{target.name}.part")
+    part = place.with_name(f".{place.name}.part")
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         yield part
-        if target.is_dir():
-            shutil.rmtree(target)
-        elif target.exists():
-            target.unlink()
-        os.replace(part, target)
+        if is_private and place.is_dir():
+            shutil.rmtree(place)
+        if place.is_dir() and any(place.iterdir()):
+            move_files(part, place)
+        else:
+            os.replace(part, place)
     except OSError as error:
         raise OutputError(f"{target}: cannot be written ({error.strerror or error}).") from error
     finally:

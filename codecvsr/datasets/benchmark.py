@@ -20,7 +20,7 @@ from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.mv_sources.extractors import check_extractor, coded_frames
 from codecvsr.datasets.hr_sources import HRSource, LRSpool, find_sources, shrink_source
 from codecvsr.errors import CodecVSRError, InputError, OutputError
-from codecvsr.files import atomic_folder, write_png
+from codecvsr.files import atomic_folder, check_frame_folder, write_png
 from codecvsr.inference import clip_folder
 from codecvsr.metrics.psnr import psnr
 from codecvsr.motion import estimate_motion
@@ -143,7 +143,7 @@ def make_benchmark(
         settings: how clips are made.
         name: NAME; by default ``hr_root``'s own name without a trailing ``_GT``.
         clips: names of the clips to make; empty for all.
-        overwrite: replace clip folders that exist already.
+        overwrite: replace the files of clip folders that exist already; other files in them stay.
         progress: shows how far it is.
 
     Returns:
@@ -185,8 +185,10 @@ def _make_all(
             with LRSpool(out_root) as pristine:
                 frames = progress(source.pictures(settings.allow_damaged), f"{source.name}: shrinking", source.length)
                 shrink_source(source, frames, pristine, settings.scale)
+                names = {clip_folder.FRAME_NAME.format(index) for index in range(len(pristine))}
                 for crf, group in groups.items():
                     try:
+                        check_frame_folder(group / source.name / clip_folder.FRAMES, names.__contains__)
                         with atomic_folder(group / source.name, overwrite=overwrite) as folder:
                             made = _build(source, pristine, folder, crf, settings, progress)
                         built.append(BuiltClip(source.name, crf, group / source.name, *made, source.damage))

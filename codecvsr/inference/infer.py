@@ -17,7 +17,7 @@ import torch
 from codecvsr.engine.device import choose_device, peak_memory_bytes, place
 from codecvsr.engine.plan import Plan, make_plan
 from codecvsr.errors import InputError
-from codecvsr.files import atomic_folder, write_png
+from codecvsr.files import atomic_folder, check_frame_folder, write_png
 from codecvsr.inference.execute import Overflow, upscale_window
 from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.motion_jitter import has_motion_jitter
@@ -117,12 +117,12 @@ def infer(
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         compile: through torch.compile or not; None for where it pays.
         allow_damaged: use the frames before the damage of a damaged video.
-        overwrite: replace ``out_dir``.
+        overwrite: replace frames of the same names; other files in ``out_dir`` stay.
         progress: wraps the pictures as they come from the network, to tell how far it is.
 
     Raises:
         InputError: the clip cannot be used, or the model cannot do what is asked.
-        OutputError: ``out_dir`` exists already or cannot be written.
+        OutputError: ``out_dir`` exists already, holds pictures that would pass for frames, or cannot be written.
         CheckpointError: the model's file is not one.
     """
     begun = time.monotonic()
@@ -135,6 +135,7 @@ def infer(
         kind = choose_motion(loaded, motion, ablations)
         place(loaded.network, target)  # its SPyNet, too, runs there
         source = load_motion(Path(clip), kind, ablations, model=loaded, allow_damaged=allow_damaged)
+        check_frame_folder(out_dir, source.names.__contains__)
         height, width = source.frames.shape[1:3]
         length = window or usual_window(loaded.network, plan, height, width)
         plan = plan.for_job(len(source.names), height, width)

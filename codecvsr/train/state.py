@@ -76,7 +76,7 @@ def save_state(
         )
     older = _states(out)
     folder = out / f"{PREFIX}{step:08d}"
-    with atomic_folder(folder, overwrite=True) as new:
+    with atomic_folder(folder, overwrite=True, is_private=True) as new:
         for index, part in enumerate(parts):
             entry = {"step": step, "part": index, "parts": len(parts), **about}
             save_file(part, new / f"part-{index}.safetensors", metadata={_ABOUT: json.dumps(entry)})

@@ -18,9 +18,10 @@ import torch
 
 import codecvsr
 from codecvsr.errors import CodecVSRError, DamagedInputError, OutputError
-from codecvsr.upscaling import outputs
+from codecvsr.files import check_frame_folder
 from codecvsr.upscaling.checkpoint_dir import WorkFolder, fingerprint
 from codecvsr.upscaling.comparison import check_comparison, check_place, write_comparison
+from codecvsr.upscaling.frame_names import is_frame, may_make, split_pattern
 from codecvsr.upscaling.job import Job
 from codecvsr.upscaling.options import (
     Engine,
@@ -79,11 +80,11 @@ def upscale(
 def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSettings) -> UpscaleReport:
     """:func:`upscale` with what runs loaded already; it names the arguments and errors."""
     begun = time.monotonic()
-    output, pattern = outputs.split_pattern(output)
+    output, pattern = split_pattern(output)
     is_pictures = pattern is not None or not output.suffix or output.is_dir()
     pictures = (pattern or "") if is_pictures else None
     media = Media.open(source, engine.options.fps)
-    _check_paths(media, output, settings, is_pictures)
+    _check_paths(media, output, settings, pictures)
     plans: list[stream_mapping.StreamPlan] = []
     if not is_pictures:
         stream_mapping.check_codec(output, engine.options.codec)
@@ -94,7 +95,7 @@ def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSetting
             f"{output}: would not hold everything ({'; '.join(losses)}); use .mkv, or leave out --strict."
         )
     with WorkFolder(output) as work:
-        _refuse_existing(work, settings.overwrite)
+        _refuse_existing(work, pictures, settings.overwrite)
         job = Job(engine, media, work, settings)
         resumed = work.open(_manifest(engine, media, pictures), resume=settings.resumes)
         try:
@@ -113,19 +114,18 @@ def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSetting
             raise
         work.remove()
     if settings.compare is not None:
-        options = engine.options
-        write_comparison(media, report.output, settings.compare, options.start, options.end, options.damage)
+        write_comparison(media, output, pictures, settings.compare, engine.options)
         report = replace(report, compare=str(settings.compare))
     job.tell(event="done", **report.to_json())
     return report
 
 
-def _check_paths(media: Media, output: Path, settings: RunSettings, is_pictures: bool) -> None:
+def _check_paths(media: Media, output: Path, settings: RunSettings, pictures: str | None) -> None:
     """Everything about names that can be refused before any work."""
     if output.exists() and output.samefile(media.path):
         raise OutputError(f"{output}: is the input itself; choose another output.")
-    if is_pictures:
-        outputs.check_replaceable(output)
+    if pictures is not None:
+        check_frame_folder(output, may_make(media, pictures), is_frame=is_frame(pictures))
     else:
         stream_mapping.container_of(output)
     compare, preview = settings.compare, settings.preview
@@ -140,11 +140,15 @@ def _check_paths(media: Media, output: Path, settings: RunSettings, is_pictures:
         check_place(preview, (media.path, output, *([compare] if compare is not None else [])))
 
 
-def _refuse_existing(work: WorkFolder, overwrite: bool) -> None:
+def _refuse_existing(work: WorkFolder, pictures: str | None, overwrite: bool) -> None:
     output = work.output
-    is_there = output.exists() and not (output.is_dir() and not any(output.iterdir()))
-    if is_there and not overwrite and not work.is_finished:
-        raise OutputError(f"{output}: exists already; give -y/--overwrite to replace it, or choose another output.")
+    if overwrite or not output.exists() or work.is_finished:
+        return
+    if output.is_dir():
+        is_name = is_frame(pictures) if pictures else lambda name: True
+        if all(not is_name(path.name) or work.has_moved(path.name) for path in output.iterdir()):
+            return
+    raise OutputError(f"{output}: exists already; give -y/--overwrite to replace it, or choose another output.")
 
 
 def _manifest(engine: Engine, media: Media, pictures: str | None) -> dict[str, Any]:

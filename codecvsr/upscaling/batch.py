@@ -11,8 +11,8 @@ from typing import Any
 from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.files import VIDEO_SUFFIXES
 from codecvsr.upscaling.api import upscale_one
+from codecvsr.upscaling.frame_names import split_pattern
 from codecvsr.upscaling.options import Listener, RunSettings, UpscaleOptions, UpscaleReport, make_engine
-from codecvsr.upscaling.outputs import split_pattern
 from codecvsr.video.probe import is_folder_of_frames
 from codecvsr.video.stream_mapping import CONTAINERS
 

@@ -32,7 +32,9 @@ _SAMPLE = 1 << 20  # bytes at both ends of an input that identify it, with its s
 
 
 def work_path(output: Path) -> Path:
-    """The work folder of ``output``."""
+    """The work folder of ``output``; beside the file or folder that a symbolic link leads to."""
+    if output.is_symlink():
+        output = output.resolve()
     return output.with_name(f".{output.name}.codecvsr")
 
 
@@ -88,13 +90,32 @@ class WorkFolder:
         """An earlier run left work."""
         return (self.path / _MANIFEST).is_file()
 
+    def _finished_note(self) -> dict[str, Any]:
+        try:
+            note = json.loads((self.path / _FINISHED).read_text())
+        except (OSError, ValueError):
+            return {}
+        return note if isinstance(note, dict) else {}
+
     @property
     def is_finished(self) -> bool:
-        """The output that stands there is the complete one of this run, which was stopped when only tidying was left."""
+        """The output is the complete one of this run, which was stopped before it removed this folder."""
+        note = self._finished_note()
         try:
-            return json.loads((self.path / _FINISHED).read_text()) == fingerprint(self.output)
-        except (OSError, ValueError):
+            if "pictures" in note:
+                return all(self._has_size(name, size) for name, size in note["pictures"].items())
+            return bool(note) and note == fingerprint(self.output)
+        except OSError:
             return False
+
+    def has_moved(self, name: str) -> bool:
+        """The picture ``name`` of this run is complete and in the output folder already."""
+        pictures = self._finished_note().get("pictures", {})
+        return name in pictures and self._has_size(name, pictures[name])
+
+    def _has_size(self, name: str, size: int) -> bool:
+        path = self.output / name
+        return path.is_file() and path.stat().st_size == size
 
     def open(self, manifest: Mapping[str, Any], *, resume: bool) -> bool:
         """Begin, or go on with what an earlier run left.
@@ -212,6 +233,15 @@ class WorkFolder:
             OSError: the note cannot be written.
         """
         self.mark(_FINISHED, json.dumps(fingerprint(complete)))
+
+    def mark_pictures_finished(self, folder: Path) -> None:
+        """Note that ``folder`` has all pictures of the output, unless that was noted before.
+
+        Raises:
+            OSError: the note cannot be written.
+        """
+        if not self._finished_note():
+            self.mark(_FINISHED, json.dumps({"pictures": {p.name: p.stat().st_size for p in folder.iterdir()}}))
 
     def remove(self) -> None:
         """Throw the folder away."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,8 +13,10 @@ import numpy.typing as npt
 
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
 from codecvsr.errors import InputError, OutputError
-from codecvsr.files import atomic_file, write_png
-from codecvsr.video.probe import Damage, Media, Scan, scan
+from codecvsr.files import atomic_file, read_image, write_png
+from codecvsr.upscaling.frame_names import frame_names
+from codecvsr.upscaling.options import UpscaleOptions
+from codecvsr.video.probe import Media, scan
 from codecvsr.video.resize import resample
 from codecvsr.video.seek import frames_between
 
@@ -67,24 +69,27 @@ def split_picture(before: Picture, after: Picture) -> Picture:
     return joined
 
 
-def write_comparison(
-    media: Media, output: str | Path, target: Path, start: float | None, end: float | None, damage: Damage
-) -> None:
+def write_comparison(media: Media, output: Path, pictures: str | None, target: Path, options: UpscaleOptions) -> None:
     """Compare an input with what was made of it.
 
     Args:
         media: the input.
         output: the upscaled video or folder of frames.
+        pictures: pattern of the names of PNG files, empty for the usual one; None for a video.
         target: a .png (the middle frame) or .mp4 (all of them).
-        start: what was left out before, in seconds.
-        end: where the part that was upscaled ends.
-        damage: what became of a damaged input.
+        options: what was asked for.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    found = scan(media, start=start, end=end, damage=damage)
-    pairs = _pairs(media, Path(output), found, damage)
+    found = scan(media, start=options.start, end=options.end, damage=options.damage)
+    before = (frame.rgb for frame in frames_between(media, found, options.damage))
+    if pictures is None:
+        after = (frame.rgb for frame in Media.open(output).frames())
+    else:
+        names = frame_names(media, len(found), found.first, pictures)
+        after = (read_image(output / name) for name in names)
+    pairs = zip(before, after, strict=True)
     if target.suffix.lower() == ".png":
         write_png(target, split_picture(*next(itertools.islice(pairs, len(found) // 2, None))))
         return
@@ -93,12 +98,6 @@ def write_comparison(
         encode_h264(
             (_even(split_picture(*pair)) for pair in pairs), part, EncodeSettings(18, preset="veryfast", fps=rate)
         )
-
-
-def _pairs(media: Media, output: Path, found: Scan, damage: Damage) -> Iterator[tuple[Picture, Picture]]:
-    before = (frame.rgb for frame in frames_between(media, found, damage))
-    after = (frame.rgb for frame in Media.open(output).frames())
-    return zip(before, after, strict=True)
 
 
 def _even(picture: Picture) -> Picture:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -13,16 +11,15 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.errors import InputError, OutputError
-from codecvsr.files import IMAGE_SUFFIXES, atomic_file, write_png
+from codecvsr.errors import OutputError
+from codecvsr.files import atomic_file, check_frame_folder, move_files, write_png
 from codecvsr.upscaling.checkpoint_dir import WorkFolder
 from codecvsr.upscaling.chunks import Shard
+from codecvsr.upscaling.frame_names import is_frame
 from codecvsr.video.mux import assemble
 from codecvsr.video.probe import Media, Scan
 from codecvsr.video.segments import EncoderOptions, PictureFormat, SegmentWriter, count_frames, sync_folder
 from codecvsr.video.stream_mapping import StreamPlan, container_of
-
-_PATTERN = re.compile(r"%0?(\d*)d")
 
 
 class ShardWriter(Protocol):
@@ -128,22 +125,38 @@ class _VideoShard:
 
 
 class PictureTarget:
-    """A folder of PNG files, one per frame."""
+    """A folder of PNG files, one per frame; files of other names in it stay."""
 
     is_copied = False
 
-    def __init__(self, output: Path, work: WorkFolder, names: Sequence[str]) -> None:
-        """Nothing is written yet; ``names`` are those of all frames."""
-        self._output, self._work, self._names = output, work, names
+    def __init__(self, output: Path, work: WorkFolder, names: Sequence[str], pattern: str) -> None:
+        """Checks that no other file in ``output`` would pass for a frame of this run.
+
+        Args:
+            output: the folder.
+            work: its checkpoint.
+            names: of the files of all frames.
+            pattern: of the names, empty for the usual ones.
+
+        Raises:
+            OutputError: ``output`` is a file, or holds such a file (the message names it).
+        """
+        self._output, self._work, self._names, self._pattern = output, work, names, pattern
         self._folder = work.path / "pictures"
+        self._check()
+
+    def _check(self) -> None:
+        check_frame_folder(self._output, set(self._names).__contains__, is_frame=is_frame(self._pattern))
 
     def _note(self, shard: Shard) -> Path:
         return self._work.path / f"{shard.index:06d}.done"
 
     def is_done(self, shard: Shard) -> bool:
-        """The shard was noted as done, and its files are there."""
+        """The chunk was noted as done, and its files exist."""
         names = self._names[shard.start : shard.stop]
-        return self._note(shard).is_file() and all((self._folder / name).is_file() for name in names)
+        return self._note(shard).is_file() and all(
+            (self._folder / name).is_file() or self._work.has_moved(name) for name in names
+        )
 
     def writer(self, shard: Shard) -> ShardWriter:
         """Begin the shard's files."""
@@ -151,19 +164,23 @@ class PictureTarget:
         return _PictureShard(self._folder, self._names, self._work, self._note(shard).name)
 
     def finish(self, shards: Sequence[Shard]) -> None:
-        """Give the folder its name.
+        """Move the files into the output folder.
 
         Raises:
-            OutputError: what stands there already holds other things than pictures.
+            OutputError: it cannot be written, or a file of others that would pass for a frame was put there meanwhile.
         """
-        check_replaceable(self._output)
+        self._check()
         try:
             self._output.parent.mkdir(parents=True, exist_ok=True)
-            self._work.mark_finished(self._folder)
-            if self._output.is_dir():
-                shutil.rmtree(self._output)
-            os.replace(self._folder, self._output)
-            sync_folder(self._output.parent)
+            self._work.mark_pictures_finished(self._folder)
+            if self._output.exists() and (self._output.is_symlink() or any(self._output.iterdir())):
+                move_files(self._folder, self._output)
+                sync_folder(self._output)
+            else:
+                place = self._output.resolve() if self._output.is_symlink() else self._output
+                place.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(self._folder, place)
+                sync_folder(place.parent)
         except OSError as error:
             raise OutputError(f"{self._output}: cannot be written ({error.strerror or error}).") from error
 
@@ -192,40 +209,3 @@ class _PictureShard:
                 os.fsync(file.fileno())
         sync_folder(self._folder)
         self._work.mark(self._note)
-
-
-def check_replaceable(folder: Path) -> None:
-    """Refuse to replace what holds anything but pictures.
-
-    Raises:
-        OutputError: it does, or is a file.
-    """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise OutputError(f"{folder}: is a file, but a folder of PNG frames is to be made; choose another output.")
-    other = next((p for p in folder.iterdir() if p.suffix.lower() not in IMAGE_SUFFIXES), None)
-    if other is not None:
-        raise OutputError(f"{folder}: holds more than pictures ({other.name}); choose another output.")
-
-
-def split_pattern(output: Path) -> tuple[Path, str | None]:
-    """The folder of an output like ``frames/%08d.png`` and the pattern of its names; (output, None) for any other.
-
-    Raises:
-        InputError: the pattern does not end in .png, or counts in more than one place.
-    """
-    if output.suffix.lower() != ".png" and not _PATTERN.search(output.name):
-        return output, None  # a percent sign in the name of a video or a folder is only that
-    if len(_PATTERN.findall(output.name)) != 1 or output.name.count("%") != 1 or output.suffix.lower() != ".png":
-        raise InputError(f"{output}: a pattern of frames is like frames/%08d.png, with one number.")
-    return output.parent, output.name
-
-
-def picture_names(media: Media, frames: int, first: int, pattern: str | None) -> list[str]:
-    """Names of the PNG files: by the pattern, those of the frames that came in, or numbers from 0."""
-    if pattern is not None:
-        return [pattern % i for i in range(frames)]
-    if media.pictures:
-        return [f"{path.stem}.png" for path in media.pictures[first : first + frames]]
-    return [f"{i:08d}.png" for i in range(frames)]

@@ -28,6 +28,7 @@ from codecvsr.upscaling.checkpoint_dir import WorkFolder
 from codecvsr.upscaling.chunk_motion import make_source
 from codecvsr.upscaling.chunks import Shard, first_chunk, plan, usual_chunk
 from codecvsr.upscaling.comparison import split_picture
+from codecvsr.upscaling.frame_names import frame_names
 from codecvsr.upscaling.options import Engine, output_size
 from codecvsr.upscaling.prefetch import Ahead, Behind
 from codecvsr.video.probe import Media, Scan
@@ -93,8 +94,8 @@ class ShardWork:
         self.target: outputs.Target
         if pictures is not None:
             self.height, self.width = output_size(scan.height, scan.width, options)
-            names = outputs.picture_names(media, len(scan), scan.first, pictures or None)
-            self.target = outputs.PictureTarget(work.output, work, names)
+            names = frame_names(media, len(scan), scan.first, pictures)
+            self.target = outputs.PictureTarget(work.output, work, names, pictures)
             return
         pixel_format = options.pixel_format
         if pixel_format == "auto":

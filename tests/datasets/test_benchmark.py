@@ -162,8 +162,15 @@ def test_existing_clips_stay_unless_overwriting(
     benchmark(*common, code=1)
     assert "clip_000: exists already" in capsys.readouterr().err.replace("\n", " ")
     assert meta.stat().st_mtime_ns == before
+    results = meta.parent / "sr" / "00000000.png"
+    results.parent.mkdir()
+    results.write_text("mine")
     benchmark(*common, "-y", "--gop", "ldp")
-    assert json.loads(meta.read_text())["gop"] == "ldp"
+    assert json.loads(meta.read_text())["gop"] == "ldp" and results.read_text() == "mine"
+    (meta.parent / "lr" / "mine.png").write_text("mine")
+    benchmark(*common, "-y", code=1)
+    assert "lr: holds mine.png, which this run does not make" in capsys.readouterr().err.replace("\n", " ")
+    assert json.loads(meta.read_text())["gop"] == "ldp" and (meta.parent / "lr" / "mine.png").exists()
 
 
 def test_clips_of_one_folder_are_made_alike(hr_root: Path, tmp_path: Path) -> None:

@@ -386,6 +386,13 @@ def test_an_output_that_exists_stays_unless_asked(clip, tmp_path):
     assert (out / "00000003.png").read_text() == "mine"  # a run that fails takes nothing away
     infer(clip, out, model="bicubic", overwrite=True)
     assert sorted(p.name for p in out.iterdir()) == NAMES
+    (out / "notes.txt").write_text("mine")
+    (out / "family.jpg").write_text("mine")
+    with pytest.raises(OutputError, match=r"holds family.jpg, which this run does not make"):
+        infer(clip, out, model="bicubic", overwrite=True)
+    (out / "family.jpg").unlink()
+    infer(clip, out, model="bicubic", overwrite=True)
+    assert sorted(p.name for p in out.iterdir()) == [*NAMES, "notes.txt"]
 
 
 def test_an_output_that_cannot_be_written(clip, tmp_path):

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import codecvsr
 from codecvsr.cli import cli
-from codecvsr.errors import InputError, OutputError, UnsupportedInputError
+from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.files import read_image
 from codecvsr.upscaling.checkpoint_dir import work_path
 from codecvsr.upscaling.options import UpscaleOptions, output_size
@@ -148,16 +148,6 @@ def test_that_png_files_cannot_be_turned_is_said(tmp_path, caplog):
         caplog.clear()
         codecvsr.upscale(source, tmp_path / f"out-{source.stem}", model="bicubic")
         assert ("which PNG files cannot say" in caplog.text) == is_warned
-
-
-def test_a_folder_that_holds_more_than_pictures_is_not_replaced(small, tmp_path):
-    source = noisy_frames(tmp_path / "in", 2, 16, 16)
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputError, match=r"holds more than pictures \(thesis.txt\)"):
-        codecvsr.upscale(source, out, model="bicubic", overwrite=True)
-    assert (out / "thesis.txt").read_text() == "years of work"
 
 
 @pytest.mark.parametrize("codec", ["hevc", "ffv1"])
