@@ -1,4 +1,4 @@
-"""torch.compile for the parts of networks that gain by it, and back to the plain code wherever it does not work."""
+"""torch.compile for the stacks of convolutions of a network, with fall-back to the plain code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Forward = Callable[[Tensor], Tensor]
 
 
 def stacks(network: nn.Module) -> Iterator[nn.Module]:
-    """The outermost stacks of convolutions in a network: pieces of static shape, whatever the loop around them does."""
+    """Yields the outermost stacks of convolutions of a network; their shapes are static, whatever the loop around them."""
     for child in network.children():
         if isinstance(child, (ConvResidualBlocks, ResidualBlock)):
             yield child
@@ -28,7 +28,7 @@ def stacks(network: nn.Module) -> Iterator[nn.Module]:
 
 
 class Compiled:
-    """The ``forward`` of a stack through torch.compile; its first call is checked against the plain code."""
+    """A stack's ``forward`` through torch.compile; the first call is checked against the plain code."""
 
     def __init__(self, plain: Forward, compiler: Callable[..., Forward] = torch.compile) -> None:
         self._plain = plain
@@ -36,7 +36,7 @@ class Compiled:
         self._is_checked = False
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to whatever the stack makes of it."""
+        """Maps (N, C, H, W) to the output of the stack."""
         if self._compiled is None:
             return self._plain(x)
         if self._is_checked:
@@ -57,5 +57,5 @@ class Compiled:
         return made
 
     def _give_up(self, why: str) -> None:
-        log.warning("A part of the network cannot be compiled (%s); it runs as it is.", why)
+        log.warning("A part of the network cannot be compiled (%s); it runs uncompiled.", why)
         self._compiled = None

@@ -25,10 +25,10 @@ class Macs:
 
 @contextmanager
 def counting_macs() -> Iterator[Macs]:
-    """Count the multiply-accumulates of every convolution and matrix product that torch runs inside.
+    """Counts the multiply-accumulates of every convolution and matrix product that torch runs inside.
 
-    Sampling, activations and element-wise work are not among them. On the CPU every network of the zoo is made of
-    operations that torch's counter knows; a deformable convolution of a GPU extension is not one.
+    Sampling, activations and element-wise operations do not count, nor does the deformable convolution of a GPU extension,
+    which torch's counter does not know.
     """
     macs = Macs()
     with FlopCounterMode(display=False) as counter:
@@ -37,7 +37,7 @@ def counting_macs() -> Iterator[Macs]:
 
 
 def forget_peak(device: torch.device) -> bool:
-    """Let the peak memory of ``device`` begin anew; False where the system only knows the process's peak so far."""
+    """Resets the peak memory of ``device``; returns False where the system cannot reset the process's peak."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return True
@@ -45,13 +45,13 @@ def forget_peak(device: torch.device) -> bool:
         return False
     try:
         _CLEAR.write_text(_RESET_PEAK)
-    except OSError:  # a system without it, or one that forbids it
+    except OSError:  # the system lacks it or forbids it
         return False
     return True
 
 
 def peak_bytes(device: torch.device) -> int:
-    """The most memory taken since :func:`forget_peak`: by tensors on a GPU, by the whole process on the CPU."""
+    """Returns the peak memory in bytes since :func:`forget_peak`: of tensors on a GPU, of the process on the CPU."""
     if device.type != "cuda" and sys.platform.startswith("linux"):
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):

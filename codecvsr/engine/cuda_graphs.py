@@ -1,7 +1,7 @@
-"""CUDA graphs of a network by the shapes it is given: thousands of small kernels, launched as one.
+"""CUDA graphs of a network by input shape: thousands of small kernels launched as one.
 
-The first call with a shape runs plainly, which also lets the libraries choose their algorithms; the second is captured and
-checked against the plain result; later ones are replayed. Whatever goes wrong, the network runs plainly from then on.
+The first call with a shape runs without a graph, so that cuDNN chooses its algorithms; the second is captured and checked
+against the plain result; later ones are replayed. After any error the network runs without graphs.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from torch import Tensor
 
 from codecvsr.engine.out_of_memory import is_out_of_memory
 
-MAX_GRAPHS = 4  #: kept at once; they share one pool of memory
+MAX_GRAPHS = 4  #: stored at once; they share one pool of memory
 _MAX_SEEN = 64
-_TOLERANCE = 0.02  # of the output's range: half precision in another order differs by less, a wrong graph by more
+_TOLERANCE = 0.02  # of the output's range: fp16 sums in another order differ by less, a wrong graph by more
 
 log = logging.getLogger(__name__)
 
@@ -29,25 +29,25 @@ class Graph(Protocol):
     """A captured call."""
 
     def replay(self) -> None:
-        """Compute the output of the captured call from what its inputs hold now."""
+        """Computes the output of the captured call from the present values of its inputs."""
 
 
-#: Records a call: takes it, returns the graph and the tensor that every replay writes.
+#: Captures a call: returns the graph and the tensor that every replay writes.
 Capture = Callable[[Callable[[], Tensor]], tuple[Graph, Tensor]]
 
 
 class CudaCapture:
-    """Records calls on the current device, all in one pool of memory."""
+    """Captures calls on the current device, all in one pool of memory."""
 
     def __init__(self) -> None:
         self._pool: Any = None
 
     def __call__(self, call: Callable[[], Tensor]) -> tuple[Graph, Tensor]:
-        """Record ``call``; other threads may use the GPU meanwhile."""
+        """Captures ``call``; other threads may use the GPU meanwhile."""
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
         torch.cuda.synchronize()
-        torch.clear_autocast_cache()  # weights cast before the capture would be read by replays after they are gone
+        torch.clear_autocast_cache()  # else replays would read cast weights that were freed
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
@@ -58,15 +58,15 @@ class CudaCapture:
 
 
 class Graphed:
-    """A network's ``forward``, by graphs."""
+    """A network's ``forward``, run by graphs."""
 
     def __init__(self, forward: Forward, capture: Capture | None = None, most: int = MAX_GRAPHS) -> None:
-        """Nothing is captured yet.
+        """Captures nothing yet.
 
         Args:
-            forward: takes tensors and plain values, and returns one tensor.
-            capture: how calls are recorded.
-            most: graphs that are kept; the one used longest ago goes.
+            forward: a function of tensors and plain values that returns one tensor.
+            capture: captures calls; :class:`CudaCapture` by default.
+            most: largest number of graphs; the least recently used one is removed.
         """
         self._forward, self._most = forward, most
         self._capture = CudaCapture() if capture is None else capture
@@ -75,7 +75,7 @@ class Graphed:
         self._is_given_up = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        """The output of ``forward``, in memory of its own."""
+        """Returns the output of ``forward`` in new memory."""
         values = [*args, *kwargs.values()]
         tensors = [value for value in values if isinstance(value, Tensor)]
         if self._is_given_up or not tensors or torch.is_grad_enabled() or not all(map(_is_plain, values)):
@@ -98,7 +98,7 @@ class Graphed:
         return plain
 
     def _add(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any], plain: Tensor) -> None:
-        """Capture a call whose plain result is known, and keep it if a replay gives the same."""
+        """Captures a call whose plain result is known, and stores the graph if a replay returns the same."""
         own_args = [value.clone() if isinstance(value, Tensor) else value for value in args]
         own_kwargs = {name: v.clone() if isinstance(v, Tensor) else v for name, v in kwargs.items()}
         own = [value for value in (*own_args, *own_kwargs.values()) if isinstance(value, Tensor)]
@@ -120,12 +120,12 @@ class Graphed:
     def _check(replayed: Tensor, plain: Tensor) -> None:
         difference = float((replayed.float() - plain.float()).abs().max())
         limit = _TOLERANCE * max(1.0, float(plain.float().abs().max()))
-        if not difference <= limit:  # not a number is wrong, too
+        if not difference <= limit:  # true for NaN as well
             raise RuntimeError(f"a replay differs from the plain result by {difference:.3g}")
 
 
 def _is_plain(value: Any) -> bool:
-    """A tensor, or a value that a key can hold."""
+    """Whether a value is a tensor or can be part of a key."""
     return isinstance(value, (Tensor, int, float, str, type(None)))
 
 

@@ -1,4 +1,4 @@
-"""Devices: which there is, how a network gets there, and what it took."""
+"""Devices: choice, placement of a network, autocast, peak memory."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from codecvsr.errors import InputError
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device called ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; ``auto`` is the first GPU where there is one.
+    """Returns the device called ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; ``auto`` is the first GPU, or the CPU.
 
     Raises:
-        InputError: a GPU was asked for that is not there.
+        InputError: the GPU does not exist.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -34,7 +34,7 @@ N = TypeVar("N", bound=nn.Module)
 
 
 def place(network: N, device: torch.device) -> N:
-    """Move a network to ``device``, in the memory layout its convolutions are fastest in (channels last)."""
+    """Moves a network to ``device`` in channels-last memory, the fastest layout for convolutions; returns the network."""
     network.to(device)
     for parameter in network.parameters():
         if parameter.ndim == 4:
@@ -43,12 +43,12 @@ def place(network: N, device: torch.device) -> N:
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
-    """The context a network is run in; nothing at all for fp32."""
+    """Returns the autocast context of a type; a null context for float32."""
     return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory taken so far: by tensors on a GPU, by the whole process on the CPU."""
+    """Returns the peak memory in bytes so far: of tensors on a GPU, of the process on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

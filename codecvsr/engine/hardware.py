@@ -1,4 +1,4 @@
-"""What this machine is, as far as it decides how networks are run. Answers without torch."""
+"""The processor, memory and tools of this machine that decide how networks are run. Does not import torch."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Gpu:
     """A CUDA device.
 
     Attributes:
-        name: as its maker calls it.
+        name: the product's name.
         capability: compute capability, (9, 0) for an H200.
-        memory_bytes: all it has.
+        memory_bytes: total memory.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Machine:
-    """What decides besides the device.
+    """The properties of a machine besides its GPU.
 
     Attributes:
         cpu: the processor's model.
-        features: those of :data:`CPU_FEATURES` it has (Linux tells; elsewhere none are known).
-        memory_bytes: that processes may take: all there is, or the container's limit; 0 where neither is known.
+        features: those of :data:`CPU_FEATURES` it has (empty on systems other than Linux).
+        memory_bytes: memory of the machine or the container's limit, the smaller; 0 if unknown.
         has_compiler: a C++ compiler is on the PATH (or named by CXX).
         has_triton: the package triton is installed.
     """
@@ -55,7 +55,7 @@ class Machine:
 
 @functools.cache
 def detect_hardware() -> Machine:
-    """This machine."""
+    """Returns the properties of this machine."""
     text = _CPUINFO.read_text(encoding="utf-8", errors="replace") if _CPUINFO.is_file() else ""
     model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
@@ -71,14 +71,14 @@ def detect_hardware() -> Machine:
 
 
 def system_memory() -> dict[str, int]:
-    """Total and free memory in bytes, where the system tells."""
+    """Returns ``total_bytes`` and ``free_bytes`` of memory; keys that the system does not report are missing."""
     names = {"total_bytes": "SC_PHYS_PAGES", "free_bytes": "SC_AVPHYS_PAGES"}
     known = getattr(os, "sysconf_names", {})
     return {key: os.sysconf(name) * os.sysconf("SC_PAGE_SIZE") for key, name in names.items() if name in known}
 
 
 def _container_limit() -> int:
-    """The memory limit of the control group this process is in, in bytes; 0 without one."""
+    """Returns the memory limit of this process's control group in bytes; 0 without one."""
     for path in _MEMORY_LIMITS:
         if path.is_file():
             text = path.read_text(encoding="ascii", errors="replace").strip()

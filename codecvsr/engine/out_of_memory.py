@@ -1,4 +1,4 @@
-"""Telling that memory ran out from other errors."""
+"""Distinguishes out-of-memory errors from others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _NO_MEMORY = ("can't allocate memory", "not enough memory", "bad_alloc", "could 
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device or the machine has no memory left."""
+    """Whether an error means that a device or the machine has no memory left."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(said in str(error) for said in _NO_MEMORY)
+    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _NO_MEMORY)

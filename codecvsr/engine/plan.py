@@ -1,7 +1,7 @@
-"""The one place that decides how a network is run: device, precision, memory format, graphs, compiling, memory.
+"""Decides how a network is run: device, precision, graphs, compiling, memory.
 
-Nobody needs an option for the good path, and every decision comes with its reason as a sentence, which ``codecvsr doctor``
-shows. What a machine lacks (a GPU, a recent one, Triton, a compiler) leads to the next best path.
+The defaults are the fastest path that loses no quality, and ``codecvsr doctor`` shows the reason for every decision. Where a
+machine lacks something (a recent GPU, Triton, a compiler), the next best path is chosen.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from codecvsr.engine.device import choose_device
 from codecvsr.engine.hardware import BF16_FEATURES, Gpu, Machine, detect_hardware
 from codecvsr.engine.native.net import has_bf16, is_worth_it
 
-#: Networks that lose nothing by bf16 (below 0.003 dB, scripts/results/speed.json). The figures of the others are of fp32.
+#: Networks that lose below 0.003 dB in bf16 (scripts/results/speed.json). The published figures of the others are of fp32.
 TAKES_BF16 = frozenset({"codecvsr"})
-WITHOUT_LAYERS = frozenset({"bicubic"})  #: what the native network library has nothing for
+WITHOUT_LAYERS = frozenset({"bicubic"})  #: networks without a layer that the native library runs
 
-_MAX_BYTES, _SHARE = 3 << 30, 4  # of features at once: so many, and at most this part of the memory
-_STEP_ON_GPU = 4  # frames at once through networks that make each from a window of its own
-# Compiling costs about a minute. Measured: on a CPU it saves about 0.1 s per frame of 180x320 (on one core), on an H200
-# about 2 ms (docs in scripts/results/speed.json). It is begun only where several times the break-even lies ahead.
+_MAX_BYTES, _SHARE = 3 << 30, 4  # bytes of features at once, and the largest share of the memory: 1 / 4
+_STEP_ON_GPU = 4  # frames at once of networks that have a window per frame
+# Compiling costs about a minute. Measured: it saves about 0.1 s per frame of 180x320 on one CPU core, about 2 ms on an H200.
+# These thresholds are several times the break-even.
 _PIXELS = 180 * 320
-_COMPILE_FROM = {"cpu": 4_000, "cuda": 60_000}  # frames of so many pixels
+_COMPILE_FROM = {"cpu": 4_000, "cuda": 60_000}  # frames of _PIXELS pixels
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -40,17 +40,17 @@ class Plan:
     """How a network is run.
 
     Attributes:
-        device: where.
-        dtype: of the convolutions; sampling positions and pictures are float32 in any case.
+        device: where the network runs.
+        dtype: of the convolutions; sampling positions and pictures are always float32.
         tf32: float32 convolutions multiply with 10 bits of mantissa (NVIDIA's TF32).
-        native: the convolutions that codecvsr's own C library has run in it (:mod:`codecvsr.engine.native.modules`), the network codecvsr
-            as a whole (:mod:`codecvsr.engine.native.codecvsr`).
+        native: supported convolutions run in codecvsr's own C library (:mod:`codecvsr.engine.native.modules`), and so does the
+            whole network codecvsr (:mod:`codecvsr.engine.native.codecvsr`).
         graphs: whole windows are captured as CUDA graphs, by shape.
         compile: the networks' stacks of convolutions go through torch.compile.
-        compile_from: frames (of 180x320 pixels) from which a job is long enough to be compiled; None for never.
-        frames_per_step: frames made at once by networks that look at a short window around each.
-        memory_bytes: that the features of one window may take.
-        reasons: why, one sentence for each decision.
+        compile_from: length of a job, in frames of 180x320 pixels, from which compiling pays; None for never.
+        frames_per_step: frames computed at once by networks that have a window per frame.
+        memory_bytes: largest size of the features of one window.
+        reasons: one sentence for each decision.
     """
 
     device: torch.device
@@ -74,13 +74,13 @@ class Plan:
         return replace(self, dtype=torch.float32, tf32=False)
 
     def for_job(self, frames: int, height: int, width: int) -> Plan:
-        """The same plan, compiled if so many frames of height x width pixels pay for it."""
+        """Returns the plan for a job of ``frames`` frames of height x width pixels: compiled if that pays."""
         if self.compile_from is None:
             return self
         return replace(self, compile=frames * height * width >= self.compile_from * _PIXELS)
 
     def to_json(self) -> dict[str, Any]:
-        """The plan as ``doctor --json`` prints it."""
+        """Returns the plan as ``doctor --json`` prints it."""
         return {
             "device": str(self.device),
             "precision": self.precision,
@@ -103,17 +103,17 @@ def make_plan(
     architecture: str = "codecvsr",
     training: bool = False,
 ) -> Plan:
-    """Decide how to run a network on this machine.
+    """Decides how to run a network on this machine.
 
     Args:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``, or a device.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
-        compile: through torch.compile or not; None for where it pays.
+        compile: True or False for torch.compile always or never; None to decide by the length of the job.
         architecture: the network's, a key of :data:`codecvsr.models.registry.ARCHITECTURES`.
-        training: gradients are wanted: any network then computes in bf16 on a GPU, and in fp32 on a CPU.
+        training: the network is trained: bf16 on a GPU and fp32 on a CPU, for every network.
 
     Raises:
-        InputError: a GPU was asked for that is not there.
+        InputError: ``device`` is a GPU that does not exist.
     """
     chosen = choose_device(device) if isinstance(device, str) else device
     gpu = None
@@ -124,7 +124,7 @@ def make_plan(
     return decide(
         chosen, detect_hardware(), gpu, precision, compile, architecture=architecture, training=training,
         has_library=library is not None and is_worth_it(library),
-        has_half=library is not None and has_bf16(library),
+        has_bf16=library is not None and has_bf16(library),
     )  # fmt: skip
 
 
@@ -138,22 +138,22 @@ def decide(
     architecture: str = "codecvsr",
     training: bool = False,
     has_library: bool = False,
-    has_half: bool = False,
+    has_bf16: bool = False,
 ) -> Plan:
     """:func:`make_plan` for any machine.
 
-    ``gpu`` is what ``device`` is where it is one; ``has_library`` says that the native network library is built and, on this
-    processor, faster than torch, ``has_half`` that it can multiply in bfloat16 there.
+    ``gpu`` describes ``device`` if that is a GPU. ``has_library``: the native network library is built and faster than torch on
+    this processor; ``has_bf16``: it multiplies bfloat16 there.
     """
-    takes_bf16 = has_half and architecture in TAKES_BF16
+    takes_bf16 = has_bf16 and architecture in TAKES_BF16
     is_native = (
         has_library and gpu is None and architecture not in WITHOUT_LAYERS and not training
         and (precision in ("auto", "fp32") or (precision == "bf16" and takes_bf16)) and not compile
     )  # fmt: skip
     if is_native:
-        is_half = takes_bf16 and precision != "fp32"
-        dtype, tf32, of_precision = torch.bfloat16 if is_half else torch.float32, False, _NATIVE[is_half]
-        compiles, compile_from, of_compile = False, None, "not compiled: what takes the time runs in the C library."
+        uses_bf16 = takes_bf16 and precision != "fp32"
+        dtype, tf32, of_precision = torch.bfloat16 if uses_bf16 else torch.float32, False, _NATIVE[uses_bf16]
+        compiles, compile_from, of_compile = False, None, "not compiled: the convolutions run in the C library."
     else:
         dtype, tf32, of_precision = _precision(machine, gpu, precision, architecture in TAKES_BF16, training)
         compiles, compile_from, of_compile = _compiling(machine, gpu, compile)
@@ -174,7 +174,7 @@ def decide(
         reasons=(
             where,
             of_precision,
-            "channels last: convolutions of cuDNN and oneDNN are fastest on pixels whose channels lie together.",
+            "channels last: convolutions of cuDNN and oneDNN are fastest with the channels of a pixel adjacent in memory.",
             of_graphs,
             of_compile,
             f"windows of {memory / 2**30:.1f} GiB of features: "
@@ -186,7 +186,7 @@ def decide(
 def _precision(
     machine: Machine, gpu: Gpu | None, asked: str, takes_bf16: bool, training: bool
 ) -> tuple[torch.dtype, bool, str]:
-    """Type, whether TF32, and why."""
+    """Returns the type, whether to use TF32, and the reason."""
     if asked != "auto":
         return _DTYPES[asked], False, f"{asked}: asked for."
     if gpu is None:
@@ -200,8 +200,16 @@ def _precision(
         return torch.float32, False, "fp32: the GPU has no tensor cores, without which fp16 gains nothing."
     if takes_bf16 or training:
         if gpu.capability >= (8, 0):
-            return torch.bfloat16, False, "bf16: the GPU's tensor cores take it, and the network loses nothing by it."
-        return torch.float16, False, "fp16: the GPU's tensor cores know no bf16; what overflows is made again in fp32."
+            return (
+                torch.bfloat16,
+                False,
+                "bf16: the GPU's tensor cores multiply it, and the network loses no quality by it.",
+            )
+        return (
+            torch.float16,
+            False,
+            "fp16: the GPU's tensor cores lack bf16; frames that overflow are computed again in fp32.",
+        )
     if gpu.capability >= (8, 0):
         return torch.float32, True, "tf32: tensor cores, and as fast as fp16 here. " + _PUBLISHED.capitalize()
     return torch.float32, False, "fp32: " + _PUBLISHED
@@ -227,18 +235,18 @@ def _graphs(gpu: Gpu | None) -> tuple[bool, str]:
 
 
 def _compiling(machine: Machine, gpu: Gpu | None, asked: bool | None) -> tuple[bool, int | None, str]:
-    """Whether to compile in any case, from how many frames otherwise, and why."""
+    """Returns whether to compile always, from how many frames otherwise, and the reason."""
     if asked is not None:
         return asked, None, f"{'compiled' if asked else 'not compiled'}: asked for."
     if gpu is None and not machine.has_compiler:
         return False, None, "never compiled: there is no C++ compiler."
     if gpu is not None and not (machine.has_triton and machine.has_compiler):
-        return False, None, "never compiled: that takes Triton and a C compiler."
+        return False, None, "never compiled: compiling needs Triton and a C compiler."
     if gpu is not None and gpu.capability < (7, 0):
         return False, None, "never compiled: Triton needs a GPU from Volta on."
     least = _COMPILE_FROM["cpu" if gpu is None else "cuda"]
     return (
         False,
         least,
-        f"compiled only for jobs of {least} frames of 320x180 or more, which pay for the minute it takes.",
+        f"compiled only for jobs of {least} frames of 320x180 or more, which repay the minute it costs.",
     )

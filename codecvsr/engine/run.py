@@ -1,4 +1,4 @@
-"""Running a network as a :class:`~codecvsr.engine.plan.Plan` says."""
+"""Runs a network by a :class:`~codecvsr.engine.plan.Plan`."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _prepared: weakref.WeakKeyDictionary[nn.Module, Plan] = weakref.WeakKeyDictionar
 
 
 def prepare(network: N, plan: Plan) -> N:
-    """Place a network as planned and put graphs, compiled and native parts in place of its own code.
+    """Moves a network to the plan's device and installs graphs, compiled and native parts; returns the network.
 
-    Repeated calls cost nothing. What a plan before put there is taken away first.
+    Removes the parts that an earlier plan installed. Repeated calls with one plan cost nothing.
     """
     weight = next(network.parameters(), None)
     if _prepared.get(network) == plan and (weight is None or weight.device.type == plan.device.type):
         return network
-    _prepared.pop(network, None)  # an error on the way leaves it unprepared
-    modules.take_away(network)
+    _prepared.pop(network, None)  # an error below leaves it unprepared
+    modules.uninstall(network)
     for module in network.modules():
         if isinstance(module.__dict__.get("forward"), (Compiled, Graphed)):
             del module.__dict__["forward"]
     place(network, plan.device)
     if plan.native:
-        modules.put_in_place(network)
+        modules.install(network)
     if plan.compile:
         for stack in stacks(network):
             stack.__dict__["forward"] = Compiled(stack.forward)
@@ -48,7 +48,7 @@ def prepare(network: N, plan: Plan) -> N:
 
 @contextmanager
 def running(plan: Plan) -> Iterator[None]:
-    """The context a network is run in: no gradients, the plan's precision, cuDNN's algorithms chosen by trial."""
+    """The context a network is run in: no gradients, the plan's precision, cuDNN's fastest algorithms."""
     if plan.device.type != "cuda":
         with torch.inference_mode(), autocast(plan.device, plan.dtype):
             yield

@@ -1,4 +1,4 @@
-"""Pictures and fields to a device and back, as bytes, through pinned memory, while the device goes on computing."""
+"""Copies pictures and fields to a device and back through pinned memory, while the device computes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def to_device(array: npt.NDArray[Any], device: torch.device) -> Tensor:
-    """An array as a tensor of ``device``; on the CPU it shares the array's memory where that is in order."""
+    """Returns an array as a tensor of ``device``; on the CPU it shares the memory of a contiguous array."""
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     if device.type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)
@@ -20,7 +20,7 @@ def to_device(array: npt.NDArray[Any], device: torch.device) -> Tensor:
 
 
 def to_host(tensors: Iterable[Tensor], device: torch.device) -> Iterator[npt.NDArray[Any]]:
-    """Tensors of ``device`` as arrays, in order; on a GPU the copy of one overlaps with the making of the next."""
+    """Yields tensors of ``device`` as arrays in order; on a GPU copying one overlaps with computing the next."""
     if device.type != "cuda":
         for tensor in tensors:
             yield tensor.cpu().numpy()

@@ -97,7 +97,7 @@ def run_native(
         motion.is_cut[part],
         use_motion=not left_out.mvs,
         use_second_order=not left_out.second_order,
-        passed=passed,
+        skip=passed,
     )
 
 

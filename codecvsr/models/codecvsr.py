@@ -2,7 +2,7 @@
 
 Propagation and alignment of features follow BasicVSR (Chan et al., CVPR 2021), second-order propagation BasicVSR++ (Chan
 et al., CVPR 2022). What is different: no optical-flow network. The motion is the codec's, repaired; a small head may add what
-it still lacks; and what else the codec knows (quantisers, frame types, how well the motion matches) enters as priors.
+it still lacks; and what else the codec knows (QP, frame types, how well the motion matches) enters as priors.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ _EARLY = 4  # frames of such a video's first shard
 
 @dataclass(frozen=True)
 class Shard:
-    """Frames ``start`` to ``stop - 1`` come out; ``context_start`` to ``context_stop - 1`` give context only."""
+    """Frames ``start`` to ``stop - 1`` come out; the network sees ``context_start`` to ``context_stop - 1``."""
 
     index: int
     start: int

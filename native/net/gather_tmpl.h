@@ -1,26 +1,27 @@
-/* What neighbouring pictures add to a frame: bicubic samples along the motion, and shift-and-add (models/shift_add.py).
+/* The pictures of the neighbours, gathered along the motion: bicubic samples, and shift-and-add (models/layers/shift_add.py).
  *
- * Sixteen pixels of a row at a time. Positions are those of torch's grid_sample with align_corners, the border goes on for
- * ever, and the bicubic kernel has a = -0.75. Whatever a flow holds, nothing outside a picture is read. */
-#ifndef CVSR_NET_LOOK_H
-#define CVSR_NET_LOOK_H
+ * Works on 16 pixels of a row at a time. Positions are those of torch's grid_sample with align_corners=True and
+ * padding_mode="border"; the bicubic kernel has a = -0.75. No flow, NaN and infinity included, causes a read outside a
+ * picture. */
+#ifndef CVSR_NET_GATHER_H
+#define CVSR_NET_GATHER_H
 
 #include "lanes.h"
 
-enum { FINE = 4, GRID = FINE * FINE, NEIGHBOURS = 4, AT_A_TIME = 16, REACH = 2, WINDOW = 2 * REACH + 1 };
+enum { FINE = 4, GRID = FINE * FINE, NEIGHBOURS = 4, AT_A_TIME = 16, RADIUS = 2, WINDOW = 2 * RADIUS + 1 };
 
-#define TRUST        (10.0f / 255) /* samples that differ much more are taken for something else */
-#define PRIOR_WEIGHT 0.3f          /* of "no difference" */
+#define TRUST        (10.0f / 255) /* a sample that differs by much more shows another object */
+#define PRIOR_WEIGHT 0.3f          /* weight of a difference of 0 */
 
-/* Pixels x to x + 15 of row y (those beyond the picture's end stand for nothing), and the motion they look along. */
+/* Pixels x to x + 15 of row y, of which the first `count` are inside the picture, and their flow to one neighbour. */
 typedef struct {
-    const cvsr_look *look;
-    size_t luma_step; /* from row to row */
+    const cvsr_gather *params;
+    size_t luma_step; /* floats from row to row */
     int32_t x, y, count;
     sixteen columns, flow_x, flow_y;
-} stretch;
+} segment;
 
-/* The kernel at distances 1 + t, t, 1 - t and 2 - t of the four taps. */
+/* The cubic kernel at distances 1 + t, t, 1 - t and 2 - t. */
 INLINE void cubic(sixteen t, sixteen weights[4])
 {
     const float a = -0.75f;
@@ -33,18 +34,13 @@ INLINE void cubic(sixteen t, sixteen weights[4])
 
 /* ------------------------------------------------------------------------------------------------------------ colours */
 
-INLINE int32_t inside(int32_t value, int32_t size)
-{
-    return value < 0 ? 0 : value < size ? value : size - 1;
-}
-
-/* Whole part and kernel of positions; far outside, where every tap is the border's, the position does not matter. */
+/* The first of the four taps of each position, and their weights. Positions are clamped where every tap is the border's. */
 INLINE void taps_at(sixteen position, int32_t size, int32_t before[AT_A_TIME], float weights[4][AT_A_TIME])
 {
     sixteen kernel[4];
-    position = all_within(position, -4, (float)size + 4);
-    sixteen whole = rounded(position);
-    whole = choose(whole > position, whole - 1, whole);
+    position = clamp_sixteen(position, -4, (float)size + 4);
+    sixteen whole = round_sixteen(position);
+    whole = select_sixteen(whole > position, whole - 1, whole);
     cubic(position - whole, kernel);
     for (int k = 0; k < 4; k++)
         STORE(sixteen, weights[k], kernel[k]);
@@ -53,17 +49,17 @@ INLINE void taps_at(sixteen position, int32_t size, int32_t before[AT_A_TIME], f
         before[p] = first[p];
 }
 
-/* A neighbour's colours less the frame's. */
-INLINE void compare_colours(const stretch *at, int which, float *to)
+/* Writes a neighbour's colours minus the frame's, times `gain`. */
+INLINE void compare_colours(const segment *at, int which, float *to)
 {
-    const int32_t height = at->look->height, width = at->look->width;
-    const float *colours = at->look->others[which].colours;
-    const float *here = at->look->here.colours + 4 * ((size_t)at->y * width + at->x);
+    const int32_t height = at->params->height, width = at->params->width;
+    const float *colours = at->params->others[which].colours;
+    const float *here = at->params->here.colours + 4 * ((size_t)at->y * width + at->x);
     int32_t columns[AT_A_TIME], rows[AT_A_TIME];
     float across[4][AT_A_TIME], down[4][AT_A_TIME];
     taps_at(at->columns + at->flow_x, width, columns, across);
     taps_at((float)at->y + at->flow_y, height, rows, down);
-    for (int p = 0; p < at->count; p++, to += CVSR_LOOK_CHANNELS, here += 4) {
+    for (int p = 0; p < at->count; p++, to += CVSR_GATHER_CHANNELS, here += 4) {
         const int32_t x = columns[p], y = rows[p];
         four sum = {0};
         if (x >= 0 && y >= 0 && x + 4 <= width && y + 4 <= height) {
@@ -74,62 +70,62 @@ INLINE void compare_colours(const stretch *at, int which, float *to)
             }
         } else {
             for (int i = 0; i < 4; i++) {
-                const float *line = colours + 4 * (size_t)inside(y + i, height) * width;
+                const float *line = colours + 4 * (size_t)clamp_int(y + i, 0, height - 1) * width;
                 for (int k = 0; k < 4; k++)
-                    sum += down[i][p] * across[k][p] * LOAD(four, line + 4 * inside(x + k, width));
+                    sum += down[i][p] * across[k][p] * LOAD(four, line + 4 * clamp_int(x + k, 0, width - 1));
             }
         }
-        STORE(four, to, (sum - LOAD(four, here)) * at->look->gain); /* the fourth value is overwritten later */
+        STORE(four, to, (sum - LOAD(four, here)) * at->params->gain); /* a later store overwrites the fourth value */
     }
 }
 
 /* ------------------------------------------------------------------------------------------------------ shift and add */
 
-/* exp(-z) for z >= 0, to 1e-7 of it: a power of two and a polynomial. */
-INLINE sixteen falling(sixteen z)
+/* exp(-z) for z >= 0, relative error 1e-7: a power of two times a polynomial. */
+INLINE sixteen exp_minus(sixteen z)
 {
-    const sixteen power = -all_within(z, 0, 80), whole = rounded(power * 1.44269504f);
-    const sixteen rest = power - whole * 0.693359375f + whole * 2.12194440e-4f;
-    sixteen value = 1.0f / 5040 * rest + 1.0f / 720;
-    value = value * rest + 1.0f / 120;
-    value = value * rest + 1.0f / 24;
-    value = value * rest + 1.0f / 6;
-    value = value * rest + 0.5f;
-    value = value * rest + 1;
-    value = value * rest + 1;
+    const sixteen power = -clamp_sixteen(z, 0, 80), whole = round_sixteen(power * 1.44269504f);
+    const sixteen part = power - whole * 0.693359375f + whole * 2.12194440e-4f;
+    sixteen value = 1.0f / 5040 * part + 1.0f / 720;
+    value = value * part + 1.0f / 120;
+    value = value * part + 1.0f / 24;
+    value = value * part + 1.0f / 6;
+    value = value * part + 0.5f;
+    value = value * part + 1;
+    value = value * part + 1;
     return value * (sixteen)((__builtin_convertvector(whole, sixteen_bits) + 127) << 23);
 }
 
-/* The kernel of positions -0.5 .. 0.5 around a pixel, on the five pixels around it. */
+/* The cubic kernel for offsets of -0.5 .. 0.5 from a pixel, on the five pixels around it. */
 INLINE void taps_around(sixteen offset, sixteen weights[WINDOW])
 {
     const sixteen_bits is_before = offset < 0;
     const sixteen none = {0};
     sixteen kernel[4];
-    cubic(choose(is_before, 1 + offset, offset), kernel);
-    weights[0] = choose(is_before, kernel[0], none);
+    cubic(select_sixteen(is_before, 1 + offset, offset), kernel);
+    weights[0] = select_sixteen(is_before, kernel[0], none);
     for (int k = 1; k < 4; k++)
-        weights[k] = choose(is_before, kernel[k], kernel[k - 1]);
-    weights[4] = choose(is_before, none, kernel[3]);
+        weights[k] = select_sixteen(is_before, kernel[k], kernel[k - 1]);
+    weights[4] = select_sixteen(is_before, none, kernel[3]);
 }
 
-/* The weights of the four grid points along an axis, for a sample `offset` pixels from the pixel's centre. */
+/* Linear weights of the four grid points along an axis for a sample `offset` pixels from the pixel's centre. */
 INLINE void near_points(sixteen offset, sixteen weights[FINE])
 {
     for (int k = 0; k < FINE; k++) {
         const sixteen distance = offset * FINE - ((float)k - 1.5f);
-        const sixteen near = 1 - choose(distance < 0, -distance, distance);
-        weights[k] = choose(near > 0, near, (sixteen){0});
+        const sixteen near = 1 - select_sixteen(distance < 0, -distance, distance);
+        weights[k] = select_sixteen(near > 0, near, (sixteen){0});
     }
 }
 
-/* Adds the samples of a neighbour's luma that land nearest to the pixels to the differences and weights of their grids. */
-INLINE void add_samples(const stretch *at, int which, sixteen differences[GRID], sixteen weights[GRID])
+/* Adds the sample of a neighbour's luma nearest to each pixel to the differences and weights of the pixel's grid. */
+INLINE void add_samples(const segment *at, int which, sixteen differences[GRID], sixteen weights[GRID])
 {
-    const int32_t height = at->look->height, width = at->look->width;
+    const int32_t height = at->params->height, width = at->params->width;
     const float limit = 1 << 20;
-    const sixteen by_x = rounded(all_within(at->flow_x, -limit, limit));
-    const sixteen by_y = rounded(all_within(at->flow_y, -limit, limit));
+    const sixteen by_x = round_sixteen(clamp_sixteen(at->flow_x, -limit, limit));
+    const sixteen by_y = round_sixteen(clamp_sixteen(at->flow_y, -limit, limit));
     const sixteen x = at->columns + by_x, y = (float)at->y + by_y;
     const sixteen_bits is_there = (x >= 0) & (x < (float)width) & (y >= 0) & (y < (float)height);
     const sixteen offset_x = (sixteen)((sixteen_bits)(by_x - at->flow_x) & is_there);
@@ -140,16 +136,16 @@ INLINE void add_samples(const stretch *at, int which, sixteen differences[GRID],
     taps_around(offset_x, across);
     taps_around(offset_y, down);
     for (int i = 0; i < WINDOW; i++) {
-        const float *line = at->look->here.luma + (size_t)(at->y + i) * at->luma_step + at->x;
+        const float *line = at->params->here.luma + (size_t)(at->y + i) * at->luma_step + at->x;
         sixteen sum = across[0] * LOAD(sixteen, line);
         for (int k = 1; k < WINDOW; k++)
             sum += across[k] * LOAD(sixteen, line + k);
         here += down[i] * sum;
     }
     for (int p = 0; p < AT_A_TIME; p++)
-        there[p] = at->look->others[which].luma[(size_t)(row[p] + REACH) * at->luma_step + (size_t)(column[p] + REACH)];
+        there[p] = at->params->others[which].luma[(size_t)(row[p] + RADIUS) * at->luma_step + (size_t)(column[p] + RADIUS)];
     const sixteen difference = there - here, relative = difference * (1 / TRUST);
-    const sixteen trust = (sixteen)((sixteen_bits)falling(relative * relative) & is_there);
+    const sixteen trust = (sixteen)((sixteen_bits)exp_minus(relative * relative) & is_there);
     sixteen near_x[FINE], near_y[FINE];
     near_points(offset_x, near_x);
     near_points(offset_y, near_y);
@@ -163,53 +159,53 @@ INLINE void add_samples(const stretch *at, int which, sixteen differences[GRID],
     }
 }
 
-/* --------------------------------------------------------------------------------------------------------- both, in rows */
+/* ------------------------------------------------------------------------------------------------------------------- rows */
 
-INLINE void look_at(stretch *at, float *to)
+INLINE void gather_segment(segment *at, float *to)
 {
-    const cvsr_look *look = at->look;
-    const size_t first = (size_t)at->y * look->width + at->x;
-    const float *colours = look->here.colours + 4 * first;
+    const cvsr_gather *params = at->params;
+    const size_t first = (size_t)at->y * params->width + at->x;
+    const float *colours = params->here.colours + 4 * first;
     sixteen differences[GRID] = {{0}}, weights[GRID] = {{0}};
     for (int n = 0; n < NEIGHBOURS; n++) {
-        float *seen = to + 2 * GRID + 3 * n;
-        if (look->flows[n]) {
+        float *sampled = to + 2 * GRID + 3 * n;
+        if (params->flows[n]) {
             for (int p = 0; p < AT_A_TIME; p++) {
-                const float *flow = look->flows[n] + 2 * (first + (size_t)(p < at->count ? p : 0));
+                const float *flow = params->flows[n] + 2 * (first + (size_t)(p < at->count ? p : 0));
                 at->flow_x[p] = flow[0];
                 at->flow_y[p] = flow[1];
             }
-            compare_colours(at, n, seen);
+            compare_colours(at, n, sampled);
             add_samples(at, n, differences, weights);
         } else {
             for (int p = 0; p < at->count; p++)
-                STORE(four, seen + p * CVSR_LOOK_CHANNELS, (four){0});
+                STORE(four, sampled + p * CVSR_GATHER_CHANNELS, (four){0});
         }
     }
     float planes[2 * GRID][AT_A_TIME];
     for (int g = 0; g < GRID; g++) {
         const sixteen share = 1 / (weights[g] + PRIOR_WEIGHT);
-        STORE(sixteen, planes[g], differences[g] * share * look->gain);
+        STORE(sixteen, planes[g], differences[g] * share * params->gain);
         STORE(sixteen, planes[GRID + g], weights[g] * share);
     }
-    for (int p = 0; p < at->count; p++, to += CVSR_LOOK_CHANNELS, colours += 4) {
+    for (int p = 0; p < at->count; p++, to += CVSR_GATHER_CHANNELS, colours += 4) {
         for (int g = 0; g < 2 * GRID; g++)
             to[g] = planes[g][p];
         for (int c = 0; c < 3; c++)
             to[2 * GRID + 3 * NEIGHBOURS + c] = (colours[c] - 0.5f) * 2;
-        to[CVSR_LOOK_CHANNELS - 1] = 0;
+        to[CVSR_GATHER_CHANNELS - 1] = 0;
     }
 }
 
-static void look(const cvsr_look *look, int32_t first, int32_t last)
+static void gather(const cvsr_gather *params, int32_t first, int32_t last)
 {
-    stretch at = {.look = look, .luma_step = (size_t)CVSR_LUMA_STEP(look->width)};
+    segment at = {.params = params, .luma_step = (size_t)CVSR_LUMA_STEP(params->width)};
     for (at.y = first; at.y < last; at.y++) {
-        for (at.x = 0; at.x < look->width; at.x += AT_A_TIME) {
-            at.count = look->width - at.x < AT_A_TIME ? look->width - at.x : AT_A_TIME;
+        for (at.x = 0; at.x < params->width; at.x += AT_A_TIME) {
+            at.count = min_int(params->width - at.x, AT_A_TIME);
             for (int p = 0; p < AT_A_TIME; p++)
                 at.columns[p] = (float)(at.x + p);
-            look_at(&at, look->output + ((size_t)at.y * look->width + at.x) * CVSR_LOOK_CHANNELS);
+            gather_segment(&at, params->output + ((size_t)at.y * params->width + at.x) * CVSR_GATHER_CHANNELS);
         }
     }
 }

@@ -1,16 +1,20 @@
-/* Ways of computing: the same functions, compiled once for every instruction set. */
-#ifndef CVSR_NET_WAY_H
-#define CVSR_NET_WAY_H
+/* Dispatch by instruction set.
+ *
+ * isa.c includes every *_tmpl.h and is compiled once per instruction set (plain, avx2, avx512, avx512bf16; see
+ * native/CMakeLists.txt), with that set's compiler flags and CVSR_ISA set to its name. Each compilation defines one table of
+ * functions, cvsr_net_<name>. net.c picks the table of the best set that the processor has and calls through it. */
+#ifndef CVSR_NET_ISA_H
+#define CVSR_NET_ISA_H
 
 #include "cvsr_net.h"
 
 typedef struct {
-    size_t (*scratch_bytes)(int32_t, int32_t);
-    void (*pack)(const float *, int32_t, int32_t, int32_t, void *);
-    /* By kind: the record, rows of tiles from the first to the one after the last, scratch memory. */
-    void (*steps[CVSR_KINDS])(const void *, int32_t, int32_t, float *);
-} cvsr_way;
+    size_t (*scratch_bytes)(int32_t input_channels, int32_t output_channels);
+    void (*pack)(const float *weights, int32_t input_channels, int32_t output_channels, int32_t kind, void *packed);
+    /* By kind: computes rows of tiles `first` to `last` - 1 of a step with these parameters. */
+    void (*steps[CVSR_KINDS])(const void *params, int32_t first, int32_t last, float *scratch);
+} cvsr_isa;
 
-extern const cvsr_way cvsr_net_plain, cvsr_net_avx2, cvsr_net_avx512, cvsr_net_avx512bf16;
+extern const cvsr_isa cvsr_net_plain, cvsr_net_avx2, cvsr_net_avx512, cvsr_net_avx512bf16;
 
 #endif

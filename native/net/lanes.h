@@ -1,4 +1,4 @@
-/* Vectors as wide as the way of computing that the parts of the network library are compiled for. */
+/* Vector types as wide as the registers of the instruction set that isa.c is compiled for, and helpers for them. */
 #ifndef CVSR_NET_LANES_H
 #define CVSR_NET_LANES_H
 
@@ -19,16 +19,16 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* A register of floats; loads and stores need no alignment. */
+/* `lanes` is a register of floats. Loads and stores go through the loose_ types and need no alignment. */
 typedef float lanes __attribute__((vector_size(4 * LANES)));
 typedef int32_t lane_bits __attribute__((vector_size(4 * LANES)));
 typedef float loose_lanes __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef float four __attribute__((vector_size(16)));
 typedef int32_t loose_lane_bits __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef uint16_t half_lanes __attribute__((vector_size(2 * LANES)));
-typedef uint16_t loose_half_lanes __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
+typedef uint16_t bf16_lanes __attribute__((vector_size(2 * LANES)));
+typedef uint16_t loose_bf16_lanes __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
 typedef float loose_four __attribute__((vector_size(16), aligned(4), may_alias));
-/* Sixteen values, whatever the width of registers is. */
+/* Sixteen values, independent of the width of registers. */
 typedef float sixteen __attribute__((vector_size(64)));
 typedef int32_t sixteen_bits __attribute__((vector_size(64)));
 typedef uint8_t sixteen_bytes __attribute__((vector_size(16)));
@@ -38,28 +38,72 @@ typedef uint8_t loose_sixteen_bytes __attribute__((vector_size(16), aligned(1), 
 #define LOAD(type, from)       (*(const loose_##type *)(from))
 #define STORE(type, to, value) (*(loose_##type *)(to) = (value))
 
+/* ------------------------------------------------------------------------------------------------ minimum and bounds */
+
+INLINE int32_t min_int(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
+
+INLINE int32_t clamp_int(int32_t value, int32_t low, int32_t high)
+{
+    return value < low ? low : min_int(value, high);
+}
+
+/* NaN becomes `low`. */
+INLINE float clamp_float(float value, float low, float high)
+{
+    return value > low ? (value < high ? value : high) : low;
+}
+
+INLINE lanes max_lanes(lanes a, lanes b)
+{
+    const lane_bits is_a = a > b;
+    return (lanes)((is_a & (lane_bits)a) | (~is_a & (lane_bits)b));
+}
+
+/* `a` where `mask` is all ones, `b` where it is 0. */
+INLINE sixteen select_sixteen(sixteen_bits mask, sixteen a, sixteen b)
+{
+    return (sixteen)((mask & (sixteen_bits)a) | (~mask & (sixteen_bits)b));
+}
+
+/* NaN becomes `low`. */
+INLINE sixteen clamp_sixteen(sixteen value, float low, float high)
+{
+    const sixteen bottom = low - (sixteen){0}, top = high - (sixteen){0};
+    value = select_sixteen(value > bottom, value, bottom);
+    return select_sixteen(value < top, value, top);
+}
+
+/* Rounds to integers, ties to even; for magnitudes below 2^22. */
+INLINE sixteen round_sixteen(sixteen value)
+{
+    return value + 12582912.0f - 12582912.0f;
+}
+
 /* ---------------------------------------------------------------------------------------------------------- bfloat16 */
 
-/* To the nearest of 8 bits of mantissa, halves to even ones. NaN may become anything. */
-INLINE uint16_t half_of(float value)
+/* Rounds to 8 bits of mantissa, ties to even. The result for NaN is unspecified. */
+INLINE uint16_t bf16_of(float value)
 {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-INLINE void store_halves(uint16_t *to, lanes value)
+INLINE void store_bf16(uint16_t *to, lanes value)
 {
 #ifdef __AVX512BF16__
-    const __m256bh halves = _mm512_cvtneps_pbh((__m512)value);
-    memcpy(to, &halves, sizeof halves);
+    const __m256bh rounded = _mm512_cvtneps_pbh((__m512)value);
+    memcpy(to, &rounded, sizeof rounded);
 #else
     for (int i = 0; i < LANES; i++)
-        to[i] = half_of(value[i]);
+        to[i] = bf16_of(value[i]);
 #endif
 }
 
-/* sum + the products of a pair of values with a register of pairs, each pair two bfloat16. */
+/* Returns sum + pair[0] * first + pair[1] * second, with (first, second) the two bfloat16 in every lane of `pairs`. */
 INLINE lanes add_pairs(lanes sum, const uint16_t *pair, lane_bits pairs)
 {
 #ifdef __AVX512BF16__
@@ -75,26 +119,6 @@ INLINE lanes add_pairs(lanes sum, const uint16_t *pair, lane_bits pairs)
     sum += (lanes)a * (lanes)(pairs << 16);
     return sum + (lanes)b * (lanes)(pairs & top);
 #endif
-}
-
-/* `a` where `which` is all ones, `b` where it is 0. */
-INLINE sixteen choose(sixteen_bits which, sixteen a, sixteen b)
-{
-    return (sixteen)((which & (sixteen_bits)a) | (~which & (sixteen_bits)b));
-}
-
-/* The nearest value within bounds; the lower one for NaN. */
-INLINE sixteen all_within(sixteen value, float low, float high)
-{
-    const sixteen bottom = low - (sixteen){0}, top = high - (sixteen){0};
-    value = choose(value > bottom, value, bottom);
-    return choose(value < top, value, top);
-}
-
-/* To whole numbers, halves to even ones; for values less than 2^22. */
-INLINE sixteen rounded(sixteen value)
-{
-    return value + 12582912.0f - 12582912.0f;
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* Bytes to pictures as sampling wants them, and features to half of their size and back. */
+/* Loading a frame as a picture, and conversion of features to bfloat16 and back. */
 #ifndef CVSR_NET_LOAD_H
 #define CVSR_NET_LOAD_H
 
@@ -6,16 +6,16 @@
 
 #include "lanes.h"
 
-static void load(const cvsr_load *told, int32_t first, int32_t last)
+static void load(const cvsr_load *params, int32_t first, int32_t last)
 {
-    const int32_t height = told->height, width = told->width;
+    const int32_t height = params->height, width = params->width;
     const int32_t step = CVSR_LUMA_STEP(width);
     for (int32_t y = first; y < last; y++) {
-        float *luma = told->picture.luma + (size_t)(y + 2) * step;
+        float *luma = params->picture.luma + (size_t)(y + 2) * step;
         for (int32_t x = 0; x < width; x++) {
-            const uint8_t *pixel = told->rgb + 3 * ((size_t)y * width + x);
+            const uint8_t *pixel = params->rgb + 3 * ((size_t)y * width + x);
             const float red = pixel[0] / 255.0f, green = pixel[1] / 255.0f, blue = pixel[2] / 255.0f;
-            float *colours = told->picture.colours + 4 * ((size_t)y * width + x);
+            float *colours = params->picture.colours + 4 * ((size_t)y * width + x);
             colours[0] = red;
             colours[1] = green;
             colours[2] = blue;
@@ -32,23 +32,23 @@ static void load(const cvsr_load *told, int32_t first, int32_t last)
     }
 }
 
-static void halve(const cvsr_change *told, int32_t first, int32_t last)
+static void to_bf16(const cvsr_convert *params, int32_t first, int32_t last)
 {
-    const size_t line = (size_t)told->width * (size_t)told->channels;
-    const float *from = told->from;
-    uint16_t *to = told->to;
+    const size_t line = (size_t)params->width * (size_t)params->channels;
+    const float *from = params->from;
+    uint16_t *to = params->to;
     for (size_t i = (size_t)first * line; i < (size_t)last * line; i += LANES)
-        store_halves(to + i, LOAD(lanes, from + i));
+        store_bf16(to + i, LOAD(lanes, from + i));
 }
 
-static void widen(const cvsr_change *told, int32_t first, int32_t last)
+static void from_bf16(const cvsr_convert *params, int32_t first, int32_t last)
 {
-    const size_t line = (size_t)told->width * (size_t)told->channels;
-    const uint16_t *from = told->from;
-    float *to = told->to;
+    const size_t line = (size_t)params->width * (size_t)params->channels;
+    const uint16_t *from = params->from;
+    float *to = params->to;
     for (size_t i = (size_t)first * line; i < (size_t)last * line; i += LANES) {
-        const lane_bits halves = __builtin_convertvector(LOAD(half_lanes, from + i), lane_bits);
-        STORE(lanes, to + i, (lanes)(halves << 16));
+        const lane_bits upper = __builtin_convertvector(LOAD(bf16_lanes, from + i), lane_bits);
+        STORE(lanes, to + i, (lanes)(upper << 16));
     }
 }
 

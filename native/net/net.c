@@ -1,41 +1,41 @@
-/* Chooses between ways of computing, and goes through the steps of a frame. */
+/* Chooses the instruction set, and runs the steps of a frame. */
 #include <sched.h>
 
 #include "isa.h"
 
-enum { TURNS = 100 }; /* before others are let on the processor */
+enum { SPINS = 100 }; /* checks before a waiting thread yields the processor */
 
-static const cvsr_way *chosen = &cvsr_net_plain;
+static const cvsr_isa *chosen = &cvsr_net_plain;
 
 int32_t cvsr_net_abi(void)
 {
     return CVSR_NET_ABI;
 }
 
-int32_t cvsr_net_choose(int32_t most)
+int32_t cvsr_net_choose(int32_t max_isa)
 {
-    /* Written once: other threads may be computing the same way at this moment. */
-    const cvsr_way *way = &cvsr_net_plain;
+    /* Assigned once at the end: another thread may be computing with `chosen` now. */
+    const cvsr_isa *isa = &cvsr_net_plain;
     int32_t number = 0;
 #ifdef CVSR_NET_X86
     __builtin_cpu_init();
 #ifdef CVSR_NET_BF16
-    if (most >= 3 && __builtin_cpu_supports("avx512bf16")) {
-        way = &cvsr_net_avx512bf16;
+    if (max_isa >= 3 && __builtin_cpu_supports("avx512bf16")) {
+        isa = &cvsr_net_avx512bf16;
         number = 3;
     } else
 #endif
-    if (most >= 2 && __builtin_cpu_supports("avx512f")) {
-        way = &cvsr_net_avx512;
+    if (max_isa >= 2 && __builtin_cpu_supports("avx512f")) {
+        isa = &cvsr_net_avx512;
         number = 2;
-    } else if (most >= 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        way = &cvsr_net_avx2;
+    } else if (max_isa >= 1 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        isa = &cvsr_net_avx2;
         number = 1;
     }
 #else
-    (void)most;
+    (void)max_isa;
 #endif
-    chosen = way;
+    chosen = isa;
     return number;
 }
 
@@ -47,7 +47,7 @@ size_t cvsr_net_scratch_bytes(int32_t input_channels, int32_t output_channels)
 int32_t cvsr_net_pack(const float *weights, int32_t input_channels, int32_t output_channels, int32_t kind, void *packed)
 {
     const int is_conv = kind == CVSR_CONV3X3 || kind == CVSR_CONV3X3_BF16 || kind == CVSR_CONV1X1;
-    if (input_channels % CVSR_GROUP || input_channels > CVSR_MOST_CHANNELS || output_channels % CVSR_GROUP || !is_conv)
+    if (input_channels % CVSR_GROUP || input_channels > CVSR_MAX_CHANNELS || output_channels % CVSR_GROUP || !is_conv)
         return -1;
     chosen->pack(weights, input_channels, output_channels, kind, packed);
     return 0;
@@ -55,7 +55,7 @@ int32_t cvsr_net_pack(const float *weights, int32_t input_channels, int32_t outp
 
 /* ------------------------------------------------------------------------------------------------------------- running */
 
-/* Whether a step is done with a row and those beside it. */
+/* Whether a step has finished `row` and the rows above and below it. */
 static int is_done(const int32_t *done, int32_t rows, int32_t row)
 {
     const int32_t last = row + 1 < rows ? row + 1 : row;
@@ -65,22 +65,22 @@ static int is_done(const int32_t *done, int32_t rows, int32_t row)
     return 1;
 }
 
-/* Wait for another thread, which may be waiting for this processor. */
+/* Waits for another thread, which may need this processor. */
 static void wait_for(const int32_t *done, int32_t rows, int32_t row)
 {
-    for (int turns = 0; !is_done(done, rows, row); turns++)
-        if (turns > TURNS)
+    for (int spins = 0; !is_done(done, rows, row); spins++)
+        if (spins > SPINS)
             sched_yield();
 }
 
 void cvsr_net_run(const cvsr_step *steps, int32_t count, int32_t rows, int32_t threads, int32_t *progress,
                   void *scratch)
 {
-    const cvsr_way *way = chosen;
+    const cvsr_isa *isa = chosen;
     const int is_shared = threads > 1;
-    /* Rows between one step and the next: one is what they need, more let threads go on where another is not done yet. */
+    /* Rows between one step and the next. One is enough; more let a thread go on while another has not finished. */
     const int32_t lag = is_shared ? 2 + threads / count : 1;
-    /* Tasks in turn: the steps' rows on a diagonal, then the next diagonal. Each waits for none but those before it. */
+    /* Tasks run diagonal by diagonal of (step, row). A task depends only on tasks with lower numbers. */
     const int32_t tasks = (rows + lag * (count - 1)) * count;
     for (int32_t next = 0;; next++) {
         const int32_t task = is_shared ? __atomic_fetch_add(progress, 1, __ATOMIC_RELAXED) : next;
@@ -92,7 +92,7 @@ void cvsr_net_run(const cvsr_step *steps, int32_t count, int32_t rows, int32_t t
         int32_t *done = is_shared ? progress + 1 + k * rows : NULL;
         if (done && k > 0)
             wait_for(done - rows, rows, row);
-        way->steps[steps[k].kind](steps[k].record, row, row + 1, scratch);
+        isa->steps[steps[k].kind](steps[k].params, row, row + 1, scratch);
         if (done)
             __atomic_store_n(done + row, 1, __ATOMIC_RELEASE);
     }

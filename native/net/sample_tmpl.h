@@ -1,7 +1,7 @@
 /* Bilinear sampling along motion: the warp of features, and the flow head's input.
  *
- * Positions are those of torch's grid_sample with align_corners and a border that goes on for ever. Whatever a flow holds,
- * nothing outside a picture is read. */
+ * Positions are those of torch's grid_sample with align_corners=True and padding_mode="border". No flow, NaN and infinity
+ * included, causes a read outside a picture. */
 #ifndef CVSR_NET_SAMPLE_H
 #define CVSR_NET_SAMPLE_H
 
@@ -9,20 +9,9 @@
 
 enum { CELL = 4 };
 
-#define FLOW_SCALE 0.1f /* of the flow among the head's inputs */
+#define FLOW_SCALE 0.1f /* factor of the flow in the head's input */
 
-/* The nearest value within bounds; the lower one for NaN. */
-INLINE float within(float value, float low, float high)
-{
-    return value > low ? (value < high ? value : high) : low;
-}
-
-INLINE int32_t at_most(int32_t value, int32_t high)
-{
-    return value < high ? value : high;
-}
-
-/* A bilinear sample: offsets of its four pixels and their weights. */
+/* The four pixels of a bilinear sample, as offsets, and their weights. */
 typedef struct {
     size_t a, b, c, d;
     float wa, wb, wc, wd;
@@ -30,22 +19,22 @@ typedef struct {
 
 INLINE corners corners_at(float x, float y, int32_t height, int32_t width)
 {
-    x = within(x, 0, (float)(width - 1));
-    y = within(y, 0, (float)(height - 1));
+    x = clamp_float(x, 0, (float)(width - 1));
+    y = clamp_float(y, 0, (float)(height - 1));
     const int32_t x0 = (int32_t)x, y0 = (int32_t)y;
-    const size_t line = (size_t)y0 * width, next = (size_t)at_most(y0 + 1, height - 1) * width;
-    const int32_t x1 = at_most(x0 + 1, width - 1);
+    const size_t line = (size_t)y0 * width, next = (size_t)min_int(y0 + 1, height - 1) * width;
+    const int32_t x1 = min_int(x0 + 1, width - 1);
     const float fx = x - (float)x0, fy = y - (float)y0;
     return (corners){line + x0,           line + x1,     next + x0,     next + x1,
                      (1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx};
 }
 
-static void warp(const cvsr_warp *told, int32_t first, int32_t last)
+static void warp(const cvsr_warp *params, int32_t first, int32_t last)
 {
-    const float *features = told->features, *flow = told->flow, *plus = told->plus;
-    const size_t depth = (size_t)told->channels;
-    const int32_t height = told->height, width = told->width;
-    float *output = told->output;
+    const float *features = params->features, *flow = params->flow, *plus = params->plus;
+    const size_t depth = (size_t)params->channels;
+    const int32_t height = params->height, width = params->width;
+    float *output = params->output;
     for (int32_t y = first; y < last; y++) {
         for (int32_t x = 0; x < width; x++) {
             const size_t pixel = (size_t)y * width + x;
@@ -68,7 +57,7 @@ static void warp(const cvsr_warp *told, int32_t first, int32_t last)
     }
 }
 
-/* Where pixel `i` lies among the cells: the cell before, and how far on it is towards the next. */
+/* The cell whose centre lies at or before pixel `i`, and the pixel's share of the distance to the next centre, 0..1. */
 INLINE int32_t cell_of(int32_t i, float *share)
 {
     const float position = ((float)i + 0.5f) / CELL - 0.5f;
@@ -77,18 +66,18 @@ INLINE int32_t cell_of(int32_t i, float *share)
     return cell;
 }
 
-static void flow_input(const cvsr_flow_input *told, int32_t first, int32_t last)
+static void flow_input(const cvsr_flow_input *params, int32_t first, int32_t last)
 {
-    const cvsr_picture *here = &told->here, *there = &told->there;
-    const float *field = told->field;
-    const int32_t height = told->height, width = told->width;
-    float *flow = told->flow, *output = told->output;
+    const cvsr_picture *here = &params->here, *there = &params->there;
+    const float *field = params->field;
+    const int32_t height = params->height, width = params->width;
+    float *flow = params->flow, *output = params->output;
     const int32_t rows = (height + CELL - 1) / CELL, columns = (width + CELL - 1) / CELL;
     for (int32_t y = first; y < last; y++) {
         float down, right;
-        const int32_t r0 = cell_of(y, &down), r1 = at_most(r0 + 1, rows - 1);
+        const int32_t r0 = cell_of(y, &down), r1 = min_int(r0 + 1, rows - 1);
         for (int32_t x = 0; x < width; x++) {
-            const int32_t c0 = cell_of(x, &right), c1 = at_most(c0 + 1, columns - 1);
+            const int32_t c0 = cell_of(x, &right), c1 = min_int(c0 + 1, columns - 1);
             const size_t pixel = (size_t)y * width + x;
             float motion[2];
             for (int k = 0; k < 2; k++) {
@@ -101,25 +90,25 @@ static void flow_input(const cvsr_flow_input *told, int32_t first, int32_t last)
             if (!output)
                 continue;
             const corners at = corners_at((float)x + motion[0], (float)y + motion[1], height, width);
-            const four seen =
+            const four sampled =
                 at.wa * LOAD(four, there->colours + 4 * at.a) + at.wb * LOAD(four, there->colours + 4 * at.b) +
                 at.wc * LOAD(four, there->colours + 4 * at.c) + at.wd * LOAD(four, there->colours + 4 * at.d);
             float *to = output + pixel * CVSR_GROUP;
             STORE(four, to, LOAD(four, here->colours + 4 * pixel));
-            STORE(four, to + 3, seen); /* three of each; what is too much is overwritten */
-            const four moved = {motion[0] * FLOW_SCALE, motion[1] * FLOW_SCALE, 0, 0};
-            STORE(four, to + 6, moved);
+            STORE(four, to + 3, sampled); /* three values each; the next store overwrites the fourth */
+            const four scaled = {motion[0] * FLOW_SCALE, motion[1] * FLOW_SCALE, 0, 0};
+            STORE(four, to + 6, scaled);
             STORE(four, to + 10, (four){0});
             STORE(four, to + 12, (four){0});
         }
     }
 }
 
-static void flow_output(const cvsr_flow_output *told, int32_t first, int32_t last)
+static void flow_output(const cvsr_flow_output *params, int32_t first, int32_t last)
 {
-    for (size_t i = (size_t)first * told->width; i < (size_t)last * told->width; i++) {
-        told->flow[2 * i] += told->head[CVSR_GROUP * i];
-        told->flow[2 * i + 1] += told->head[CVSR_GROUP * i + 1];
+    for (size_t i = (size_t)first * params->width; i < (size_t)last * params->width; i++) {
+        params->flow[2 * i] += params->head[CVSR_GROUP * i];
+        params->flow[2 * i + 1] += params->head[CVSR_GROUP * i + 1];
     }
 }
 

@@ -1,4 +1,4 @@
-"""Memory that is used again: never while somebody can still see it, and never too much of it."""
+"""Buffers: memory is reused only when no view refers to it, and the unused part is bounded."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def test_memory_is_aligned_and_writable(count):
     assert empty(3, 5, 16).shape == (3, 5, 16) and empty(3, 5, 16).dtype == np.float32
 
 
-def test_it_is_used_again_when_the_last_view_is_gone():
+def test_memory_is_reused_after_the_last_view():
     first = empty(512, 1024)
     address, part = first.ctypes.data, first[3:].reshape(-1)[7:].view(np.uint8)
     del first
     other = empty(512, 1024)
-    assert other.ctypes.data != address and spare_bytes() == 0  # a view of a view still sees it
+    assert other.ctypes.data != address and spare_bytes() == 0  # a view of a view refers to it
     del part
     assert spare_bytes() == 4 * 512 * 1024
     again = empty(512, 1024)
@@ -38,14 +38,14 @@ def test_it_is_used_again_when_the_last_view_is_gone():
     assert empty(512, 1025).ctypes.data % 64 == 0 and spare_bytes() > 0  # another size is no use of it
 
 
-def test_no_more_is_kept_than_it_may(monkeypatch):
+def test_unused_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(buffers, "MAX_SPARE_BYTES", 5 * LARGE)
     held = [empty_bytes(2 * LARGE) for _ in range(4)]
     held.clear()
     assert spare_bytes() == 4 * LARGE
 
 
-def test_no_memory_is_told_as_such():
+def test_no_memory_is_a_memory_error():
     with pytest.raises(MemoryError, match="bytes"):
         empty_bytes(1 << 62)
 

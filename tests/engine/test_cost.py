@@ -1,4 +1,4 @@
-"""Counting what a network costs."""
+"""Multiply-accumulates and peak memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from codecvsr.engine.cost import counting_macs, forget_peak, peak_bytes
 CPU = torch.device("cpu")
 
 
-def test_macs_of_layers_whose_cost_is_known() -> None:
+def test_macs_of_known_layers() -> None:
     layer = nn.Conv2d(3, 8, 5, padding=2)
     with torch.inference_mode(), counting_macs() as macs:
         layer(torch.zeros(2, 3, 12, 10))
@@ -24,7 +24,7 @@ def test_macs_of_layers_whose_cost_is_known() -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems know no peak but the whole run's")
-def test_peak_memory_begins_anew() -> None:
+def test_peak_memory_can_be_reset() -> None:
     forget_peak(CPU)
     large = np.ones(1 << 25)  # 256 MiB
     high = peak_bytes(CPU)

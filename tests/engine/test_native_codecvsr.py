@@ -1,4 +1,4 @@
-"""The fast form of ``codecvsr`` against the readable one, in every way this processor can compute, and its convolutions."""
+"""The native form of ``codecvsr`` against the readable one, with every instruction set of this processor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from codecvsr import native_libraries
 from codecvsr.engine.native.codecvsr import FastCodecVSR, is_supported
-from codecvsr.engine.native.net import WIDEST, NativeNet, has_bf16
+from codecvsr.engine.native.net import BEST_ISA, NativeNet, has_bf16
 from codecvsr.engine.native.structs import Step
 from codecvsr.engine.plan import make_plan
 from codecvsr.inference.infer import Ablations, upscale_frames
@@ -29,13 +29,13 @@ pytestmark = pytest.mark.skipif(
     native_libraries.net_library() is None, reason="the native network library is not built"
 )
 CPU = torch.device("cpu")
-ISAS = range(WIDEST + 1)
+ISAS = range(BEST_ISA + 1)
 #: Of values in 0..1: what other orders of sums may come to, through all layers.
 TOLERANCE = 1e-4
 
 
 def lively(*, flow_head: bool = True) -> CodecVSR:
-    """A small network all of whose parts have an effect."""
+    """A small network in which every part affects the output."""
     torch.manual_seed(0)
     built = CodecVSR(channels=16, blocks=2, flow_head=flow_head).eval()
     for layer in (built.neighbours, built.backward_step.main[0], built.forward_step.main[0], built.to_rgb):
@@ -71,29 +71,29 @@ def readable(network: CodecVSR, inputs: tuple[np.ndarray, ...], **switches: bool
 
 
 def fast(
-    network: CodecVSR, inputs: tuple[np.ndarray, ...], threads: int = 1, way: int = WIDEST,
+    network: CodecVSR, inputs: tuple[np.ndarray, ...], threads: int = 1, isa: int = BEST_ISA,
     dtype: torch.dtype = torch.float32, **switches: Any,
 ) -> np.ndarray:  # fmt: skip
-    form = FastCodecVSR(network, *inputs[0].shape[1:3], threads=threads, way=way, dtype=dtype)
+    form = FastCodecVSR(network, *inputs[0].shape[1:3], threads=threads, isa=isa, dtype=dtype)
     return np.stack(list(form.iterate(*inputs, **{"output": "floats", **switches})))
 
 
-@pytest.mark.parametrize("way", ISAS)
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("frames,size", [(1, (24, 32)), (2, (23, 29)), (5, (5, 3)), (3, (1, 1)), (6, (18, 70))])
-def test_equals_the_readable_form(network: CodecVSR, frames: int, size: tuple[int, int], way: int) -> None:
+def test_equals_the_readable_form(network: CodecVSR, frames: int, size: tuple[int, int], isa: int) -> None:
     inputs = window(frames, *size)
-    np.testing.assert_allclose(fast(network, inputs, way=way), readable(network, inputs), rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(fast(network, inputs, isa=isa), readable(network, inputs), rtol=0, atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("way", ISAS)
-def test_products_of_bfloat16(network: CodecVSR, way: int) -> None:
-    """Within what rounding of products comes to, whatever the processor, and not the same as without."""
+@pytest.mark.parametrize("isa", ISAS)
+def test_products_of_bfloat16(network: CodecVSR, isa: int) -> None:
+    """Differs from fp32 by the rounding of products, on every processor."""
     inputs = window(4, 35, 43)
-    expected, made = readable(network, inputs), fast(network, inputs, way=way, dtype=torch.bfloat16)
+    expected, made = readable(network, inputs), fast(network, inputs, isa=isa, dtype=torch.bfloat16)
     assert abs(made - expected).max() > 10 * TOLERANCE
     np.testing.assert_allclose(made, expected, rtol=0, atol=0.15)
     assert abs(made - expected).mean() < 0.01
-    np.testing.assert_array_equal(fast(network, inputs, threads=2, way=way, dtype=torch.bfloat16), made)
+    np.testing.assert_array_equal(fast(network, inputs, threads=2, isa=isa, dtype=torch.bfloat16), made)
 
 
 @pytest.mark.parametrize("switches", [{"use_motion": False}, {"use_second_order": False}])
@@ -104,11 +104,11 @@ def test_switches(network: CodecVSR, switches: dict[str, bool]) -> None:
     assert abs(expected - readable(network, inputs)).max() > 100 * TOLERANCE
 
 
-@pytest.mark.parametrize("way", ISAS)
-def test_without_a_flow_head(network: CodecVSR, way: int) -> None:
+@pytest.mark.parametrize("isa", ISAS)
+def test_without_a_flow_head(network: CodecVSR, isa: int) -> None:
     inputs, plain = window(4, 21, 30), lively(flow_head=False)
     expected = readable(plain, inputs)
-    np.testing.assert_allclose(fast(plain, inputs, way=way), expected, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(fast(plain, inputs, isa=isa), expected, rtol=0, atol=TOLERANCE)
     assert abs(expected - readable(network, inputs)).max() > 100 * TOLERANCE
 
 
@@ -122,12 +122,12 @@ def test_cuts(network: CodecVSR, cuts: list[int]) -> None:
     assert abs(expected - uncut).max() > 100 * TOLERANCE
 
 
-@pytest.mark.parametrize("passed", [1, 4, 5])
-def test_passed_frames_are_seen_and_not_made(network: CodecVSR, passed: int) -> None:
+@pytest.mark.parametrize("skip", [1, 4, 5])
+def test_skipped_frames_give_context_and_no_output(network: CodecVSR, skip: int) -> None:
     inputs = window(5, 16, 20)
-    made = list(FastCodecVSR(network, 16, 20).iterate(*inputs, passed=passed, output="floats"))
-    assert len(made) == 5 - passed
-    for picture, expected in zip(made, fast(network, inputs)[passed:], strict=True):
+    made = list(FastCodecVSR(network, 16, 20).iterate(*inputs, skip=skip, output="floats"))
+    assert len(made) == 5 - skip
+    for picture, expected in zip(made, fast(network, inputs)[skip:], strict=True):
         np.testing.assert_array_equal(picture, expected)
 
 
@@ -137,9 +137,9 @@ def test_threads_change_nothing(network: CodecVSR, threads: int, height: int) ->
     np.testing.assert_array_equal(fast(network, inputs, threads=threads), fast(network, inputs))
 
 
-def test_steps_together_or_one_by_one(network: CodecVSR, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_in_a_batch_or_one_by_one(network: CodecVSR, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = window(4, 67, 40)
-    together, plain = fast(network, inputs, threads=2), NativeNet.run
+    batched, plain = fast(network, inputs, threads=2), NativeNet.run
     counts = []
 
     def one_by_one(self: NativeNet, steps: Sequence[Step]) -> None:
@@ -148,7 +148,7 @@ def test_steps_together_or_one_by_one(network: CodecVSR, monkeypatch: pytest.Mon
             plain(self, [step])
 
     monkeypatch.setattr(NativeNet, "run", one_by_one)
-    np.testing.assert_array_equal(fast(network, inputs), together)
+    np.testing.assert_array_equal(fast(network, inputs), batched)
     assert max(counts) > 8
 
 
@@ -161,8 +161,8 @@ def test_bytes_are_the_rounded_floats(network: CodecVSR) -> None:
     np.testing.assert_array_equal(picture, np.rint(np.clip(floats, 0, 1) * 255).astype(np.uint8))
 
 
-def test_a_second_run_finds_nothing_of_the_first(network: CodecVSR) -> None:
-    """Memory is lent again and again."""
+def test_runs_are_independent(network: CodecVSR) -> None:
+    """Memory of the first run is reused in the second."""
     form, inputs = FastCodecVSR(network, 16, 24, threads=2), window(4, 16, 24)
     first = list(form.iterate(*inputs))
     given_up = form.iterate(*window(5, 16, 24))
@@ -172,14 +172,14 @@ def test_a_second_run_finds_nothing_of_the_first(network: CodecVSR) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30, -1e9])
-def test_impossible_motion_is_survived(network: CodecVSR, value: float) -> None:
+def test_extreme_motion_is_harmless(network: CodecVSR, value: float) -> None:
     inputs = window(3, 16, 20)
     inputs[1][:] = value
     assert fast(network, inputs, output="bytes").shape == (3, 64, 80, 3)
 
 
 def in_halves(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """A convolution of 3x3 by Winograd's F(4x4, 3x3), what is multiplied rounded to bfloat16: (C, H, W) to (C', H, W)."""
+    """A 3x3 convolution by Winograd F(4x4, 3x3) with factors rounded to bfloat16: (C, H, W) to (C2, H, W)."""
     points = torch.tensor(
         [[4, 0, -5, 0, 1, 0], [0, -4, -4, 1, 1, 0], [0, 4, -4, -1, 1, 0],
          [0, -2, -1, 2, 1, 0], [0, 2, -1, -2, 1, 0], [0, 4, 0, -5, 0, 1.0]]
@@ -188,21 +188,21 @@ def in_halves(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     back = torch.tensor([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1.0]])
     height, width = x.shape[1:]
     tiles = F.pad(x, (1, 1 + -width % 4, 1, 1 + -height % 4)).unfold(1, 6, 4).unfold(2, 6, 4)
-    taken = torch.einsum("ij,cyxjk,lk->cyxil", points, tiles, points).bfloat16().float()
+    transformed = torch.einsum("ij,cyxjk,lk->cyxil", points, tiles, points).bfloat16().float()
     factors = torch.einsum("ij,ocjk,lk->ocil", kernel, weight, kernel).bfloat16().float()
-    made = torch.einsum("cyxil,ocil->oyxil", taken, factors)
+    made = torch.einsum("cyxil,ocil->oyxil", transformed, factors)
     pixels = torch.einsum("ij,oyxjk,lk->oyixl", back, made, back)
     return pixels.flatten(3).flatten(1, 2)[:, :height, :width]
 
 
-@pytest.mark.parametrize("way", ISAS)
-@pytest.mark.parametrize("is_half", [False, True])
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("is_bf16", [False, True])
 @pytest.mark.parametrize("inputs,outputs,size", [((32,), 48, 3), ((16, 32, 16), 32, 3), ((32, 32), 16, 1)])
-def test_convolutions(inputs: tuple[int, ...], outputs: int, size: int, is_half: bool, way: int) -> None:
-    """Several inputs side by side, one of them absent, with all that is added."""
+def test_convolutions(inputs: tuple[int, ...], outputs: int, size: int, is_bf16: bool, isa: int) -> None:
+    """Several inputs, one of them absent, with bias, cells and residual."""
     torch.manual_seed(0)
     height, width = 69, 30
-    net = NativeNet(native_libraries.net_library(), height, width, threads=2, way=way)
+    net = NativeNet(native_libraries.net_library(), height, width, threads=2, isa=isa)
     weight = torch.randn(outputs, sum(inputs), size, size) / (sum(inputs) * size**2) ** 0.5
     bias, residual = torch.randn(outputs), torch.randn(height, width, outputs)
     arrays = [torch.randn(height, width, c) for c in inputs]
@@ -211,7 +211,7 @@ def test_convolutions(inputs: tuple[int, ...], outputs: int, size: int, is_half:
     cells = torch.randn(18, 8, outputs) if size == 3 else None
     side_by_side = torch.cat(arrays, dim=2).permute(2, 0, 1)
     expected = F.conv2d(side_by_side, weight, padding=size // 2)
-    if is_half and size == 3:
+    if is_bf16 and size == 3:
         rounded = in_halves(side_by_side, weight)
         assert abs(rounded - expected).mean() > 1e-3
         expected = rounded
@@ -219,17 +219,17 @@ def test_convolutions(inputs: tuple[int, ...], outputs: int, size: int, is_half:
     if cells is not None:
         expected = expected + cells.repeat_interleave(4, 0).repeat_interleave(4, 1)[:height, :width]
     expected = F.leaky_relu(expected, 0.1) + residual
-    given = [None if not part.any() else part.numpy() for part in arrays]
-    output = net.take(outputs)
-    layer = net.layer(weight.numpy(), bias.numpy(), inputs, 0.1, is_half=is_half)
-    net.conv(layer, given, output, residual=residual.numpy(), cells=None if cells is None else cells.numpy())
+    present = [None if not part.any() else part.numpy() for part in arrays]
+    output = net.alloc(outputs)
+    layer = net.layer(weight.numpy(), bias.numpy(), inputs, 0.1, is_bf16=is_bf16)
+    net.conv(layer, present, output, residual=residual.numpy(), cells=None if cells is None else cells.numpy())
     differences = abs(output - expected.numpy())
-    assert differences.max() < (0.02 if is_half else 5e-5)  # what lies halfway may be rounded otherwise
+    assert differences.max() < (0.02 if is_bf16 else 5e-5)  # ties may round differently
     assert differences.mean() < 1e-5
 
 
-def test_what_it_cannot_do_is_left_to_the_readable_form(network: CodecVSR, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert is_supported(network, CPU) == (NativeNet(native_libraries.net_library(), 8, 8).way > 0)
+def test_unsupported_networks_use_the_readable_form(network: CodecVSR, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_supported(network, CPU) == (NativeNet(native_libraries.net_library(), 8, 8).isa > 0)
     assert is_supported(network, CPU, torch.bfloat16) == has_bf16(native_libraries.net_library())
     assert not is_supported(network, CPU, torch.float16)
     assert not is_supported(network, torch.device("cuda"))
@@ -243,19 +243,19 @@ def test_what_it_cannot_do_is_left_to_the_readable_form(network: CodecVSR, monke
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    """A coded clip with the motion that is found in it."""
+    """A coded clip with its motion."""
     path = tmp_path_factory.mktemp("clip") / "moving.mp4"
     encode(path, moving_texture(5, 32, 112, 2, 1), options={"crf": "23"})
     return load_source(path, MotionOptions(), needs_vectors=True)
 
 
-@pytest.mark.parametrize("budget", [(8, 0), (2, 0), (8, 64)])
+@pytest.mark.parametrize("limits", [(8, 0), (2, 0), (8, 64)])
 def test_shipped_weights_in_windows_and_tiles(clip: Source, limits: tuple[int, int]) -> None:
-    """As ``infer`` runs it in float32: pictures differ by a rounding here and there."""
-    told, plan = (load_model("codecvsr"), clip, Ablations()), make_plan("cpu", "fp32")
+    """As ``infer`` runs it in fp32: few pixels differ, by rounding."""
+    arguments, plan = (load_model("codecvsr"), clip, Ablations()), make_plan("cpu", "fp32")
     assert plan.native
     pictures, expected = (
-        np.stack(list(upscale_frames(*told, MemoryLimits(*limits), each)))
+        np.stack(list(upscale_frames(*arguments, MemoryLimits(*limits), each)))
         for each in (plan, dataclasses.replace(plan, native=False))
     )
     difference = abs(pictures.astype(int) - expected)

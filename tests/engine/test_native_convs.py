@@ -1,4 +1,4 @@
-"""Networks through the native convolutions against torch's own: every form, odd sizes, and all of the zoo."""
+"""Native convolutions against torch: every form, odd sizes, every network of the zoo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from codecvsr import native_libraries
 from codecvsr.engine.native import modules
 from codecvsr.engine.native.convolutions import NativeConv, NativeShuffle
-from codecvsr.engine.native.modules import NativeBlock, NativeSequence, put_in_place, take_away
+from codecvsr.engine.native.modules import NativeBlock, NativeSequence, install, uninstall
 from codecvsr.engine.plan import make_plan
 from codecvsr.engine.run import prepare, running
 from codecvsr.models.basicvsr import BasicVSR
@@ -52,7 +52,7 @@ def random(*shape: int) -> Tensor:
 
 
 def lively(module: nn.Module) -> nn.Module:
-    """With biases, and weights that neither swell nor fade values."""
+    """Random biases and weights that keep the scale of values."""
     torch.manual_seed(0)
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
@@ -63,20 +63,20 @@ def lively(module: nn.Module) -> nn.Module:
 
 
 def check(module: nn.Module, x: Tensor, kind: type | None) -> Tensor:
-    """Native against plain; ``kind`` is what stands in for the module itself. Returns what came out."""
+    """Compares a module with its native form of class ``kind``; returns the output."""
     with torch.inference_mode():
         expected = module(x.clone())
-        put_in_place(module)
+        install(module)
         forward = module.__dict__.get("forward")
         assert forward is None if kind is None else type(forward) is kind
-        given = x.clone()
-        made = module(given)
-        assert torch.equal(given, x)  # inputs are not overwritten
+        argument = x.clone()
+        made = module(argument)
+        assert torch.equal(argument, x)  # inputs are not overwritten
         assert made.shape == expected.shape and made.dtype == torch.float32
         span = max(1.0, float(expected.max() - expected.min()))
         assert float((made - expected).abs().max()) <= TOLERANCE * span
-        assert torch.equal(module(given), made)
-    take_away(module)
+        assert torch.equal(module(argument), made)
+    uninstall(module)
     assert not any({"forward", "enlarge"} & part.__dict__.keys() for part in module.modules())
     return made
 
@@ -110,8 +110,8 @@ def test_convolutions_of_any_size(size: tuple[int, int], inputs: int, outputs: i
         nn.Conv2d(64, 64, 3, padding=1, dtype=torch.float64),
     ],
 )  # fmt: skip
-def test_what_the_library_has_not_stays_torchs(conv: nn.Conv2d) -> None:
-    put_in_place(conv)
+def test_unsupported_convolutions_stay_torchs(conv: nn.Conv2d) -> None:
+    install(conv)
     x = random(1, conv.in_channels, 5, 7).to(conv.weight.dtype)
     with torch.inference_mode():
         assert torch.equal(conv(x), nn.Conv2d.forward(conv, x))
@@ -119,7 +119,7 @@ def test_what_the_library_has_not_stays_torchs(conv: nn.Conv2d) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (6, 9), (13, 30)])
-def test_what_is_made_of_convolutions(size: tuple[int, int]) -> None:
+def test_blocks_and_sequences(size: tuple[int, int]) -> None:
     x = random(2, 32, *size)
     check(lively(ResidualBlock(32)), x, NativeBlock)
     check(lively(ResidualBlock(24)), random(2, 24, *size), None)  # its convolutions are
@@ -141,7 +141,7 @@ def test_heads_in_strips_have_no_seams(size: tuple[int, int], monkeypatch: pytes
     head, x = lively(X4Head(16, out_channels=5)), random(2, 16, *size)
     with torch.inference_mode():
         expected = head.enlarge(x)
-        put_in_place(head)
+        install(head)
         for rows in (1, 2, 3, 5, 100):
             monkeypatch.setattr(modules, "_STRIP_PIXELS", rows * size[1])
             torch.testing.assert_close(head.enlarge(x), expected, rtol=0, atol=5 * TOLERANCE)
@@ -152,7 +152,7 @@ def test_heads_in_strips_have_no_seams(size: tuple[int, int], monkeypatch: pytes
 
 @pytest.mark.parametrize("slope", [0.25, -0.5, 1.5])
 def test_residual_blocks_of_other_networks(slope: float) -> None:
-    """Of the seed's, and of RBPN's with a slope that is learnt."""
+    """The blocks of the seed, and of RBPN with a learnt slope."""
     check(lively(MVSRSeed(channels=16, blocks=1).forward_resblocks[0]), random(1, 16, 11, 7), NativeBlock)
     block = lively(RBPN(base_filter=32, feat=16, n_resblock=1).res_feat1[0])
     nn.init.constant_(block.act.weight, slope)
@@ -170,7 +170,7 @@ def test_without_bias_and_with_several_threads() -> None:
         torch.set_num_threads(before)
 
 
-def test_weights_are_those_of_the_moment() -> None:
+def test_changed_weights_apply() -> None:
     network, x = lively(ConvResidualBlocks(16, 16, 1)), random(1, 16, 9, 9)
     other = copy.deepcopy(network)
     with torch.no_grad():
@@ -195,11 +195,11 @@ def test_weights_are_those_of_the_moment() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
-def test_other_calls_are_torchs_own() -> None:
-    """Gradients, other types, autocast, tracing: bit by bit what comes without."""
+def test_unsupported_calls_run_in_torch() -> None:
+    """Gradients, other types, autocast and tracing: bit-equal to torch."""
     network, x = lively(nn.Sequential(ResidualBlock(16), nn.Conv2d(16, 16, 3, padding=1))), random(1, 16, 9, 9)
     plain = copy.deepcopy(network)
-    put_in_place(network)
+    install(network)
     assert torch.equal(network(x), plain(x)) and network(x).requires_grad
     network(x).sum().backward()
     assert network[0].conv1.weight.grad is not None
@@ -212,10 +212,10 @@ def test_other_calls_are_torchs_own() -> None:
         with pytest.raises(RuntimeError, match="channels"):
             network(x[:, :8])
         assert torch.equal(network.double()(x.double()), plain.double()(x.double()))
-    take_away(network)
+    uninstall(network)
 
 
-def test_preparing_puts_it_in_place_and_takes_it_away() -> None:
+def test_prepare_installs_and_uninstalls() -> None:
     network = BasicVSR(num_feat=16, num_block=2).eval()
     keys = list(network.state_dict())
     prepare(network, NATIVE)
@@ -237,12 +237,12 @@ def test_preparing_puts_it_in_place_and_takes_it_away() -> None:
 
 @pytest.mark.parametrize("name", ZOO)
 def test_networks_of_the_zoo(name: str) -> None:
-    network, given = lively(ZOO[name]()), inputs(name, 3, 21, 34)
+    network, argument = lively(ZOO[name]()), inputs(name, 3, 21, 34)
     made = []
     for plan in (PLAIN, NATIVE, PLAIN):
         prepare(network, plan)
         with running(plan):
-            made.append(network(*given))
+            made.append(network(*argument))
     plain, fast, again = made
     span = float(plain.max() - plain.min())
     assert 0 < float((fast - plain).abs().max()) <= TOLERANCE * span

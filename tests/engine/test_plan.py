@@ -1,4 +1,4 @@
-"""What is decided for which machine."""
+"""The plan for each kind of machine."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ FP32, FP16, BF16 = torch.float32, torch.float16, torch.bfloat16
         (CUDA, PLAIN, PASCAL, "codecvsr", FP32, False),
     ],
 )
-def test_precision_is_what_is_fast_and_loses_nothing(device, where, gpu, architecture, dtype, tf32):
+def test_precision_is_fast_and_lossless(device, where, gpu, architecture, dtype, tf32):
     plan = decide(device, where, gpu, architecture=architecture)
     assert (plan.device, plan.dtype, plan.tf32) == (device, dtype, tf32)
     assert plan.precision == ("tf32" if tf32 else {FP32: "fp32", FP16: "fp16", BF16: "bf16"}[dtype])
     assert (plan.fp32().dtype, plan.fp32().tf32) == (FP32, False)
     for asked, expected in (("fp32", FP32), ("fp16", FP16), ("bf16", BF16)):
-        given = decide(device, where, gpu, asked, architecture=architecture)
-        assert (given.dtype, given.tf32) == (expected, False) and f"{asked}: asked for." in given.reasons
+        plan = decide(device, where, gpu, asked, architecture=architecture)
+        assert (plan.dtype, plan.tf32) == (expected, False) and f"{asked}: asked for." in plan.reasons
 
 
-def test_networks_on_a_cpu_are_the_librarys_where_it_has_what_was_asked_for():
+def test_cpu_networks_run_natively_where_supported():
     for where, name in itertools.product((PLAIN, FAST, BARE), set(ARCHITECTURES) - {"bicubic"}):
         plan = decide(CPU, where, None, architecture=name, has_library=True)
         assert plan.native and plan.dtype == FP32 and not plan.for_job(1_000_000, 720, 1280).compile
@@ -55,12 +55,12 @@ def test_networks_on_a_cpu_are_the_librarys_where_it_has_what_was_asked_for():
     for asked, architecture, dtype in (
         ("auto", "codecvsr", BF16), ("bf16", "codecvsr", BF16), ("fp32", "codecvsr", FP32), ("auto", "basicvsr", FP32),
     ):  # fmt: skip
-        plan = decide(CPU, FAST, None, asked, architecture=architecture, has_library=True, has_half=True)
+        plan = decide(CPU, FAST, None, asked, architecture=architecture, has_library=True, has_bf16=True)
         assert plan.native and plan.dtype == dtype
     others = [
         decide(CPU, FAST, None, "bf16", has_library=True),
-        decide(CPU, FAST, None, "bf16", architecture="basicvsr", has_library=True, has_half=True),
-        decide(CPU, FAST, None, "fp16", has_library=True, has_half=True),
+        decide(CPU, FAST, None, "bf16", architecture="basicvsr", has_library=True, has_bf16=True),
+        decide(CPU, FAST, None, "fp16", has_library=True, has_bf16=True),
         decide(CPU, FAST, None, compile=True, has_library=True),
         decide(CPU, FAST, None, "bf16", architecture="basicvsr", has_library=True),
         decide(CPU, FAST, None, architecture="bicubic", has_library=True),
@@ -71,12 +71,12 @@ def test_networks_on_a_cpu_are_the_librarys_where_it_has_what_was_asked_for():
     assert not any(plan.native for plan in others)
 
 
-def test_training_keeps_its_precision():
+def test_training_precision():
     assert decide(CPU, FAST, None, training=True).dtype == FP32
     assert decide(CUDA, PLAIN, H200, architecture="basicvsr", training=True).dtype == BF16
 
 
-def test_only_long_jobs_are_compiled_and_only_where_it_can_be():
+def test_only_long_jobs_are_compiled_where_possible():
     for device, where, gpu in ((CPU, PLAIN, None), (CUDA, PLAIN, H200)):
         plan = decide(device, where, gpu)
         assert not plan.compile and not plan.for_job(100, 180, 320).compile
@@ -97,16 +97,16 @@ def test_graphs_and_memory_follow_the_device():
     assert decide(CUDA, FAST, H200).memory_bytes == 3 << 30  # the GPU's memory counts, not the machine's
 
 
-def test_this_machine_and_what_doctor_says_of_it():
+def test_doctor_reports_the_plan_of_this_machine():
     plan = make_plan()
-    told = json.loads(CliRunner().invoke(cli, ["doctor", "--json"]).stdout)
-    assert told["plan"] == json.loads(json.dumps(plan.to_json()))
-    assert told["plan"]["precision"] == plan.precision and len(told["plan"]["reasons"]) == 6
+    report = json.loads(CliRunner().invoke(cli, ["doctor", "--json"]).stdout)
+    assert report["plan"] == json.loads(json.dumps(plan.to_json()))
+    assert report["plan"]["precision"] == plan.precision and len(report["plan"]["reasons"]) == 6
     shown = " ".join(CliRunner().invoke(cli, ["doctor"]).stdout.split())
     assert all(" ".join(reason.split()[:6]) in shown for reason in plan.reasons)
 
 
-def test_processors_and_containers_are_read_from_the_system(monkeypatch, tmp_path):
+def test_processor_and_container_limit_are_read_from_the_system(monkeypatch, tmp_path):
     (tmp_path / "cpuinfo").write_text("model name\t: Some CPU\nflags\t\t: fpu avx2 amx_bf16 avx512f\n")
     (tmp_path / "limit").write_text("1048576\n")
     monkeypatch.setattr(hardware, "_CPUINFO", tmp_path / "cpuinfo")

@@ -9,7 +9,7 @@ from torch import nn
 CPU = torch.device("cpu")
 
 
-def test_bytes_of_layers_whose_traffic_is_known() -> None:
+def test_traffic_of_known_layers() -> None:
     layer, x, rows, columns = (
         nn.Conv2d(3, 8, 5, padding=2),
         torch.zeros(2, 3, 12, 10),
@@ -26,6 +26,6 @@ def test_bytes_of_layers_whose_traffic_is_known() -> None:
     assert traffic.bytes == 2 * (x.numel() + 2 * 8 * 12 * 10 + 8 * 3 * 25 + 8)
 
 
-def test_rates_are_those_of_a_machine() -> None:
+def test_rates_are_plausible() -> None:
     macs, moved = roofline.peak_rates(CPU, torch.float32)
     assert 1e8 < macs < 1e15 and 1e8 < moved < 1e14

@@ -1,4 +1,4 @@
-"""Running networks by graphs, compiled, in half precision: always what the plain code gives."""
+"""Networks run by graphs, compiled or in fp16 return what the plain code returns."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Recorder:
         self.output.copy_(self.call())
 
 
-def record(call):
+def capture_on_cpu(call):
     graph = Recorder(call)
     return graph, graph.output
 
@@ -64,14 +64,14 @@ def double(x, *, more=0):
     return x * 2 + more
 
 
-def test_graphs_give_what_the_plain_code_gives():
+def test_graphs_equal_the_plain_code():
     calls = []
 
     def forward(x, *, more=0):
         calls.append(x.shape)
         return double(x, more=more)
 
-    graphed = Graphed(forward, record, most=2)
+    graphed = Graphed(forward, capture_on_cpu, most=2)
     results = []
     with torch.inference_mode():
         for shape in [(2, 3), (2, 3), (4,), (2, 3), (4,), (4,), (5,), (5,), (2, 3), (5,)]:
@@ -84,12 +84,12 @@ def test_graphs_give_what_the_plain_code_gives():
         assert graphed(torch.ones(2, 3, requires_grad=True)).requires_grad
 
 
-def test_the_first_call_of_a_shape_is_plain_and_the_second_captured():
+def test_first_call_of_a_shape_is_plain_second_is_captured():
     captured = []
 
     def capture(call):
         captured.append(call)
-        return record(call)
+        return capture_on_cpu(call)
 
     graphed = Graphed(double, capture)
     with torch.inference_mode():
@@ -101,11 +101,11 @@ def test_the_first_call_of_a_shape_is_plain_and_the_second_captured():
 
 
 @pytest.mark.parametrize("how", ["refused", "wrong"])
-def test_a_capture_that_fails_or_lies_is_given_up_with_one_line(how, caplog):
+def test_failed_or_wrong_capture_disables_graphs_with_one_warning(how, caplog):
     def capture(call):
         if how == "refused":
             raise RuntimeError("operation not permitted when stream is capturing")
-        graph, output = record(lambda: call() + 1)
+        graph, output = capture_on_cpu(lambda: call() + 1)
         return graph, output
 
     graphed = Graphed(double, capture)
@@ -115,15 +115,15 @@ def test_a_capture_that_fails_or_lies_is_given_up_with_one_line(how, caplog):
     assert len(caplog.records) == 1 and "No CUDA graphs for this network" in caplog.text
 
 
-def test_a_window_as_a_whole_is_the_window_frame_by_frame(model, source):
-    """What graphs capture, against what the CPU does; graphs are recorded on the CPU here."""
+def test_whole_window_equals_frame_by_frame(model, source):
+    """A graphed window against the plain one; captures run on the CPU here."""
     whole = dataclasses.replace(PLAIN, graphs=True)
     run = RUNNERS["codecvsr"]
     with running(PLAIN):
         expected = list(run(prepare(model.network, PLAIN), source, slice(0, FRAMES), Ablations(), PLAIN))
         network = prepare(model.network, whole)
         assert isinstance(network.forward, Graphed)
-        network.forward._capture = record
+        network.forward._capture = capture_on_cpu
         for _ in range(3):
             made = list(run(network, source, slice(0, FRAMES), Ablations(), whole))
             assert all(torch.equal(a, b) for a, b in zip(made, expected, strict=True))
@@ -132,7 +132,7 @@ def test_a_window_as_a_whole_is_the_window_frame_by_frame(model, source):
     assert "forward" not in model.network.__dict__
 
 
-def test_networks_with_their_own_window_make_several_frames_at_once(source):
+def test_sliding_window_networks_compute_several_frames_at_once(source):
     """EDVR and bicubic, as on a GPU."""
     several = dataclasses.replace(PLAIN, frames_per_step=4)
     torch.manual_seed(0)
@@ -148,7 +148,7 @@ def test_networks_with_their_own_window_make_several_frames_at_once(source):
             assert one.shape == other.shape and torch.allclose(one, other, atol=1e-5)
 
 
-def test_preparing_changes_no_weights_and_holds_no_network():
+def test_prepare_keeps_weights_and_no_reference_to_the_network():
     network = CodecVSR(channels=8, blocks=1).eval()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     planned = dataclasses.replace(PLAIN, compile=True, graphs=True)
@@ -163,7 +163,7 @@ def test_preparing_changes_no_weights_and_holds_no_network():
     assert watch() is None
 
 
-def test_what_cannot_be_compiled_runs_as_it_is(caplog):
+def test_uncompilable_stack_runs_uncompiled(caplog):
     stack = ConvResidualBlocks(4, 4, 1).eval()
     assert list(stacks(nn.Sequential(stack))) == [stack]
     x = torch.randn(1, 4, 8, 8)
@@ -196,7 +196,7 @@ def test_what_cannot_be_compiled_runs_as_it_is(caplog):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs a C++ compiler")
-def test_compiled_networks_give_the_same_pictures(model, source):
+def test_compiled_networks_return_the_same_pictures(model, source):
     compiled = make_plan("cpu", "fp32", compile=True)
     made = [list(upscale_frames(model, source, Ablations(), MemoryLimits(8), plan)) for plan in (PLAIN, compiled)]
     assert all(stack.forward._is_checked for stack in stacks(model.network))
@@ -204,7 +204,7 @@ def test_compiled_networks_give_the_same_pictures(model, source):
     assert np.abs(np.stack(made[0]).astype(int) - np.stack(made[1])).max() <= 1
 
 
-def test_bf16_is_within_a_fiftieth_of_a_decibel_of_fp32(model, source):
+def test_bf16_is_within_0_02_db_of_fp32(model, source):
     plans = [PLAIN, make_plan("cpu", "bf16")]
     made = [
         np.stack(list(upscale_frames(model, source, Ablations(), MemoryLimits(8), plan))).astype(float)
@@ -214,7 +214,7 @@ def test_bf16_is_within_a_fiftieth_of_a_decibel_of_fp32(model, source):
     assert 0 < error < 0.1  # of a squared level; a picture 30 dB away from its original has 65, and 0.02 dB are 0.3
 
 
-def test_what_overflows_is_made_again_in_float32(model, source, monkeypatch, caplog):
+def test_fp16_overflow_continues_in_fp32(model, source, monkeypatch, caplog):
     expected = list(upscale_frames(model, source, Ablations(), MemoryLimits(8), PLAIN))
     real = RUNNERS["codecvsr"]
 
@@ -223,15 +223,15 @@ def test_what_overflows_is_made_again_in_float32(model, source, monkeypatch, cap
             yield output * torch.inf if plan.dtype == torch.float16 and index == 2 else output
 
     monkeypatch.setitem(RUNNERS, "codecvsr", overflowing)
-    half = dataclasses.replace(PLAIN, dtype=torch.float16)
+    fp16_plan = dataclasses.replace(PLAIN, dtype=torch.float16)
     limits = MemoryLimits(8)
     with caplog.at_level(logging.WARNING):
-        made = list(upscale_frames(model, source, Ablations(), limits, half))
+        made = list(upscale_frames(model, source, Ablations(), limits, fp16_plan))
     assert len(made) == FRAMES and limits.is_fp32 and len(caplog.records) == 1
     assert all(np.array_equal(a, b) for a, b in zip(made[2:], expected[2:], strict=True))
 
 
-def test_pictures_come_back_in_order():
+def test_to_host_keeps_order():
     arrays = [np.full((2, 3, 3), value, np.uint8) for value in range(5)]
     device = torch.device("cpu")
     back = list(to_host((to_device(array, device) for array in arrays), device))
@@ -261,7 +261,7 @@ class TestOnGpu:
         assert len(model.network.forward._graphs) == 1 and not caplog.records
         prepare(model.network, PLAIN)
 
-    def test_replays_survive_the_contexts_they_were_captured_in(self, model, source):
+    def test_replays_outlive_their_capture_context(self, model, source):
         """Weights cast by autocast must belong to the graph."""
         plan = dataclasses.replace(make_plan("cuda", "bf16", compile=False), graphs=True)
         first = np.stack(list(upscale_frames(model, source, Ablations(), MemoryLimits(8), plan)))

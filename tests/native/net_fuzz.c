@@ -1,10 +1,10 @@
-/* The functions of cvsr_net.h on pseudo-random pictures and flows, hostile ones among them; meant to be built with
+/* Runs the functions of cvsr_net.h on pseudo-random pictures and flows, hostile ones included; build with
  * -fsanitize=address,undefined.
  *
  *   net_fuzz COUNT SEED
  *
- * Every buffer is exactly as large as promised, so that the sanitizer sees a step outside. Convolutions are also worked out
- * a second way, from their definition, and several threads do many steps together, which one thread did one by one. */
+ * Every buffer has the size stated in cvsr_net.h and no more, so that the sanitizer sees an access outside. Convolutions are
+ * compared with their definition, and a batch of steps on several threads with the same steps one by one on one thread. */
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
 #include <pthread.h>
@@ -49,7 +49,7 @@ static int failed(const char *what, int32_t height, int32_t width)
     return 1;
 }
 
-enum { MOST_THREADS = 4 };
+enum { MAX_THREADS = 4 };
 
 typedef struct {
     const cvsr_step *steps;
@@ -57,26 +57,26 @@ typedef struct {
     void *scratch;
 } job;
 
-static void *help(void *told)
+static void *work(void *argument)
 {
-    const job *mine = told;
+    const job *mine = argument;
     cvsr_net_run(mine->steps, mine->count, mine->rows, mine->threads, mine->progress, mine->scratch);
     return NULL;
 }
 
-/* Steps done by so many threads. */
+/* Runs steps on `threads` threads. */
 static void run(const cvsr_step *steps, int32_t count, int32_t height, int32_t threads, size_t scratch)
 {
     const int32_t rows = (height + 3) / 4;
     int32_t *progress = calloc(1 + (size_t)count * rows, sizeof(int32_t));
-    pthread_t others[MOST_THREADS];
-    job jobs[MOST_THREADS];
+    pthread_t others[MAX_THREADS];
+    job jobs[MAX_THREADS];
     for (int32_t i = 0; i < threads; i++) {
         jobs[i] = (job){steps, count, rows, threads, threads > 1 ? progress : NULL, malloc(scratch + 1)};
-        if (i > 0 && pthread_create(&others[i], NULL, help, &jobs[i]) != 0)
+        if (i > 0 && pthread_create(&others[i], NULL, work, &jobs[i]) != 0)
             exit(3);
     }
-    help(&jobs[0]);
+    work(&jobs[0]);
     for (int32_t i = 0; i < threads; i++) {
         if (i > 0)
             pthread_join(others[i], NULL);
@@ -87,19 +87,19 @@ static void run(const cvsr_step *steps, int32_t count, int32_t height, int32_t t
 
 static int32_t draw_threads(void)
 {
-    return 1 + (int32_t)draw(MOST_THREADS);
+    return 1 + (int32_t)draw(MAX_THREADS);
 }
 
 static int check_conv(int32_t height, int32_t width, int32_t kind)
 {
     const int32_t size = kind == CVSR_CONV1X1 ? 1 : 3;
     const double tolerance = kind == CVSR_CONV3X3_BF16 ? 0.05 : 1e-4;
-    const int32_t cells_down = (height + 3) / 4, cells_across = (width + 3) / 4, reach = size / 2;
+    const int32_t cells_down = (height + 3) / 4, cells_across = (width + 3) / 4, radius = size / 2;
     int32_t total = 0, wrong = 0;
     cvsr_conv conv = {.height = height, .width = width, .slope = draw(2) ? 0.1f : 1};
-    float *inputs[CVSR_MOST_INPUTS] = {NULL};
+    float *inputs[CVSR_MAX_INPUTS] = {NULL};
     conv.output_channels = 16 * (1 + (int32_t)draw(3));
-    for (int i = 0; i < CVSR_MOST_INPUTS; i++) {
+    for (int i = 0; i < CVSR_MAX_INPUTS; i++) {
         conv.input_channels[i] = i > 0 && draw(2) ? 0 : 16 * (1 + (int32_t)draw(2));
         if (conv.input_channels[i] && (i == 0 || draw(3)))
             conv.inputs[i] = inputs[i] = floats((size_t)height * width * conv.input_channels[i], draw_share);
@@ -112,7 +112,7 @@ static int check_conv(int32_t height, int32_t width, int32_t kind)
     float *residual = floats(pixels * outputs, draw_share), *output = floats(pixels * outputs, draw_share);
     if (cvsr_net_pack(weights, total, conv.output_channels, kind, packed) != 0 ||
         cvsr_net_pack(weights, total - 1, conv.output_channels, kind, packed) == 0 ||
-        cvsr_net_pack(weights, total, conv.output_channels, CVSR_LOOK, packed) == 0) {
+        cvsr_net_pack(weights, total, conv.output_channels, CVSR_GATHER, packed) == 0) {
         wrong = failed("pack", height, width);
     }
     conv.weights = packed;
@@ -126,10 +126,10 @@ static int check_conv(int32_t height, int32_t width, int32_t kind)
         for (int32_t x = 0; x < width; x++) {
             const size_t o = draw((uint32_t)outputs), at = ((size_t)y * width + x) * outputs + o;
             double sum = bias[o] + (conv.cells ? cells[((size_t)(y / 4) * cells_across + x / 4) * outputs + o] : 0);
-            for (int32_t i = 0, c = 0; i < CVSR_MOST_INPUTS; i++) {
+            for (int32_t i = 0, c = 0; i < CVSR_MAX_INPUTS; i++) {
                 for (int32_t k = 0; k < conv.input_channels[i]; k++, c++) {
                     for (int32_t t = 0; inputs[i] && t < size * size; t++) {
-                        const int32_t yy = y + t / size - reach, xx = x + t % size - reach;
+                        const int32_t yy = y + t / size - radius, xx = x + t % size - radius;
                         if (yy >= 0 && yy < height && xx >= 0 && xx < width) {
                             sum += (double)inputs[i][((size_t)yy * width + xx) * conv.input_channels[i] + k] *
                                    (double)weights[(o * total + c) * size * size + t];
@@ -142,7 +142,7 @@ static int check_conv(int32_t height, int32_t width, int32_t kind)
                 wrong = failed("conv", height, width);
         }
     }
-    for (int i = 0; i < CVSR_MOST_INPUTS; i++)
+    for (int i = 0; i < CVSR_MAX_INPUTS; i++)
         free(inputs[i]);
     free(weights), free(packed), free(bias), free(cells), free(residual), free(output);
     return wrong;
@@ -156,7 +156,7 @@ static int check_sampling(int32_t height, int32_t width)
     cvsr_picture pictures[5];
     float *flows[4], *features = floats(pixels * depth, draw_share), *warped = floats(pixels * depth, draw_share);
     float *field = floats(2 * cells, draw_motion), *flow = floats(2 * pixels, draw_share);
-    float *seen = floats(pixels * 16, draw_share), *looked = floats(pixels * CVSR_LOOK_CHANNELS, draw_share);
+    float *sampled = floats(pixels * 16, draw_share), *gathered = floats(pixels * CVSR_GATHER_CHANNELS, draw_share);
     float *residual = floats(pixels * 48, draw_share), *values = floats(pixels * 48, draw_share);
     uint8_t *rgb = malloc(pixels * 3), *bytes = malloc(pixels * 48);
     for (size_t i = 0; i < pixels * 3; i++)
@@ -168,48 +168,48 @@ static int check_sampling(int32_t height, int32_t width)
         if (i < 4)
             flows[i] = floats(pixels * 2, draw_motion);
     }
-    cvsr_look look = {.here = pictures[4], .output = looked, .height = height, .width = width, .gain = 4};
+    cvsr_gather gather = {.here = pictures[4], .output = gathered, .height = height, .width = width, .gain = 4};
     for (int i = 0; i < 4; i++) {
-        look.others[i] = pictures[i];
-        look.flows[i] = draw(4) ? flows[i] : NULL;
+        gather.others[i] = pictures[i];
+        gather.flows[i] = draw(4) ? flows[i] : NULL;
     }
     const cvsr_warp warp = {features, flows[0], depth == 2 ? flows[1] : NULL, warped, depth, height, width};
-    const cvsr_flow_input input = {pictures[0], pictures[1], field, flow, draw(3) ? seen : NULL, height, width};
-    const cvsr_flow_output output = {seen, flow, height, width};
+    const cvsr_flow_input input = {pictures[0], pictures[1], field, flow, draw(3) ? sampled : NULL, height, width};
+    const cvsr_flow_output output = {sampled, flow, height, width};
     const cvsr_finish coarse = {pictures[0], residual, bytes, NULL, height, width};
     const cvsr_finish fine = {pictures[0], residual, NULL, values, height, width};
     const size_t values_of_16 = pixels * 16;
-    uint16_t *halves = malloc(values_of_16 * sizeof *halves);
-    float *wide = floats(values_of_16, draw_share);
-    const cvsr_change halve = {seen, halves, 16, height, width}, widen = {halves, wide, 16, height, width};
+    uint16_t *bf16 = malloc(values_of_16 * sizeof *bf16);
+    float *restored = floats(values_of_16, draw_share);
+    const cvsr_convert to_bf16 = {sampled, bf16, 16, height, width}, from_bf16 = {bf16, restored, 16, height, width};
     const cvsr_step steps[] = {{CVSR_WARP, &warp}, {CVSR_FLOW_INPUT, &input}, {CVSR_FLOW_OUTPUT, &output},
-                               {CVSR_LOOK, &look}, {CVSR_FINISH, &coarse},    {CVSR_FINISH, &fine},
-                               {CVSR_HALVE, &halve}, {CVSR_WIDEN, &widen}};
+                               {CVSR_GATHER, &gather}, {CVSR_FINISH, &coarse},    {CVSR_FINISH, &fine},
+                               {CVSR_TO_BF16, &to_bf16}, {CVSR_FROM_BF16, &from_bf16}};
     run(steps, sizeof steps / sizeof *steps, height, draw_threads(), 0);
     int wrong = 0;
     for (size_t i = 0; i < pixels * 48; i++) {
         const float value = values[i] * 255;
         if (fabsf((value < 0 ? 0 : value > 255 ? 255 : value) - (float)bytes[i]) > 0.5001f)
             wrong = failed("finish", height, width);
-        if (!isfinite(looked[i]))
-            wrong = failed("look", height, width);
+        if (!isfinite(gathered[i]))
+            wrong = failed("gather", height, width);
     }
     for (size_t i = 0; i < values_of_16; i++)
-        if (isfinite(seen[i]) && fabsf(seen[i] - wide[i]) > fabsf(seen[i]) / 256)
-            wrong = failed("halve", height, width);
-    free(halves), free(wide);
+        if (isfinite(sampled[i]) && fabsf(sampled[i] - restored[i]) > fabsf(sampled[i]) / 256)
+            wrong = failed("to_bf16", height, width);
+    free(bf16), free(restored);
     for (int i = 0; i < 5; i++) {
         free(pictures[i].colours), free(pictures[i].luma);
         if (i < 4)
             free(flows[i]);
     }
-    free(features), free(warped), free(field), free(flow), free(seen), free(looked), free(residual), free(values);
+    free(features), free(warped), free(field), free(flow), free(sampled), free(gathered), free(residual), free(values);
     free(rgb), free(bytes);
     return wrong;
 }
 
-/* A layer, residual blocks that share memory and are added in place, and a layer that writes where a step before it read. */
-static int check_together(int32_t height, int32_t width)
+/* A layer, residual blocks that share memory and add in place, and a layer that overwrites the input of an earlier step. */
+static int check_batch(int32_t height, int32_t width)
 {
     enum { STEPS = 8, DEPTH = 16 };
     const size_t size = (size_t)height * width * DEPTH;
@@ -232,15 +232,15 @@ static int check_together(int32_t height, int32_t width)
         steps[i] = (cvsr_step){CVSR_CONV3X3, &convs[i]};
     }
     const size_t scratch = cvsr_net_scratch_bytes(DEPTH, DEPTH);
-    for (int together = 0; together < 2; together++) {
+    for (int is_batch = 0; is_batch < 2; is_batch++) {
         memcpy(fresh, input, size * sizeof(float));
-        for (int i = 0; i < STEPS && !together; i++)
+        for (int i = 0; i < STEPS && !is_batch; i++)
             run(&steps[i], 1, height, 1, scratch);
-        if (together)
+        if (is_batch)
             run(steps, STEPS, height, draw_threads(), scratch);
-        results[together] = malloc(2 * size * sizeof(float));
-        memcpy(results[together], state, size * sizeof(float));
-        memcpy(results[together] + size, fresh, size * sizeof(float));
+        results[is_batch] = malloc(2 * size * sizeof(float));
+        memcpy(results[is_batch], state, size * sizeof(float));
+        memcpy(results[is_batch] + size, fresh, size * sizeof(float));
     }
     const int wrong = memcmp(results[0], results[1], 2 * size * sizeof(float)) && failed("run", height, width);
     free(weights), free(packed), free(bias), free(input), free(fresh), free(state), free(inner);
@@ -257,7 +257,7 @@ int main(int argc, char **argv)
         const int32_t height = 1 + (int32_t)draw(21), width = 1 + (int32_t)draw(38);
         const int32_t kind = (int32_t[]){CVSR_CONV3X3, CVSR_CONV3X3_BF16, CVSR_CONV1X1}[i % 3];
         wrong = check_conv(height, width, kind) || check_sampling(height, width) ||
-                check_together(1 + (int32_t)draw(60), width);
+                check_batch(1 + (int32_t)draw(60), width);
     }
     printf("%ld inputs\n", count);
     return wrong;

@@ -68,7 +68,7 @@ def test_field_survives_and_is_right_on_random_records(tmp_path):
 @pytest.mark.parametrize("sanitizers", [SANITIZERS, "-fsanitize=thread"])
 def test_the_network_survives_and_convolves_right(tmp_path, sanitizers):
     sources = [Path(__file__).parent / "net_fuzz.c", NATIVE / "net" / "net.c", NATIVE / "net" / "isa.c"]
-    libraries = ["-DCVSR_WAY=plain", "-Wno-psabi", "-pthread", "-lm"]
+    libraries = ["-DCVSR_ISA=plain", "-Wno-psabi", "-pthread", "-lm"]
     program = compile_program(tmp_path / "net_fuzz", sources, libraries, sanitizers)
     done = run(program, "25", "7")
     assert (done.returncode, done.stdout) == (0, "25 inputs\n"), done.stdout + done.stderr

@@ -1,8 +1,8 @@
-"""The network ``codecvsr`` in the form it is run in on a CPU: frame by frame through the native network library.
+"""The network ``codecvsr`` on a CPU: frame by frame through the native network library.
 
-The same weights, in float32 the same results but for the order of sums (about 1e-5 of the picture's range), a fraction of the
-work: convolutions by Winograd's minimal filtering with activations and sums fused, nothing concatenated, states that are not
-there cost nothing, and what frames add to each other is sampled in one pass. The readable form is ``models/codecvsr.py``.
+It has the weights of the readable form, ``models/codecvsr.py``, and in fp32 its results except for the order of sums (about 1e-5
+of the picture's range). It is faster: convolutions by Winograd's minimal filtering with activations and sums fused, no
+concatenation, no work for missing states, and all neighbours gathered in one pass.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from codecvsr import native_libraries
 from codecvsr.constants import SCALE
 from codecvsr.engine.native.buffers import empty, empty_bytes
-from codecvsr.engine.native.net import WIDEST, Layer, NativeNet, has_bf16, is_worth_it
-from codecvsr.engine.native.structs import GROUP, NEIGHBOURS, Array, Picture
+from codecvsr.engine.native.net import BEST_ISA, NativeNet, has_bf16, is_worth_it
+from codecvsr.engine.native.structs import GROUP, NEIGHBOURS, Array, Layer, Picture
 from codecvsr.engine.native.window_motion import Route, WindowMotion
 from codecvsr.models import priors as prior_channels
 from codecvsr.models.codecvsr import GAIN, CodecVSR
@@ -30,9 +30,9 @@ _NONE, _RELU = 1.0, 0.0  # slopes
 
 
 def is_supported(network: nn.Module, device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
-    """Whether this form can stand in for the readable one, and is faster.
+    """Whether this form can replace the readable one, and is faster.
 
-    On a CPU with AVX2, in float32, or in bfloat16 if the CPU multiplies that, with the native library built.
+    That is so on a CPU with AVX2, in fp32, or in bf16 if the CPU multiplies it, with the native library built.
     """
     library = native_libraries.net_library()
     return (
@@ -46,7 +46,7 @@ def is_supported(network: nn.Module, device: torch.device, dtype: torch.dtype = 
 
 
 def held_channels(network: CodecVSR, dtype: torch.dtype) -> int:
-    """Floats per pixel that this form holds of every frame of a window: features, a state and the flows to two frames."""
+    """Returns the floats per pixel that this form stores of every frame of a window: features, a state and two flows."""
     return 2 * network.channels // (2 if dtype == torch.bfloat16 else 1) + 4
 
 
@@ -54,13 +54,16 @@ class FastCodecVSR:
     """A ``CodecVSR`` for frames of one size.
 
     Args:
-        network: whose weights to take, as they are now.
+        network: the network; its present weights are copied.
         height: of frames, in pixels.
         width: of frames, in pixels.
-        threads: to share each frame; torch's number by default.
-        dtype: float32, or bfloat16 for what convolutions of 3x3 multiply and for what the first pass over a window hands to
-            the second. Sums are float32 in any case.
-        way: see :class:`codecvsr.engine.native.net.NativeNet`.
+        threads: number of threads that share a frame; torch's number by default.
+        dtype: float32; or bfloat16 for the products of 3x3 convolutions and for the features that the first pass over a window
+            stores for the second. Sums are always float32.
+        isa: see :class:`codecvsr.engine.native.net.NativeNet`.
+
+    Raises:
+        RuntimeError: the native network library is not built.
     """
 
     def __init__(
@@ -71,14 +74,14 @@ class FastCodecVSR:
         *,
         threads: int = 0,
         dtype: torch.dtype = torch.float32,
-        way: int = WIDEST,
+        isa: int = BEST_ISA,
     ) -> None:
         library = native_libraries.net_library()
         if library is None:
-            raise RuntimeError("the native network library is not built; see suits()")
-        self._net = NativeNet(library, height, width, threads or torch.get_num_threads(), way=way)
+            raise RuntimeError("the native network library is not built; check is_supported() first")
+        self._net = NativeNet(library, height, width, threads or torch.get_num_threads(), isa=isa)
         self._channels = c = network.channels
-        self._is_half = dtype == torch.bfloat16
+        self._is_bf16 = dtype == torch.bfloat16
         head = network.flow_head
         self._head = [
             self._layer(head[place], slope=slope, pad=True)
@@ -86,13 +89,13 @@ class FastCodecVSR:
             if head is not None
         ]
         self._prior = self._layer(network.prior, slope=_NONE, pad=True)
-        self._look = self._look_layer(network)
+        self._gather = self._gather_layer(network)
         self._encode = self._block(network.encode)
         self._backward = self._step(network.backward_step, 3)
         self._forward = self._step(network.forward_step, 4)
         self._fuse = self._layer(network.fuse, (c, c), slope=SLOPE)
         self._reconstruct = self._block(network.reconstruct)
-        # pixel_shuffle's order of channels is colour, row, column; finish() wants row, column, colour.
+        # pixel_shuffle orders channels by colour, row, column; finish() expects row, column, colour.
         order = torch.arange(3 * _GRID).view(3, _GRID).t().flatten()
         assert network.to_rgb.bias is not None
         self._to_rgb = self._packed(network.to_rgb.weight[order], network.to_rgb.bias[order], (c,), _NONE)
@@ -101,12 +104,12 @@ class FastCodecVSR:
 
     def _packed(self, weight: Tensor, bias: Tensor, inputs: tuple[int, ...], slope: float) -> Layer:
         values, constants = (tensor.detach().float().cpu().numpy() for tensor in (weight, bias))
-        return self._net.layer(values, constants, inputs, slope, is_half=self._is_half)
+        return self._net.layer(values, constants, inputs, slope, is_bf16=self._is_bf16)
 
     def _layer(
         self, conv: nn.Module, inputs: tuple[int, ...] | None = None, *, slope: float, pad: bool = False
     ) -> Layer:
-        """A convolution as a layer; with ``pad``, zero channels make its inputs and outputs multiples of 16."""
+        """Returns a convolution as a layer; ``pad`` adds zero channels up to multiples of 16."""
         assert isinstance(conv, nn.Conv2d) and conv.bias is not None
         weight, bias = conv.weight.detach(), conv.bias.detach()
         if pad:
@@ -115,12 +118,12 @@ class FastCodecVSR:
             bias = nn.functional.pad(bias, (0, more_out))
         return self._packed(weight, bias, inputs or (weight.shape[1],), slope)
 
-    def _look_layer(self, network: CodecVSR) -> Layer:
-        """``neighbours`` and ``extract`` as one convolution of what :meth:`NativeNet.look` makes."""
+    def _gather_layer(self, network: CodecVSR) -> Layer:
+        """Returns ``neighbours`` and ``extract`` as one convolution of the output of :meth:`NativeNet.gather`."""
         near, own = network.neighbours, network.extract
         differences, samples, shares = near.weight.split([3 * NEIGHBOURS, _GRID, _GRID], dim=1)
-        nothing = torch.zeros_like(own.weight[:, :1])
-        weight = torch.cat([samples, shares, differences, own.weight, nothing], dim=1)
+        padding = torch.zeros_like(own.weight[:, :1])
+        weight = torch.cat([samples, shares, differences, own.weight, padding], dim=1)
         assert near.bias is not None and own.bias is not None
         return self._packed(weight, near.bias + own.bias, (weight.shape[1],), SLOPE)
 
@@ -145,24 +148,24 @@ class FastCodecVSR:
         *,
         use_motion: bool = True,
         use_second_order: bool = True,
-        passed: int = 0,
+        skip: int = 0,
         output: Literal["bytes", "floats"] = "bytes",
     ) -> Iterator[npt.NDArray[Any]]:
-        """What ``CodecVSR.iterate`` does with a window of a single clip.
+        """Computes ``CodecVSR.iterate`` for a window of one clip.
 
         Args:
             frames: (T, H, W, 3) RGB.
             to_prev: (T, 2, h, w), motion to the frame before in pixels on cells, h = ceil(H/4), w = ceil(W/4).
             to_next: (T, 2, h, w), motion to the frame after.
             priors: (T, 8, h, w), see :func:`codecvsr.models.priors.make_priors`.
-            is_cut: (T,) frames that begin a new scene.
-            use_motion: False for no motion at all (the caller makes its priors neutral).
-            use_second_order: False to leave out the frame beyond the neighbour.
-            passed: so many of the first frames are gone through, and no pictures made of them.
-            output: bytes, clamped and rounded, or floats as they are.
+            is_cut: (T,), frames that begin a new scene.
+            use_motion: False for zero motion (the caller passes neutral priors).
+            use_second_order: False to ignore the frame beyond the neighbour.
+            skip: number of frames at the start that give context only, without output.
+            output: ``bytes``, clamped and rounded to uint8, or ``floats``, not clamped.
 
         Yields:
-            The other frames' pictures (4H, 4W, 3), in order.
+            Pictures (4H, 4W, 3) of the frames after the skipped ones, in order.
         """
         motion = WindowMotion(self._net, self._head, frames, {-1: to_prev, +1: to_next}, is_cut)
         motion.is_used, motion.has_second_order = use_motion, use_second_order
@@ -175,120 +178,121 @@ class FastCodecVSR:
                 before, after = motion.routes(i, -1), motion.routes(i, +1)
                 here, others = self._pictures(motion, i, [*before, *after])
                 cells = self._cells(priors[i])
-                with net.together():
+                with net.batch_steps():
                     features = self._features(here, others, cells)
                     backward[i] = self._propagated(self._backward, [features], backward, after)
                     stored[i] = [self._stored(features), self._stored(backward[i])]
-                self._drop_if_halved(features, backward.pop(i + 2, None))
-                motion.leave(i)
-            self._drop_if_halved(*backward.values())
+                self._release_if_bf16(features, backward.pop(i + 2, None))
+                motion.release_after(i)
+            self._release_if_bf16(*backward.values())
             for i in range(len(frames)):
-                before, picture, halves, made = motion.routes(i, -1), motion.picture(i), stored.pop(i), None
-                with net.together():
-                    given = [self._restored(each) for each in halves]
-                    forward[i] = self._propagated(self._forward, given, forward, before)
-                    if i >= passed:
-                        made = self._finished(picture, forward[i], given[1], output)
-                if made is not None:
-                    yield made
-                net.give(*halves, forward.pop(i - 2, None))
-                self._drop_if_halved(*given)
-                motion.pass_by(i)
+                before, picture, stored_i, result = motion.routes(i, -1), motion.picture(i), stored.pop(i), None
+                with net.batch_steps():
+                    inputs = [self._restored(each) for each in stored_i]
+                    forward[i] = self._propagated(self._forward, inputs, forward, before)
+                    if i >= skip:
+                        result = self._finished(picture, forward[i], inputs[1], output)
+                if result is not None:
+                    yield result
+                net.release(*stored_i, forward.pop(i - 2, None))
+                self._release_if_bf16(*inputs)
+                motion.release_before(i)
         finally:
-            net.rest()
+            net.shutdown()
 
     def _stored(self, features: Array) -> npt.NDArray[Any]:
-        """What is held of features (H, W, C) until the second pass."""
-        if not self._is_half:
+        """Returns features (H, W, C) as stored until the second pass, in bfloat16 if that is the type."""
+        if not self._is_bf16:
             return features
-        halves = self._net.take_halves(self._channels)
-        self._net.halve(features, halves)
-        return halves
+        stored = self._net.alloc_bf16(self._channels)
+        self._net.to_bf16(features, stored)
+        return stored
 
     def _restored(self, stored: npt.NDArray[Any]) -> Array:
-        """Features from what was held of them."""
-        if not self._is_half:
+        """Returns stored features (H, W, C) as float32."""
+        if not self._is_bf16:
             return stored
-        features = self._net.take(self._channels)
-        self._net.widen(stored, features)
+        features = self._net.alloc(self._channels)
+        self._net.from_bf16(stored, features)
         return features
 
-    def _drop_if_halved(self, *features: Array | None) -> None:
-        """Features that are held in another form, or were, are not needed any more."""
-        if self._is_half:
-            self._net.give(*features)
+    def _release_if_bf16(self, *features: Array | None) -> None:
+        """Releases float32 features that are also stored in bfloat16."""
+        if self._is_bf16:
+            self._net.release(*features)
 
     @staticmethod
     def _pictures(
         motion: WindowMotion, i: int, routes: list[Route | None]
     ) -> tuple[Picture, list[tuple[Picture, Array] | None]]:
-        """A frame's picture, and its neighbours' with the flows to them."""
+        """Returns a frame's picture, and its neighbours' pictures with the flows to them."""
         others = [None if route is None else (motion.picture(route[0]), route[1]) for route in routes]
         return motion.picture(i), others
 
     def _cells(self, priors: Array) -> Array:
-        """What the priors (8, h, w) of a frame add to every pixel of a cell (h, w, C)."""
+        """Returns the prior convolution's output (h, w, C) on cells for the priors (8, h, w) of a frame."""
         rows, columns = priors.shape[1:]
-        known = empty(rows, columns, GROUP)
-        known[..., : prior_channels.CHANNELS] = priors.transpose(1, 2, 0)
-        known[..., prior_channels.CHANNELS :] = 0
+        padded = empty(rows, columns, GROUP)
+        padded[..., : prior_channels.CHANNELS] = priors.transpose(1, 2, 0)
+        padded[..., prior_channels.CHANNELS :] = 0
         cells = empty(rows, columns, self._channels)
-        self._net.conv(self._prior, [known], cells)
+        self._net.conv(self._prior, [padded], cells)
         return cells
 
     def _features(self, here: Picture, others: list[tuple[Picture, Array] | None], cells: Array) -> Array:
-        """Features of a frame (H, W, C): its picture, its priors, and what its neighbours' pictures add."""
+        """Returns the features (H, W, C) of a frame from its picture, its priors and its neighbours' pictures."""
         net = self._net
-        seen = net.take(self._look.inputs[0])
-        net.look(here, others, GAIN, seen)
-        features = net.take(self._channels)
-        net.conv(self._look, [seen], features, cells=cells)
-        net.give(seen)
+        gathered = net.alloc(self._gather.inputs[0])
+        net.gather(here, others, GAIN, gathered)
+        features = net.alloc(self._channels)
+        net.conv(self._gather, [gathered], features, cells=cells)
+        net.release(gathered)
         self._add_block(self._encode, features)
         return features
 
     def _propagated(
         self,
         step: tuple[Layer, list[tuple[Layer, Layer]]],
-        given: list[Array],
+        inputs: list[Array],
         states: dict[int, Array],
         routes: list[Route | None],
     ) -> Array:
-        """The state of a frame (H, W, C), from what is known of it and the neighbours' states along the routes to them."""
+        """Returns the state (H, W, C) of a frame from its inputs and the neighbours' states along the routes to them."""
         net, (merge, blocks) = self._net, step
-        pulled: list[Array | None] = []
+        aligned: list[Array | None] = []
         for route in routes:
             if route is None or route[0] not in states:
-                pulled.append(None)
+                aligned.append(None)
                 continue
-            aligned = net.take(self._channels)
-            net.warp(states[route[0]], route[1], aligned)
-            pulled.append(aligned)
-        state = net.take(self._channels)
-        net.conv(merge, [*given, *pulled], state)
-        net.give(*pulled)
+            warped = net.alloc(self._channels)
+            net.warp(states[route[0]], route[1], warped)
+            aligned.append(warped)
+        state = net.alloc(self._channels)
+        net.conv(merge, [*inputs, *aligned], state)
+        net.release(*aligned)
         for block in blocks:
             self._add_block(block, state)
         return state
 
     def _add_block(self, block: tuple[Layer, Layer], features: Array) -> None:
-        """A residual block, in place."""
-        inner = self._net.take(self._channels)
+        """Runs a residual block in place."""
+        inner = self._net.alloc(self._channels)
         self._net.conv(block[0], [features], inner)
         self._net.conv(block[1], [inner], features, residual=features)
-        self._net.give(inner)
+        self._net.release(inner)
 
     def _finished(
         self, picture: Picture, forward: Array, backward: Array, kind: Literal["bytes", "floats"]
     ) -> npt.NDArray[Any]:
+        """Returns the picture (4H, 4W, 3) of a frame from its two states (H, W, C)."""
         net = self._net
-        fused = net.take(self._channels)
+        fused = net.alloc(self._channels)
         net.conv(self._fuse, [forward, backward], fused)
         self._add_block(self._reconstruct, fused)
-        residual = net.take(3 * _GRID)
+        residual = net.alloc(3 * _GRID)
         net.conv(self._to_rgb, [fused], residual)
         shape = SCALE * net.height, SCALE * net.width, 3
         output = empty_bytes(int(np.prod(shape))).reshape(shape) if kind == "bytes" else empty(*shape)
         net.finish(picture, residual, output)
-        net.give(fused, residual)
+        net.release(fused, residual)
         return output

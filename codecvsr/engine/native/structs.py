@@ -1,26 +1,27 @@
-"""What the network library is told (``native/include/cvsr_net.h``): its records, and the steps that are made of them."""
+"""The structures of ``native/include/cvsr_net.h`` in ctypes, and steps made of them."""
 
 from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
-Halves = npt.NDArray[np.uint16]  #: bfloat16, which numpy does not know
+Bf16Array = npt.NDArray[np.uint16]  #: bfloat16, a type that numpy lacks
 
-GROUP = 16  #: CVSR_GROUP: channels of convolutions come in multiples of this
+GROUP = 16  #: CVSR_GROUP: channels of convolutions are multiples of this
 TILE = 4  #: CVSR_TILE
 NEIGHBOURS = 4
-MAX_INPUTS = 4  #: CVSR_MOST_INPUTS: of a convolution
-MAX_CHANNELS = 1024  #: CVSR_MOST_CHANNELS: of all inputs of a convolution
+MAX_INPUTS = 4  #: CVSR_MAX_INPUTS: of a convolution
+MAX_CHANNELS = 1024  #: CVSR_MAX_CHANNELS: of all inputs of a convolution
 
 
 class Kind(IntEnum):
-    """Of a step: ``CVSR_CONV3X3`` and the others."""
+    """The kind of a step: ``CVSR_CONV3X3`` and the others."""
 
     CONV3X3 = 0
     CONV3X3_BF16 = 1
@@ -29,13 +30,13 @@ class Kind(IntEnum):
     WARP = 4
     FLOW_INPUT = 5
     FLOW_OUTPUT = 6
-    LOOK = 7
-    HALVE = 8
-    WIDEN = 9
+    GATHER = 7
+    TO_BF16 = 8
+    FROM_BF16 = 9
     FINISH = 10
 
 
-class ConvRecord(ctypes.Structure):
+class ConvParams(ctypes.Structure):
     """``cvsr_conv``."""
 
     _fields_ = [
@@ -53,24 +54,24 @@ class ConvRecord(ctypes.Structure):
     ]
 
 
-class PictureRecord(ctypes.Structure):
+class PictureParams(ctypes.Structure):
     """``cvsr_picture``."""
 
     _fields_ = [("colours", ctypes.c_void_p), ("luma", ctypes.c_void_p)]
 
 
-class LoadRecord(ctypes.Structure):
+class LoadParams(ctypes.Structure):
     """``cvsr_load``."""
 
     _fields_ = [
         ("rgb", ctypes.c_void_p),
-        ("picture", PictureRecord),
+        ("picture", PictureParams),
         ("height", ctypes.c_int32),
         ("width", ctypes.c_int32),
     ]
 
 
-class WarpRecord(ctypes.Structure):
+class WarpParams(ctypes.Structure):
     """``cvsr_warp``."""
 
     _fields_ = [
@@ -84,12 +85,12 @@ class WarpRecord(ctypes.Structure):
     ]
 
 
-class FlowInputRecord(ctypes.Structure):
+class FlowInputParams(ctypes.Structure):
     """``cvsr_flow_input``."""
 
     _fields_ = [
-        ("here", PictureRecord),
-        ("there", PictureRecord),
+        ("here", PictureParams),
+        ("there", PictureParams),
         ("field", ctypes.c_void_p),
         ("flow", ctypes.c_void_p),
         ("output", ctypes.c_void_p),
@@ -98,7 +99,7 @@ class FlowInputRecord(ctypes.Structure):
     ]
 
 
-class FlowOutputRecord(ctypes.Structure):
+class FlowOutputParams(ctypes.Structure):
     """``cvsr_flow_output``."""
 
     _fields_ = [
@@ -109,12 +110,12 @@ class FlowOutputRecord(ctypes.Structure):
     ]
 
 
-class LookRecord(ctypes.Structure):
-    """``cvsr_look``."""
+class GatherParams(ctypes.Structure):
+    """``cvsr_gather``."""
 
     _fields_ = [
-        ("here", PictureRecord),
-        ("others", PictureRecord * NEIGHBOURS),
+        ("here", PictureParams),
+        ("others", PictureParams * NEIGHBOURS),
         ("flows", ctypes.c_void_p * NEIGHBOURS),
         ("output", ctypes.c_void_p),
         ("height", ctypes.c_int32),
@@ -123,8 +124,8 @@ class LookRecord(ctypes.Structure):
     ]
 
 
-class ChangeRecord(ctypes.Structure):
-    """``cvsr_change``."""
+class ConvertParams(ctypes.Structure):
+    """``cvsr_convert``."""
 
     _fields_ = [
         ("from", ctypes.c_void_p),
@@ -135,11 +136,11 @@ class ChangeRecord(ctypes.Structure):
     ]
 
 
-class FinishRecord(ctypes.Structure):
+class FinishParams(ctypes.Structure):
     """``cvsr_finish``."""
 
     _fields_ = [
-        ("frame", PictureRecord),
+        ("frame", PictureParams),
         ("residual", ctypes.c_void_p),
         ("bytes", ctypes.c_void_p),
         ("values", ctypes.c_void_p),
@@ -148,39 +149,58 @@ class FinishRecord(ctypes.Structure):
     ]
 
 
-class StepRecord(ctypes.Structure):
+class StepParams(ctypes.Structure):
     """``cvsr_step``."""
 
-    _fields_ = [("kind", ctypes.c_int32), ("record", ctypes.c_void_p)]
+    _fields_ = [("kind", ctypes.c_int32), ("params", ctypes.c_void_p)]
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A frame as sampling wants it: red, green, blue and 0 in 0..1 (H, W, 4), and luma with a border (``cvsr_picture``)."""
+    """A frame for sampling (``cvsr_picture``): red, green, blue and 0 in 0..1 (H, W, 4), and luma with a border."""
 
     colours: Array
     luma: Array
 
     @property
-    def record(self) -> PictureRecord:
-        """For the library."""
-        return PictureRecord(self.colours.ctypes.data, self.luma.ctypes.data)
+    def params(self) -> PictureParams:
+        """The ``cvsr_picture``."""
+        return PictureParams(self.colours.ctypes.data, self.luma.ctypes.data)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A convolution: packed weights, bias and activation.
+
+    Attributes:
+        packed: weights as ``cvsr_net_pack`` wrote them.
+        bias: (outputs,).
+        inputs: channels of each input, multiples of 16.
+        kind: the kind of convolution.
+        slope: of the activation ``max(x, slope * x)``: 1 for none, 0 for ReLU.
+    """
+
+    packed: npt.NDArray[Any]
+    bias: Array
+    inputs: tuple[int, ...]
+    kind: Kind
+    slope: float
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """Something to be done with a frame (``cvsr_step``).
+    """A step of the work on a frame (``cvsr_step``).
 
     Attributes:
-        kind: what.
-        record: of that kind.
-        rows: of tiles.
-        arrays: that must be there until it is done.
-        scratch: bytes of memory it needs of its own.
+        kind: what to compute.
+        params: the structure of that kind.
+        rows: number of rows of tiles.
+        arrays: objects to keep alive until the step has run.
+        scratch: bytes of scratch memory it needs.
     """
 
     kind: Kind
-    record: ctypes.Structure
+    params: ctypes.Structure
     rows: int
     arrays: tuple[object, ...]
     scratch: int = 0
