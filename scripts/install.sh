@@ -11,7 +11,7 @@ readonly KIND=${1:-run}
 readonly TORCH="torch==2.13.0"
 case "$KIND" in
   run) EXTRAS="" ;;
-  dev) EXTRAS="[dev,ffmpeg,plots]" ;;
+  dev) EXTRAS="[dev,ffmpeg,onnx,plots,ray]" ;;
   *) echo "usage: scripts/install.sh run|dev" >&2; exit 2 ;;
 esac
 readonly EXTRAS
