@@ -50,6 +50,7 @@ install_system_packages() {
   has_libav || wanted+=(libavformat-dev libavcodec-dev libavutil-dev)
   [[ -x .venv/bin/python ]] || find_python >/dev/null || wanted+=(python3 python3-venv)
   [[ $KIND != dev ]] || command -v ffmpeg >/dev/null || wanted+=(ffmpeg)
+  [[ $KIND != dev ]] || command -v g++ >/dev/null || wanted+=(g++)  # for torch.compile
   [[ ${#wanted[@]} -gt 0 ]] || return 0
   if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
     say "Not installed on this system: ${wanted[*]}. Going on without; to have them: apt-get install ${wanted[*]}"
