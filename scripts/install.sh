@@ -3,7 +3,7 @@
 #
 # run: the package alone; dev: also what the tests and linters need. Nothing is done where .venv is up to date.
 # PYTHON=/path/to/python chooses the interpreter. As root on Debian or Ubuntu, missing system packages are installed with
-# apt-get; anybody else is told their names.
+# apt-get; otherwise their names are printed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -4,7 +4,7 @@
     python scripts/bench/bench_cpu.py --clip-root bench/val_CRF25 --gt-root clips/val --names lake
 
 Both run in turns in one process on the same frames, on one thread and on two; PSNR against the originals is that of bytes.
-Processor time is given beside the clock's: on a machine that others use it is the steadier of the two.
+Processor time varies less than the clock's on a machine that other jobs use; the file has both.
 """
 
 from __future__ import annotations
@@ -46,9 +46,12 @@ RESULTS = Path(__file__).resolve().parents[1] / "results" / "cpu.json"
 @click.option("--repeats", default=3, show_default=True, help="Of every measurement.")
 @click.option("--threads", default="1,2", show_default=True, help="Comma-separated numbers of threads.")
 @click.option(
-    "--still", is_flag=True, help="Only measure what --skip-static saves and costs, and add it to the results."
+    "--skip-static",
+    "duplicates",
+    is_flag=True,
+    help="Only measure what --skip-static saves and costs, and add it to the results.",
 )
-@click.option("--note", default="", help="What else is to be known, such as what ran on the machine at the same time.")
+@click.option("--note", default="", help="A remark for the results file, such as what else ran on the machine.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
 def main(
     clip_root: Path,
@@ -82,14 +85,14 @@ def main(
         torch.set_num_threads(1)
         source = load_source(clip.folder.path, MotionOptions(), needs_vectors=True)
         few = source.cut(0, min(frames, len(source.names)))
-        cell: dict[str, Any] = {"size": list(source.frames.shape[1:3]), "frames": len(few.names)}
-        cell["speed"] = {count: _speed(model, few, int(count), repeats) for count in threads.split(",")}
-        cell["parts_ms_per_frame"] = _parts(model, few)
+        measurement: dict[str, Any] = {"size": list(source.frames.shape[1:3]), "frames": len(few.names)}
+        measurement["speed"] = {count: _speed(model, few, int(count), repeats) for count in threads.split(",")}
+        measurement["parts_ms_per_frame"] = _parts(model, few)
         if scored:
             many = source.cut(0, min(scored, len(source.names)))
-            cell["psnr"] = _quality(model, many, list(clip.originals(len(many.names))))
-        report["clips"][clip.name] = cell
-        click.echo(f"{clip.name}: {json.dumps(cell)}", err=True)
+            measurement["psnr"] = _quality(model, many, list(clip.originals(len(many.names))))
+        report["clips"][clip.name] = measurement
+        click.echo(f"{clip.name}: {json.dumps(measurement)}", err=True)
     _save(report, results)
 
 
@@ -99,14 +102,14 @@ def _save(report: dict[str, Any], results: Path) -> None:
 
 
 def _skipping(model: LoadedModel, clip: TestClip, frames: int) -> dict[str, Any]:
-    """A clip with and without ``--skip-static``: frames left out and mean RGB PSNR."""
+    """A clip with and without ``--skip-static``: skipped frames and mean RGB PSNR."""
     torch.set_num_threads(1)
     source = load_source(clip.folder.path, MotionOptions(), needs_vectors=True)
     source = source.cut(0, min(frames, len(source.names)))
     originals = list(clip.originals(len(source.names)))
     scores, duplicates = [], DuplicateFrames()
-    for given in (None, duplicates):
-        made = _run(model, source, by_layers=False, duplicates=given)
+    for skipped in (None, duplicates):
+        made = _run(model, source, by_layers=False, duplicates=skipped)
         scores.append(statistics.fmean(psnr(a, b) for a, b in zip(made, originals, strict=True)))
     return {
         "frames": len(originals),

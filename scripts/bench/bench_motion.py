@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Measure how well motion follows the picture, and write the results file and README's table.
+"""Measure how well motion follows the picture, and write the results file.
 
     python scripts/training/fetch_clips.py clips
     python scripts/bench/bench_motion.py --clips clips/val --clips clips/train --clips inputs
 
 Fields are made from the compressed low-resolution frames and judged on pristine ones: over one frame at low resolution, over
-15 composed frames at high resolution. Every clip at every CRF is one cell; cells that the results file already holds for the
-same code are not measured again, so the command can be stopped and repeated. SPyNet (the one inside official BasicVSR, where
+15 composed frames at high resolution. Every clip at every CRF is one measurement; those that the results file already has for
+the same code are not repeated, so the command can be stopped and run again. SPyNet (the one inside official BasicVSR, where
 its weights were fetched) is slow and is measured on --spynet-clips only, beside the others on the same frames.
 """
 
@@ -57,7 +57,7 @@ PROBE_QPS = 14, 20, 26, 32, 38
 @click.option("--clips", type=click.Path(path_type=Path), multiple=True, help="Folder of HR clips.")
 @click.option("--names", default="", help="Comma-separated clips; all by default.")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("bench"), show_default=True, help="Benchmarks.")
-@click.option("--crf", default="15,25,35", show_default=True, help="Rate factors.")
+@click.option("--crf", default="15,25,35", show_default=True, help="CRFs, comma-separated.")
 @click.option("--frames", type=int, default=40, show_default=True, help="Only so many of each clip; 0: all.")
 @click.option("--spynet-clips", default="", help="Comma-separated clips on which SPyNet is measured.")
 @click.option("--spynet-frames", type=int, default=21, show_default=True, help="So many of their frames.")
@@ -82,18 +82,18 @@ def main(
     full_hd: bool,
     results: Path,
 ) -> None:
-    """Measure what is missing, then write results and table."""
+    """Measures what is missing."""
     cv2.setNumThreads(1)
     code = fingerprint()
     stored = json.loads(results.read_text()) if results.is_file() else {"cells": []}
-    cells = {cell["key"]: cell for cell in stored["cells"]}
+    measurements = {measurement["key"]: measurement for measurement in stored["cells"]}
 
     def keep(key: str, facts: dict[str, Any], make: Callable[[], dict[str, Any]]) -> None:
-        if key not in cells:
+        if key not in measurements:
             begun = time.monotonic()
-            cells[key] = {"key": key} | facts | make()
+            measurements[key] = {"key": key} | facts | make()
             click.echo(f"{key}: {time.monotonic() - begun:.0f} s", err=True)
-            save(results, cells, stored)
+            save(results, measurements, stored)
 
     if stream_minutes:
         about = {"kind": "memory", "minutes": stream_minutes}
@@ -122,14 +122,14 @@ def main(
                 keep(key, about, partial(measure_setting, clip, other, rate, setting))
             if name == timing_clip:
                 keep(f"{label} time {code}", {"kind": "time"} | facts, partial(measure_time, stream, frames))
-    current = [cell for cell in cells.values() if cell["key"].endswith(code)]
-    save(results, {cell["key"]: cell for cell in current}, stored)
+    current = [measurement for measurement in measurements.values() if measurement["key"].endswith(code)]
+    save(results, {measurement["key"]: measurement for measurement in current}, stored)
 
 
 def fingerprint() -> str:
-    """Stands for the code that makes the fields: the fields themselves, of the demo clip's first frames.
+    """Returns a digest of the code that makes the fields: of its fields for the first frames of the demo clip.
 
-    Settings depend on the quantiser, so that the frames are also taken for coarser and finer ones than they are.
+    Settings depend on QP, so the fields are also computed with coarser and finer QP than the frames have.
     """
     frames = list(itertools.islice(read_video(DEMO), PROBE_FRAMES))
     digest = hashlib.sha256()
@@ -139,7 +139,7 @@ def fingerprint() -> str:
     return digest.hexdigest()[:12]
 
 
-def save(results: Path, cells: dict[str, Any], stored: dict[str, Any]) -> None:
+def save(results: Path, measurements: dict[str, Any], stored: dict[str, Any]) -> None:
     """Write the results file; commands and notes of the one before stay."""
     content = {
         "commands": with_this_command(stored.get("commands", [])),
@@ -151,8 +151,8 @@ def save(results: Path, cells: dict[str, Any], stored: dict[str, Any]) -> None:
         ),
         "machine": f"{platform.machine()}, fields on one thread; other programs ran meanwhile",
         "versions": versions(),
-        "summary": summary(list(cells.values())),
-        "cells": list(cells.values()),
+        "summary": summary(list(measurements.values())),
+        "cells": list(measurements.values()),
     }
     write_results(results, content)
 

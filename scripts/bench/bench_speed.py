@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""Measure speed, and write the results file, README's table and its plot.
+"""Measure speed, and write the results file and the plot of docs/speed.md.
 
     python scripts/bench/bench_speed.py                                              # on a CPU: 320x180, a few frames
     python scripts/bench/bench_speed.py --sizes 180x320,270x480,540x960 --repeats 7  # on a GPU: all networks
 
 Parts: `rates` (multiplications and bytes per second, for the roofline), `net` (networks alone, in turn, medians over repeats;
-FLOPs and bytes counted), `file` (file to file by `upscale`), `start` (first frame of a cold process), `precision` (what half precision
-loses, on the clips of --clips at CRF 25) and `profile` (where the time goes). Every figure is in a cell, kept under a key that
-names machine and weights: what the results file holds already is not measured again, so the command can be stopped and
-repeated, and results of several machines stand side by side. Networks of others have random weights, which are as fast.
+FLOPs and bytes counted), `file` (file to file by `upscale`), `start` (first frame of a cold process), `precision` (what fp16 or bf16
+loses, on the clips of --clips at CRF 25) and `profile` (where the time goes). Every measurement has a key that
+names machine and weights: those that the results file already has are not repeated, so the command can be stopped and run
+again, and the file has several machines side by side. Networks of others have random weights, which are as fast.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ OTHERS = {
 SIZES = {"cpu": "180x320", "cuda": "180x320,270x480,540x960"}
 FRAMES = {"cpu": (12, 2), "cuda": (60, 20)}  #: of ours, and of the others
 PRECISIONS = {"cpu": ["auto"], "cuda": ["auto", "bf16", "fp16"]}
-HALVES = {"cpu": ["bf16"], "cuda": ["bf16", "fp16"]}
-Cells = dict[str, dict[str, Any]]
+SHORT_PRECISIONS = {"cpu": ["bf16"], "cuda": ["bf16", "fp16"]}
+Measurements = dict[str, dict[str, Any]]
 
 
 @click.command(help=__doc__)
@@ -63,9 +63,9 @@ Cells = dict[str, dict[str, Any]]
 )
 @click.option("--frames", type=int, default=0, help="Per run, of our networks.")
 @click.option("--other-frames", type=int, default=0, help="Per run, of the others.")
-@click.option("--repeats", type=int, default=3, show_default=True, help="Runs of each; medians are told.")
+@click.option("--repeats", type=int, default=3, show_default=True, help="Runs of each; medians are reported.")
 @click.option("-d", "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--fresh", is_flag=True, help="Measure this machine's cells again.")
+@click.option("--fresh", is_flag=True, help="Repeat the measurements of this machine.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
 @click.option(
     "--plot", type=click.Path(path_type=Path), default=ROOT / "docs" / "speed.png", help="Where the plot goes."
@@ -74,7 +74,7 @@ def main(
     clips: Path, work: Path, parts: str, models: str, sizes: str, frames: int, other_frames: int, repeats: int,
     device: str, fresh: bool, results: Path, plot: Path,
 ) -> None:  # fmt: skip
-    """Measure what is missing."""
+    """Measures what is missing."""
     wanted = parts.split(",")
     if unknown := set(wanted) - set(PARTS):
         raise click.BadParameter(f"no such part: {', '.join(sorted(unknown))}.")
@@ -89,42 +89,44 @@ def main(
     tag = "+".join((load_model(name).sha256 or name)[:8] for name in ours)
     stored = json.loads(results.read_text()) if results.is_file() else {"cells": [], "commands": [], "machines": {}}
     stored["machines"][label] = about | {"versions": versions()}
-    cells: Cells = {cell["key"]: cell for cell in stored["cells"]}
+    measurements: Measurements = {measurement["key"]: measurement for measurement in stored["cells"]}
 
-    def cell(part: str, key: str, make: Callable[[], dict[str, Any]]) -> None:
+    def measurement(part: str, key: str, make: Callable[[], dict[str, Any]]) -> None:
         key = f"{part} {key} {tag} on {label}"
-        if key in cells and not fresh:
+        if key in measurements and not fresh:
             return
         click.echo(f"{key} ...", err=True)
         begun = time.monotonic()
         made = {"key": key, "part": part, "machine": label, **make()}
-        cells[key] = made | {"cell_seconds": round(time.monotonic() - begun, 1)}
-        click.echo(json.dumps(cells[key]))
-        save(results, stored, cells)
+        measurements[key] = made | {"cell_seconds": round(time.monotonic() - begun, 1)}
+        click.echo(json.dumps(measurements[key]))
+        save(results, stored, measurements)
 
     if "rates" in wanted:
-        cell("rates", device, lambda: rates(device))
+        measurement("rates", device, lambda: rates(device))
     for size in shapes if "net" in wanted else ():
         key = f"{size[0]}x{size[1]} {'/'.join(f'{name}={count}' for name, count in counts.items())}"
-        cell("net", key, lambda s=size: net(clips, work, counts, s, repeats, device, PRECISIONS[target.type]))
+        measurement("net", key, lambda s=size: net(clips, work, counts, s, repeats, device, PRECISIONS[target.type]))
     for size in shapes if "file" in wanted else ():
         others = (
             [REFERENCE] if REFERENCE in names and target.type == "cuda" else []
         )  # on a CPU its network is all its time
         some = {name: counts[name] for name in [*ours, *others]}
         key = f"{size[0]}x{size[1]} {'/'.join(f'{name}={count}' for name, count in some.items())}"
-        cell("file", key, lambda s=size, n=some: file_to_file(clips, work, n, s, repeats, device))
+        measurement("file", key, lambda s=size, n=some: file_to_file(clips, work, n, s, repeats, device))
     for name in ours:
         if "start" in wanted:
-            cell("start", f"180x320 {name}", lambda n=name: cold_start(clips, work, n, (180, 320), repeats, device))
+            measurement(
+                "start", f"180x320 {name}", lambda n=name: cold_start(clips, work, n, (180, 320), repeats, device)
+            )
         if "precision" in wanted:
             for clip in benchmark(clips, work):
-                cell("precision", f"{name} {clip.name} {counts[name]}",
-                     lambda n=name, c=clip: precision_loss(clips, c, n, counts[n], device, HALVES[target.type]))  # fmt: skip
+                measurement("precision", f"{name} {clip.name} {counts[name]}",
+                     lambda n=name, c=clip: precision_loss(clips, c, n, counts[n], device, SHORT_PRECISIONS[target.type]))  # fmt: skip
         for size in shapes if "profile" in wanted else ():
-            cell("profile", f"{size[0]}x{size[1]} {name} {counts[name]}",
+            measurement("profile", f"{size[0]}x{size[1]} {name} {counts[name]}",
                  lambda n=name, s=size: profile(clips, work, n, s, counts[n], device))  # fmt: skip
-    content = save(results, stored, cells)
+    content = save(results, stored, measurements)
     draw(content, plot)
 
 
@@ -138,13 +140,16 @@ def benchmark(clips: Path, work: Path) -> list[Path]:
     return folders
 
 
-def save(results: Path, stored: dict[str, Any], cells: Cells) -> dict[str, Any]:
+def save(results: Path, stored: dict[str, Any], measurements: Measurements) -> dict[str, Any]:
     """Write the results file, and return what it says."""
     content = {
         "commands": with_this_command(stored["commands"]),
         "notes": stored.get("notes", []),
         "machines": stored["machines"],
-        "cells": sorted(cells.values(), key=lambda cell: (cell["machine"], PARTS.index(cell["part"]), cell["key"])),
+        "cells": sorted(
+            measurements.values(),
+            key=lambda measurement: (measurement["machine"], PARTS.index(measurement["part"]), measurement["key"]),
+        ),
     }
     write_results(results, content)
     return content

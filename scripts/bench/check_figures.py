@@ -61,7 +61,7 @@ def read_results() -> Results:
 
 
 def stale_parts(results: Results) -> Iterator[str]:
-    """Yields a line for each generated part that differs from what the results files give."""
+    """Yields a line for each generated part that differs from the results files."""
     for name, (page, make) in PARTS.items():
         if read_part(ROOT / page, name) != make(results).strip():
             yield f"{page}: {name} differs from scripts/results; run python scripts/bench/check_figures.py --write"
@@ -85,7 +85,7 @@ def unknown_origins(results: Results) -> Iterator[str]:
 
 
 def missed_goals(results: Results) -> Iterator[str]:
-    """Yields a line for each figure that misses what `upscale` and `speed` must reach."""
+    """Yields a line for each figure that misses what `upscale` and `speed` must meet."""
     yield from (f"scripts/results/upscale.json: {fault}" for fault in upscale_table.faults(results["upscale"]))
     yield from (f"scripts/results/speed.json: {fault}" for fault in speed_table.faults(results["speed"]))
 

@@ -15,7 +15,7 @@ With a short training (--steps) of every variant, by the recipes in scripts/trai
     python scripts/bench/experiments.py others               # RBPN, EDVR, BasicVSR
 
 Each compresses the clips of --hr-root (the demo clip) at --crf unless that was done before, and writes NAME.html, NAME.md
-and NAME.json to --out. Measured cells and trained weights are kept there: a run that was stopped goes on. Unless
+and NAME.json to --out. Measurements and trained weights are stored there: a stopped run continues. Unless
 --train-root says otherwise, networks are trained on the very clips they are then compared on, which shows that they learn,
 and nothing about other clips.
 """
@@ -78,7 +78,7 @@ TRAINED: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 def rows_of(experiment: str, model: str) -> list[str]:
-    """What ``codecvsr compare --models`` would be given."""
+    """Returns the rows as ``codecvsr compare --models`` expects them."""
     if experiment == "segments":
         return [f"{model}+segments={count}" for count in SEGMENTS]
     if experiment == "windows":

@@ -1,4 +1,4 @@
-"""What ``bench_motion.py`` measures: one function for each kind of cell of its results."""
+"""What ``bench_motion.py`` measures: one function for each kind."""
 
 from __future__ import annotations
 
@@ -221,12 +221,12 @@ def measure_full_hd(work: Path, frames: int = 60) -> dict[str, Any]:
 
 
 def measure_memory(work: Path, minutes: int) -> dict[str, Any]:
-    """Resident memory at every tenth of a long stream whose fields are made in one pass; nothing of it is kept."""
+    """Resident memory at every tenth of a long stream whose fields are made in one pass; none of it is stored."""
     size, frames = (160, 90), 24 * 60 * minutes
     path = demo_loop(work / f"loop_{minutes}_minutes.mp4", size, frames)
     resident, seen, begun = [], 0, time.process_time()
-    for held, _ in stream_motion(read_video(path), threads=1):
-        seen += len(held)
+    for frames_of_part, _ in stream_motion(read_video(path), threads=1):
+        seen += len(frames_of_part)
         if seen * 10 >= frames * (len(resident) + 1):
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             resident.append(round(pages * resource.getpagesize() / 2**20, 1))

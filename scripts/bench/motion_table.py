@@ -18,28 +18,28 @@ TITLES = {
 }
 
 
-def summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(measurements: list[dict[str, Any]]) -> dict[str, Any]:
     """By CRF: means over clips, and the clip and frame where refined motion falls behind DIS most."""
     found: dict[str, Any] = {}
     for kind in ("fields", "spynet", "settings"):
-        chosen = [cell for cell in cells if cell["kind"] == kind]
-        for crf in sorted({cell["crf"] for cell in chosen}):
-            here = [cell for cell in chosen if cell["crf"] == crf]
+        chosen = [measurement for measurement in measurements if measurement["kind"] == kind]
+        for crf in sorted({measurement["crf"] for measurement in chosen}):
+            here = [measurement for measurement in chosen if measurement["crf"] == crf]
             methods = here[0]["one_frame"]
-            tracked = [cell for cell in here if cell["track"]["refined"]["mean"] is not None]
+            tracked = [measurement for measurement in here if measurement["track"]["refined"]["mean"] is not None]
             entry: dict[str, Any] = {"clips": len(here)}
             for name in methods:
                 entry[name] = {
-                    "one_frame": average([cell["one_frame"][name]["mean"] for cell in here]),
-                    "one_frame_decoded": average([cell["one_frame_decoded"][name] for cell in here]),
-                    "track": average([cell["track"][name]["mean"] for cell in tracked]),
+                    "one_frame": average([measurement["one_frame"][name]["mean"] for measurement in here]),
+                    "one_frame_decoded": average([measurement["one_frame_decoded"][name] for measurement in here]),
+                    "track": average([measurement["track"][name]["mean"] for measurement in tracked]),
                 }
             for other in ("dis", "spynet") if kind == "spynet" else ("dis",):
                 entry[f"worst_clip_against_{other}"] = {
                     "one_frame": worst_clip(here, lambda c, n: c["one_frame"][n]["mean"], other),
                     "track": worst_clip(tracked, lambda c, n: c["track"][n]["mean"], other),
                 }
-            worst = min(here, key=lambda cell: cell["refined_minus_dis"]["worst"])
+            worst = min(here, key=lambda measurement: measurement["refined_minus_dis"]["worst"])
             entry["worst_frame_against_dis"] = {"clip": worst["clip"]} | worst["refined_minus_dis"]
             found.setdefault(kind, {})[f"{crf:g}"] = entry
     return found
@@ -51,25 +51,27 @@ def average(values: Sequence[float]) -> float | None:
 
 
 def worst_clip(
-    cells: list[dict[str, Any]], value: Callable[[dict[str, Any], str], float], other: str
+    measurements: list[dict[str, Any]], value: Callable[[dict[str, Any], str], float], other: str
 ) -> dict[str, Any] | None:
     """The clip on which refined motion has least over ``other``, in dB."""
-    if not cells:
+    if not measurements:
         return None
-    margin, clip = min((value(cell, "refined") - value(cell, other), cell["clip"]) for cell in cells)
+    margin, clip = min(
+        (value(measurement, "refined") - value(measurement, other), measurement["clip"]) for measurement in measurements
+    )
     return {"clip": clip, "db": round(margin, 3)}
 
 
-def table(cells: list[dict[str, Any]]) -> str:
+def table(measurements: list[dict[str, Any]]) -> str:
     """One frame and 15 frames, by method and CRF; then SPyNet's clips; then the worst and the time."""
-    found = summary(cells)
+    found = summary(measurements)
     lines: list[str] = []
     for kind, title in (("fields", "PSNR (dB)"), ("spynet", "The same beside SPyNet")):
         if kind not in found:
             continue
         by_crf = found[kind]
-        names = sorted({cell["clip"] for cell in cells if cell["kind"] == kind})
-        length = max(cell["frames"] for cell in cells if cell["kind"] == kind)
+        names = sorted({measurement["clip"] for measurement in measurements if measurement["kind"] == kind})
+        length = max(measurement["frames"] for measurement in measurements if measurement["kind"] == kind)
         shown = ", ".join(names) if len(names) < 6 else f"{len(names)} clips"
         lines += [
             f"{title}, one frame / {TRACK_FRAMES} frames, mean over {shown}, up to {length} frames of each:",
@@ -90,8 +92,8 @@ def table(cells: list[dict[str, Any]]) -> str:
             if entry["worst_clip_against_dis"]["track"]
         ]
         lines += [f"Worst clip of the refined motion against DIS, dB: {'; '.join(worst)}.", ""]
-    lines += settings_table([cell for cell in cells if cell["kind"] == "settings"])
-    times = [cell for cell in cells if cell["kind"] == "time"]
+    lines += settings_table([measurement for measurement in measurements if measurement["kind"] == "settings"])
+    times = [measurement for measurement in measurements if measurement["kind"] == "time"]
     if times:
         spent = "; ".join(
             f"{c['clip']} CRF {c['crf']:g}: {c['processor_ms_per_frame']['refined']:.1f} ms, DIS {c['processor_ms_per_frame']['dis']:.1f} ms"
@@ -99,41 +101,45 @@ def table(cells: list[dict[str, Any]]) -> str:
         )
         size = times[0]["size"]
         lines += [f"Processor time of both fields of a {size[0]}x{size[1]} frame, one thread, in turn: {spent}.", ""]
-    lines += [text for cell in cells for text in (_sentence(cell), "") if _sentence(cell)]
+    lines += [text for measurement in measurements for text in (_sentence(measurement), "") if _sentence(measurement)]
     return "\n".join(lines)
 
 
-def _sentence(cell: dict[str, Any]) -> str:
+def _sentence(measurement: dict[str, Any]) -> str:
     """What a cell of memory or of full HD says; nothing for the others."""
-    if cell["kind"] == "full_hd":
+    if measurement["kind"] == "full_hd":
         return (
-            f"1920x1080 with decoding, {cell['threads']} threads: {cell['processor_ms_per_frame']:.0f} ms of processor time a "
-            f"frame, {cell['frames_per_second']:.1f} frames/s by the clock."
+            f"1920x1080 with decoding, {measurement['threads']} threads: {measurement['processor_ms_per_frame']:.0f} ms of processor time a "
+            f"frame, {measurement['frames_per_second']:.1f} frames/s by the clock."
         )
-    if cell["kind"] == "memory":
-        size, resident = cell["size"], cell["resident_mib"]
+    if measurement["kind"] == "memory":
+        size, resident = measurement["size"], measurement["resident_mib"]
         return (
-            f"Resident memory of one pass over {cell['minutes']} minutes of {size[0]}x{size[1]}: {resident[0]:.0f} MiB after a "
+            f"Resident memory of one pass over {measurement['minutes']} minutes of {size[0]}x{size[1]}: {resident[0]:.0f} MiB after a "
             f"tenth, {resident[-1]:.0f} MiB at the end."
         )
     return ""
 
 
-def settings_table(cells: list[dict[str, Any]]) -> list[str]:
+def settings_table(measurements: list[dict[str, Any]]) -> list[str]:
     """Refined motion and DIS at other presets, GOPs and frame rates."""
-    if not cells:
+    if not measurements:
         return []
-    crfs = sorted({cell["crf"] for cell in cells})
+    crfs = sorted({measurement["crf"] for measurement in measurements})
     lines = [
-        f"{cells[0]['clip']}, refined motion (DIS), one frame / {TRACK_FRAMES} frames, at other settings of x264:",
+        f"{measurements[0]['clip']}, refined motion (DIS), one frame / {TRACK_FRAMES} frames, at other settings of x264:",
         "",
         "| |" + "".join(f" CRF {crf:g} |" for crf in crfs),
         "|---|" + "---|" * len(crfs),
     ]
-    for setting in dict.fromkeys(cell["setting"] for cell in cells):
+    for setting in dict.fromkeys(measurement["setting"] for measurement in measurements):
         row = f"| {setting} |"
         for crf in crfs:
-            found = [cell for cell in cells if cell["setting"] == setting and cell["crf"] == crf]
+            found = [
+                measurement
+                for measurement in measurements
+                if measurement["setting"] == setting and measurement["crf"] == crf
+            ]
             texts = [
                 f"{_db(c[kind]['refined']['mean'])} ({_db(c[kind]['dis']['mean'])})"
                 for c in found

@@ -45,7 +45,7 @@ def scores(content: dict[str, Any]) -> str:
     crfs = rates(content)
     means = {(mean["row"], mean["crf"]): mean for mean in content["means"]}
     clips = sorted({clip["clip"] for clip in content["clips"]})
-    frames = sorted({cell["frames"] for cell in content["cells"]})
+    frames = sorted({measurement["frames"] for measurement in content["cells"]})
     which = f"mean over {', '.join(clips)}" if len(clips) > 1 else clips[0]
     lines = [f"RGB PSNR (dB) / SSIM, {which}; {' or '.join(map(str, frames))} frames of each:", "", *head(crfs)]
     for row in content["rows"]:
@@ -70,9 +70,12 @@ def ahead(content: dict[str, Any]) -> str:
 def by_clip(content: dict[str, Any], title: str, row: str, others: tuple[str, ...]) -> str:
     """RGB PSNR of a row over that of others, clip by clip."""
     crfs = rates(content)
-    psnr = {(cell["row"], cell["clip"], cell["crf"]): cell["psnr_rgb"] for cell in content["cells"]}
+    psnr = {
+        (measurement["row"], measurement["clip"], measurement["crf"]): measurement["psnr_rgb"]
+        for measurement in content["cells"]
+    }
     lines = [title, "", *head(crfs)]
-    for clip in sorted({cell["clip"] for cell in content["cells"]}):
+    for clip in sorted({measurement["clip"] for measurement in content["cells"]}):
         entries = []
         for crf in crfs:
             over = (psnr[row, clip, crf] - psnr[other, clip, crf] for other in others)
@@ -83,7 +86,7 @@ def by_clip(content: dict[str, Any], title: str, row: str, others: tuple[str, ..
 
 def costs(content: dict[str, Any]) -> str:
     """Parameters and multiplications of the rows that differ in them."""
-    found = {cell["row"]: cell for cell in content["cells"] if "+" not in cell["row"]}
+    found = {measurement["row"]: measurement for measurement in content["cells"] if "+" not in measurement["row"]}
     sizes = [
         f"{title(row)}: {c['parameters']:,} parameters, {c['gmacs']:.3g} GMACs"
         for row, c in found.items()

@@ -15,13 +15,13 @@ _PRODUCTS = {
     _aten.convolution, _aten.conv2d, _aten.conv_transpose2d, _aten.mm, _aten.addmm, _aten.bmm, _aten.baddbmm,
     _aten.matmul, _aten.linear, _aten.einsum,
 }  # fmt: skip
-_COPIED = 1 << 28  # bytes, several times what caches hold
+_COPIED = 1 << 28  # bytes, several times the size of caches
 
 
 class Traffic(TorchDispatchMode):
     """Counts, while entered, what convolutions and matrix products read and write, in ``bytes``.
 
-    Each tensor once per operation: what memory has to move even if all element-wise work is fused into its neighbours.
+    Each tensor once per operation: what memory has to move when all element-wise work is fused into its neighbours.
     """
 
     def __init__(self) -> None:

@@ -28,8 +28,8 @@ from codecvsr.metrics.psnr import psnr
 from codecvsr.models.zoo import load_model
 from codecvsr.train.data import original_frames
 
-_OPERATIONS_TOLD = 10
-_LONG = 480  # frames of the film whose first frame is waited for
+_MAX_OPERATIONS = 10
+_LONG = 480  # frames of the video whose first frame is timed
 
 
 class _Coded(TypedDict):
@@ -37,7 +37,7 @@ class _Coded(TypedDict):
     crf: float
 
 
-_CODED: _Coded = {"preset": "veryfast", "crf": 20}  # of the films that come out
+_CODED: _Coded = {"preset": "veryfast", "crf": 20}  # of the output
 
 
 def net(
@@ -70,13 +70,13 @@ def net(
             subject.time()
     best: dict[str, dict[str, Any]] = {}
     for subject, (macs, moved) in zip(subjects, costs, strict=True):
-        found = _told(subject, macs * size[0] * size[1], moved * size[0] * size[1])
+        found = _entry(subject, macs * size[0] * size[1], moved * size[0] * size[1])
         if subject.name not in best or found["ms"] < best[subject.name]["ms"]:
             best[subject.name] = found
     return {"size": list(size), "repeats": repeats, "load": _load(), "models": best}
 
 
-def _told(subject: Subject, macs: float, moved: float) -> dict[str, Any]:
+def _entry(subject: Subject, macs: float, moved: float) -> dict[str, Any]:
     is_on_gpu = subject.plan.device.type == "cuda"
     milliseconds = [1e3 * each for each in (subject.seconds if is_on_gpu else subject.processor_seconds)]
     height, width = subject.source.frames.shape[1:3]
@@ -112,10 +112,10 @@ def _counted(subject: Subject) -> tuple[float, float]:
 
 
 def _memory(subject: Subject, pixels: int) -> int | None:
-    """Peak bytes over what was held before, per frame of the window and input pixel."""
+    """Returns the peak bytes over those before the run, per frame of the window and input pixel."""
     device = subject.plan.device
     if (device.type == "cpu" and subject.model.architecture != "codecvsr") or not forget_peak(device):
-        return None  # of the others on a CPU one more run would take minutes
+        return None  # of the others on a CPU one more run needs minutes
     before = torch.cuda.memory_allocated(device) if device.type == "cuda" else peak_bytes(device) - spare_bytes()
     subject.run()
     return round((peak_bytes(device) - before) / (subject.frames * pixels))
@@ -186,10 +186,10 @@ def cold_start(clips: Path, work: Path, name: str, size: tuple[int, int], repeat
         times["processor"] = round(usage.ru_utime + usage.ru_stime, 2)
         runs.append(times)
     stages = [sys.executable, str(Path(__file__).with_name("speed_start.py")), str(source), name, device]
-    told: list[dict[str, float]] = [
+    stages_of_runs: list[dict[str, float]] = [
         json.loads(subprocess.run(stages, capture_output=True, text=True, check=True).stdout) for _ in range(repeats)
     ]
-    middle = sorted(told, key=lambda each: sum(each.values()))[repeats // 2]
+    middle = sorted(stages_of_runs, key=lambda each: sum(each.values()))[repeats // 2]
     return {
         "model": name,
         "size": list(size),
@@ -204,7 +204,7 @@ def cold_start(clips: Path, work: Path, name: str, size: tuple[int, int], repeat
 
 
 def precision_loss(clips: Path, clip: Path, name: str, frames: int, device: str, precisions: list[str]) -> dict[str, Any]:  # fmt: skip
-    """RGB PSNR against the originals in fp32 and in half precision."""
+    """RGB PSNR against the originals in fp32 and in shorter precisions."""
     model = load_model(name)
     source = load_motion(clip, model.motion[0], Ablations(), model=model).cut(0, frames)
     truth = list(original_frames(clips, clip.name))[:frames]
@@ -239,7 +239,7 @@ def profile(clips: Path, work: Path, name: str, size: tuple[int, int], frames: i
         seconds = time.perf_counter() - begun
     key = "self_device_time_total" if on_gpu else "self_cpu_time_total"
     times = {event.key.removeprefix("aten::"): getattr(event, key) / 1e6 for event in profiler.key_averages()}
-    largest = sorted(times.items(), key=lambda item: -item[1])[:_OPERATIONS_TOLD]
+    largest = sorted(times.items(), key=lambda item: -item[1])[:_MAX_OPERATIONS]
     return about | {
         "by": "torch.profiler",
         "ms": round(1e3 * seconds / frames, 2),

@@ -15,20 +15,23 @@ def draw(content: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    cells = [cell for cell in content["cells"] if cell["part"] == "net"]
-    if not cells:
+    measurements = [measurement for measurement in content["cells"] if measurement["part"] == "net"]
+    if not measurements:
         return
     of_machine = {name: [each for each in content["cells"] if each["machine"] == name] for name in content["machines"]}
     figure, axes = pyplot.subplots(
-        len(cells), 1, figsize=(8, 0.9 + sum(0.45 * len(cell["models"]) + 0.6 for cell in cells)), squeeze=False
+        len(measurements),
+        1,
+        figsize=(8, 0.9 + sum(0.45 * len(measurement["models"]) + 0.6 for measurement in measurements)),
+        squeeze=False,
     )
-    for axis, cell in zip(axes[:, 0], cells, strict=True):
-        models = dict(sorted(cell["models"].items(), key=lambda item: -item[1]["ms"]))
+    for axis, measurement in zip(axes[:, 0], measurements, strict=True):
+        models = dict(sorted(measurement["models"].items(), key=lambda item: -item[1]["ms"]))
         names = [title(name).replace("*", "").replace("`", "") for name in models]
         times = [found["ms"] for found in models.values()]
         colours = ["tab:orange" if name.startswith("codecvsr") else "tab:blue" for name in models]
         axis.barh(names, times, color=colours)
-        least = [roofline_ms(found, of_machine[cell["machine"]]) or found["ms"] for found in models.values()]
+        least = [roofline_ms(found, of_machine[measurement["machine"]]) or found["ms"] for found in models.values()]
         axis.plot(least, names, "k|", markersize=14, label="roofline")
         for name, found in zip(names, models.values(), strict=True):
             axis.text(
@@ -40,7 +43,7 @@ def draw(content: dict[str, Any], path: Path) -> None:
             )
         axis.set_xscale("log")
         axis.set_xlim(min(least) / 2, max(times) * 6)
-        axis.set_title(f"{frame_size(cell)} on {cell['machine']}", fontsize=9)
+        axis.set_title(f"{frame_size(measurement)} on {measurement['machine']}", fontsize=9)
         axis.legend(loc="upper right", fontsize=8)
     axes[-1, 0].set_xlabel("milliseconds per frame")
     figure.tight_layout()

@@ -1,6 +1,6 @@
-"""The stages of a cold start one after the other, each with its processor time: ``python speed_start.py FILM MODEL DEVICE``.
+"""The stages of a cold start one after the other, each with its processor time: ``python speed_start.py VIDEO MODEL DEVICE``.
 
-``upscale`` goes through the same stages, with the next shard decoded meanwhile; ``bench_speed.py`` runs this as a process of
+``upscale`` goes through the same stages, with the next chunk decoded meanwhile; ``bench_speed.py`` runs this as a process of
 its own, since what is imported first counts.
 """
 
@@ -14,16 +14,16 @@ from pathlib import Path
 
 
 def main() -> None:
-    told: dict[str, float] = {}
+    seconds: dict[str, float] = {}
     last = 0.0
 
     def done(stage: str) -> None:
         nonlocal last
         now = time.process_time()  # since the process began
-        told[stage] = round(now - last, 3)
+        seconds[stage] = round(now - last, 3)
         last = now
 
-    film, model, device = sys.argv[1:]
+    video, model, device = sys.argv[1:]
     import torch
 
     done("import of torch")
@@ -38,21 +38,21 @@ def main() -> None:
     done("other imports")
     engine = make_engine(UpscaleOptions(model=model, device=device))
     done("weights")
-    media = Media.open(Path(film), Fraction(24))
+    media = Media.open(Path(video), Fraction(24))
     found = scan(media, start=None, end=None, damage="refuse")
     done("scan")
-    chunk = usual_chunk(found.height, found.width)
-    shard = plan(found.keys.tolist(), chunk, first=first_chunk(len(found)))[0]
-    stretch = Decoder(media, found, "refuse").stretch(shard.context_start, shard.context_stop)
-    frames = [frame for frame in stretch if frame is not None]
-    source = make_source(frames, media, engine.kind, engine.model, Path(film).parent)
+    frames_per_chunk = usual_chunk(found.height, found.width)
+    chunk = plan(found.keys.tolist(), frames_per_chunk, first=first_chunk(len(found)))[0]
+    decoded = Decoder(media, found, "refuse").stretch(chunk.context_start, chunk.context_stop)
+    frames = [frame for frame in decoded if frame is not None]
+    source = make_source(frames, media, engine.kind, engine.model, Path(video).parent)
     done("decoding and motion")
-    windows = shard.windows(chunk)
-    next(upscale_frames(engine.model, source, Ablations(), MemoryLimits(chunk), engine.plan, windows))
+    windows = chunk.windows(frames_per_chunk)
+    next(upscale_frames(engine.model, source, Ablations(), MemoryLimits(frames_per_chunk), engine.plan, windows))
     if engine.plan.device.type == "cuda":
         torch.cuda.synchronize()
     done("network")
-    print(json.dumps(told))
+    print(json.dumps(seconds))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What ``bench_speed.py`` runs: films of the demo clip at any size, and networks ready to be timed."""
+"""What ``bench_speed.py`` runs: videos of the demo clip at any size, and networks ready to be timed."""
 
 from __future__ import annotations
 
@@ -28,8 +28,12 @@ from codecvsr.video.resize import resample
 THROUGH_ENGINE = (
     "@engine"  #: behind the name of a published network: native or with graphs, on codec motion, as `upscale -m` would
 )
-_PUBLISHED_CALL = ("basicvsr", "iconvsr", "basicvsr-pp")  # take a clip alone, and estimate its motion themselves
-CORNER = 64  #: pixels each way of the part of a frame that stands for the whole
+_PUBLISHED_CALL = (
+    "basicvsr",
+    "iconvsr",
+    "basicvsr-pp",
+)  # called with a clip alone, they estimate its motion themselves
+CORNER = 64  #: width and height in pixels of the part of a frame that stands for the whole
 _WARM_UP = {"cpu": 1, "cuda": 4}  # runs; on a GPU a graph is captured in the second and replayed from the third
 
 
@@ -93,19 +97,19 @@ class Subject:
         self.processor_seconds.append((time.process_time() - processor) / self.frames / torch.get_num_threads())
 
 
-def make_subject(name: str, film: Path, frames: int, device: str, precision: str) -> Subject:
-    """A model on the first frames of a film."""
+def make_subject(name: str, path: Path, frames: int, device: str, precision: str) -> Subject:
+    """A model on the first frames of a video."""
     model = load_model(name.removesuffix(THROUGH_ENGINE))
     plan = make_plan(device, precision, compile=None, architecture=model.architecture)
     is_ours = model.architecture == "codecvsr" or name.endswith(THROUGH_ENGINE)
     if not is_ours:  # as published: torch, eagerly
         plan = replace(plan, graphs=False, native=False)
     kind = "codec" if "codec" in model.motion else "none"
-    source = load_motion(film, kind, Ablations(), model=model).cut(0, frames)
+    source = load_motion(path, kind, Ablations(), model=model).cut(0, frames)
     return Subject(name, model, plan, source)
 
 
-def film(clips: Path, work: Path, size: tuple[int, int], frames: int) -> Path:
+def video(clips: Path, work: Path, size: tuple[int, int], frames: int) -> Path:
     """The first clip of a folder, there and back, at (height, width), as x264 codes it by default at CRF 25."""
     height, width = size
     path = work / f"speed_{height}x{width}_{frames}.mp4"
@@ -131,9 +135,9 @@ def machine(device: torch.device) -> dict[str, Any]:
         gpu = torch.cuda.get_device_properties(device)
         fields = "driver_version,clocks.sm,clocks.mem,clocks.max.sm,power.limit"
         command = ["nvidia-smi", f"--id={device.index or 0}", f"--query-gpu={fields}", "--format=csv,noheader"]
-        told = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip().split(", ")
+        values = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip().split(", ")
         about |= {"gpu": gpu.name, "capability": f"{gpu.major}.{gpu.minor}", "cuda": torch.version.cuda}
-        about |= dict(zip(fields.split(","), told, strict=False))
+        about |= dict(zip(fields.split(","), values, strict=False))
     return about
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-Cells = list[dict[str, Any]]
+Measurements = list[dict[str, Any]]
 
 REFERENCE = "basicvsr:random"
 TITLES = {
@@ -25,9 +25,15 @@ def report(content: dict[str, Any]) -> str:
     """Every machine's tables and what they say."""
     lines: list[str] = []
     for machine in content["machines"]:
-        cells = [cell for cell in content["cells"] if cell["machine"] == machine]
-        if cells:
-            lines += [f"On {machine}:", "", *_tables(cells), *(f"- {line}" for line in _findings(cells)), ""]
+        measurements = [measurement for measurement in content["cells"] if measurement["machine"] == machine]
+        if measurements:
+            lines += [
+                f"On {machine}:",
+                "",
+                *_tables(measurements),
+                *(f"- {line}" for line in _findings(measurements)),
+                "",
+            ]
     return "\n".join(lines)
 
 
@@ -35,12 +41,15 @@ def summary(content: dict[str, Any]) -> str:
     """Returns README's line of speed: file to file at the smallest size, on each machine."""
     lines = []
     for machine in content["machines"]:
-        cells = [cell for cell in _of(content["cells"], "file") if cell["machine"] == machine]
-        if cells:
-            cell = min(cells, key=lambda each: each["size"])
-            height, width = cell["size"]
+        measurements = [
+            measurement for measurement in _of(content["cells"], "file") if measurement["machine"] == machine
+        ]
+        if measurements:
+            measurement = min(measurements, key=lambda each: each["size"])
+            height, width = measurement["size"]
             rates = ", ".join(
-                f"{title(name)} {found['frames_per_second']:.1f} frames/s" for name, found in cell["models"].items()
+                f"{title(name)} {found['frames_per_second']:.1f} frames/s"
+                for name, found in measurement["models"].items()
             )
             lines.append(f"From file to file, {width}x{height} to {4 * width}x{4 * height}, on {machine}: {rates}.")
     return "\n".join(lines)
@@ -48,16 +57,16 @@ def summary(content: dict[str, Any]) -> str:
 
 def faults(content: dict[str, Any]) -> Iterator[str]:
     """Yields a line for each machine whose measurements are not complete or miss a goal without a profile that explains it."""
-    cells = content["cells"]
-    machines = {cell["machine"] for cell in cells}
+    measurements = content["cells"]
+    machines = {measurement["machine"] for measurement in measurements}
     if not machines or not machines <= set(content["machines"]):
         yield "a measurement names no machine, or one that is not described"
-    for cell in _of(cells, "net"):
-        models = cell["models"]
+    for measurement in _of(measurements, "net"):
+        models = measurement["models"]
         if REFERENCE not in models or any(found["ms"] <= 0 or found["gmacs"] <= 0 for found in models.values()):
-            yield f"{cell['key']}: {REFERENCE} is missing, or a network has no time or no multiplications"
+            yield f"{measurement['key']}: {REFERENCE} is missing, or a network has no time or no multiplications"
     for machine in machines:
-        of_machine = [cell for cell in cells if cell["machine"] == machine]
+        of_machine = [measurement for measurement in measurements if measurement["machine"] == machine]
         missed = [line for line in _findings(of_machine) if "missed" in line]
         if missed and not _of(of_machine, "profile"):
             yield f"{machine}: a goal is missed and there is no profile: {missed[0]}"
@@ -68,42 +77,44 @@ def title(name: str) -> str:
     return TITLES.get(name, f"**{name}**")
 
 
-def _of(cells: Cells, part: str) -> Cells:
-    return [cell for cell in cells if cell["part"] == part]
+def _of(measurements: Measurements, part: str) -> Measurements:
+    return [measurement for measurement in measurements if measurement["part"] == part]
 
 
-def frame_size(cell: dict[str, Any]) -> str:
-    height, width = cell["size"]
+def frame_size(measurement: dict[str, Any]) -> str:
+    height, width = measurement["size"]
     return f"{width}x{height}"
 
 
-def roofline_ms(found: dict[str, Any], cells: Cells) -> float | None:
-    """The least a network could take by the machine's rates, for products or for what they read and write."""
-    known = [cell["rates"] for cell in _of(cells, "rates")]
+def roofline_ms(found: dict[str, Any], measurements: Measurements) -> float | None:
+    """Returns the shortest possible milliseconds by the machine's rates, for products or for what they read and write."""
+    known = [measurement["rates"] for measurement in _of(measurements, "rates")]
     kinds = known[0] if known else {}
     rate = kinds.get(found["precision"])
     if rate is None:
         return None
-    # Winograd's F(4x4, 3x3), which the native form computes by, takes 36 multiplications for 144.
+    # Winograd's F(4x4, 3x3), by which the native form computes, needs 36 multiplications for 144.
     products = found["gmacs"] / rate["gmacs_per_s"] / (4 if found["native"] else 1)
     return float(1e3 * max(products, found["gbytes"] / rate["gbytes_per_s"]))
 
 
-def _tables(cells: Cells) -> Iterator[str]:
-    for cell in _of(cells, "net"):
-        files = {name: value for other in _of(cells, "file") if other["size"] == cell["size"]
+def _tables(measurements: Measurements) -> Iterator[str]:
+    for measurement in _of(measurements, "net"):
+        files = {name: value for other in _of(measurements, "file") if other["size"] == measurement["size"]
                  for name, value in other["models"].items()}  # fmt: skip
-        height, width = cell["size"]
-        reference = cell["models"].get(REFERENCE)
-        on_gpu = "NVIDIA" in cell["machine"]
+        height, width = measurement["size"]
+        reference = measurement["models"].get(REFERENCE)
+        on_gpu = "NVIDIA" in measurement["machine"]
         clock = "ms per frame" if on_gpu else "ms of the processor per frame"
-        rate_of = "frames/s" if on_gpu else f"frames/s at a load of {cell['load']:.0f} (ms of the processor per frame)"
-        columns = ("precision", clock, "BasicVSR takes", "GMACs", "roofline, ms", f"file to file, {rate_of}")
+        rate_of = (
+            "frames/s" if on_gpu else f"frames/s at a load of {measurement['load']:.0f} (ms of the processor per frame)"
+        )
+        columns = ("precision", clock, "time of BasicVSR", "GMACs", "roofline, ms", f"file to file, {rate_of}")
         yield f"| {width}x{height} to {4 * width}x{4 * height} | {' | '.join(columns)} |"
         yield "|---|---|---|---|---|---|---|"
-        for name, found in cell["models"].items():
-            least = roofline_ms(found, cells)
-            times = f"{reference['ms'] / found['ms']:.1f} times as long" if reference else "-"
+        for name, found in measurement["models"].items():
+            least = roofline_ms(found, measurements)
+            times = f"{reference['ms'] / found['ms']:.1f} times" if reference else "-"
             rate = f"{files[name]['frames_per_second']:.2f}" if name in files else "-"
             if name in files and not on_gpu:
                 rate += f" ({files[name]['processor_ms_per_frame']:.0f} ms)"
@@ -114,45 +125,45 @@ def _tables(cells: Cells) -> Iterator[str]:
         yield ""
 
 
-def _findings(cells: Cells) -> Iterator[str]:
-    for cell in _of(cells, "net"):
+def _findings(measurements: Measurements) -> Iterator[str]:
+    for measurement in _of(measurements, "net"):
         taken = [f"{title(name)} {1e6 * found['bytes_per_pixel_of_window'] / 2**20:.0f} MiB"
-                 for name, found in cell["models"].items() if found["bytes_per_pixel_of_window"]]  # fmt: skip
+                 for name, found in measurement["models"].items() if found["bytes_per_pixel_of_window"]]  # fmt: skip
         if taken:
-            yield f"Memory at {frame_size(cell)}, per frame of a window and input megapixel: {', '.join(taken)}."
-    for cell in _of(cells, "start"):
-        stages = ", ".join(f"{name} {seconds:.2f}" for name, seconds in cell["stages_processor_s"].items())
+            yield f"Memory at {frame_size(measurement)}, per frame of a window and input megapixel: {', '.join(taken)}."
+    for measurement in _of(measurements, "start"):
+        stages = ", ".join(f"{name} {seconds:.2f}" for name, seconds in measurement["stages_processor_s"].items())
         yield (
-            f"Cold start of `upscale` with {cell['model']}, {frame_size(cell)}, {cell['frames']} frames: the first frame takes "
-            f"{cell['stages_sum_s']:.1f} s of the processor ({stages}; goal {_FIRST_FRAME_S:.0f} s: "
-            f"{_verdict(cell['stages_sum_s'] < _FIRST_FRAME_S)}); by the clock it came after {cell['first_frame_s']:.1f} s "
-            f"at a load of {cell['load']:.0f}, when all threads had taken {cell['processor_s']:.1f} s."
+            f"Cold start of `upscale` with {measurement['model']}, {frame_size(measurement)}, {measurement['frames']} frames: the first frame needs "
+            f"{measurement['stages_sum_s']:.1f} s of the processor ({stages}; goal {_FIRST_FRAME_S:.0f} s: "
+            f"{_verdict(measurement['stages_sum_s'] < _FIRST_FRAME_S)}); by the clock it came after {measurement['first_frame_s']:.1f} s "
+            f"at a load of {measurement['load']:.0f}, when all threads had taken {measurement['processor_s']:.1f} s."
         )
     losses: dict[tuple[str, str], list[float]] = {}
-    for cell in _of(cells, "precision"):
-        for kind, lost in cell["lost_db"].items():
-            losses.setdefault((cell["model"], kind), []).append(lost)
+    for measurement in _of(measurements, "precision"):
+        for kind, lost in measurement["lost_db"].items():
+            losses.setdefault((measurement["model"], kind), []).append(lost)
     for (model, kind), lost in losses.items():
         yield (
             f"{kind} against fp32, {model}, CRF 25, {len(lost)} clip{'s' * (len(lost) > 1)}: at most {max(lost):.4f} dB lost "
             f"(goal: {_LOST_DB} dB: {_verdict(max(lost) <= _LOST_DB)})."
         )
-    for goal, value, least in _goals(cells):
+    for goal, value, least in _goals(measurements):
         yield f"Goal: {goal}, at least {least:g}: {value:.3g}, {_verdict(value >= least)}."
-    for cell in _of(cells, "profile"):
-        spent = ", ".join(f"{name} {share:.0f} %" for name, share in list(cell["percent"].items())[:_OPERATIONS])
-        yield f"Where the time of {cell['model']} goes at {frame_size(cell)}: {spent}."
+    for measurement in _of(measurements, "profile"):
+        spent = ", ".join(f"{name} {share:.0f} %" for name, share in list(measurement["percent"].items())[:_OPERATIONS])
+        yield f"Where the time of {measurement['model']} goes at {frame_size(measurement)}: {spent}."
 
 
 def _verdict(is_met: bool) -> str:
     return "met" if is_met else "missed"
 
 
-def _goals(cells: Cells) -> Iterator[tuple[str, float, float]]:
+def _goals(measurements: Measurements) -> Iterator[tuple[str, float, float]]:
     """Goals that these cells can judge: what, measured, least."""
-    on_gpu = any("NVIDIA" in cell["machine"] for cell in cells)
-    nets = {tuple(cell["size"]): cell["models"] for cell in _of(cells, "net")}
-    files = {tuple(cell["size"]): cell["models"] for cell in _of(cells, "file")}
+    on_gpu = any("NVIDIA" in measurement["machine"] for measurement in measurements)
+    nets = {tuple(measurement["size"]): measurement["models"] for measurement in _of(measurements, "net")}
+    files = {tuple(measurement["size"]): measurement["models"] for measurement in _of(measurements, "file")}
     small, large = (180, 320), (540, 960)
     fast = "codecvsr-fast"
     limits = {"codecvsr": 5.0, fast: 20.0} if on_gpu else {fast: 60.0}

@@ -16,7 +16,7 @@ from codecvsr.engine.native.structs import Step
 def timed_steps() -> Iterator[dict[str, float]]:
     """Seconds of the processor by kind of step, all threads, of what is run inside.
 
-    Each step is done with the whole frame before the next, so that it can be timed: together they take less.
+    Each step processes the whole frame before the next, so that it can be timed; in normal runs the sum is less.
     """
     spent: dict[str, float] = defaultdict(float)
     plain = NativeNet.run

@@ -1,4 +1,4 @@
-"""What ``bench_upscale.py`` measures: one function per part, one dictionary per cell."""
+"""What ``bench_upscale.py`` measures: one function per part, one dictionary per measurement."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from codecvsr.train.data import original_frames
 from codecvsr.upscaling.chunks import plan
 
 ROOT = Path(__file__).resolve().parents[2]
-EDGE = 4  # frames: this near to the edge of a shard the pictures may differ more
+EDGE = 4  # frames: this near to the edge of a chunk pictures may differ more
 
 
 def peak_memory(clips: Path, work: Path, model: str, seconds: int, fps: int, chunk: int) -> dict[str, Any]:
@@ -79,13 +79,13 @@ def peak_memory(clips: Path, work: Path, model: str, seconds: int, fps: int, chu
 
 
 def streamed(clips: Path, folder: Path, work: Path, model: str, chunk: int, frames: int) -> dict[str, Any]:
-    """PSNR against the original of the whole clip and of its shards, and between the two."""
+    """PSNR against the original of the whole clip and of its chunks, and between the two."""
     clip = folder / "clip.mp4"
     truth = list(original_frames(clips, folder.name))[:frames]
     whole = run(clip, work / "whole", model, len(truth), chunk=len(truth), window=len(truth))
     parts = run(clip, work / "parts", model, len(truth), chunk=chunk)
     keys = [frame.pict_type == 1 for frame in itertools.islice(decode(clip), len(truth))]
-    edges = [shard.start for shard in plan(keys, chunk)][1:]
+    edges = [part.start for part in plan(keys, chunk)][1:]
     scores = [(psnr(a, t), psnr(b, t), psnr(a, b)) for a, b, t in zip(whole, parts, truth, strict=True)]
     inside = [score[2] for i, score in enumerate(scores) if all(i < edge - EDGE or i >= edge + EDGE for edge in edges)]
     first, second, _ = np.mean(scores, axis=0)
@@ -111,7 +111,7 @@ def proxy(clips: Path, folder: Path, work: Path, model: str, frames: int) -> dic
         inputs.append((codec, copied(clip, work / f"{codec}.mkv", encoder, options), None))
     decoded = [[frame.to_ndarray() for frame in decode(path)] for path in (clip, *(item[1] for item in inputs[2:]))]
     if not all(np.array_equal(other, decoded[0]) for other in decoded):
-        raise click.ClickException("the copies do not hold the pictures of the H.264 clip")
+        raise click.ClickException("the copies differ from the pictures of the H.264 clip")
     for name, path, motion in inputs:
         pictures = run(path, work / "pictures", model, len(truth), motion=motion)
         found[f"psnr_{name}"] = round(float(np.mean([psnr(a, t) for a, t in zip(pictures, truth, strict=True)])), 4)
@@ -123,8 +123,7 @@ def proxy(clips: Path, folder: Path, work: Path, model: str, frames: int) -> dic
 def killed(clips: Path, work: Path, kills: int, seed: int) -> dict[str, Any]:
     """Kill runs at random moments until so many are dead; go on after each; compare every result, packet by packet.
 
-    A moment is a number of progress events and a part of the time a frame took: from the survey to the putting together, and
-    whatever else the machine does.
+    A moment is a number of progress events and a part of the time a frame took: from the scan to the muxing.
     """
     video, model = looped(clips, work, 2, 24, 96, 64), tiny_network(work)
     common = ["-m", model, "--preset", "ultrafast", "--chunk", "6", "--overlap", "2", "--json"]
@@ -163,26 +162,26 @@ def containers() -> dict[str, Any]:
 
 
 def workers(clips: Path, work: Path, how: str) -> dict[str, Any]:
-    """One against two: seconds of the whole job, and what each shard costs more."""
+    """One against two: seconds of the whole job, and what each chunk costs more."""
     video, model = looped(clips, work, 10, 24, 160, 96), tiny_network(work)
     seconds: dict[int, float] = {}
     results = []
     common: dict[str, Any] = {"model": model, "preset": "ultrafast", "chunk": 24, "overlap": 4}
-    shards = 0
+    chunks = 0
     for count in (1, 2):
         out = work / f"workers_{count}.mkv"
         out.unlink(missing_ok=True)
         with cluster(count) if how == "ray" else contextlib.nullcontext() as address:
             settings = {"ray": address} if how == "ray" else {"workers": count}
             begun = time.monotonic()
-            shards = codecvsr.upscale(video, out, **common, **settings).shards
+            chunks = codecvsr.upscale(video, out, **common, **settings).shards
             seconds[count] = time.monotonic() - begun
         results.append(packets(out))
     if results[0] != results[1]:
         raise click.ClickException("two workers made other pictures than one")
     return {
-        "how": how, "shards": shards, "cores": os.cpu_count(), "load_before": round(os.getloadavg()[0], 1),
+        "how": how, "shards": chunks, "cores": os.cpu_count(), "load_before": round(os.getloadavg()[0], 1),
         "seconds_one": round(seconds[1], 1), "seconds_two": round(seconds[2], 1), "equal": True,
         "speed_up": round(seconds[1] / seconds[2], 2),
-        "overhead_seconds_per_shard": round((seconds[2] - seconds[1] / 2) / shards, 3),
+        "overhead_seconds_per_shard": round((seconds[2] - seconds[1] / 2) / chunks, 3),
     }  # fmt: skip

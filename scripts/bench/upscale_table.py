@@ -5,55 +5,59 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-Cells = list[dict[str, Any]]
+Measurements = list[dict[str, Any]]
 
 
 def findings(content: dict[str, Any]) -> str:
     """One line per part that was measured."""
-    cells: Cells = content["cells"]
+    measurements: Measurements = content["cells"]
     lines = []
     for part, describe in PARTS.items():
-        of_part = of(cells, part)
+        of_part = of(measurements, part)
         lines += [f"- {line}" for line in (describe(of_part) if of_part else [])]
     return "\n".join(lines)
 
 
-def of(cells: Cells, part: str) -> Cells:
+def of(measurements: Measurements, part: str) -> Measurements:
     """Returns the measurements of one part."""
-    return [cell for cell in cells if cell["part"] == part]
+    return [measurement for measurement in measurements if measurement["part"] == part]
 
 
 def faults(content: dict[str, Any]) -> Iterator[str]:
     """Yields a line for each part that is missing or misses its goal."""
-    cells: Cells = content["cells"]
-    yield from (f"{part}: not measured" for part in PARTS if not of(cells, part))
-    yield from memory_faults(of(cells, "memory"))
-    for cell in of(cells, "streamed"):
-        if not (cell["shard_edges"] and abs(cell["streamed_minus_whole"]) <= 0.02):
-            yield f"{cell['key']}: chunks change PSNR by more than 0.02 dB, or there is only one"
-        if float(cell["between_min_away_from_edges"]) < 50:
-            yield f"{cell['key']}: less than 50 dB between chunks and the whole clip, away from edges"
-    for cell in of(cells, "companion"):
-        if min(cell["hevc_minus_h264"], cell["vp9_minus_h264"]) < -0.1:
-            yield f"{cell['key']}: an input without vectors loses more than 0.1 dB"
-    kills = of(cells, "kills")
-    if sum(cell["kills"] for cell in kills) < 20 or not all(
-        cell["equal"] and cell["results_compared"] for cell in kills
+    measurements: Measurements = content["cells"]
+    yield from (f"{part}: not measured" for part in PARTS if not of(measurements, part))
+    yield from memory_faults(of(measurements, "memory"))
+    for measurement in of(measurements, "streamed"):
+        if not (measurement["shard_edges"] and abs(measurement["streamed_minus_whole"]) <= 0.02):
+            yield f"{measurement['key']}: chunks change PSNR by more than 0.02 dB, or there is only one"
+        if float(measurement["between_min_away_from_edges"]) < 50:
+            yield f"{measurement['key']}: less than 50 dB between chunks and the whole clip, away from edges"
+    for measurement in of(measurements, "companion"):
+        if min(measurement["hevc_minus_h264"], measurement["vp9_minus_h264"]) < -0.1:
+            yield f"{measurement['key']}: an input without vectors loses more than 0.1 dB"
+    kills = of(measurements, "kills")
+    if sum(measurement["kills"] for measurement in kills) < 20 or not all(
+        measurement["equal"] and measurement["results_compared"] for measurement in kills
     ):
         yield "kills: fewer than 20, or a result differs from an uninterrupted run"
-    outcomes = [outcome for cell in of(cells, "containers") for outcome in cell["cases"].values()]
+    outcomes = [outcome for measurement in of(measurements, "containers") for outcome in measurement["cases"].values()]
     if len(outcomes) < 20 or set(outcomes) != {"passed"}:
         yield "containers: fewer than 20 cases, or one that did not pass"
-    for cell in of(cells, "workers"):
-        if not cell["equal"] or (cell["speed_up"] < 1.7 and cell["cores"] - cell["load_before"] >= 2):
-            yield f"{cell['key']}: two workers differ from one, or are less than 1.7 times as fast on two free cores"
+    for measurement in of(measurements, "workers"):
+        if not measurement["equal"] or (
+            measurement["speed_up"] < 1.7 and measurement["cores"] - measurement["load_before"] >= 2
+        ):
+            yield f"{measurement['key']}: two workers differ from one, or are less than 1.7 times as fast on two free cores"
 
 
-def memory_faults(cells: Cells) -> Iterator[str]:
+def memory_faults(measurements: Measurements) -> Iterator[str]:
     """Yields a line where memory grows with the length of the video."""
     by_settings: dict[tuple[str, int], dict[int, dict[str, Any]]] = {}
-    for cell in cells:
-        by_settings.setdefault((cell["model"], cell["chunk"]), {})[cell["film_seconds"]] = cell
+    for measurement in measurements:
+        by_settings.setdefault((measurement["model"], measurement["chunk"]), {})[measurement["film_seconds"]] = (
+            measurement
+        )
     pairs = {settings: videos for settings, videos in by_settings.items() if {30, 600} <= set(videos)}
     if not pairs:
         yield "memory: no video of 30 s beside one of 600 s"
@@ -63,12 +67,16 @@ def memory_faults(cells: Cells) -> Iterator[str]:
             yield f"memory {model}, chunks of {chunk or 'the usual length'}: grows with the length of the video"
 
 
-def _memory(cells: Cells) -> list[str]:
+def _memory(measurements: Measurements) -> list[str]:
     lines = []
-    for model, chunk in sorted({(cell["model"], cell["chunk"]) for cell in cells}):
+    for model, chunk in sorted({(measurement["model"], measurement["chunk"]) for measurement in measurements}):
         videos = sorted(
-            (cell for cell in cells if (cell["model"], cell["chunk"]) == (model, chunk)),
-            key=lambda cell: cell["film_seconds"],
+            (
+                measurement
+                for measurement in measurements
+                if (measurement["model"], measurement["chunk"]) == (model, chunk)
+            ),
+            key=lambda measurement: measurement["film_seconds"],
         )
         first, last = videos[0], videos[-1]
         if first is last:
@@ -83,55 +91,57 @@ def _memory(cells: Cells) -> list[str]:
     return lines
 
 
-def _streamed(cells: Cells) -> list[str]:
-    clips = sorted({cell["clip"] for cell in cells})
-    largest = max(abs(cell["streamed_minus_whole"]) for cell in cells)
-    inside = min(float(cell["between_min_away_from_edges"]) for cell in cells)
-    anywhere = min(float(cell["between_min"]) for cell in cells)
-    chunks = " or ".join(str(chunk) for chunk in sorted({cell["chunk"] for cell in cells}))
+def _streamed(measurements: Measurements) -> list[str]:
+    clips = sorted({measurement["clip"] for measurement in measurements})
+    largest = max(abs(measurement["streamed_minus_whole"]) for measurement in measurements)
+    inside = min(float(measurement["between_min_away_from_edges"]) for measurement in measurements)
+    anywhere = min(float(measurement["between_min"]) for measurement in measurements)
+    chunks = " or ".join(str(chunk) for chunk in sorted({measurement["chunk"] for measurement in measurements}))
     line = (
-        f"In chunks of at most {chunks} frames against the clip as a whole ({', '.join(clips)}; {_frames(cells)} frames"
+        f"In chunks of at most {chunks} frames against the clip as a whole ({', '.join(clips)}; {_frames(measurements)} frames"
         f"{' of each' if len(clips) > 1 else ''}): PSNR changes by {largest:.4f} dB at most; between the "
         f"two it is {inside:.1f} dB or more away from the edges of chunks, {anywhere:.1f} dB or more everywhere."
     )
     return [line]
 
 
-def _proxy(cells: Cells) -> list[str]:
+def _proxy(measurements: Measurements) -> list[str]:
     worst = {
-        title: min(cell[f"{name}_minus_h264"] for cell in cells)
+        title: min(measurement[f"{name}_minus_h264"] for measurement in measurements)
         for name, title in (("hevc", "HEVC"), ("vp9", "VP9"), ("h264_dis", "H.264 with `--motion dis`"))
     }
     gaps = ", ".join(f"{title} {gap:+.3f} dB" for title, gap in worst.items())
-    clips = ", ".join(sorted(cell["clip"] for cell in cells))
-    return [f"The same pictures without vectors, against H.264, worst of {clips} ({_frames(cells)} frames): {gaps}."]
-
-
-def _kills(cells: Cells) -> list[str]:
-    kills, results = (sum(cell[name] for cell in cells) for name in ("kills", "results_compared"))
-    return [f"`kill -9` at {kills} random moments: {results} results, packet by packet those of uninterrupted runs."]
-
-
-def _containers(cells: Cells) -> list[str]:
-    outcomes = [outcome for cell in cells for outcome in cell["cases"].values()]
-    return [f"Container matrix, judged by ffprobe: {outcomes.count('passed')} of {len(outcomes)} cases passed."]
-
-
-def _workers(cells: Cells) -> list[str]:
+    clips = ", ".join(sorted(measurement["clip"] for measurement in measurements))
     return [
-        f"Two {'Ray nodes' if cell['how'] == 'ray' else 'worker processes'} against one, {cell['cores']} cores "
-        f"with a load of {cell['load_before']} by other jobs: {cell['speed_up']:.2f} times as fast, "
-        f"{cell['overhead_seconds_per_shard']:.2f} s more per chunk than half."
-        for cell in cells
+        f"The same pictures without vectors, against H.264, worst of {clips} ({_frames(measurements)} frames): {gaps}."
     ]
 
 
-def _frames(cells: Cells) -> str:
-    return " or ".join(str(count) for count in sorted({cell["frames"] for cell in cells}))
+def _kills(measurements: Measurements) -> list[str]:
+    kills, results = (sum(measurement[name] for measurement in measurements) for name in ("kills", "results_compared"))
+    return [f"`kill -9` at {kills} random moments: {results} results, packet by packet those of uninterrupted runs."]
+
+
+def _containers(measurements: Measurements) -> list[str]:
+    outcomes = [outcome for measurement in measurements for outcome in measurement["cases"].values()]
+    return [f"Container matrix, judged by ffprobe: {outcomes.count('passed')} of {len(outcomes)} cases passed."]
+
+
+def _workers(measurements: Measurements) -> list[str]:
+    return [
+        f"Two {'Ray nodes' if measurement['how'] == 'ray' else 'worker processes'} against one, {measurement['cores']} cores "
+        f"with a load of {measurement['load_before']} by other jobs: {measurement['speed_up']:.2f} times as fast, "
+        f"{measurement['overhead_seconds_per_shard']:.2f} s more per chunk than half of one."
+        for measurement in measurements
+    ]
+
+
+def _frames(measurements: Measurements) -> str:
+    return " or ".join(str(count) for count in sorted({measurement["frames"] for measurement in measurements}))
 
 
 #: In the order of the list.
-PARTS: dict[str, Callable[[Cells], list[str]]] = {
+PARTS: dict[str, Callable[[Measurements], list[str]]] = {
     "memory": _memory,
     "streamed": _streamed,
     "companion": _proxy,

@@ -1,4 +1,4 @@
-"""Films, networks and processes that the parts of ``bench_upscale.py`` work with."""
+"""Videos, networks and processes that the measurements of ``bench_upscale.py`` work with."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.train.data import original_frames
 from codecvsr.video.resize import resample
 
-LOOP_SECONDS = 5  # a film of any length is so much of a clip, again and again
+LOOP_SECONDS = 5  # a long video repeats so much of a clip
 
 
 def run_until(arguments: list[Any], events: int | None, part: float) -> bool:
@@ -85,27 +85,27 @@ def start(arguments: list[Any], **keywords: Any) -> subprocess.Popen[bytes]:
 
 
 def looped(clips: Path, work: Path, seconds: int, fps: int, width: int, height: int) -> Path:
-    """A film of any length: the beginning of the first clip, shrunk, coded once and copied again and again."""
-    film = work / f"film_{width}x{height}_{fps}fps_{seconds}s.mp4"
-    if film.is_file():
-        return film
+    """Returns a video of any length: the beginning of the first clip, shrunk, coded once and repeated."""
+    video = work / f"video_{width}x{height}_{fps}fps_{seconds}s.mp4"
+    if video.is_file():
+        return video
     frames = [resample(rgb, height, width) for rgb in original_frames(clips, min(clips.glob("*.mp4")).stem)]
     count = fps * min(LOOP_SECONDS, seconds)
     there_and_back = frames + frames[-2:0:-1]
-    piece = work / "piece.mp4"
-    encode_h264(itertools.islice(itertools.cycle(there_and_back), count), piece, EncodeSettings(25, fps=Fraction(fps)))
-    with av.open(str(piece)) as old, atomic_file(film) as part, av.open(str(part), "w") as new:
+    loop = work / "loop.mp4"
+    encode_h264(itertools.islice(itertools.cycle(there_and_back), count), loop, EncodeSettings(25, fps=Fraction(fps)))
+    with av.open(str(loop)) as old, atomic_file(video) as part, av.open(str(part), "w") as new:
         copy = new.add_stream_from_template(old.streams.video[0])
-        held = [packet for packet in old.demux(old.streams.video[0]) if packet.size]
-        length = round(Fraction(count, fps) / held[0].time_base)
+        packets_of_loop = [packet for packet in old.demux(old.streams.video[0]) if packet.size]
+        length = round(Fraction(count, fps) / packets_of_loop[0].time_base)
         for number in range(seconds * fps // count):
-            for packet in held:
+            for packet in packets_of_loop:
                 again = av.Packet(bytes(packet))
                 again.pts, again.dts = packet.pts + number * length, packet.dts + number * length
                 again.time_base, again.is_keyframe, again.stream = packet.time_base, packet.is_keyframe, copy
                 again.duration = packet.duration
                 new.mux(again)
-    return film
+    return video
 
 
 @contextlib.contextmanager
@@ -146,7 +146,7 @@ def copied(clip: Path, path: Path, encoder: str, options: dict[str, str]) -> Pat
 
 
 def tiny_network(work: Path) -> Path:
-    """Weights of a network so small that the pipeline around it is what takes the time."""
+    """Weights of a network so small that most of the time is spent around it."""
     path = work / "tiny.safetensors"
     if not path.is_file():
         generator = torch.Generator().manual_seed(1)
@@ -163,7 +163,7 @@ def packets(path: Path) -> list[tuple[int | None, bytes]]:
 
 
 def folder_bytes(folder: Path) -> int:
-    """What a folder takes while others write to it and remove from it."""
+    """Returns the size of a folder while others write to it and remove from it."""
     total = 0
     for path in folder.glob("**/*"):
         with contextlib.suppress(FileNotFoundError):
@@ -172,5 +172,5 @@ def folder_bytes(folder: Path) -> int:
 
 
 def finite(value: float) -> float | str:
-    """A PSNR as JSON holds it."""
+    """Returns a PSNR as JSON can store it."""
     return "inf" if math.isinf(value) else round(float(value), 2)

