@@ -2,7 +2,7 @@
 """The main job on the demo clip: compress, upscale with and without each part, score, and print one table.
 
 Writes OUT/clips (the compressed clip and its codec data), OUT/sr (the upscaled frames of every run), OUT/results.json and
-OUT/comparison.png (original, bicubic and codecvsr side by side). Every step is also said as the command that does it.
+OUT/comparison.png (original, bicubic and codecvsr side by side), and prints the command that does each step.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Row:
 
 
 def compress(out: Path) -> BuiltClip:
-    """Make the demo clip's folder under ``out``.
+    """Makes the demo clip's folder under ``out``.
 
     Raises:
         CodecVSRError: it could not be made.
@@ -81,7 +81,7 @@ def compress(out: Path) -> BuiltClip:
 
 
 def upscale_and_score(clip: Path, out: Path, model: str, ablations: Ablations) -> tuple[Row, Path]:
-    """One line of the table, and the folder of its frames."""
+    """Returns one line of the table, and the folder of its frames."""
     options = [f"--ablate-{name.replace('_', '-')}" for name in ablations.names]
     frames = out / (
         "_".join(option.removeprefix("--") for option in options) or model.replace(":", "_").replace("/", "_")
@@ -97,7 +97,7 @@ def upscale_and_score(clip: Path, out: Path, model: str, ablations: Ablations) -
 
 
 def print_table(rows: list[Row], clip: BuiltClip) -> None:
-    """The rows on stdout."""
+    """Prints the rows on stdout."""
     print(f"{clip.clip}, {clip.frames} frames, x264 at CRF {CRF}, {clip.bit_rate:.0f} kbit/s, upscaled by 4")
     table = Table(box=SIMPLE_HEAD)
     table.add_column("")
@@ -110,7 +110,7 @@ def print_table(rows: list[Row], clip: BuiltClip) -> None:
 
 
 def side_by_side(panels: list[tuple[str, Picture]], note: str) -> Picture:
-    """Crops of one size beside each other, enlarged, each under its caption, and a line of text below all."""
+    """Returns a picture of crops of one size side by side, enlarged, each under its caption, with a line of text below."""
     height, width = (side * ZOOM for side in panels[0][1].shape[:2])
     sheet = np.full((height + 2 * _CAPTION + _MARGIN, len(panels) * (width + _MARGIN) + _MARGIN, 3), 24, np.uint8)
     for number, (caption, crop) in enumerate(panels):
@@ -125,7 +125,7 @@ def side_by_side(panels: list[tuple[str, Picture]], note: str) -> Picture:
 
 
 def draw_comparison(target: Path, clip: BuiltClip, shown: list[tuple[Row, Path]]) -> None:
-    """Write a part of the middle frame as it was and as each of ``shown`` has it."""
+    """Writes a part of the middle frame of the original and of each of ``shown``."""
     middle = clip.frames // 2
     original = next(picture for index, picture in enumerate(VideoPictures(ORIGINAL)) if index == middle)
     panels = [("original", original[CROP])]
@@ -136,14 +136,14 @@ def draw_comparison(target: Path, clip: BuiltClip, shown: list[tuple[Row, Path]]
 
 
 def run(out: Path, model: str, require_gain: bool) -> None:
-    """The whole job.
+    """Runs the whole job.
 
     Raises:
         CodecVSRError: a step failed.
         QualityGateError: ``require_gain``, and the model is no better than bicubic.
     """
     begun = time.monotonic()
-    load_model(model)  # a missing file is better known now than after the encoding
+    load_model(model)  # a missing file fails here, before the encoding
     clip = compress(out / "clips")
     results = [upscale_and_score(clip.folder, out / "sr", "bicubic", Ablations())]
     results += [upscale_and_score(clip.folder, out / "sr", model, ablations) for ablations in ABLATIONS]
@@ -160,7 +160,7 @@ def run(out: Path, model: str, require_gain: bool) -> None:
 
 
 def main() -> int:
-    """The exit status."""
+    """Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "quickstart", help="default: out/quickstart")
     parser.add_argument("--model", default="codecvsr", help="a name of 'codecvsr models list' or a weights file")

@@ -87,7 +87,9 @@ def _crop(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
               help="Pixels to leave out on each side when scoring.")  # fmt: skip
 @click.option("--crop", callback=_crop, metavar="X,Y,W,H",
               help="The part that the pictures show; by default where the original has most detail.")  # fmt: skip
-@click.option("--lpips", is_flag=True, help="Measure LPIPS (AlexNet) too; its weights are got once, see README.")
+@click.option(
+    "--lpips", is_flag=True, help="Measure LPIPS (AlexNet) too; its weights are fetched once, see docs/models.md."
+)
 @click.option(
     "--temporal", is_flag=True, help="Measure steadiness in time too (warping error along the codec's motion)."
 )

@@ -61,7 +61,9 @@ _ARTIFACTS = {
     type=click.Path(path_type=Path, dir_okay=False),
     help="Draw the scores over the frames as PNG (needs the extra 'plots').",
 )
-@click.option("--lpips", is_flag=True, help="Measure LPIPS (AlexNet) too; its weights are got once, see README.")
+@click.option(
+    "--lpips", is_flag=True, help="Measure LPIPS (AlexNet) too; its weights are fetched once, see docs/models.md."
+)
 @click.option(
     "--artifacts",
     is_flag=True,
