@@ -11,6 +11,7 @@ from pathlib import Path
 import cli_reference
 import click
 import pytest
+from click.testing import CliRunner
 
 from codecvsr.cli import cli
 from tests.streams import encode, moving_texture
@@ -119,6 +120,19 @@ def test_readme_is_short_and_links_every_page() -> None:
     assert len(text.splitlines()) <= 170
     missing = [page.name for page in sorted((ROOT / "docs").glob("*.md")) if f"docs/{page.name}" not in text]
     assert not missing
+
+
+def test_first_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """README's ``upscale`` and ``doctor``, word by word, with a small clip as in.mp4."""
+    commands = [words[1:] for words in shell_commands(ROOT / "README.md") if words[0] == "codecvsr"]
+    chosen = [words for words in commands if words[0] in ("upscale", "doctor")]
+    assert len(chosen) >= 3
+    encode(tmp_path / "in.mp4", moving_texture(5, 48, 64, 2, 1))
+    monkeypatch.chdir(tmp_path)
+    for words in chosen:
+        done = CliRunner().invoke(cli, words)
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "out.mp4").is_file()
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/python.md"])
