@@ -19,6 +19,27 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".m4v", ".avi", ".ts", ".m2ts", ".webm", ".flv", ".h264", ".264")
 
 
+FRAME_NAME = "%08d.png"  #: of frame number i: ``FRAME_NAME % i``
+
+
+def refuse_existing(*targets: Path | None, overwrite: bool, choose: str = "another output") -> None:
+    """Raises OutputError if one of the outputs exists already and may not be replaced.
+
+    Args:
+        targets: files or folders to be written; None for an output that nobody asked for.
+        overwrite: they may be replaced.
+        choose: what the message names as the other choice.
+    """
+    for target in targets:
+        if target is not None and target.exists() and not overwrite:
+            raise OutputError(f"{target}: exists already; give -y/--overwrite to replace it, or choose {choose}.")
+
+
+def is_empty_folder(path: Path) -> bool:
+    """Returns whether ``path`` is a folder with nothing in it."""
+    return path.is_dir() and not any(path.iterdir())
+
+
 def list_images(folder: Path) -> list[Path]:
     """The PNG and JPEG files of a folder, sorted by name."""
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
@@ -143,8 +164,8 @@ def atomic_folder(target: Path, *, overwrite: bool = False, is_private: bool = F
     place = _link_target(target)
     if place.exists() and not place.is_dir():
         raise OutputError(f"{target}: is a file; a folder was expected. Choose another output.")
-    if place.exists() and not overwrite and any(place.iterdir()):
-        raise OutputError(f"{target}: exists already; give -y/--overwrite to replace it, or choose another output.")
+    if not is_empty_folder(place):
+        refuse_existing(target, overwrite=overwrite)
     part = place.with_name(f".{place.name}.part")
     try:
         shutil.rmtree(part, ignore_errors=True)

@@ -23,7 +23,8 @@ from rich.table import Table
 
 from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.cli.output import info, say_error, stdout_console
-from codecvsr.datasets.benchmark import BenchmarkSettings, BuiltClip, make_benchmark
+from codecvsr.datasets.benchmark import BuiltClip, make_benchmark
+from codecvsr.datasets.benchmark_settings import BenchmarkSettings
 from codecvsr.errors import CodecVSRError, QualityGateError
 from codecvsr.files import atomic_file, read_image, write_png
 from codecvsr.inference.infer import Ablations, infer

@@ -12,9 +12,10 @@ import av
 import numpy as np
 
 from codecvsr.analysis.stream_stats import StreamStats, StripFrame
+from codecvsr.bitstream.decode import open_video
 from codecvsr.bitstream.encode import EncodeSettings, describe_stream
 from codecvsr.bitstream.frame import CodedFrame
-from codecvsr.bitstream.reader import open_video, read_video
+from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import InputError
 from codecvsr.metrics.alignment import BORDER, TRACK_FRAMES, AlignmentTable
 from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -14,33 +15,33 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.bitstream import color
+from codecvsr.bitstream.picture_encoder import PictureEncoder, VideoFormat
 from codecvsr.errors import InputError, OutputError
 
 Gop = Literal["default", "ldp"]
 
+#: Of a stream that is made only for its motion: fine enough that vectors follow the picture and not its noise.
+PROXY_CRF = 12
+
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 #: x264 parameters of each GOP structure. ``default`` is the preset as it is (medium: 3 references, 3 B-frames with a
-#: pyramid). ``ldp`` is low-delay IPPP: every frame is predicted from the one before it, and no frame is looked ahead at.
+#: pyramid). ``ldp`` is low-delay IPPP: every frame is predicted from the one before it, without lookahead.
 GOP_PARAMETERS: dict[Gop, dict[str, int]] = {
     "default": {},
     "ldp": {"bframes": 0, "ref": 1, "rc-lookahead": 0, "sync-lookahead": 0},
 }
 
-#: ITU-T H.273 code points written into the stream: SMPTE 170M (BT.601) and limited range.
-_BT601, _LIMITED = 6, 1
-
-#: Given to x264 always. Its AVX-512 code for macroblock-tree rate control (core 165) reads memory that was never written:
-#: the same frames gave up to ten different streams. The exact code paths cost no measurable time at this size.
-_EXACT = {"cpu-independent": 1}
+#: Always passed to x264. Its AVX-512 code for macroblock-tree rate control (core 165) reads memory that was never written:
+#: the same frames gave up to ten different streams. The code without it costs no measurable time at this size.
+_REPRODUCIBLE = {"cpu-independent": 1}
 
 _X264_LINE = re.compile(rb"x264 - (core \d+[^-\x00]*) - [^\x00]*?options: ([^\x00]*)")
 
 
 @dataclass(frozen=True)
 class EncodeSettings:
-    """What decides the bytes of a stream, with its frames and the x264 build.
+    """Settings that, with the frames and the x264 build, determine the bytes of a stream.
 
     Attributes:
         crf: constant rate factor, 0 (lossless) to 51.
@@ -57,7 +58,7 @@ class EncodeSettings:
     threads: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse values that x264 would replace silently."""
+        """Raises InputError for values that x264 would replace silently."""
         if not 0 <= self.crf <= 51:
             raise InputError(f"a CRF of {self.crf:g} is outside 0 to 51.")
         if self.preset not in PRESETS:
@@ -69,18 +70,18 @@ class EncodeSettings:
 
     @property
     def x264_parameters(self) -> str:
-        """The parameters beyond preset and CRF in x264's ``key=value:key=value`` spelling."""
-        return ":".join(f"{key}={value}" for key, value in {**_EXACT, **GOP_PARAMETERS[self.gop]}.items())
+        """Parameters beyond preset and CRF in x264's ``key=value:key=value`` spelling."""
+        return ":".join(f"{key}={value}" for key, value in {**_REPRODUCIBLE, **GOP_PARAMETERS[self.gop]}.items())
 
 
 @dataclass(frozen=True)
 class EncodeReport:
-    """What an encoder did.
+    """What was encoded, and by which encoder.
 
     Attributes:
         frames: pictures encoded.
         encoder: the program, such as ``"libx264 (PyAV)"``.
-        x264: x264's version as the stream states it (``"core 165 r3222 b35605a"``), or ``"unknown"``.
+        x264: version of x264 as the stream states it (``"core 165 r3222 b35605a"``), or ``"unknown"``.
         x264_options: every x264 parameter, as the stream states them.
         libavcodec: version of the libavcodec around x264.
         payload_bytes: size of the video without its container.
@@ -103,45 +104,34 @@ Encoder = Callable[[Iterable[npt.NDArray[np.uint8]], Path, EncodeSettings], Enco
 
 
 def encode_h264(frames: Iterable[npt.NDArray[np.uint8]], path: Path, settings: EncodeSettings) -> EncodeReport:
-    """Encode (H, W, 3) uint8 RGB frames into ``path`` as 4:2:0 BT.601 limited range, so tagged in the stream.
+    """Encodes (H, W, 3) uint8 RGB frames into ``path`` as 4:2:0 BT.601 limited range, and declares that in the stream.
 
-    Equal frames, settings and x264 build give equal bytes, on any CPU. ``path`` is written in place: call it inside an atomic folder.
+    Equal frames, settings and x264 build result in equal bytes, on any CPU. ``path`` is written in place: call this inside
+    ``atomic_folder``.
 
     Raises:
         InputError: there are no frames, a size is odd, or a frame differs in size from the first.
         OutputError: the file cannot be written.
     """
     started = time.perf_counter()
-    count = 0
+    checked = checked_frames(frames)
+    first = next(checked)
+    video_format = VideoFormat(first.shape[0], first.shape[1], settings.fps)
+    options = {"preset": settings.preset, "crf": f"{settings.crf:g}", "x264-params": settings.x264_parameters}
     try:
         with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=settings.fps)
-            for rgb in checked_frames(frames):
-                if count == 0:
-                    _configure(stream, rgb.shape[0], rgb.shape[1], settings)
-                picture = color.from_rgb(rgb)
-                picture.pts, picture.time_base = count, 1 / settings.fps
-                container.mux(stream.encode(picture))
-                count += 1
-            container.mux(stream.encode(None))
+            encoder = PictureEncoder(container, "libx264", video_format, options, threads=settings.threads)
+            for index, rgb in enumerate(chain([first], checked)):
+                encoder.add(rgb, index)
+            encoder.finish()
     except (av.FFmpegError, OSError) as error:
         raise OutputError(f"{path}: encoding failed ({error.strerror or error}).") from error
     version = ".".join(str(part) for part in av.library_versions["libavcodec"])
     return describe_stream(path, settings, f"libx264 (PyAV {av.__version__})", version, time.perf_counter() - started)
 
 
-def _configure(stream: av.video.stream.VideoStream, height: int, width: int, settings: EncodeSettings) -> None:
-    context = stream.codec_context
-    context.width, context.height, context.pix_fmt = width, height, "yuv420p"
-    context.time_base = 1 / settings.fps
-    context.thread_count = settings.threads
-    context.color_range, context.colorspace = _LIMITED, _BT601
-    context.color_primaries, context.color_trc = _BT601, _BT601
-    context.options = {"preset": settings.preset, "crf": f"{settings.crf:g}", "x264-params": settings.x264_parameters}
-
-
 def checked_frames(frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[npt.NDArray[np.uint8]]:
-    """Pass frames on, refusing what 4:2:0 video cannot hold.
+    """Yields ``frames`` after checking that 4:2:0 video can represent them.
 
     Raises:
         InputError: there are no frames, a size is odd, or a frame differs in size from the first.
@@ -151,10 +141,12 @@ def checked_frames(frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[npt.NDAr
         if shape is None:
             shape = rgb.shape
             if shape[0] % 2 or shape[1] % 2:
-                raise InputError(f"frames of {shape[1]}x{shape[0]} cannot be coded as 4:2:0; even sizes were expected.")
+                raise InputError(
+                    f"frames of {shape[1]}x{shape[0]} cannot be coded as 4:2:0; multiples of 2 were expected."
+                )
         if rgb.shape != shape:
             raise InputError(
-                f"frame {index} is {rgb.shape[1]}x{rgb.shape[0]}, those before it are {shape[1]}x{shape[0]}; "
+                f"frame {index} is {rgb.shape[1]}x{rgb.shape[0]}, the first is {shape[1]}x{shape[0]}; "
                 "one size was expected."
             )
         yield rgb
@@ -165,7 +157,7 @@ def checked_frames(frames: Iterable[npt.NDArray[np.uint8]]) -> Iterator[npt.NDAr
 def describe_stream(
     path: Path, settings: EncodeSettings, encoder: str, libavcodec: str, seconds: float
 ) -> EncodeReport:
-    """The report of a finished stream, by reading its packets once."""
+    """Reads the packets of a finished stream once and returns its report."""
     x264, options, size, count = "unknown", "", 0, 0
     with av.open(str(path)) as container:
         stream = container.streams.video[0]

@@ -1,4 +1,4 @@
-"""Compressing with the system's FFmpeg instead of PyAV's libx264; the only module that knows ffmpeg-python."""
+"""Compressing with the system's FFmpeg instead of PyAV's libx264; the only module that uses ffmpeg-python."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def encode_h264(frames: Iterable[npt.NDArray[np.uint8]], path: Path, settings: E
 
     Raises:
         InputError: ffmpeg-python or ``ffmpeg`` is missing, or the frames cannot be coded.
-        OutputError: ffmpeg failed; its last words are in the message.
+        OutputError: ffmpeg failed; the end of its log is in the message.
     """
     try:
         import ffmpeg
@@ -69,15 +69,15 @@ def encode_h264(frames: Iterable[npt.NDArray[np.uint8]], path: Path, settings: E
             status = process.wait()
         if status:
             log.seek(0)
-            last_words = log.read().decode("utf-8", "replace").strip()[-300:]
-            raise OutputError(f"{path}: ffmpeg failed with status {status} ({last_words or 'it said nothing'}).")
+            log_end = log.read().decode("utf-8", "replace").strip()[-300:]
+            raise OutputError(f"{path}: ffmpeg failed with status {status} ({log_end or 'nothing logged'}).")
     encoder, libavcodec = _versions()
     return describe_stream(path, settings, encoder, libavcodec, time.perf_counter() - started)
 
 
 def _versions() -> tuple[str, str]:
-    """(program, libavcodec) as ``ffmpeg -version`` states them."""
-    told = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=False).stdout
-    program = re.search(r"ffmpeg version (\S+)", told)
-    library = re.search(r"libavcodec\s+(\d+)\.\s*(\d+)\.\s*(\d+)", told)
+    """Returns the versions of (program, libavcodec) as ``ffmpeg -version`` states them."""
+    output = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=False).stdout
+    program = re.search(r"ffmpeg version (\S+)", output)
+    library = re.search(r"libavcodec\s+(\d+)\.\s*(\d+)\.\s*(\d+)", output)
     return f"libx264 (ffmpeg {program[1] if program else '?'})", ".".join(library.groups()) if library else "unknown"

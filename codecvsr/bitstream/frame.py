@@ -1,4 +1,4 @@
-"""What one decoded picture carries: its pixels and what the codec said about it."""
+"""A decoded picture: its pixels and what the bitstream says about it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from codecvsr.bitstream import color
 
 FrameType = Literal["I", "P", "B"]
 
-#: One motion vector of one block, as FFmpeg's ``AVMotionVector`` states it. ``dst_x, dst_y`` is the block's *centre* in
+#: One motion vector of one block, as in FFmpeg's ``AVMotionVector``. ``dst_x, dst_y`` is the block's *centre* in
 #: pixels; ``motion_x, motion_y`` divided by ``motion_scale`` (4 for H.264: quarter-pels) is the displacement in pixels
 #: from the block to its prediction, so the vector points from the current frame to its reference. ``source`` is -1 for
-#: list 0 (the past, for encoders that order their lists as x264 does) and +1 for list 1 (the future).
+#: list 0 (the past, if the encoder orders its lists as x264 does) and +1 for list 1 (the future).
 VECTOR_DTYPE = np.dtype(
     [
         ("source", np.int32),
@@ -48,9 +48,9 @@ class CodedFrame:
             H.264 clause 7.4.1).
         is_idr: an instantaneous decoding refresh: nothing after it, in decode order, refers to anything before it.
         vectors: (n,) array of :data:`VECTOR_DTYPE`, empty for intra pictures.
-        qp: (ceil(H/16), ceil(W/16)) int8, the luma quantiser of each macroblock, or None where it is not exported.
+        qp: (ceil(H/16), ceil(W/16)) int8, the luma QP of each macroblock, or None where it is not exported.
         picture: the decoded picture in the stream's own pixel format.
-        max_references: pictures that the stream keeps for reference at once (``max_num_ref_frames`` of H.264 clause
+        max_references: pictures that the stream stores for reference at once (``max_num_ref_frames`` of H.264 clause
             7.4.2.1.1), or None where it is not known.
     """
 

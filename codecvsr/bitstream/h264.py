@@ -1,7 +1,7 @@
-"""What only NAL units tell (ITU-T H.264 clause 7.3).
+"""Facts that libav does not export, read from NAL units (ITU-T H.264 clause 7.3).
 
-Of a picture, whether it is a reference and whether an IDR picture; of the stream, how many references it keeps and
-whether macroblocks may be coded as fields.
+Of a picture: whether it is a reference, whether it is an IDR picture, its order count. Of the stream: how many references
+it stores, and whether macroblocks may be coded as fields.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ _HEADER_BYTES = 64  # more than a slice header needs up to its order count
 
 @dataclass(frozen=True)
 class SequenceFacts:
-    """What the first sequence parameter set says.
+    """Contents of the first sequence parameter set.
 
     Attributes:
-        most_references: ``max_num_ref_frames``; None where there is no parameter set, or one that makes no sense.
+        max_references: ``max_num_ref_frames``; None where there is no parameter set, or an invalid one.
         is_mbaff: its pictures switch between frame and field coding by macroblock pair (``MbaffFrameFlag``).
-        order_bits: length of ``pic_order_cnt_lsb``; None where pictures are not numbered that way.
+        order_bits: length of ``pic_order_cnt_lsb``; None where pictures are numbered otherwise.
         frame_number_bits: length of ``frame_num``.
-        has_colour_planes: slices say which plane they are of (``separate_colour_plane_flag``).
+        has_colour_planes: each slice names its plane (``separate_colour_plane_flag``).
         only_frames: no picture is a field (``frame_mbs_only_flag``).
     """
 
@@ -41,18 +41,18 @@ UNKNOWN = SequenceFacts()
 
 
 def length_prefix_size(extradata: bytes | None) -> int | None:
-    """Bytes of the length before each NAL unit of an ``avcC`` stream (1, 2 or 4); None for Annex B start codes."""
+    """Returns the bytes of the length before each NAL unit of an ``avcC`` stream (1, 2 or 4); None for Annex B start codes."""
     if extradata and len(extradata) >= 5 and extradata[0] == 1:
         return (extradata[4] & 3) + 1
     return None
 
 
 def picture_flags(packet: bytes, length_size: int | None) -> tuple[bool, bool]:
-    """(is_reference, is_idr) of the picture in ``packet``, from its first slice; (False, False) where it has none.
+    """Returns (is_reference, is_idr) of the picture in ``packet``, from its first slice; (False, False) where it has none.
 
     Args:
-        packet: one access unit, as the container holds it.
-        length_size: what :func:`length_prefix_size` said of the stream.
+        packet: one access unit, as in the container.
+        length_size: the result of :func:`length_prefix_size`.
     """
     header_at = _first_slice(packet, length_size)
     return (False, False) if header_at is None else _slice_flags(packet[header_at])
@@ -63,7 +63,7 @@ def _slice_flags(header: int) -> tuple[bool, bool]:
 
 
 def _first_slice(packet: bytes, length_size: int | None) -> int | None:
-    """Where the header byte of the first slice in ``packet`` is."""
+    """Returns the position of the header byte of the first slice in ``packet``."""
     at = 0
     while True:
         if length_size is None:
@@ -82,18 +82,23 @@ def _first_slice(packet: bytes, length_size: int | None) -> int | None:
 
 
 class OrderCounter:
-    """Tells pictures' ``PicOrderCnt``, by which they are shown, from their slices (clause 8.2.1.1)."""
+    """Computes ``PicOrderCnt``, the display order of pictures, from their slices (clause 8.2.1.1)."""
 
     def __init__(self, facts: SequenceFacts, length_size: int | None) -> None:
-        """``facts`` of the stream; ``length_size`` as :func:`length_prefix_size` said."""
+        """Starts a stream.
+
+        Args:
+            facts: of the stream.
+            length_size: the result of :func:`length_prefix_size`.
+        """
         self._facts, self._length_size = facts, length_size
         self._last = 0  # of the last reference picture
 
     def count(self, packet: bytes) -> tuple[int, bool] | None:
-        """(the count, whether an IDR picture begins the counting anew); None where the packet does not tell.
+        """Returns the order count and whether an IDR picture restarts the count; None where the packet has no such number.
 
         Args:
-            packet: the next access unit in the order of decoding.
+            packet: the next access unit in decode order.
         """
         facts, at = self._facts, _first_slice(packet, self._length_size)
         if facts.order_bits is None or at is None:
@@ -103,13 +108,13 @@ class OrderCounter:
         try:
             for _ in range(3):  # first_mb_in_slice, slice_type, pic_parameter_set_id
                 bits.unsigned()
-            bits.take(2 if facts.has_colour_planes else 0)
-            bits.take(facts.frame_number_bits)
-            if not facts.only_frames and bits.take(1):  # field_pic_flag
-                bits.take(1)
+            bits.read(2 if facts.has_colour_planes else 0)
+            bits.read(facts.frame_number_bits)
+            if not facts.only_frames and bits.read(1):  # field_pic_flag
+                bits.read(1)
             if is_idr:
                 bits.unsigned()  # idr_pic_id
-            low = bits.take(facts.order_bits)
+            low = bits.read(facts.order_bits)
         except EOFError:
             return None
         last, period = 0 if is_idr else self._last, 1 << facts.order_bits
@@ -120,7 +125,7 @@ class OrderCounter:
 
 
 def sequence_facts(extradata: bytes | None) -> SequenceFacts:
-    """Read the first sequence parameter set of a stream's header: an ``avcC`` box, or NAL units with start codes."""
+    """Reads the first sequence parameter set of a stream's header: an ``avcC`` box, or NAL units with start codes."""
     unit = _first_sequence(extradata or b"")
     try:
         return _read_sequence(_Bits(unit[1:].replace(b"\x00\x00\x03", b"\x00\x00"))) if unit else UNKNOWN
@@ -140,22 +145,22 @@ def _first_sequence(extradata: bytes) -> bytes:
 
 
 class _Bits:
-    """A row of bits, most significant first, with Exp-Golomb codes in it (clause 9.1)."""
+    """A reader of bits, most significant first, and of Exp-Golomb codes (clause 9.1)."""
 
     def __init__(self, data: bytes) -> None:
-        self._value, self._left = int.from_bytes(data, "big"), 8 * len(data)
+        self._value, self._remaining = int.from_bytes(data, "big"), 8 * len(data)
 
-    def take(self, count: int) -> int:
-        if count > self._left:
+    def read(self, count: int) -> int:
+        if count > self._remaining:
             raise EOFError
-        self._left -= count
-        return self._value >> self._left & ((1 << count) - 1)
+        self._remaining -= count
+        return self._value >> self._remaining & ((1 << count) - 1)
 
     def unsigned(self) -> int:
         zeros = 0
-        while not self.take(1):
+        while not self.read(1):
             zeros += 1
-        return (1 << zeros) - 1 + self.take(zeros)
+        return (1 << zeros) - 1 + self.read(zeros)
 
     def signed(self) -> int:
         code = self.unsigned()
@@ -164,37 +169,37 @@ class _Bits:
 
 def _read_sequence(bits: _Bits) -> SequenceFacts:
     """``seq_parameter_set_data`` up to the flags of field coding (clause 7.3.2.1.1)."""
-    profile = bits.take(8)
-    bits.take(16)  # constraints, level
+    profile = bits.read(8)
+    bits.read(16)  # constraints, level
     bits.unsigned()  # seq_parameter_set_id
     has_planes = False
     if profile in _WITH_CHROMA_FORMAT:
         chroma_format = bits.unsigned()
         if chroma_format == 3:
-            has_planes = bool(bits.take(1))
+            has_planes = bool(bits.read(1))
         bits.unsigned()  # bit depths
         bits.unsigned()
-        bits.take(1)
-        if bits.take(1):  # scaling matrices
+        bits.read(1)
+        if bits.read(1):  # scaling matrices
             for index in range(12 if chroma_format == 3 else 8):
-                if bits.take(1):
+                if bits.read(1):
                     _skip_scaling_list(bits, 16 if index < 6 else 64)
     frame_number_bits = bits.unsigned() + 4
     order, order_bits = bits.unsigned(), None  # pic_order_cnt_type
     if order == 0:
         order_bits = bits.unsigned() + 4
     elif order == 1:
-        bits.take(1)
+        bits.read(1)
         bits.signed()
         bits.signed()
         for _ in range(min(bits.unsigned(), 255)):
             bits.signed()
     references = bits.unsigned()
-    bits.take(1)
+    bits.read(1)
     bits.unsigned()  # width and height in macroblocks
     bits.unsigned()
-    only_frames = bool(bits.take(1))
-    is_mbaff = not only_frames and bool(bits.take(1))
+    only_frames = bool(bits.read(1))
+    is_mbaff = not only_frames and bool(bits.read(1))
     return SequenceFacts(
         references if references <= _MAX_IN_DPB else None,
         is_mbaff,

@@ -28,7 +28,6 @@ class _Stream(ctypes.Structure):
 
     _fields_ = [
         ("codec", ctypes.c_char_p),
-        ("declared_frames", ctypes.c_int64),
         ("time_base_num", ctypes.c_int32),
         ("time_base_den", ctypes.c_int32),
         ("index", ctypes.c_int32),
@@ -44,11 +43,9 @@ class _Frame(ctypes.Structure):
         ("pixel_format", ctypes.c_char_p),
         ("vectors", ctypes.c_void_p),
         ("qp", ctypes.c_void_p),
-        ("data", ctypes.c_void_p * 4),
         ("pts", ctypes.c_int64),
         ("decode_index", ctypes.c_int64),
         ("vector_count", ctypes.c_int64),
-        ("linesize", ctypes.c_int32 * 4),
         ("width", ctypes.c_int32),
         ("height", ctypes.c_int32),
         ("qp_rows", ctypes.c_int32),
@@ -66,9 +63,9 @@ class _Frame(ctypes.Structure):
 
 
 def iterate(path: Path, *, allow_damaged: bool = False) -> Iterator[CodedFrame]:
-    """Decode a progressive H.264 file with the reader library and yield its frames in display order.
+    """Decodes a progressive H.264 file with the reader library and yields its frames in display order.
 
-    The rules and errors are those of ``reader.read_video``, whose other half this is.
+    Rules and errors are those of :func:`codecvsr.bitstream.reader.read_video`.
 
     Raises:
         InputError: the file is unreadable, has no video stream, or the reader library is not built.
@@ -144,7 +141,7 @@ def _coded_frame(
 
 
 def _picture(library: ctypes.CDLL, reader: int, frame: _Frame) -> av.VideoFrame:
-    """The reader's current picture, copied into a frame of PyAV's."""
+    """Returns the reader's current picture, copied into a frame of PyAV's."""
     picture = av.VideoFrame(frame.width, frame.height, _text(frame.pixel_format))
     planes = picture.planes
     pointers = (ctypes.c_void_p * 4)(*(plane.buffer_ptr for plane in planes))

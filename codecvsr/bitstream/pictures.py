@@ -1,4 +1,4 @@
-"""Plain decoding, pictures only: high-resolution sources may be of any codec FFmpeg decodes."""
+"""Pictures of videos of any codec FFmpeg decodes, without motion vectors: high-resolution sources, and inputs of any kind."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import numpy.typing as npt
 
 from codecvsr.bitstream import color
 from codecvsr.bitstream.damage import SoundFrames, cut_short, end_of_stream
+from codecvsr.bitstream.decode import VideoDecoder
 from codecvsr.bitstream.frame import NO_VECTORS, CodedFrame
-from codecvsr.bitstream.reader import open_video, packets_from
 from codecvsr.bitstream.refusals import check_picture
 
 
 class VideoPictures:
-    """The pictures of a video file, one after the other, as (H, W, 3) uint8 RGB; iterate it once or more.
+    """The pictures of a video file as (H, W, 3) uint8 RGB; can be iterated more than once.
 
     Attributes:
         path: the file.
-        damage: after an iteration, why it ended before the file should have; empty where it did not.
+        damage: after an iteration, why it ended early; empty where the video is whole.
     """
 
     def __init__(self, path: Path, *, allow_damaged: bool = False, begin: int | None = None) -> None:
-        """Nothing is opened yet.
+        """Opens nothing yet.
 
         Args:
             path: the file.
             allow_damaged: end at the first damaged picture instead of raising.
-            begin: decode from the key picture shown at this time (in units of the stream's time base) on, leaving out
-                what comes after it but is shown before; no picture comes out where it cannot be found.
+            begin: begin at the key picture shown at this time, in units of the stream's time base, and skip pictures that
+                are coded after it but shown before; yields nothing where the key picture cannot be found.
         """
         self.path = path
         self.damage = ""
@@ -39,7 +39,7 @@ class VideoPictures:
         self._begin = begin
 
     def __iter__(self) -> Iterator[npt.NDArray[np.uint8]]:
-        """Decode from the start.
+        """Decodes from the start.
 
         Raises:
             InputError: the file cannot be opened, or holds no pictures.
@@ -49,7 +49,7 @@ class VideoPictures:
         yield from map(color.to_rgb, self._sound())
 
     def coded(self) -> Iterator[CodedFrame]:
-        """Decode from the start into frames that know their pixels and their time, and nothing of how they were coded.
+        """Decodes from the start into frames with pixels and times, without vectors, QPs or types.
 
         Raises:
             InputError: the file cannot be opened, or holds no pictures.
@@ -68,50 +68,24 @@ class VideoPictures:
             yield picture
 
     def _timed(self) -> Iterator[tuple[av.VideoFrame, float | None]]:
-        """Sound pictures and the seconds they are shown at."""
-        container, stream = open_video(self.path)
+        """Yields sound pictures and the seconds they are shown at."""
         sound: SoundFrames[tuple[av.VideoFrame, float | None]] = SoundFrames()
         broken = None
-        with container:
-            if stream.codec_context.name == "h264":
-                stream.codec_context.thread_count = 1  # with several slice threads its decoder keeps errors to itself
-            seconds: list[float | None] = []  # of each packet
-            for picture in self._decode(container, stream, seconds):
-                number = picture.pts if picture.pts is not None and 0 <= picture.pts < len(seconds) else None
-                shown = None if number is None else seconds[number]
-                if self._begin is not None and shown is not None and seconds[0] is not None and shown < seconds[0]:
+        with VideoDecoder(self.path, export=False, begin=self._begin) as decoder:
+            packets = decoder.packets
+            for picture in decoder:
+                number = picture.pts if picture.pts is not None and 0 <= picture.pts < len(packets) else None
+                seconds = None if number is None else packets[number].pts_seconds
+                first = packets[0].pts_seconds
+                if self._begin is not None and seconds is not None and first is not None and seconds < first:
                     continue
                 if picture.is_corrupt:
-                    self.damage, broken = self.damage or "a picture cannot be decoded in full", number
+                    decoder.damage, broken = decoder.damage or "a picture cannot be decoded in full", number
                     break
-                yield from sound.add((picture, shown), number, shown)
-        if self._begin is not None and not seconds:
+                yield from sound.add((picture, seconds), number, seconds)
+        if self._begin is not None and not packets:
             return
-        if self.damage and broken is None:
-            broken = len(seconds) - 1
-        self.damage = self.damage or cut_short(self.path)
+        if decoder.damage and broken is None:
+            broken = len(packets) - 1
+        self.damage = decoder.damage or cut_short(self.path)
         yield from end_of_stream(self.path, sound, self.damage, broken, allow_damaged=self._allow_damaged)
-
-    def _decode(
-        self,
-        container: av.container.InputContainer,
-        stream: av.video.stream.VideoStream,
-        seconds: list[float | None],
-    ) -> Iterator[av.VideoFrame]:
-        """Pictures whose ``pts`` is the number of their packet; ends where a packet is broken and sets ``damage``."""
-        context = stream.codec_context
-        try:
-            for packet in packets_from(container, stream, self._begin):
-                if packet.size:
-                    seconds.append(None if packet.pts is None else float(packet.pts * packet.time_base))
-                    if packet.is_corrupt:
-                        self.damage = f"packet {len(seconds) - 1} is incomplete"
-                        break
-                    packet.pts = packet.dts = len(seconds) - 1
-                    yield from context.decode(packet)
-        except av.FFmpegError as error:
-            self.damage = f"packet {len(seconds) - 1}: {error.strerror}"
-        try:
-            yield from context.decode(None)
-        except av.FFmpegError as error:
-            self.damage = self.damage or f"at its end: {error.strerror}"

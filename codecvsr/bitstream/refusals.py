@@ -1,4 +1,4 @@
-"""The refusals of streams whose motion cannot be read, in the same words whichever reader finds them."""
+"""Checks of streams whose motion cannot be read; every reader raises the same errors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from codecvsr.errors import UnsupportedInputError
 
 
 def check_codec(path: Path, codec: str) -> None:
-    """Refuse a codec that does not export motion vectors.
+    """Checks that the decoder of ``codec`` exports motion vectors.
 
     Raises:
         UnsupportedInputError: ``codec`` is not ``"h264"``.
@@ -17,7 +17,7 @@ def check_codec(path: Path, codec: str) -> None:
         codec = "av1"
     if codec != "h264":
         raise UnsupportedInputError(
-            f"{path}: the video is {codec}, for which FFmpeg exports no motion vectors and quantisers; H.264 was expected. "
+            f"{path}: the video is {codec}, for which FFmpeg exports no motion vectors and QPs; H.264 was expected. "
             f"Convert it first: ffmpeg -i {path.name} -c:v libx264 -crf 12 -c:a copy h264.mkv"
         )
 
@@ -25,7 +25,7 @@ def check_codec(path: Path, codec: str) -> None:
 def check_picture(
     path: Path, index: int, size: tuple[int, int], first: tuple[int, int] | None, is_interlaced: bool
 ) -> None:
-    """Refuse a picture whose vectors mean something else than those of the progressive pictures before it.
+    """Checks that the vectors of a picture mean the same as those of the pictures before it.
 
     Args:
         path: the file.

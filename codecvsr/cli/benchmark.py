@@ -21,7 +21,8 @@ from codecvsr.cli.common import (
     track,
     warn,
 )
-from codecvsr.datasets.benchmark import BenchmarkResult, BenchmarkSettings, crf_label, make_benchmark, parse_crfs
+from codecvsr.datasets.benchmark import BenchmarkResult, make_benchmark
+from codecvsr.datasets.benchmark_settings import BenchmarkSettings, crf_label, parse_crfs
 from codecvsr.errors import InputError
 
 

@@ -11,14 +11,13 @@ import traceback
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 
 from codecvsr.cli import output
 from codecvsr.cli.output import detail, info, print_json, stderr_console, stdout_console, track, warn
-from codecvsr.errors import CodecVSRError, OutputError
+from codecvsr.errors import CodecVSRError
 
 __all__ = [
     "CodecVSRCommand",
@@ -32,7 +31,6 @@ __all__ = [
     "overwrite_option",
     "precision_option",
     "print_json",
-    "refuse_existing",
     "stderr_console",
     "stdout_console",
     "track",
@@ -94,17 +92,6 @@ def json_option(function: F) -> F:
 def overwrite_option(function: F) -> F:
     """Add ``-y/--overwrite`` (parameter ``overwrite``)."""
     return click.option("-y", "--overwrite", is_flag=True, help="Replace outputs that exist already.")(function)
-
-
-def refuse_existing(*outputs: Path | None, overwrite: bool) -> None:
-    """Check, before any work is done, that no output file exists already.
-
-    Raises:
-        OutputError: one does, and ``overwrite`` is false.
-    """
-    for path in outputs:
-        if path is not None and path.exists() and not overwrite:
-            raise OutputError(f"{path}: exists already; give -y/--overwrite to replace it, or choose another output.")
 
 
 def device_option(function: F) -> F:

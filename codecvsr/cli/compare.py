@@ -18,7 +18,6 @@ from codecvsr.cli.common import (
     overwrite_option,
     precision_option,
     print_json,
-    refuse_existing,
     stdout_console,
     warn,
 )
@@ -129,6 +128,7 @@ def command(
     from codecvsr.compare.measurements import Settings
     from codecvsr.compare.report import write_report
     from codecvsr.compare.run import compare
+    from codecvsr.files import refuse_existing
 
     refuse_existing(*reports, overwrite=overwrite)
     result = compare(

@@ -13,7 +13,6 @@ from codecvsr.cli.common import (
     json_option,
     overwrite_option,
     print_json,
-    refuse_existing,
     stdout_console,
     track,
     warn,
@@ -89,6 +88,7 @@ def command(
     per frame on 8-bit pixels and then averaged; SSIM has a Gaussian 11x11 window of sigma 1.5; luma is BT.601, 16-235.
     """
     from codecvsr.errors import QualityGateError
+    from codecvsr.files import refuse_existing
     from codecvsr.metrics import plot as plots
     from codecvsr.metrics import report
 

@@ -14,7 +14,6 @@ from codecvsr.cli.common import (
     json_option,
     overwrite_option,
     print_json,
-    refuse_existing,
     stdout_console,
     track,
 )
@@ -71,6 +70,7 @@ def command(
     """
     from codecvsr.analysis.inspect import inspect_video
     from codecvsr.analysis.overlay import write_overlay
+    from codecvsr.files import refuse_existing
 
     if frame is not None and (overlay is None or overlay.suffix.lower() != ".png"):
         raise click.UsageError("--frame N chooses the frame of --overlay PNG, which is not given.")

@@ -21,7 +21,6 @@ from codecvsr.motion.field import grid_shape
 
 FORMAT_VERSION = 1
 FRAMES, STREAM, MOTION, META = "lr", "clip.mp4", "codec.npz", "meta.json"
-FRAME_NAME = "{:08d}.png"
 
 # Stored in half precision; the raw vectors stay exact (quarter-pels beyond 512 pixels do not fit into 16 bits).
 _HALF = ("to_prev", "to_next", "confidence", "error")

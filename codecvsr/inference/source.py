@@ -16,7 +16,8 @@ from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.bitstream.reader import read_video
 from codecvsr.constants import CELL
 from codecvsr.errors import InputError, UnsupportedInputError
-from codecvsr.inference.clip_folder import FRAME_NAME, ClipFolder
+from codecvsr.files import FRAME_NAME
+from codecvsr.inference.clip_folder import ClipFolder
 from codecvsr.inference.tiles import BLOCK
 from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion, motion_fields
 from codecvsr.motion.clip_motion import FULL_REPAIR, measured, unknown_motion
@@ -105,7 +106,7 @@ def load_source(
         if needs_vectors:
             raise
     frames = np.stack(list(VideoPictures(path, allow_damaged=allow_damaged)))
-    names = tuple(FRAME_NAME.format(i) for i in range(len(frames)))
+    names = tuple(FRAME_NAME % i for i in range(len(frames)))
     return Source(names, frames, unknown_motion(*frames.shape[:3]))
 
 
@@ -138,7 +139,7 @@ def _load_video(path: Path, options: MotionOptions, allow_damaged: bool) -> Sour
         return frame
 
     motion = estimate_motion(map(seen, read_video(path, allow_damaged=allow_damaged)), options)
-    return Source(tuple(FRAME_NAME.format(i) for i in range(len(pixels))), np.stack(pixels), motion)
+    return Source(tuple(FRAME_NAME % i for i in range(len(pixels))), np.stack(pixels), motion)
 
 
 def with_dis(source: Source) -> Source:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from codecvsr.errors import CodecVSRError, InputError, OutputError
-from codecvsr.files import atomic_file
+from codecvsr.files import atomic_file, refuse_existing
 from codecvsr.models import priors as prior_channels
 from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.zoo import LoadedModel, load_model
@@ -66,8 +66,7 @@ def export(
     """
     if target.suffix != SUFFIX:
         raise OutputError(f"{target}: must be called *{SUFFIX}; that is the format it is written in.")
-    if target.exists() and not overwrite:
-        raise OutputError(f"{target}: exists already; give -y/--overwrite to replace it, or choose another output.")
+    refuse_existing(target, overwrite=overwrite)
     model = load_model(source)
     if not isinstance(model.network, CodecVSR):
         raise InputError(f"{model.name}: is no network of this project; only 'codecvsr' and its like can be exported.")

@@ -22,10 +22,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.bitstream.encode import EncodeSettings, Gop, encode_h264
+from codecvsr.bitstream.encode import PROXY_CRF, EncodeSettings, Gop, encode_h264
 from codecvsr.bitstream.reader import read_video
 from codecvsr.constants import SCALE
-from codecvsr.datasets.benchmark import PROXY_CRF
 from codecvsr.datasets.hr_sources import HRSource
 from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.files import atomic_file, read_image

@@ -18,7 +18,7 @@ import torch
 
 import codecvsr
 from codecvsr.errors import CodecVSRError, DamagedInputError, OutputError
-from codecvsr.files import check_frame_folder
+from codecvsr.files import check_frame_folder, refuse_existing
 from codecvsr.upscaling.checkpoint_dir import WorkFolder, fingerprint
 from codecvsr.upscaling.comparison import check_comparison, check_place, write_comparison
 from codecvsr.upscaling.frame_names import is_frame, may_make, split_pattern
@@ -95,7 +95,7 @@ def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSetting
             f"{output}: would not hold everything ({'; '.join(losses)}); use .mkv, or leave out --strict."
         )
     with WorkFolder(output) as work:
-        _refuse_existing(work, pictures, settings.overwrite)
+        _check_output(work, pictures, settings.overwrite)
         job = Job(engine, media, work, settings)
         resumed = work.open(_manifest(engine, media, pictures), resume=settings.resumes)
         try:
@@ -131,24 +131,21 @@ def _check_paths(media: Media, output: Path, settings: RunSettings, pictures: st
     compare, preview = settings.compare, settings.preview
     if compare is not None:
         check_comparison(compare)
-        if compare.exists() and not settings.overwrite:
-            raise OutputError(
-                f"{compare}: exists already; give -y/--overwrite to replace it, or choose another output."
-            )
+        refuse_existing(compare, overwrite=settings.overwrite)
         check_place(compare, (media.path, output))
     if preview is not None:
         check_place(preview, (media.path, output, *([compare] if compare is not None else [])))
 
 
-def _refuse_existing(work: WorkFolder, pictures: str | None, overwrite: bool) -> None:
+def _check_output(work: WorkFolder, pictures: str | None, overwrite: bool) -> None:
     output = work.output
-    if overwrite or not output.exists() or work.is_finished:
+    if work.is_finished:
         return
     if output.is_dir():
         is_name = is_frame(pictures) if pictures else lambda name: True
         if all(not is_name(path.name) or work.has_moved(path.name) for path in output.iterdir()):
             return
-    raise OutputError(f"{output}: exists already; give -y/--overwrite to replace it, or choose another output.")
+    refuse_existing(output, overwrite=overwrite)
 
 
 def _manifest(engine: Engine, media: Media, pictures: str | None) -> dict[str, Any]:

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from codecvsr.errors import CodecVSRError, InputError
-from codecvsr.files import VIDEO_SUFFIXES
+from codecvsr.files import FRAME_NAME, VIDEO_SUFFIXES
 from codecvsr.upscaling.api import upscale_one
 from codecvsr.upscaling.frame_names import split_pattern
 from codecvsr.upscaling.options import Listener, RunSettings, UpscaleOptions, UpscaleReport, make_engine
 from codecvsr.video.probe import is_folder_of_frames
 from codecvsr.video.stream_mapping import CONTAINERS
-
-FRAME_NAME_PATTERN = "%08d.png"
 
 
 @dataclass(frozen=True)
@@ -122,6 +120,6 @@ def plan_outputs(inputs: Sequence[Path], output: Path, form: str = "auto") -> li
 def _name(source: Path, form: str) -> str:
     stem = source.name if source.is_dir() else source.stem
     if form == "png":
-        return f"{stem}/{FRAME_NAME_PATTERN}"
+        return f"{stem}/{FRAME_NAME}"
     own = source.suffix.lower() if source.suffix.lower() in CONTAINERS and not source.is_dir() else ".mkv"
     return f"{stem}{own if form == 'auto' else '.' + form}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.bitstream.encode import EncodeSettings, encode_h264
+from codecvsr.bitstream.encode import PROXY_CRF, EncodeSettings, encode_h264
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.reader import read_video
 from codecvsr.inference.infer import with_motion
@@ -21,8 +21,6 @@ from codecvsr.motion import MotionOptions, estimate_motion
 from codecvsr.motion.clip_motion import unknown_motion
 from codecvsr.video.probe import Media
 from codecvsr.video.segments import unique
-
-_PROXY_CRF = 12  # as for benchmark --crf none: fine enough that the vectors follow the picture, not its noise
 
 
 def describe_motion(media: Media, kind: str) -> str:
@@ -76,7 +74,7 @@ def proxy(frames: Sequence[CodedFrame], rate: Fraction, path: Path) -> list[Code
         path: a file to write and remove.
     """
     try:
-        settings = EncodeSettings(_PROXY_CRF, preset="medium", fps=min(max(rate, Fraction(1)), Fraction(1000)))
+        settings = EncodeSettings(PROXY_CRF, preset="medium", fps=min(max(rate, Fraction(1)), Fraction(1000)))
         encode_h264((_even(frame.rgb) for frame in frames), path, settings)
         coded = read_video(path, backend="pyav")
         return [replace(c, picture=f.picture, qp=None) for c, f in zip(coded, frames, strict=True)]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from codecvsr.errors import InputError
-from codecvsr.files import is_image_name
+from codecvsr.files import FRAME_NAME, is_image_name
 from codecvsr.video.probe import Media
 
 _PATTERN = re.compile(r"%0?\d*d")
@@ -33,7 +33,7 @@ def frame_names(media: Media, frames: int, first: int, pattern: str) -> list[str
         return [pattern % i for i in range(frames)]
     if media.pictures:
         return [f"{path.stem}.png" for path in media.pictures[first : first + frames]]
-    return [f"{i:08d}.png" for i in range(frames)]
+    return [FRAME_NAME % i for i in range(frames)]
 
 
 def may_make(media: Media, pattern: str) -> Callable[[str], bool]:

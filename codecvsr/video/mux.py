@@ -10,7 +10,7 @@ from typing import Any
 
 import av
 
-from codecvsr.bitstream.reader import open_video
+from codecvsr.bitstream.decode import open_video
 from codecvsr.errors import OutputError
 from codecvsr.video.probe import Media, Scan
 from codecvsr.video.segments import read_packets

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from codecvsr.bitstream.conceal import ConcealedVideo
+from codecvsr.bitstream.decode import open_video, side_data
 from codecvsr.bitstream.frame import NO_VECTORS, CodedFrame
 from codecvsr.bitstream.pictures import VideoPictures
-from codecvsr.bitstream.reader import open_video, read_from, read_video, side_data
+from codecvsr.bitstream.reader import read_from, read_video
 from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.files import list_images, read_image
 from codecvsr.inference.clip_folder import check_size, numbered_frames

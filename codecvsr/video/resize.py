@@ -117,8 +117,3 @@ def resample(frame: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArr
     vertical = resize_weights(old_height, height, Fraction(height, old_height))
     horizontal = resize_weights(old_width, width, Fraction(width, old_width))
     return _to_8_bits(_weigh(frame, vertical, horizontal))
-
-
-def upsample(frame: npt.NDArray[np.uint8], scale: int) -> npt.NDArray[np.uint8]:
-    """Enlarge (H, W, 3) uint8 to (H * scale, W * scale, 3) uint8: the bicubic baseline, by the same kernel."""
-    return _to_8_bits(imresize(frame, scale))

@@ -19,8 +19,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.bitstream import color
 from codecvsr.bitstream.encode import PRESETS
+from codecvsr.bitstream.picture_encoder import PictureEncoder, VideoFormat
 from codecvsr.errors import InputError, OutputError
 from codecvsr.video.probe import Colour
 
@@ -124,24 +124,25 @@ class SegmentWriter:
     def __init__(self, path: Path, options: EncoderOptions, form: PictureFormat) -> None:
         """Begin the file, under a temporary name."""
         self._path, self._part = path, path.with_name(f".{path.name}.{unique()}.part")
-        self._options, self._form = options, form
         self.frames = 0
-        self._packets = 0
         self._file = self._part.open("wb")
         self._container = av.open(self._file, "w", format="nut")
-        stream = self._container.add_stream(ENCODERS[options.codec], rate=form.rate)
-        assert isinstance(stream, av.VideoStream)
-        context = stream.codec_context
-        context.width, context.height, context.pix_fmt = form.width, form.height, options.pixel_format
-        context.time_base = form.time_base
-        context.sample_aspect_ratio = form.aspect
-        context.thread_count = _THREADS
-        if options.pixel_format.startswith("yuv"):
-            context.color_range = 2 if form.colour.full_range else 1
-            context.colorspace = form.colour.matrix
-        context.color_primaries, context.color_trc = form.colour.primaries, form.colour.transfer
-        context.options = options.parameters
-        self._stream = stream
+        colour = form.colour
+        video_format = VideoFormat(
+            form.height,
+            form.width,
+            form.rate,
+            time_base=form.time_base,
+            pixel_format=options.pixel_format,
+            matrix=colour.matrix,
+            primaries=colour.primaries,
+            transfer=colour.transfer,
+            full_range=colour.full_range,
+            pixel_aspect=form.aspect,
+        )
+        self._encoder = PictureEncoder(
+            self._container, ENCODERS[options.codec], video_format, options.parameters, threads=_THREADS
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -160,16 +161,7 @@ class SegmentWriter:
         Raises:
             OSError: the file cannot be written.
         """
-        form = self._form
-        if self._options.pixel_format == "bgr0":
-            picture = color.convert(av.VideoFrame.from_ndarray(rgb, format="rgb24"), "bgr0")
-        else:
-            colour = form.colour
-            picture = color.from_rgb(
-                rgb, self._options.pixel_format, matrix=colour.matrix, full_range=colour.full_range
-            )
-        picture.pts, picture.time_base = pts, form.time_base
-        self._mux(self._stream.encode(picture))
+        self._encoder.add(rgb, pts)
         self.frames += 1
 
     def close(self) -> None:
@@ -179,21 +171,16 @@ class SegmentWriter:
             OSError: the file cannot be written.
             OutputError: the encoder lost a picture.
         """
-        self._mux(self._stream.encode(None))
+        self._encoder.finish()
         self._container.close()
-        if self._packets != self.frames:
-            raise OutputError(f"{self._path}: the encoder gave {self._packets} pictures for {self.frames}.")
+        if self._encoder.packets != self.frames:
+            raise OutputError(f"{self._path}: the encoder gave {self._encoder.packets} pictures for {self.frames}.")
         if not self._file.closed:
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
         os.replace(self._part, self._path)
         sync_folder(self._path.parent)
-
-    def _mux(self, packets: Sequence[av.Packet]) -> None:
-        for packet in packets:
-            self._packets += 1
-            self._container.mux_one(packet)
 
 
 def unique() -> str:

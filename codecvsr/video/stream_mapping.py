@@ -11,7 +11,7 @@ from typing import Literal
 import av
 from av.stream import Disposition
 
-from codecvsr.bitstream.reader import open_video
+from codecvsr.bitstream.decode import open_video
 from codecvsr.errors import InputError
 from codecvsr.video.probe import Media
 from codecvsr.video.subtitles import StyledText, parse_subrip, parse_timed_text

@@ -18,9 +18,10 @@ from typing import Any
 import codecvsr
 from codecvsr.analysis.inspect import inspect_video
 from codecvsr.bitstream.pictures import VideoPictures
-from codecvsr.datasets.benchmark import BenchmarkSettings, make_benchmark
+from codecvsr.datasets.benchmark import make_benchmark
+from codecvsr.datasets.benchmark_settings import BenchmarkSettings
 from codecvsr.errors import CodecVSRError, InputError
-from codecvsr.files import atomic_file, list_images, read_image, write_png
+from codecvsr.files import FRAME_NAME, atomic_file, list_images, read_image, write_png
 from codecvsr.inference.clip_folder import STREAM
 from codecvsr.inference.infer import Ablations, infer
 from codecvsr.json_values import jsonable
@@ -143,7 +144,7 @@ class _Work:
         most = round(min(float(self.facts.fps) * parameters.seconds, limits.frames))
         self.meter.begin("read", max(most, 1))
         for index, frame in enumerate(self.meter.track(cropped_frames(self.clip, parameters, limits))):
-            write_png(original / f"{index:08d}.png", frame)
+            write_png(original / (FRAME_NAME % index), frame)
             self.count = index + 1
         settings = BenchmarkSettings(crfs=(parameters.crf,), fps=self.facts.fps)
         self.meter.begin("compress", 3 * self.count)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.bitstream.decode import open_video
 from codecvsr.bitstream.pictures import VideoPictures
-from codecvsr.bitstream.reader import open_video
 from codecvsr.constants import SCALE
 from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.video.probe import Media, scan

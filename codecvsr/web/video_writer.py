@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.bitstream import color
+from codecvsr.bitstream.picture_encoder import PictureEncoder, VideoFormat
 from codecvsr.errors import OutputError
 
 Picture = npt.NDArray[np.uint8]
 
-_BT709, _LIMITED = 1, 1  # ITU-T H.273
+_BT709 = 1  # ITU-T H.273
 _BLOCK = 16  # views begin at macroblocks, so that none bleeds into another
 _MAXIMUM = 4096  # pixels along a side that browsers are sure to decode
 _KEY_EVERY = 12  # frames; so many at most are decoded to show one that was jumped to
@@ -83,11 +83,11 @@ class SourceVideo:
         self.target = target
         self._fps, self._crf = fps, crf
         self._count = 0
+        self._encoder: PictureEncoder | None = None
 
     def __enter__(self) -> Self:
         try:
             self._container = av.open(str(self.target), "w", options={"movflags": "faststart"})
-            self._stream = self._container.add_stream("libx264", rate=self._fps)
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
         return self
@@ -99,17 +99,10 @@ class SourceVideo:
             OutputError: it cannot be written.
         """
         rgb = rgb[: rgb.shape[0] // 2 * 2, : rgb.shape[1] // 2 * 2]
-        if not self._count:
-            context = self._stream.codec_context
-            context.width, context.height, context.pix_fmt = rgb.shape[1], rgb.shape[0], "yuv420p"
-            context.time_base = 1 / self._fps
-            context.color_range, context.colorspace = _LIMITED, _BT709
-            context.color_primaries, context.color_trc = _BT709, _BT709
-            context.options = {"preset": "veryfast", "crf": str(self._crf), "g": str(_KEY_EVERY)}
-        picture = color.from_rgb(rgb, matrix=_BT709)
-        picture.pts, picture.time_base = self._count, 1 / self._fps
         try:
-            self._container.mux(self._stream.encode(picture))
+            if self._encoder is None:
+                self._encoder = self._begin(*rgb.shape[:2])
+            self._encoder.add(rgb, self._count)
         except (av.FFmpegError, OSError) as error:
             raise self._failure(error) from error
         self._count += 1
@@ -118,12 +111,17 @@ class SourceVideo:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if kind is None and self._count:
-                self._container.mux(self._stream.encode(None))
+            if kind is None and self._encoder is not None:
+                self._encoder.finish()
             self._container.close()
         except (av.FFmpegError, OSError) as failure:
             if kind is None:
                 raise self._failure(failure) from failure
+
+    def _begin(self, height: int, width: int) -> PictureEncoder:
+        video_format = VideoFormat(height, width, self._fps, matrix=_BT709, primaries=_BT709, transfer=_BT709)
+        options = {"preset": "veryfast", "crf": str(self._crf), "g": str(_KEY_EVERY)}
+        return PictureEncoder(self._container, "libx264", video_format, options)
 
     def _failure(self, error: Exception) -> OutputError:
         return OutputError(f"{self.target.name}: encoding failed ({getattr(error, 'strerror', None) or error}).")

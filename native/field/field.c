@@ -12,8 +12,8 @@ static int32_t clamp(int32_t value, int32_t high)
     return value < 0 ? 0 : value > high ? high : value;
 }
 
-/* The cells a block of `size` pixels around `centre` covers, cut to a grid of `cells`. The grid starts at 0, so that it
- * does not matter which way C rounds the quotient of a negative number. */
+/* The cells a block of `size` pixels around `centre` covers, cut to a grid of `cells`. The grid starts at 0, so
+ * the rounding of negative quotients in C does not matter. */
 static struct span cells_of(int16_t centre, uint8_t size, int32_t cells)
 {
     struct span span;
@@ -43,17 +43,17 @@ int32_t cvsr_rasterise(const uint8_t *vectors, size_t count, int32_t height, int
         memset(partition, 0, plane);
 
     for (size_t i = 0; i < count; i++) {
-        const uint8_t *record = vectors + i * CVSR_VECTOR_BYTES;
-        const uint8_t block_width = record[4], block_height = record[5];
+        const uint8_t *packed = vectors + i * CVSR_VECTOR_BYTES;
+        const uint8_t block_width = packed[4], block_height = packed[5];
         int32_t source, motion_x, motion_y;
         int16_t centre_x, centre_y;
         uint16_t motion_scale;
-        memcpy(&source, record, sizeof source);
-        memcpy(&centre_x, record + 6, sizeof centre_x);
-        memcpy(&centre_y, record + 8, sizeof centre_y);
-        memcpy(&motion_x, record + 10, sizeof motion_x);
-        memcpy(&motion_y, record + 14, sizeof motion_y);
-        memcpy(&motion_scale, record + 18, sizeof motion_scale);
+        memcpy(&source, packed, sizeof source);
+        memcpy(&centre_x, packed + 6, sizeof centre_x);
+        memcpy(&centre_y, packed + 8, sizeof centre_y);
+        memcpy(&motion_x, packed + 10, sizeof motion_x);
+        memcpy(&motion_y, packed + 14, sizeof motion_y);
+        memcpy(&motion_scale, packed + 18, sizeof motion_scale);
 
         const struct span x = cells_of(centre_x, block_width, columns);
         const struct span y = cells_of(centre_y, block_height, rows);

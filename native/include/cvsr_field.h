@@ -11,27 +11,27 @@
 #define CVSR_API __attribute__((visibility("default")))
 #endif
 
-/* Raised with every change of a signature, of the record below or of what a function does. */
+/* Raised with every change of a signature, of the layout below or of what a function does. */
 #define CVSR_FIELD_ABI 10
 
-/* One vector is a packed, host-endian record of 20 bytes (codecvsr.bitstream.frame.VECTOR_DTYPE):
+/* One vector is packed into 20 host-endian bytes (codecvsr.bitstream.frame.VECTOR_DTYPE):
  *   0 int32 source | 4 uint8 w | 5 uint8 h | 6 int16 dst_x | 8 int16 dst_y
  *   10 int32 motion_x | 14 int32 motion_y | 18 uint16 motion_scale */
 #define CVSR_VECTOR_BYTES 20
 
 #define CVSR_CELL 4 /* side of a cell in pixels */
-#define CVSR_LONGEST 4096.0f /* pixels; no stream may hold longer vectors (H.264 annex A.3.1) */
+#define CVSR_LONGEST 4096.0f /* pixels; longer than any vector H.264 allows (annex A.3.1) */
 
 CVSR_API int32_t cvsr_field_abi(void);
 
-/* Paint `count` records onto the ceil(height / 4) x ceil(width / 4) cells of a picture, in the order they come.
+/* Paint `count` vectors onto the ceil(height / 4) x ceil(width / 4) cells of a picture, in the order they come.
  *
  * past, future: two planes each (x, then y) of rows * columns float32, in pixels; NaN where a cell has no vector or one
  *   longer than CVSR_LONGEST to either side.
  * partition: rows * columns bytes, (w / 8) * 4 + h / 8 of the block that painted the cell last, 0 where none did.
  *
- * Every output is written in full. Any content of `vectors` is fine: what lies outside the picture is dropped and a
- * motion_scale of 0 counts as 1. Returns 0, or -1 and touches nothing where a size is negative or a pointer missing. */
+ * Every output is written in full. `vectors` may hold any bytes: parts of blocks outside the picture are ignored and a
+ * motion_scale of 0 counts as 1. Returns 0, or -1 and writes nothing if a size is negative or a pointer is missing. */
 CVSR_API int32_t cvsr_rasterise(const uint8_t *vectors, size_t count, int32_t height, int32_t width, float *past,
                                 float *future, uint8_t *partition);
 

@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cvsr_field.h" /* CVSR_API and the packed vector record */
+#include "cvsr_field.h" /* CVSR_API and the packed vectors */
 
 /* Raised with every change of a signature, of a struct or of what a function does. */
-#define CVSR_READER_ABI 2
+#define CVSR_READER_ABI 3
 
 #define CVSR_NO_PTS INT64_MIN
 
@@ -16,8 +16,7 @@ typedef struct cvsr_reader cvsr_reader;
 
 /* The stream that was chosen. The string `codec` lives as long as the process. */
 typedef struct cvsr_stream {
-    const char *codec;       /* "h264", "hevc"... */
-    int64_t declared_frames; /* what the container says; 0: it does not */
+    const char *codec; /* "h264", "hevc"... */
     int32_t time_base_num, time_base_den;
     int32_t index;
     int32_t extradata_size;
@@ -27,13 +26,11 @@ typedef struct cvsr_stream {
 /* One picture. Everything it points to stays valid until the next call with the same reader. */
 typedef struct cvsr_frame {
     const char *pixel_format; /* "yuv420p"... */
-    const uint8_t *vectors;   /* vector_count packed records of CVSR_VECTOR_BYTES */
-    const int8_t *qp;         /* qp_rows * qp_columns luma quantisers, one a macroblock; NULL: not exported */
-    const uint8_t *data[4];   /* planes, as libavutil lays them out */
+    const uint8_t *vectors;   /* vector_count packed vectors of CVSR_VECTOR_BYTES */
+    const int8_t *qp;         /* qp_rows * qp_columns luma QPs, one a macroblock; NULL: not exported */
     int64_t pts;              /* as the container has it, in the stream's time base, or CVSR_NO_PTS */
-    int64_t decode_index;     /* position of its packet in the stream, from 0; -1: it belongs to none */
+    int64_t decode_index;     /* position of its packet in the stream, from 0; -1: none is known */
     int64_t vector_count;
-    int32_t linesize[4];
     int32_t width, height;
     int32_t qp_rows, qp_columns;
     int32_t type;             /* 'I', 'P' or 'B' */
@@ -54,16 +51,16 @@ CVSR_API const char *cvsr_reader_libavcodec(void);
 CVSR_API cvsr_reader *cvsr_reader_open(const char *path, char *error, size_t error_size);
 CVSR_API void cvsr_reader_stream(const cvsr_reader *reader, cvsr_stream *stream);
 
-/* 1: `frame` is filled; 0: the end, or the frames before the damage are used up; -1: no decoder or no memory, and
+/* Returns 1 and fills `frame`, 0 at the end or at the damage, -1 without a decoder or memory, and
  * cvsr_reader_message() says which. Decoding runs on one thread and no caller can change that: with frame threads
  * libavcodec mixes up the exported data. */
 CVSR_API int32_t cvsr_reader_next(cvsr_reader *reader, cvsr_frame *frame);
 
-/* Packets read so far, the one that was found damaged included. */
+/* Packets read so far, a damaged one included. */
 CVSR_API int64_t cvsr_reader_packets(const cvsr_reader *reader);
 
-/* 1 as soon as a packet is incomplete, the container breaks off or the decoder refuses a packet: nothing after it is
- * read, what was decoded before it is still handed out, and cvsr_reader_message() says what it was. */
+/* 1 from the first packet on that is incomplete, cannot be read or is refused by the decoder. Nothing after it is read;
+ * cvsr_reader_next() returns the pictures decoded before it, and cvsr_reader_message() names the fault. */
 CVSR_API int32_t cvsr_reader_is_damaged(const cvsr_reader *reader);
 CVSR_API const char *cvsr_reader_message(const cvsr_reader *reader);
 

@@ -41,7 +41,8 @@ from motion_table import summary
 from results_files import with_this_command, write_results
 
 from codecvsr.bitstream.reader import read_video
-from codecvsr.datasets.benchmark import BenchmarkSettings, crf_label, make_benchmark, parse_crfs
+from codecvsr.datasets.benchmark import make_benchmark
+from codecvsr.datasets.benchmark_settings import BenchmarkSettings, crf_label, parse_crfs
 from codecvsr.errors import CodecVSRError
 from codecvsr.metrics.alignment import TRACK_FRAMES
 from codecvsr.motion import estimate_motion

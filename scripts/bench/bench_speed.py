@@ -25,7 +25,8 @@ from speed_measurements import cold_start, file_to_file, net, precision_loss, pr
 from speed_plot import draw
 from speed_subjects import THROUGH_ENGINE, machine, machine_label
 
-from codecvsr.datasets.benchmark import BenchmarkSettings, make_benchmark
+from codecvsr.datasets.benchmark import make_benchmark
+from codecvsr.datasets.benchmark_settings import BenchmarkSettings
 from codecvsr.engine.device import choose_device
 from codecvsr.models.zoo import MODELS, load_model
 from codecvsr.versions import versions

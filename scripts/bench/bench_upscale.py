@@ -24,7 +24,8 @@ import click
 from results_files import with_this_command, write_results
 from upscale_measurements import containers, killed, peak_memory, proxy, streamed, workers
 
-from codecvsr.datasets.benchmark import BenchmarkSettings, crf_label, make_benchmark
+from codecvsr.datasets.benchmark import make_benchmark
+from codecvsr.datasets.benchmark_settings import BenchmarkSettings, crf_label
 from codecvsr.models.zoo import load_model
 from codecvsr.versions import versions
 

@@ -35,7 +35,8 @@ from codecvsr.compare.measurements import Settings
 from codecvsr.compare.report import write_report
 from codecvsr.compare.run import compare
 from codecvsr.compare.tables import markdown_table, means_table
-from codecvsr.datasets.benchmark import BenchmarkSettings, crf_label, make_benchmark, parse_crfs
+from codecvsr.datasets.benchmark import make_benchmark
+from codecvsr.datasets.benchmark_settings import BenchmarkSettings, crf_label, parse_crfs
 from codecvsr.datasets.hr_sources import find_sources
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_file, write_png

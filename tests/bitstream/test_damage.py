@@ -7,7 +7,8 @@ import pytest
 
 from codecvsr.bitstream import h264
 from codecvsr.bitstream.damage import SoundFrames, cut_short
-from codecvsr.bitstream.reader import open_video, read_video
+from codecvsr.bitstream.decode import open_video
+from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import DamagedInputError
 from tests.streams import encode, moving_texture, remux
 from tests.videos import make_video
@@ -16,11 +17,11 @@ from tests.videos import make_video
 PYRAMID = [(0, 0), (1, 3), (2, 2), (3, 4), (4, 1), (5, 7), (6, 6), (7, 8), (8, 5), (9, 11), (10, 10), (11, 12), (12, 9)]
 
 
-def handed_on(order, *, timed=True, rate=None, **end):
-    """What comes out while ``order`` goes in, and what at the end."""
+def returned(order, *, timed=True, rate=None, **end):
+    """The pictures returned while those of ``order`` are added, and those returned at the end."""
     sound = SoundFrames()
     early = [x for shown, decoded in order for x in sound.add(shown, decoded, shown / 24 if timed else None)]
-    late = list(sound.rest(frame_seconds=rate, **end))
+    late = list(sound.flush(frame_seconds=rate, **end))
     assert sound.count == len(early) + len(late)
     return early, late
 
@@ -31,24 +32,24 @@ def chained(parts):
 
 
 def test_a_whole_stream_comes_out_whole_and_soon():
-    early, late = handed_on(PYRAMID, damaged=False)
+    early, late = returned(PYRAMID, damaged=False)
     assert early + late == list(range(13))
     assert len(late) == 4
 
 
 def test_a_gap_in_a_whole_stream_is_no_damage():
     order = [*PYRAMID, (40, 13)]
-    early, late = handed_on(order, damaged=False)
+    early, late = returned(order, damaged=False)
     assert early + late == [*range(13), 40]
 
 
 @pytest.mark.parametrize("rate", [None, 1 / 24])
-def test_what_follows_the_gap_of_a_cut_stream_is_dropped(rate):
-    early, late = handed_on([*PYRAMID, (16, 13)], damaged=True, rate=rate)
+def test_what_follows_the_gap_of_a_cut_stream_is_skipped(rate):
+    early, late = returned([*PYRAMID, (16, 13)], damaged=True, rate=rate)
     assert early + late == list(range(13))
 
 
-def taken(order, times):
+def filled(order, times):
     sound = SoundFrames()
     for (shown, decoded), time in zip(order, times, strict=True):
         list(sound.add(shown, decoded, time))
@@ -56,14 +57,14 @@ def taken(order, times):
 
 
 def test_a_gap_before_the_last_pictures_is_seen():
-    even = [shown / 24 for shown, _ in PYRAMID]
-    assert not taken(PYRAMID, even).ends_with_a_gap(1 / 24)
-    assert not taken(PYRAMID, even).ends_with_a_gap(None)
-    assert taken([*PYRAMID, (16, 13)], [*even, 16 / 24]).ends_with_a_gap(None)
-    assert not taken(PYRAMID, [None] * 13).ends_with_a_gap(1 / 24)
+    regular = [shown / 24 for shown, _ in PYRAMID]
+    assert not filled(PYRAMID, regular).ends_with_a_gap(1 / 24)
+    assert not filled(PYRAMID, regular).ends_with_a_gap(None)
+    assert filled([*PYRAMID, (16, 13)], [*regular, 16 / 24]).ends_with_a_gap(None)
+    assert not filled(PYRAMID, [None] * 13).ends_with_a_gap(1 / 24)
     # A variable rate: a pause in the middle, or at the end of a stream that shows its pictures as it decodes them.
-    assert not taken(PYRAMID, [*even[:6], *(time + 1 for time in even[6:])]).ends_with_a_gap(1 / 24)
-    assert not taken([(i, i) for i in range(13)], [*even[:-1], 9.0]).ends_with_a_gap(1 / 24)
+    assert not filled(PYRAMID, [*regular[:6], *(time + 1 for time in regular[6:])]).ends_with_a_gap(1 / 24)
+    assert not filled([(i, i) for i in range(13)], [*regular[:-1], 9.0]).ends_with_a_gap(1 / 24)
 
 
 PYRAMIDS = "bframes=3:b-pyramid=normal:b-adapt=0:keyint=12"
@@ -86,7 +87,7 @@ def test_pictures_missing_from_the_end_of_an_uneven_transport_stream_are_noticed
 
 
 def test_pictures_are_counted_in_the_order_they_are_shown_in(tmp_path):
-    path = make_video(tmp_path / "film.ts", 80, extras=False, parameters="bframes=3:b-pyramid=normal:keyint=60")
+    path = make_video(tmp_path / "video.ts", 80, extras=False, parameters="bframes=3:b-pyramid=normal:keyint=60")
     container, stream = open_video(path)
     with container:
         counter = h264.OrderCounter(h264.sequence_facts(stream.codec_context.extradata), None)
@@ -104,37 +105,37 @@ def test_pictures_are_counted_in_the_order_they_are_shown_in(tmp_path):
 
 
 def test_a_gap_at_the_start_shows_by_the_frame_rate():
-    """I0 P4 B2 and no more: the steps are even, only the container's rate tells that pictures are missing."""
+    """I0 P4 B2 and no more: the steps are equal; only the container's rate shows that pictures are missing."""
     order = [(0, 0), (2, 2), (4, 1)]
-    assert handed_on(order, damaged=True, rate=1 / 24) == ([], [0])
-    assert handed_on(order[:2], damaged=True) == ([], [0])  # nothing known of the rate: only the first is certain
+    assert returned(order, damaged=True, rate=1 / 24) == ([], [0])
+    assert returned(order[:2], damaged=True) == ([], [0])  # nothing known of the rate: only the first is certain
 
 
 def test_a_cut_stream_without_timestamps_loses_what_may_follow_a_gap():
-    early, late = handed_on([*PYRAMID, (16, 13)], timed=False, damaged=True)
-    assert early + late == list(range(12))  # two pictures may wait in this decoder: 12 is dropped for 16's sake
+    early, late = returned([*PYRAMID, (16, 13)], timed=False, damaged=True)
+    assert early + late == list(range(12))  # two pictures may wait in this decoder: 12 is skipped because of 16
 
 
 def test_a_cut_at_the_start_of_a_pyramid_without_timestamps_leaves_the_first_picture():
-    """I0 P8 B4, and b2 broken: 4 and 8 come out evenly, and nothing tells that 1, 2 and 3 are missing."""
-    assert chained(handed_on([(0, 0), (4, 2), (8, 1)], timed=False, damaged=True, broken=3)) == [0]
-    assert chained(handed_on([(0, 0), (8, 1)], timed=False, damaged=True, broken=2)) == [0]
+    """I0 P8 B4, and b2 broken: 4 and 8 come out at regular times, and nothing shows that 1, 2 and 3 are missing."""
+    assert chained(returned([(0, 0), (4, 2), (8, 1)], timed=False, damaged=True, broken=3)) == [0]
+    assert chained(returned([(0, 0), (8, 1)], timed=False, damaged=True, broken=2)) == [0]
 
 
 def test_a_cut_stream_without_b_frames_is_used_to_its_end():
     order = [(i, i) for i in range(9)]
-    assert chained(handed_on(order, damaged=True)) == list(range(9))
-    assert chained(handed_on(order, timed=False, damaged=True)) == list(range(8))
+    assert chained(returned(order, damaged=True)) == list(range(9))
+    assert chained(returned(order, timed=False, damaged=True)) == list(range(8))
 
 
 def test_pictures_shown_before_their_broken_reference_are_dropped():
     """P8 is broken: b5, B6 and b7 are shown before it, but were predicted from it."""
-    early, late = handed_on(PYRAMID[:8], damaged=True, broken=5)
+    early, late = returned(PYRAMID[:8], damaged=True, broken=5)
     assert early + late == [0, 1, 2, 3, 4]
 
 
 def test_a_packet_without_a_picture_does_not_hold_up_a_film():
-    """Pictures hidden by an edit list, or before the first key frame: 7 packets never give one."""
+    """Pictures hidden by an edit list, or before the first key frame: 7 packets have no picture."""
     order = [(i, i + 7) for i in range(100)]
     sound, most = SoundFrames(), 0
     for number, (shown, decoded) in enumerate(order, 1):
@@ -142,7 +143,7 @@ def test_a_packet_without_a_picture_does_not_hold_up_a_film():
         most = max(most, number - sound.count)
     assert most == 32
     assert sound.first_packet == 7
-    list(sound.rest(damaged=False))
+    list(sound.flush(damaged=False))
     assert sound.count == 100
 
 
@@ -158,10 +159,10 @@ def test_cut_files(tmp_path, name):
     assert cut_short(whole) == ""
     data = whole.read_bytes()
     cut = tmp_path / f"cut-{name}"
-    for kept in (len(data) * 6 // 10, len(data) - 1):
-        cut.write_bytes(data[:kept])
+    for size in (len(data) * 6 // 10, len(data) - 1):
+        cut.write_bytes(data[:size])
         silent = name.endswith((".ts", ".h264"))
-        assert cut_short(cut).startswith("" if silent else f"{kept} of ")
+        assert cut_short(cut).startswith("" if silent else f"{size} of ")
         assert cut_short(cut).endswith("" if silent else " bytes are there")
         assert bool(cut_short(cut)) != silent
 

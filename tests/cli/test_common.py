@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from codecvsr.cli import COMMANDS, cli, common, output
-from codecvsr.errors import CodecVSRError, InputError, QualityGateError
+from codecvsr.errors import InputError, QualityGateError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -192,15 +192,6 @@ def test_print_json_writes_what_json_cannot_say(capsys):
         "inf": "inf", "minus": "-inf", "nan": None, "numpy": 0.5, "count": 3,
         "array": [1.0, "inf"], "tuple": [1, 2], "score": {"psnr": "inf", "path": "a/b"}, "4": None,
     }  # fmt: skip
-
-
-def test_refuse_existing(tmp_path):
-    there = tmp_path / "there.csv"
-    there.write_text("old")
-    common.refuse_existing(None, tmp_path / "new.csv", overwrite=False)
-    common.refuse_existing(there, overwrite=True)
-    with pytest.raises(CodecVSRError, match=r"there\.csv.*--overwrite"):
-        common.refuse_existing(None, there, overwrite=False)
 
 
 def process(*args: str):

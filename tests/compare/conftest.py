@@ -8,7 +8,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from codecvsr.datasets.benchmark import BenchmarkSettings, make_benchmark
+from codecvsr.datasets.benchmark import make_benchmark
+from codecvsr.datasets.benchmark_settings import BenchmarkSettings
 from codecvsr.files import write_png
 from codecvsr.models.basicvsr import BasicVSR
 from codecvsr.models.codecvsr import CodecVSR

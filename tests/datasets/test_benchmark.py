@@ -12,7 +12,8 @@ import pytest
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
 from codecvsr.bitstream.reader import read_video
 from codecvsr.cli import main
-from codecvsr.datasets.benchmark import BenchmarkSettings, crf_label, make_benchmark, parse_crfs
+from codecvsr.datasets.benchmark import make_benchmark
+from codecvsr.datasets.benchmark_settings import BenchmarkSettings, crf_label, parse_crfs
 from codecvsr.errors import InputError, OutputError
 from codecvsr.files import read_image, write_png
 from codecvsr.inference.clip_folder import ClipFolder, numbered_frames, read_motion

@@ -97,7 +97,7 @@ def main() -> None:
     if only in (None, "reader"):
         query = ["pkg-config", "--cflags", "--libs", "libavformat", "libavcodec", "libavutil"]
         libraries = subprocess.run(query, check=True, capture_output=True, text=True).stdout.split()
-        sources = [NATIVE / "reader" / "extract_mvs.c", NATIVE / "reader" / "reader.c"]
+        sources = sorted((NATIVE / "reader").glob("*.c"))
         files, refused = damaged_files(compile_program(folder / "extract_mvs", sources, libraries), minutes, folder)
         print(f"reader: {files} damaged files, {refused} of them refused", flush=True)
 

@@ -83,7 +83,7 @@ def sanitized_extract_mvs(tmp_path_factory):
     if found.returncode:
         pytest.skip("the libav headers are not installed")
     folder = tmp_path_factory.mktemp("sanitized")
-    sources = [NATIVE / "reader" / "extract_mvs.c", NATIVE / "reader" / "reader.c"]
+    sources = sorted((NATIVE / "reader").glob("*.c"))
     return compile_program(folder / "extract_mvs", sources, found.stdout.split())
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from codecvsr.bitstream.reader import read_video
-from codecvsr.datasets.benchmark import BenchmarkSettings, make_benchmark
+from codecvsr.datasets.benchmark import make_benchmark
+from codecvsr.datasets.benchmark_settings import BenchmarkSettings
 from codecvsr.engine.plan import make_plan
 from codecvsr.errors import InputError
 from codecvsr.files import write_png

@@ -17,7 +17,8 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 
 from codecvsr.cli import cli
-from codecvsr.datasets.benchmark import BenchmarkSettings, make_benchmark
+from codecvsr.datasets.benchmark import make_benchmark
+from codecvsr.datasets.benchmark_settings import BenchmarkSettings
 from codecvsr.errors import CheckpointError, InputError
 from codecvsr.files import read_image
 from codecvsr.models.codecvsr import CodecVSR

@@ -23,7 +23,7 @@ VectorTable = dict[int, npt.NDArray[np.void]]
 
 
 def find_program(program: str | Path) -> str:
-    """The path of a program, which may be a name on PATH.
+    """Returns the path of a program, which may be a name on PATH.
 
     Raises:
         InputError: there is none, or it is not executable.
@@ -37,10 +37,9 @@ def find_program(program: str | Path) -> str:
 
 
 def read_csv_vectors(program: str | Path, video: Path) -> VectorTable:
-    """Run ``program video`` and parse what it prints: display index of a frame, from 0, -> its VECTOR_DTYPE array.
+    """Runs ``program video`` and returns vectors by display index, from 0, as VECTOR_DTYPE arrays.
 
-    Frames without vectors have no entry. A program without the motion columns gives the displacement in whole pixels
-    (srcx - dstx), which is all it prints.
+    Frames without vectors have no entry. Without the motion columns the displacement is srcx - dstx, in whole pixels.
 
     Raises:
         InputError: the program is missing, fails, or prints something else.
@@ -60,18 +59,18 @@ def read_csv_vectors(program: str | Path, video: Path) -> VectorTable:
                 problem = str(error)
                 process.kill()
         errors.seek(0)
-        last_words = errors.read().strip()[-300:] or "it said nothing on stderr"
+        log_end = errors.read().strip()[-300:] or "nothing on stderr"
     if process.returncode > 0:
-        raise InputError(f"{program}: failed with status {process.returncode} on {video} ({last_words}).")
+        raise InputError(f"{program}: failed with status {process.returncode} on {video} ({log_end}).")
     if problem:
-        raise InputError(f"{program}: {problem} ({last_words})")
+        raise InputError(f"{program}: {problem} ({log_end})")
     if process.returncode < 0:
-        raise InputError(f"{program}: was ended by signal {-process.returncode} on {video} ({last_words}).")
+        raise InputError(f"{program}: was ended by signal {-process.returncode} on {video} ({log_end}).")
     return table
 
 
 def parse_csv_vectors(lines: Iterable[str]) -> VectorTable:
-    """Parse the program's lines, header first; it counts frames from 1.
+    """Parses the lines of the program, header first; frames count from 1.
 
     Raises:
         InputError: the header or a row is not of that form.
@@ -88,7 +87,7 @@ def parse_csv_vectors(lines: Iterable[str]) -> VectorTable:
         try:
             if len(row) != len(header):
                 raise ValueError
-            frame, source, w, h, src_x, src_y, dst_x, dst_y = (int(cell) for cell in row[:8])
+            frame, source, w, h, src_x, src_y, dst_x, dst_y = (int(value) for value in row[:8])
             motion = (int(row[9]), int(row[10]), int(row[11])) if has_motion else (src_x - dst_x, src_y - dst_y, 1)
         except ValueError:
             raise InputError(

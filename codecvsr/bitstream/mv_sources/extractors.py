@@ -1,4 +1,4 @@
-"""Which program the motion vectors come from: the one place that understands ``--mv-extractor``."""
+"""The sources of motion vectors that ``--mv-extractor`` names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _READERS = ("auto", "native", "pyav")
 
 
 def coded_frames(video: Path, extractor: str = "auto") -> Iterator[CodedFrame]:
-    """The frames of an H.264 file with vectors from ``extractor``.
+    """Yields the frames of an H.264 file with vectors from ``extractor``.
 
     Args:
         video: the file.
@@ -40,7 +40,7 @@ def coded_frames(video: Path, extractor: str = "auto") -> Iterator[CodedFrame]:
 
 
 def check_extractor(extractor: str) -> str:
-    """Look whether ``extractor`` is there, and say what it stands for on this machine (for ``meta.json``).
+    """Checks that ``extractor`` is installed; returns what it means on this machine, for ``meta.json``.
 
     Raises:
         InputError: it is missing.

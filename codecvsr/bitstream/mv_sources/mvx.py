@@ -1,7 +1,7 @@
-"""Motion vectors from the package motion-vector-extractor: a third opinion for cross-checks, nothing more.
+"""Motion vectors from the package motion-vector-extractor: for cross-checks only.
 
-It bundles FFmpeg 4.1 and decodes with frame threads, which corrupts vectors of streams with B-frames now and then, and it
-stops early where audio comes before video. Results are not to be built on it.
+It bundles FFmpeg 4.1 and decodes with frame threads, which sometimes corrupts vectors of streams with B-frames, and it
+stops early where audio comes before video.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _COLUMNS = {
 
 
 def video_capture() -> Any:
-    """A new reader of the package.
+    """Returns a new reader of the package.
 
     Raises:
         InputError: the package is not installed.
@@ -45,7 +45,7 @@ def video_capture() -> Any:
 
 
 def read_mvx_vectors(video: Path) -> VectorTable:
-    """Display index of a frame, from 0, -> its VECTOR_DTYPE array; frames without vectors have no entry.
+    """Returns vectors by display index, from 0, as VECTOR_DTYPE arrays; frames without vectors have no entry.
 
     Raises:
         InputError: the package is not installed, or cannot open the file.

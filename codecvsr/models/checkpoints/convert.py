@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from codecvsr.errors import InputError, OutputError
-from codecvsr.files import atomic_file
+from codecvsr.files import atomic_file, refuse_existing
 from codecvsr.models.registry import ARCHITECTURES, apply_settings
 from codecvsr.models.zoo import LoadedModel, load_model
 
@@ -34,8 +34,7 @@ def convert(
 
     if target.suffix != SUFFIX:
         raise OutputError(f"{target}: must be called *{SUFFIX}; that is the format it is written in.")
-    if target.exists() and not overwrite:
-        raise OutputError(f"{target}: exists already; give -y/--overwrite to replace it, or choose another output.")
+    refuse_existing(target, overwrite=overwrite)
     model = load_model(source)
     if not model.parameters:
         raise InputError(f"{model.name}: has no weights to convert.")

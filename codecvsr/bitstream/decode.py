@@ -1,0 +1,221 @@
+"""Decoding with PyAV: packets in, pictures out that know which packet they came from.
+
+FFmpeg's frame threads corrupt the motion vectors it exports for streams with B-frames, so H.264 is decoded on one thread and
+no caller can change that; to decode faster, split a video between key frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.sidedata.sidedata import SideDataContainer
+from av.stream import Disposition
+
+from codecvsr.bitstream import h264
+from codecvsr.bitstream.frame import NO_VECTORS, VECTOR_DTYPE, CodedFrame, FrameType
+from codecvsr.errors import InputError
+
+_FRAME_TYPES: dict[int, FrameType] = {1: "I", 2: "P", 3: "B", 5: "I", 6: "P"}  # 5 and 6: switching SI and SP
+_EXPORT = {"flags2": "+export_mvs", "export_side_data": "mvs+venc_params"}
+_SEEK_EARLIER = (0, 1, 10)  # seconds
+_MAX_TRIED = 8  # key packets that may precede the one that is sought
+
+
+class PacketFacts(NamedTuple):
+    """A packet's time in seconds, where it has one, and what its NAL units say."""
+
+    pts_seconds: float | None
+    is_reference: bool = False
+    is_idr: bool = False
+
+
+class VideoDecoder:
+    """Decodes the main video stream of a file; iterate it once, within ``with``.
+
+    The ``pts`` of each picture is the number of its packet, an index of ``packets``.
+
+    Attributes:
+        packets: what is known of every packet read so far.
+        damage: why decoding ended early, or what failed at its end; empty where nothing did.
+        is_h264: the stream is H.264.
+        codec: FFmpeg's name of the decoder.
+        sequence: what the H.264 sequence parameter set says.
+    """
+
+    def __init__(self, path: Path, *, export: bool, conceal: bool = False, begin: int | None = None) -> None:
+        """Opens the file.
+
+        Args:
+            path: any container FFmpeg reads.
+            export: the pictures of an H.264 stream carry motion vectors and QPs.
+            conceal: continue after damage; without it decoding ends at the first broken packet.
+            begin: start at the key packet shown at this time, in units of the stream's time base; no picture comes where
+                it cannot be found.
+
+        Raises:
+            InputError: the file cannot be opened or has no video stream.
+        """
+        self.packets: list[PacketFacts] = []
+        self.damage = ""
+        self._container, self._stream = open_video(path)
+        self._conceal, self._begin = conceal, begin
+        self._context = self._stream.codec_context
+        self.codec = self._context.name
+        self.is_h264 = self.codec == "h264"
+        if self.is_h264:
+            self._context.thread_type = "SLICE"
+            self._context.thread_count = 1  # with several slice threads the decoder reports no errors
+            if export:
+                self._context.options = dict(_EXPORT)
+        self._length_size = h264.length_prefix_size(self._context.extradata)
+        self.sequence = h264.sequence_facts(self._context.extradata) if self.is_h264 else h264.UNKNOWN
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._container.close()
+
+    def __iter__(self) -> Iterator[av.VideoFrame]:
+        """Yields pictures in display order."""
+        for packet in self._read():
+            number = len(self.packets) - 1
+            if packet.is_corrupt and not self._conceal:
+                self.damage = f"packet {number} is incomplete"
+                break
+            packet.pts = packet.dts = number
+            try:
+                pictures = self._context.decode(packet)
+            except av.FFmpegError as error:
+                if self._conceal:
+                    continue
+                self.damage = f"packet {number}: {error.strerror}"
+                break
+            yield from pictures
+        try:
+            yield from self._context.decode(None)
+        except av.FFmpegError as error:
+            self.damage = self.damage or f"at its end: {error.strerror}"
+
+    def coded_frame(self, picture: av.VideoFrame, index: int) -> CodedFrame:
+        """Returns ``picture``, the ``index``-th in display order, with what the bitstream says about it.
+
+        Of other codecs than H.264 only the time is known; the type of their frames is "I".
+        """
+        assert picture.pts is not None
+        packet = self.packets[picture.pts]
+        return CodedFrame(
+            index=index,
+            decode_index=picture.pts,
+            pts_seconds=packet.pts_seconds,
+            type=_FRAME_TYPES.get(int(picture.pict_type), "P") if self.is_h264 else "I",
+            is_reference=packet.is_reference,
+            is_idr=packet.is_idr,
+            vectors=_vectors(picture) if self.is_h264 else NO_VECTORS,
+            qp=_qp(picture) if self.is_h264 else None,
+            picture=picture,
+            max_references=self.sequence.max_references,
+        )
+
+    def is_interlaced(self, picture: av.VideoFrame) -> bool:
+        """Returns whether ``picture`` was coded as fields, or may hold macroblocks that were (MBAFF)."""
+        return bool(picture.interlaced_frame) or self.sequence.is_mbaff
+
+    def _read(self) -> Iterator[av.Packet]:
+        """Yields the packets that hold data, each registered in ``packets``."""
+        try:
+            for packet in _packets_from(self._container, self._stream, self._begin):
+                if not packet.size:
+                    continue
+                seconds = None if packet.pts is None else float(packet.pts * packet.time_base)
+                flags = h264.picture_flags(bytes(packet), self._length_size) if self.is_h264 else (False, False)
+                self.packets.append(PacketFacts(seconds, *flags))
+                yield packet
+        except av.FFmpegError as error:
+            self.damage = f"packet {len(self.packets) - 1}: {error.strerror}"
+
+
+def open_video(path: Path) -> tuple[av.container.InputContainer, av.video.stream.VideoStream]:
+    """Opens a file with PyAV and finds its main video stream; cover pictures do not count.
+
+    Raises:
+        InputError: the file cannot be opened or has no video stream.
+    """
+    try:
+        container = av.open(f"file:{path}")  # with the protocol named, no file name can pass for an address
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(f"{path}: not a readable media file ({error.strerror}).") from error
+    best = container.streams.best("video")
+    for stream in (best, *container.streams.video):
+        if (
+            isinstance(stream, av.video.stream.VideoStream)
+            and stream.codec_context is not None
+            and not stream.disposition & Disposition.attached_pic
+        ):
+            return container, stream
+    container.close()
+    raise InputError(f"{path}: has no video stream; a video file was expected.")
+
+
+def _packets_from(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream, pts: int | None
+) -> Iterator[av.Packet]:
+    """Yields the packets of a stream: all, or from the key packet shown at ``pts``; none where that cannot be found."""
+    if pts is None:
+        yield from container.demux(stream)
+        return
+    for earlier in _SEEK_EARLIER:  # a transport stream has no index: a seek may end too late
+        back = 0 if stream.time_base is None else round(earlier / stream.time_base)
+        try:
+            container.seek(pts - back, stream=stream)
+        except av.FFmpegError:
+            return
+        tried = 0
+        packets = container.demux(stream)
+        for packet in packets:
+            if packet.pts == pts and packet.is_keyframe:
+                yield packet
+                yield from packets
+                return
+            tried += packet.is_keyframe
+            if tried > _MAX_TRIED or (tried and packet.dts is not None and packet.dts > pts):
+                break
+
+
+def side_data(picture: av.VideoFrame) -> SideDataContainer:
+    """Returns what the decoder exported with a picture.
+
+    ``picture.side_data`` is the same, but it and the picture then refer to each other, and thousands of pictures stay in
+    memory until Python's garbage collector finds such circles.
+    """
+    return SideDataContainer(picture)  # type: ignore[call-arg]  # its stub has no constructor
+
+
+def _vectors(picture: av.VideoFrame) -> npt.NDArray[np.void]:
+    """Returns the exported motion vectors of a picture as an array of ``VECTOR_DTYPE``."""
+    exported: Any = side_data(picture).get("MOTION_VECTORS")
+    if exported is None:
+        return NO_VECTORS
+    table = exported.to_ndarray()
+    vectors = np.empty(len(table), VECTOR_DTYPE)
+    for name in VECTOR_DTYPE.names or ():
+        vectors[name] = table[name]
+    return vectors
+
+
+def _qp(picture: av.VideoFrame) -> npt.NDArray[np.int8] | None:
+    """Returns the exported luma QP of each macroblock, (ceil(H/16), ceil(W/16)); None where there is none."""
+    exported: Any = side_data(picture).get("VIDEO_ENC_PARAMS")
+    if exported is None:
+        return None
+    qp_map = np.asarray(exported.qp_map())
+    rows, columns = -(-picture.height // 16), -(-picture.width // 16)
+    return qp_map[:rows, :columns].astype(np.int8)
