@@ -67,9 +67,9 @@ def _glyphs(words: str, size: float, bold: bool) -> npt.NDArray[np.float32]:
     large = np.zeros((height + below + 2 * pad, width + 2 * pad), np.uint8)
     cv2.putText(large, words, (pad, pad + height), font, scale, 255, thick, cv2.LINE_AA)
     rows, columns = -(-large.shape[0] // _FINER), -(-large.shape[1] // _FINER)
-    even = np.zeros((rows * _FINER, columns * _FINER), np.uint8)
-    even[: large.shape[0], : large.shape[1]] = large
-    shrunk = np.asarray(cv2.resize(even, (columns, rows), interpolation=cv2.INTER_AREA) / 255, np.float32)
+    padded = np.zeros((rows * _FINER, columns * _FINER), np.uint8)
+    padded[: large.shape[0], : large.shape[1]] = large
+    shrunk = np.asarray(cv2.resize(padded, (columns, rows), interpolation=cv2.INTER_AREA) / 255, np.float32)
     columns_used = np.flatnonzero(shrunk.max(axis=0) > 0.02)
     if not columns_used.size:  # only spaces
         return shrunk
@@ -126,12 +126,12 @@ def _arrow(picture: Picture, start: Point, end: Point, color: Color, rim: int) -
     ux, uy = (x1 - x0) / length, (y1 - y0) / length
     head = min(7.0, 0.45 * length + 2)
     grown = 0.5 * rim
-    half = 0.42 * head + grown
+    wing = 0.42 * head + grown
     base_x, base_y = x1 - ux * (head + grown), y1 - uy * (head + grown)
     corners = (
         _fixed(x1 + ux * grown, y1 + uy * grown),
-        _fixed(base_x - uy * half, base_y + ux * half),
-        _fixed(base_x + uy * half, base_y - ux * half),
+        _fixed(base_x - uy * wing, base_y + ux * wing),
+        _fixed(base_x + uy * wing, base_y - ux * wing),
     )
     cv2.line(picture, _fixed(x0, y0), _fixed(base_x, base_y), color, 1 + rim, cv2.LINE_AA, _SHIFT)
     cv2.fillConvexPoly(picture, np.array(corners, np.int32), color, cv2.LINE_AA, _SHIFT)

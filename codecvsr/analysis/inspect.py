@@ -1,4 +1,4 @@
-"""What a stream is made of: its structure, and what the codec said of its motion, without a network."""
+"""Statistics of a stream: its structure, and what the codec says about its motion; no network is run."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from codecvsr.motion.optical_flow import dis_flows
 
 Progress = Callable[[Iterable[CodedFrame], str], Iterable[CodedFrame]]
 
-_PIECE_PIXELS = 2**26  #: pixels of luma held at once; about 20 bytes of memory for each
-_PIECE_FRAMES = (16, 600)  #: fewest and most frames of a piece
-_CONTEXT = 4  #: frames on either side that a piece only looks at
+_CHUNK_PIXELS = 2**26  #: pixels of luma in memory at once; about 20 bytes for each
+_CHUNK_FRAMES = (16, 600)  #: fewest and most frames of a chunk
+_CONTEXT = 4  #: frames on either side that a chunk overlaps
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What ``codecvsr inspect`` says of a file; shares are 0..1, a mean of nothing is NaN.
+    """The report of ``codecvsr inspect`` on a file; shares are 0..1, a mean of nothing is NaN.
 
     Attributes:
         video: the file.
@@ -48,7 +48,7 @@ class Inspection:
         partitions: by type, share of 4x4 cells by the block they lie in; ``none`` has no vector (intra).
         vector_pixels: by list, percentiles and maximum of the vectors' lengths over cells, as coded.
         reference_distance: by list, share of cells with a vector by the frames to the reference it was resolved to.
-        qp: by type and ``all``, mean, min and max of the macroblocks' luma quantisers.
+        qp: by type and ``all``, mean, min and max of the macroblocks' luma QPs.
         scene_cuts: positions of the first frames of new scenes.
         confidence: mean over cells of the repaired motion's confidence, by direction.
         residual: likewise, the mean absolute difference in 8-bit luma steps between a frame and its neighbour moved onto
@@ -79,20 +79,20 @@ class Inspection:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the strip; ``alignment`` only where it was measured."""
-        left_out = {"strip"} if self.alignment is not None else {"strip", "alignment"}
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in left_out}
+        skipped = {"strip"} if self.alignment is not None else {"strip", "alignment"}
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in skipped}
 
 
 def inspect_video(
     path: str | Path, *, alignment: bool = False, allow_damaged: bool = False, progress: Progress | None = None
 ) -> Inspection:
-    """Read a file once, in pieces of bounded size, and say what it is made of.
+    """Reads a file once, in chunks of bounded size, and returns its statistics.
 
     Args:
         path: an H.264 file.
         alignment: also measure how well each kind of motion follows the decoded frames (much slower).
         allow_damaged: end at the first damaged frame instead of raising.
-        progress: wraps the frames to tell how far it is.
+        progress: wraps the frames to show progress.
 
     Raises:
         InputError: the errors of ``read_video``; a clip too small or too short for the alignment table.
@@ -101,14 +101,14 @@ def inspect_video(
     frames: Iterable[CodedFrame] = read_video(path, allow_damaged=allow_damaged)
     stats = StreamStats()
     table: AlignmentTable | None = None
-    for piece, keep in _pieces(frames if progress is None else progress(frames, "reading")):
-        motion = estimate_motion(piece)
-        stats.add(piece, motion, keep)
+    for chunk, own in _chunks(frames if progress is None else progress(frames, "reading")):
+        motion = estimate_motion(chunk)
+        stats.add(chunk, motion, own)
         if alignment:
-            table = table or AlignmentTable(length=_track_length(path, piece[keep]))
-            methods = {name: (p[keep], n[keep]) for name, (p, n) in motion_methods(piece, motion).items()}
-            kept = piece[keep]
-            table.add([f.luma for f in kept], methods, [f.type for f in kept], motion.is_cut[keep])
+            table = table or AlignmentTable(length=_track_length(path, chunk[own]))
+            methods = {name: (p[own], n[own]) for name, (p, n) in motion_methods(chunk, motion).items()}
+            frames_own = chunk[own]
+            table.add([f.luma for f in frames_own], methods, [f.type for f in frames_own], motion.is_cut[own])
     if not stats.strip:
         raise InputError(f"{path}: holds no frames that can be decoded; at least one was expected.")
     measured = None if table is None else {"judged_on": "decoded frames", **table.to_json()}
@@ -141,20 +141,20 @@ def motion_methods(frames: Sequence[CodedFrame], refined: ClipMotion) -> dict[st
     }
 
 
-def _pieces(frames: Iterable[CodedFrame]) -> Iterator[tuple[list[CodedFrame], slice]]:
-    """Runs of frames that overlap, each with the part of it that is its own; together these parts are the whole."""
-    held: list[CodedFrame] = []
+def _chunks(frames: Iterable[CodedFrame]) -> Iterator[tuple[list[CodedFrame], slice]]:
+    """Yields chunks of frames that overlap, each with the slice of frames that belong to it alone."""
+    chunk: list[CodedFrame] = []
     begin = 0
-    size = _PIECE_FRAMES[1]
+    size = _CHUNK_FRAMES[1]
     for frame in frames:
-        if not held:
-            size = int(np.clip(_PIECE_PIXELS // (frame.width * frame.height), *_PIECE_FRAMES))
-        held.append(frame)
-        if len(held) == size:
-            yield held, slice(begin, size - _CONTEXT)
-            held, begin = held[-2 * _CONTEXT :], _CONTEXT
-    if len(held) > begin:
-        yield held, slice(begin, len(held))
+        if not chunk:
+            size = int(np.clip(_CHUNK_PIXELS // (frame.width * frame.height), *_CHUNK_FRAMES))
+        chunk.append(frame)
+        if len(chunk) == size:
+            yield chunk, slice(begin, size - _CONTEXT)
+            chunk, begin = chunk[-2 * _CONTEXT :], _CONTEXT
+    if len(chunk) > begin:
+        yield chunk, slice(begin, len(chunk))
 
 
 def _track_length(path: Path, frames: Sequence[CodedFrame]) -> int:
@@ -163,7 +163,7 @@ def _track_length(path: Path, frames: Sequence[CodedFrame]) -> int:
     height, width = frames[0].height, frames[0].width
     if min(height, width) < 4 * BORDER:
         raise InputError(
-            f"{path}: frames of {width}x{height} are too small for an alignment table, which leaves out "
+            f"{path}: frames of {width}x{height} are too small for an alignment table, which excludes "
             f"{BORDER} pixels on each side; at least {4 * BORDER}x{4 * BORDER} was expected."
         )
     return min(TRACK_FRAMES, len(frames) - 1)
@@ -183,7 +183,7 @@ def _timing(path: Path, frames: int, times: Sequence[float]) -> tuple[float | No
 def _encoder(path: Path) -> str | None:
     """x264's version and options, from the message it leaves in the stream."""
     try:
-        told = describe_stream(path, EncodeSettings(crf=0), "", "", 0.0)
-    except (av.FFmpegError, OSError):  # a damaged file, of which the frames before the damage were wanted
+        report = describe_stream(path, EncodeSettings(crf=0), "", "", 0.0)
+    except (av.FFmpegError, OSError):  # a damaged file, read with allow_damaged
         return None
-    return f"x264 {told.x264}: {told.x264_options}" if told.x264 != "unknown" else None
+    return f"x264 {report.x264}: {report.x264_options}" if report.x264 != "unknown" else None

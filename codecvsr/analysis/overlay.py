@@ -1,4 +1,4 @@
-"""Pictures of what the codec said: vectors, partitions, quantisers and the frames around, drawn over decoded frames."""
+"""Pictures of what the codec says, drawn over decoded frames: vectors, partitions, QPs and the frames around."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _MAXIMUM = (1080, 1600)  # and no picture to more than this height and width
 _MIN_HEIGHT = 660  # of the row with picture and panel: what the panel needs
 _MIN_WIDTH = 640  # left to the picture: what the header needs
 _MIN_ARROW_SPACING = 26  # pixels between macroblocks that get arrows
-#: The picture steps back behind what is drawn on it: highlights darker, shadows still to be seen, colours paler.
+#: Dims the picture under the drawing: darker highlights, visible shadows, paler colours.
 _TONE = np.rint(255 * 0.7 * (np.arange(256) / 255) ** 0.85).astype(np.uint8)
-_LONG_ARROW = 40.0  # pixels: arrows are stretched by 2, 4 or 8 while nine tenths of them stay below
+_LONG_ARROW = 40.0  # pixels: arrows are lengthened by 2, 4 or 8 while nine tenths of them stay below
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Layout:
     Attributes:
         factor: how much the decoded picture is enlarged.
         picture: (height, width) of the enlarged picture.
-        canvas: (height, width), even.
+        canvas: (height, width), multiples of 2.
     """
 
     factor: float
@@ -88,7 +88,7 @@ def write_overlay(
         target: a file that ends in ``.png`` or ``.mp4``.
         frame: for a PNG, which frame; by default the inter-coded one nearest to the middle.
         allow_damaged: as it was for ``inspect_video``.
-        progress: wraps the pictures of a video to tell how far it is.
+        progress: wraps the pictures of a video to show progress.
 
     Returns:
         ``width``, ``height`` and ``frames`` of what was written, and ``frame`` for a PNG.
@@ -99,7 +99,7 @@ def write_overlay(
     """
     kind = target.suffix.lower()
     if kind not in (".png", ".mp4"):
-        raise InputError(f"{target}: an overlay is a .png (one frame) or an .mp4 (all of them); give one of these.")
+        raise InputError(f"{target}: an overlay is a .png (one frame) or an .mp4 (all of them); choose one of these.")
     layout = Layout.of(inspection.height, inspection.width)
     size = {"width": layout.canvas[1], "height": layout.canvas[0]}
     frames = read_video(inspection.video, allow_damaged=allow_damaged)

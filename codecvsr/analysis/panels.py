@@ -33,9 +33,9 @@ def draw_header(canvas: Picture, coded: CodedFrame, inspection: Inspection) -> N
     for fact in facts:
         x += drawing.text(canvas, fact, x, middle, size=10, color=drawing.MUTED) + 24
     rate = "" if inspection.fps is None else f"   {inspection.fps:.5g} fps"
-    told = f"{inspection.width} x {inspection.height}{rate}"
+    size = f"{inspection.width} x {inspection.height}{rate}"
     right = canvas.shape[1] - PAD
-    right -= drawing.text(canvas, told, right, middle, size=10, color=drawing.MUTED, align="right") + 24
+    right -= drawing.text(canvas, size, right, middle, size=10, color=drawing.MUTED, align="right") + 24
     name = inspection.video.name if len(inspection.video.name) <= 40 else inspection.video.name[:37] + "..."
     drawing.text(canvas, name, right, middle, size=11, align="right")
 
@@ -43,7 +43,7 @@ def draw_header(canvas: Picture, coded: CodedFrame, inspection: Inspection) -> N
 def draw_panel(
     canvas: Picture, coded: CodedFrame, inspection: Inspection, partition: npt.NDArray[np.uint8], x: int, gain: int
 ) -> None:
-    """To the right of the picture: quantisers, partitions, and what the colours mean."""
+    """Draws the panel to the right of the picture: QPs, partitions, and the key of the colours."""
     bottom = canvas.shape[0] - STRIP
     drawing.fill(canvas, x, HEADER, PANEL, bottom - HEADER, drawing.PANEL)
     left, width = x + 18, PANEL - 36
@@ -62,9 +62,9 @@ def _draw_qps(canvas: Picture, coded: CodedFrame, inspection: Inspection, x: int
     """The QP heat map with its scale, which is the whole video's; returns where it ends."""
     everything = inspection.qp["all"]
     if coded.qp is None or math.isnan(everything["mean"]):
-        _title(canvas, "Quantiser", "not exported", x, y, width)
+        _title(canvas, "QP", "not exported", x, y, width)
         return y
-    _title(canvas, "Quantiser", f"mean {coded.qp.mean():.1f}", x, y, width)
+    _title(canvas, "QP", f"mean {coded.qp.mean():.1f}", x, y, width)
     rows, columns = coded.qp.shape
     high = min(round(width * rows / columns), 200)
     wide = min(round(high * columns / rows), width)

@@ -36,7 +36,7 @@ class StripFrame:
 def reference_distances(motion: ClipMotion, lumas: Sequence[Luma]) -> npt.NDArray[np.int32]:
     """(2, T, h, w): by list, frames from each cell to the reference its vector was resolved to; 0 where there is none.
 
-    The resolver tells how well the reference it chose matches; the distance is that of the picture which matches so.
+    The resolver stores the matching error of the reference it chose; the distance is that of the picture with this error.
     """
     facts = StreamFacts(motion.types, motion.is_reference, motion.is_idr, motion.decode_order)
     found = np.zeros((2, *motion.partition.shape), np.int32)
@@ -67,11 +67,11 @@ class StreamStats:
         self.confidence: list[list[float]] = [[], []]
         self.residual: list[list[float]] = [[], []]
 
-    def add(self, piece: Sequence[CodedFrame], motion: ClipMotion, keep: slice) -> None:
-        """Count the frames ``keep`` of a piece."""
-        distances = reference_distances(motion, [pad_to_cells(frame.luma) for frame in piece])
-        for t in range(len(piece))[keep]:
-            frame = piece[t]
+    def add(self, chunk: Sequence[CodedFrame], motion: ClipMotion, own: slice) -> None:
+        """Counts the frames ``own`` of a chunk."""
+        distances = reference_distances(motion, [pad_to_cells(frame.luma) for frame in chunk])
+        for t in range(len(chunk))[own]:
+            frame = chunk[t]
             self.size = frame.width, frame.height
             if frame.pts_seconds is not None:
                 self.times.append(frame.pts_seconds)
@@ -94,7 +94,7 @@ class StreamStats:
                     self.distances[direction].update({name: int((far == k).sum()) for name, k in named})
                     self.distances[direction]["more"] += int((far > 4).sum())
             for direction, n, cut in ((PAST, t - 1, t), (FUTURE, t + 1, t + 1)):
-                if 0 <= n < len(piece) and not motion.is_cut[cut]:
+                if 0 <= n < len(chunk) and not motion.is_cut[cut]:
                     self.confidence[direction].append(float(motion.confidence[t, direction].mean()))
                     self.residual[direction].append(float(motion.error[t, direction].mean()))
 

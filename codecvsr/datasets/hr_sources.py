@@ -65,7 +65,7 @@ def find_sources(root: Path, names: tuple[str, ...] = ()) -> list[HRSource]:
     """The clips of a folder: sub-folders that hold pictures, and video files; or the folder or file itself as one clip.
 
     Args:
-        root: where to look.
+        root: the folder or file.
         names: clips wanted; empty for all.
 
     Raises:
@@ -103,7 +103,7 @@ def shrink_source(source: HRSource, frames: Iterable[Picture], spool: LRSpool, s
     """Down-sample the frames of a source into ``spool``.
 
     Raises:
-        InputError: their size is not divisible by ``scale``, or would give odd LR sizes, which 4:2:0 video cannot hold.
+        InputError: their size is not divisible by ``scale``, or would result in odd LR sizes, which 4:2:0 video cannot represent.
     """
     for frame in frames:
         height, width = frame.shape[:2]
@@ -112,7 +112,7 @@ def shrink_source(source: HRSource, frames: Iterable[Picture], spool: LRSpool, s
             fault = (
                 f"is not divisible by the scale {scale}"
                 if height % scale or width % scale
-                else f"gives LR frames of {width // scale}x{height // scale}, and 4:2:0 video needs even sizes"
+                else f"gives LR frames of {width // scale}x{height // scale}, and 4:2:0 video needs multiples of 2"
             )
             raise InputError(
                 f"{source.path}: its size {width}x{height} {fault}; a multiple of {step} was expected. Crop the frames to "

@@ -33,6 +33,6 @@ def reds_folder(root: Path, split: Split) -> Path:
     )
 
 
-def left_out(split: Split) -> tuple[str, ...]:
-    """Clips of a split that are not for training."""
+def excluded_clips(split: Split) -> tuple[str, ...]:
+    """Returns the clips of a split that must not be trained on."""
     return REDS4 if split == "train" else ()

@@ -1,7 +1,7 @@
-"""How well motion follows the picture: PSNR of frames pulled along it, from one frame to the next and over many.
+"""How well motion follows the picture: PSNR of frames warped along it, from one frame to the next and over many.
 
-The pictures that judge are given apart from the fields: the decoded frames the fields were made from, pristine ones, or
-pristine ones of ``scale`` times the size.
+The pictures to compare are independent of the fields: the decoded frames of the fields, pristine frames, or pristine
+frames of ``scale`` times the size.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Pictures = Sequence[npt.NDArray[np.uint8]] | Sequence[Array]
 DIRECTIONS: tuple[Direction, Direction] = ("to_prev", "to_next")
 TRACK_FRAMES = 15  #: frames that a track spans by default
 TRACK_STRIDE = 5  #: a track begins at every so many frames
-BORDER = 8  #: pixels of the small picture left out on each side
+BORDER = 8  #: pixels of the small picture cropped on each side
 _MIN_SQUARE = 1 / 12  #: errors below what rounding to 8 bits makes count as that: 58.9 dB
 _STEP: dict[Direction, int] = {"to_prev": -1, "to_next": +1}
 
@@ -42,17 +42,17 @@ def neighbour_psnr(
 
     Args:
         pictures: T lumas (scale * H, scale * W), 0..255.
-        motion: (T, 2, h, w) on cells of 4x4 pixels (taken bilinearly) or (T, 2, H, W) on pixels; in pixels of H x W.
+        motion: (T, 2, h, w) on cells of 4x4 pixels (sampled bilinearly) or (T, 2, H, W) on pixels; in pixels of H x W.
         direction: which neighbour the motion points at.
         scale: size of the pictures over that of the frames the motion belongs to.
-        border: pixels of H x W left out on each side.
-        is_cut: (T,) where a new scene begins; pairs across it are left out.
+        border: pixels of H x W cropped on each side.
+        is_cut: (T,) where a new scene begins; pairs across it are skipped.
 
     Returns:
         (T,), NaN where a frame has no neighbour in its scene.
 
     Raises:
-        ValueError: pictures and motion do not belong together, or the border leaves nothing.
+        ValueError: pictures and motion do not fit each other, or the border leaves nothing.
     """
     size = _check(pictures, motion, scale, border)
     values = np.full(len(pictures), np.nan)
@@ -78,7 +78,7 @@ def track_psnr(
     """PSNR in dB of a frame pulled onto another ``length`` frames away, along that many one-frame fields composed.
 
     A composed field grows by one frame with ``acc = f + warp(acc, f)``. With motion ``to_prev`` frame t is pulled onto
-    frame t + length, with ``to_next`` the other way round. Other arguments are those of
+    frame t + length, with ``to_next`` the reverse. Other arguments are those of
     :func:`neighbour_psnr`; a track begins at every ``stride``-th frame.
 
     Returns:

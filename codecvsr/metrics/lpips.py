@@ -38,7 +38,7 @@ class Lpips(nn.Module):
     averaged over the picture, summed over the layers.
     """
 
-    smallest = 31  #: pixels each way that AlexNet's convolutions need
+    smallest = 31  #: pixels along a side that AlexNet's convolutions need
     shift: Tensor
     scale: Tensor
 
@@ -90,12 +90,12 @@ class Lpips(nn.Module):
         """The distance of two pictures (H, W, 3) uint8, without ``crop_border`` pixels on each side.
 
         Raises:
-            ValueError: less than 31 pixels are left each way.
+            ValueError: a side of the cropped picture is shorter than 31 pixels.
         """
         height, width = a.shape[:2]
         if min(height, width) - 2 * crop_border < self.smallest:
             raise ValueError(
-                f"LPIPS needs {self.smallest} pixels each way, got {width}x{height} less {crop_border} each side."
+                f"LPIPS needs {self.smallest} pixels along each side, got {width}x{height} less {crop_border} each side."
             )
         inside = (slice(crop_border, height - crop_border), slice(crop_border, width - crop_border))
         pair = (torch.from_numpy(np.ascontiguousarray(x[inside])).permute(2, 0, 1)[None] / 127.5 - 1 for x in (a, b))

@@ -16,7 +16,7 @@ from codecvsr.errors import DamagedInputError, InputError
 from codecvsr.files import list_images
 
 MatchedBy = Literal["name", "number", "order"]
-NAMED = 4  #: so many culprits an error names before it only counts the rest
+NAMED = 4  #: an error names so many frames and counts the others
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def pair_folders(sr_dir: Path, gt_dir: Path) -> FolderPairs:
     problems += [f"has {name_some(extra)} without an original"] if extra else []
     raise InputError(
         f"{sr_dir}: {' and '.join(problems)} ({len(sr)} frames against {len(gt)} in {gt_dir}); "
-        "give both folders the same frames."
+        "both folders need the same frames."
     )
 
 

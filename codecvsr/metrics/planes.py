@@ -1,4 +1,4 @@
-"""What both metrics look at: two pictures of one size, without their border, as RGB channels or as Y."""
+"""The input of the metrics: two pictures of one size, cropped, as RGB channels or as Y."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def comparable(
         a: (H, W, 3) or (H, W) uint8.
         b: as ``a``, of the same shape.
         channel: "rgb" for the picture as it is, "y" for its luma (needs three channels).
-        crop_border: pixels to leave out on each of the four sides.
+        crop_border: pixels to crop on each of the four sides.
 
     Raises:
         ValueError: the pictures cannot be compared so.

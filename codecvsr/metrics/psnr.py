@@ -31,6 +31,6 @@ def psnr(
 
 
 def psnr_of_planes(x: Planes, y: Planes) -> float:
-    """PSNR in dB of two pictures (H, W, C) as ``planes.comparable`` gives them."""
-    mean_square = cv2.norm(x, y, cv2.NORM_L2SQR) / x.size  # exact for 8-bit pixels
+    """PSNR in dB of two pictures (H, W, C) as ``planes.comparable`` returns them."""
+    mean_square = cv2.norm(x, y, cv2.NORM_L2SQR) / x.size  # no rounding error for 8-bit pixels
     return math.inf if mean_square == 0 else 10.0 * math.log10(PEAK * PEAK / mean_square)

@@ -210,7 +210,7 @@ def _with_video(sr: list[Path], video: Path) -> Iterator[tuple[Path, Rgb]]:
 def _in_order(
     work: Iterator[tuple[Path, Path | Rgb]], crop_border: int, lpips: Lpips | None, artifacts: bool
 ) -> Iterator[FrameScore | str]:
-    """Score on all cores, a few frames ahead, and give the results back in order."""
+    """Score on all cores, a few frames ahead, and yield the results in order."""
     workers = os.cpu_count() or 1
     pending: deque[Future[FrameScore | str]] = deque()
     with ThreadPoolExecutor(workers) as pool:
@@ -236,7 +236,7 @@ def _score(sr_path: Path, gt: Path | Rgb, crop_border: int, lpips: Lpips | None,
     if smallest < needed:
         raise InputError(
             f"{sr_path}: {_size(sr)} with a border of {crop_border} left out is too small to score; "
-            f"{needed} pixels or more must remain each way."
+            f"{needed} pixels or more must remain along each side."
         )
     rgb = comparable(sr, original, channel="rgb", crop_border=crop_border)
     y = comparable(sr, original, channel="y", crop_border=crop_border)

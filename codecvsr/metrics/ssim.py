@@ -33,7 +33,7 @@ def ssim(
 
 
 def ssim_of_planes(x: Planes, y: Planes) -> float:
-    """SSIM of two pictures (H, W, C) as ``planes.comparable`` gives them: the mean over channels and places.
+    """SSIM of two pictures (H, W, C) as ``planes.comparable`` returns them: the mean over channels and places.
 
     Raises:
         ValueError: they are smaller than the window.
@@ -54,7 +54,7 @@ def _sum_over_places(x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> 
     """Sum of the SSIM map of two planes, over the places where the window fits.
 
     The published formula in terms of s = x + y and d = x - y: both of its factors become one minus a small fraction, so
-    that float32 is exact enough, and it takes four filterings instead of five.
+    that float32 is precise enough, and four filterings suffice instead of five.
     """
     s, d = x + y - 255.0, x - y  # less 255: values around zero, whose squares lose less when they are subtracted
     mean_s, mean_d = _window_mean(s), _window_mean(d)

@@ -39,7 +39,7 @@ class WarpingError:
         self._count = 0
 
     def add(self, picture: npt.NDArray[np.uint8], original: npt.NDArray[np.uint8]) -> None:
-        """Look at the next frame and its original, (scale * H, scale * W, 3) uint8 RGB each."""
+        """Adds the next frame and its original, (scale * H, scale * W, 3) uint8 RGB each."""
         pair = luma(picture).astype(np.float32), luma(original).astype(np.float32)
         if self._before is not None and not self._is_cut[self._index]:
             flow = self._flow(pair[0].shape)

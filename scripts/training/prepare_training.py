@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 
 from codecvsr.cli.common import CodecVSRCommand, info, warn
-from codecvsr.datasets.reds import SPLITS, Split, left_out, reds_folder
+from codecvsr.datasets.reds import SPLITS, Split, excluded_clips, reds_folder
 from codecvsr.errors import InputError
 from codecvsr.train.prepare import prepare
 from codecvsr.train.prepare_plan import Preparation, clip_jobs, shot_jobs
@@ -89,7 +89,7 @@ def main(
     )  # fmt: skip
     jobs = [job for root in clips for job in clip_jobs(root, settings)]
     if reds is not None:
-        jobs += clip_jobs(reds_folder(reds, split), settings, left_out(split))
+        jobs += clip_jobs(reds_folder(reds, split), settings, excluded_clips(split))
     jobs += [job for root in photos for job in shot_jobs(root, shots, settings)]
     if not jobs:
         raise InputError("There is nothing to prepare; give --clips, --reds or --photos.")

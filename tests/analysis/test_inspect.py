@@ -54,21 +54,21 @@ def run(*arguments: object):
 def test_json_is_one_object_of_the_known_structure(pyramid):
     result = run(pyramid, "--json")
     assert result.exit_code == 0, result.stderr
-    told = json.loads(result.stdout)
-    assert list(told) == KEYS
-    assert (told["width"], told["height"], told["frames"]) == (112, 80, 20)
-    assert told["fps"] == 24 and told["duration_seconds"] == pytest.approx(20 / 24, abs=1e-3)
-    assert told["encoder"].startswith("x264 core ") and "keyint=8 " in told["encoder"]
-    structure = told["gop"]["structure"]
+    report = json.loads(result.stdout)
+    assert list(report) == KEYS
+    assert (report["width"], report["height"], report["frames"]) == (112, 80, 20)
+    assert report["fps"] == 24 and report["duration_seconds"] == pytest.approx(20 / 24, abs=1e-3)
+    assert report["encoder"].startswith("x264 core ") and "keyint=8 " in report["encoder"]
+    structure = report["gop"]["structure"]
     assert structure == "".join(frame.type for frame in read_video(pyramid))
     assert structure.startswith("IBBBPBBP" + "IBBBP")
-    assert told["gop"]["idr"] == told["gop"]["intra"] == [0, 8, 16]
-    assert told["gop"]["mean_length"] == pytest.approx(20 / 3)
-    assert told["types"] == {kind: structure.count(kind) for kind in "IPB"}
-    assert told["reference_share"]["I"] == told["reference_share"]["P"] == 1
-    assert told["gop"]["b_references"] == round(told["reference_share"]["B"] * told["types"]["B"]) >= 2
-    assert 0 < told["reference_share"]["B"] < 1
-    assert told["scene_cuts"] == []
+    assert report["gop"]["idr"] == report["gop"]["intra"] == [0, 8, 16]
+    assert report["gop"]["mean_length"] == pytest.approx(20 / 3)
+    assert report["types"] == {kind: structure.count(kind) for kind in "IPB"}
+    assert report["reference_share"]["I"] == report["reference_share"]["P"] == 1
+    assert report["gop"]["b_references"] == round(report["reference_share"]["B"] * report["types"]["B"]) >= 2
+    assert 0 < report["reference_share"]["B"] < 1
+    assert report["scene_cuts"] == []
 
 
 def test_shares_and_vectors_of_known_motion(pyramid):
@@ -101,7 +101,7 @@ def test_low_delay_points_one_frame_back_by_the_known_motion(low_delay):
     assert found.fps == 30 and found.duration_seconds == pytest.approx(0.3, abs=1e-3)
 
 
-def test_quantisers_are_those_of_the_frames(pyramid):
+def test_qps_are_those_of_the_frames(pyramid):
     found = inspect_video(pyramid)
     by_type: dict[str, list[np.ndarray]] = {}
     for frame in read_video(pyramid):
@@ -119,18 +119,18 @@ def test_scene_cuts_are_found(tmp_path):
     assert inspect_video(path).scene_cuts == [5]
 
 
-def test_a_long_video_is_read_in_pieces_with_the_same_result(pyramid, monkeypatch):
+def test_a_long_video_is_read_in_chunks_with_the_same_result(pyramid, monkeypatch):
     whole = inspect_video(pyramid, alignment=True)
-    monkeypatch.setattr(inspection_room, "_PIECE_FRAMES", (11, 11))
-    monkeypatch.setattr(inspection_room, "_PIECE_PIXELS", 0)
-    pieces = inspect_video(pyramid, alignment=True)
-    exact = ("gop", "types", "partitions", "vector_pixels", "qp", "strip", "frames", "scene_cuts")
-    assert all(getattr(whole, name) == getattr(pieces, name) for name in exact)
-    for name in ("past", "future"):  # a reference beyond the piece cannot be resolved: few of them
+    monkeypatch.setattr(inspection_room, "_CHUNK_FRAMES", (11, 11))
+    monkeypatch.setattr(inspection_room, "_CHUNK_PIXELS", 0)
+    chunks = inspect_video(pyramid, alignment=True)
+    equal = ("gop", "types", "partitions", "vector_pixels", "qp", "strip", "frames", "scene_cuts")
+    assert all(getattr(whole, name) == getattr(chunks, name) for name in equal)
+    for name in ("past", "future"):  # a reference beyond the chunk cannot be resolved: few of them
         for away, share in whole.reference_distance[name].items():
-            assert pieces.reference_distance[name][away] == pytest.approx(share, abs=0.12)
-    assert pieces.confidence == pytest.approx(whole.confidence, abs=0.02)
-    a, b = (found.alignment["one_frame"]["dis"]["to_prev"]["all"] for found in (whole, pieces))
+            assert chunks.reference_distance[name][away] == pytest.approx(share, abs=0.12)
+    assert chunks.confidence == pytest.approx(whole.confidence, abs=0.02)
+    a, b = (found.alignment["one_frame"]["dis"]["to_prev"]["all"] for found in (whole, chunks))
     assert a == pytest.approx(b, abs=0.5)
 
 
@@ -146,17 +146,17 @@ def test_tables_for_people(pyramid):
 
 
 def test_alignment_ranks_the_motions(pyramid):
-    told = inspect_video(pyramid, alignment=True).alignment
-    assert list(told["one_frame"]) == ["zero", "raw", "scaled", "repaired", "refined", "dis"]
-    assert told["judged_on"] == "decoded frames" and told["track_frames"] == 15 and told["tracks"] == 1
+    report = inspect_video(pyramid, alignment=True).alignment
+    assert list(report["one_frame"]) == ["zero", "raw", "scaled", "repaired", "refined", "dis"]
+    assert report["judged_on"] == "decoded frames" and report["track_frames"] == 15 and report["tracks"] == 1
     for direction in ("to_prev", "to_next"):
-        everywhere = {method: of[direction]["all"] for method, of in told["one_frame"].items()}
+        everywhere = {method: of[direction]["all"] for method, of in report["one_frame"].items()}
         assert everywhere["repaired"] > max(everywhere[m] for m in ("zero", "raw", "scaled")) + 1
         assert everywhere["refined"] >= everywhere["repaired"] - 0.3  # of 57 dB: whole pixels leave nothing to refine
         assert everywhere["zero"] < everywhere["scaled"]
-        assert told["one_frame"]["refined"][direction]["worst"] <= everywhere["refined"]
+        assert report["one_frame"]["refined"][direction]["worst"] <= everywhere["refined"]
         for kind in "PB":  # raw vectors of P-frames point several frames back
-            assert told["one_frame"]["refined"][direction][kind] > told["one_frame"]["raw"][direction][kind] + 1
+            assert report["one_frame"]["refined"][direction][kind] > report["one_frame"]["raw"][direction][kind] + 1
 
 
 def test_alignment_of_a_short_clip_and_on_the_command_line(low_delay):
@@ -165,10 +165,10 @@ def test_alignment_of_a_short_clip_and_on_the_command_line(low_delay):
     assert "one frame and 8 frames composed" in result.stdout
     for method in ("zero", "raw", "scaled", "repaired", "refined", "dis"):
         assert f"\n  {method} " in result.stdout
-    told = json.loads(run(low_delay, "--alignment", "--json").stdout)
-    assert list(told) == [*KEYS, "alignment"]
-    assert told["alignment"]["one_frame"]["zero"]["to_prev"]["B"] is None  # there are none
-    one, track = told["alignment"]["one_frame"], told["alignment"]["track"]
+    report = json.loads(run(low_delay, "--alignment", "--json").stdout)
+    assert list(report) == [*KEYS, "alignment"]
+    assert report["alignment"]["one_frame"]["zero"]["to_prev"]["B"] is None  # there are none
+    one, track = report["alignment"]["one_frame"], report["alignment"]["track"]
     assert min(one, key=lambda method: one[method]["to_prev"]["all"]) == "zero"
     assert track["refined"]["mean"] > track["zero"]["mean"] + 3
 
@@ -305,6 +305,6 @@ def test_a_damaged_video_counts_its_sound_frames(pyramid, tmp_path):
     target = tmp_path / "overlay.mp4"
     result = run(cut, "--allow-damaged", "--json", "--overlay", target)
     assert result.exit_code == 0, result.stderr
-    told = json.loads(result.stdout)
-    assert 0 < told["frames"] < 20 and told["overlay"]["frames"] == told["frames"]
+    report = json.loads(result.stdout)
+    assert 0 < report["frames"] < 20 and report["overlay"]["frames"] == report["frames"]
     assert "warning" in result.stderr

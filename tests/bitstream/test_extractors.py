@@ -114,10 +114,10 @@ def test_truncated_sources_of_any_codec(tmp_path: Path, codec: str, name: str, o
     with pytest.raises(DamagedInputError, match=r"cut\..*damaged after \d+ sound frames"):
         list(VideoPictures(cut))
     video = VideoPictures(cut, allow_damaged=True)
-    kept = list(video)
-    assert 0 < len(kept) < 36
+    read_back = list(video)
+    assert 0 < len(read_back) < 36
     assert video.damage
-    for got, wanted in zip(kept, frames, strict=False):
+    for got, wanted in zip(read_back, frames, strict=False):
         assert np.array_equal(got, wanted)
 
 

@@ -151,10 +151,10 @@ def test_frames_outlive_the_reader(streams):
     """What a frame holds is its own: later frames and the closed file change nothing in it."""
     path = streams("b-pyramid.mp4")
     walk = read_video(path, backend="native")
-    kept = [next(walk) for _ in range(3)]
-    before = [(frame.luma.copy(), frame.vectors.copy(), frame.qp.copy()) for frame in kept]
+    read_back = [next(walk) for _ in range(3)]
+    before = [(frame.luma.copy(), frame.vectors.copy(), frame.qp.copy()) for frame in read_back]
     list(walk)
-    for frame, (luma, vectors, qp) in zip(kept, before, strict=True):
+    for frame, (luma, vectors, qp) in zip(read_back, before, strict=True):
         np.testing.assert_array_equal(frame.picture.to_ndarray()[: frame.height], luma)
         np.testing.assert_array_equal(frame.vectors, vectors)
         np.testing.assert_array_equal(frame.qp, qp)

@@ -343,23 +343,23 @@ def test_the_frames_of_a_cut_file_are_the_first_of_the_whole(tmp_path, container
         cut.write_bytes(data[: int(len(data) * share)])
         caplog.clear()
         try:
-            kept = [frame.luma for frame in read_video(cut, backend=backend, allow_damaged=True)]
+            read_back = [frame.luma for frame in read_video(cut, backend=backend, allow_damaged=True)]
         except DamagedInputError as error:
             assert "use a whole file" in str(error) and "--allow-damaged" not in str(error)
             continue
-        counts.append(len(kept))
+        counts.append(len(read_back))
         if kind != "h264" or caplog.records:  # a raw stream has no times: a cut between two pictures cannot be seen
-            assert all(np.array_equal(a, b) for a, b in zip(kept, whole, strict=False))
-        assert len(kept) < FRAMES or kind not in ("mp4", "mkv")
+            assert all(np.array_equal(a, b) for a, b in zip(read_back, whole, strict=False))
+        assert len(read_back) < FRAMES or kind not in ("mp4", "mkv")
         try:
             strict = [frame.luma for frame in read_video(cut, backend=backend)]
             assert kind in ("ts", "h264") and not caplog.records  # cut after a picture that is the last of all before
-            assert len(strict) == len(kept)
+            assert len(strict) == len(read_back)
         except DamagedInputError as error:
             refused += 1
-            assert f"damaged after {len(kept)} sound frames" in str(error) and "--allow-damaged" in str(error)
+            assert f"damaged after {len(read_back)} sound frames" in str(error) and "--allow-damaged" in str(error)
             said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-            assert len(said) == 1 and said[0].endswith(f"its {len(kept)} sound frames are used.")
+            assert len(said) == 1 and said[0].endswith(f"its {len(read_back)} sound frames are used.")
     assert counts == sorted(counts)
     assert len(set(counts)) > 4 and counts[-1] >= FRAMES - 6
     assert refused == len(counts) if kind in ("mp4", "mkv") else refused > 0
@@ -389,10 +389,10 @@ def test_bytes_that_were_overwritten(tmp_path, containers, backend):
     data[middle : middle + 200] = bytes(200)
     hurt = tmp_path / "hurt.mp4"
     hurt.write_bytes(data)
-    kept = [frame.luma for frame in read_video(hurt, backend=backend, allow_damaged=True)]
-    assert 0 < len(kept) < FRAMES
-    assert all(np.array_equal(a, b) for a, b in zip(kept, whole, strict=False))
-    with pytest.raises(DamagedInputError, match=f"damaged after {len(kept)} sound frames"):
+    read_back = [frame.luma for frame in read_video(hurt, backend=backend, allow_damaged=True)]
+    assert 0 < len(read_back) < FRAMES
+    assert all(np.array_equal(a, b) for a, b in zip(read_back, whole, strict=False))
+    with pytest.raises(DamagedInputError, match=f"damaged after {len(read_back)} sound frames"):
         list(read_video(hurt, backend=backend))
 
 
@@ -460,8 +460,8 @@ def test_pictures_go_as_soon_as_nobody_holds_them(pyramid, backend):
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="/proc/self/task: Linux only")
 def test_pictures_bring_no_threads_with_them(pyramid):
     tasks = Path("/proc/self/task")
-    held = deque(read_video(pyramid, backend="pyav"))
-    assert held[0].rgb.any()
+    waiting = deque(read_video(pyramid, backend="pyav"))
+    assert waiting[0].rgb.any()
     before = len(list(tasks.iterdir()))
-    assert all(frame.rgb.any() for frame in held)
+    assert all(frame.rgb.any() for frame in waiting)
     assert len(list(tasks.iterdir())) == before

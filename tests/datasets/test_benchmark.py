@@ -57,9 +57,9 @@ def test_seed_spelling_and_layout(hr_root: Path, tmp_path: Path, capsys: pytest.
     benchmark(
         "--hr_root", hr_root, "--out_root", out, "--crf", "15,25", "--gop", gop, "--mv_extractor", "pyav", "--json"
     )
-    told = json.loads(capsys.readouterr().out)
-    assert [(c["clip"], c["crf"], c["frames"]) for c in told["clips"]] == [("clip_000", 15, 7), ("clip_000", 25, 7)]
-    assert told["failed"] == []
+    report = json.loads(capsys.readouterr().out)
+    assert [(c["clip"], c["crf"], c["frames"]) for c in report["clips"]] == [("clip_000", 15, 7), ("clip_000", 25, 7)]
+    assert report["failed"] == []
     assert sorted(p.name for p in out.iterdir()) == ["REDS4_CRF15", "REDS4_CRF25"]
     scores = []
     for crf in (15, 25):
@@ -196,9 +196,9 @@ def test_a_bad_clip_does_not_stop_the_others(hr_root: Path, tmp_path: Path, caps
     out = tmp_path / "out"
     common = ("--hr-root", hr_root, "--out-root", out, "--crf", "25", "--preset", "veryfast", "-q", "--json")
     benchmark(*common, code=3)
-    told = json.loads(capsys.readouterr().out)
-    assert [made["clip"] for made in told["clips"]] == ["clip_000"]
-    errors = {failure["clip"]: failure["error"] for failure in told["failed"]}
+    report = json.loads(capsys.readouterr().out)
+    assert [made["clip"] for made in report["clips"]] == ["clip_000"]
+    errors = {failure["clip"]: failure["error"] for failure in report["failed"]}
     assert "frame 00000002.png is missing" in errors["gap"]
     assert "00000003.png: is 96x144, but 00000000.png is 192x144" in errors["sizes"]
     assert "192x142 is not divisible by the scale 4" in errors["odd"]

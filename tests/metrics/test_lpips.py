@@ -61,7 +61,7 @@ def test_it_is_the_published_one(lpips, pair):
 
 def test_small_pictures(lpips):
     assert lpips.distance(*np.zeros((2, 31, 31, 3), np.uint8)) == 0.0
-    with pytest.raises(ValueError, match="31 pixels each way, got 40x31 less 1"):
+    with pytest.raises(ValueError, match="31 pixels along each side, got 40x31 less 1"):
         lpips.distance(*np.zeros((2, 31, 40, 3), np.uint8), crop_border=1)
 
 

@@ -34,9 +34,9 @@ def test_what_it_measures() -> None:
 
 
 def test_cuts_and_nothing_to_follow() -> None:
-    still = np.repeat(moving_texture(1, SCALE * HEIGHT, SCALE * WIDTH, 0, 0), FRAMES, 0)
-    pictures = still.copy()
+    static = np.repeat(moving_texture(1, SCALE * HEIGHT, SCALE * WIDTH, 0, 0), FRAMES, 0)
+    pictures = static.copy()
     pictures[2:] = 255 - pictures[2:]
-    assert score(pictures, still, (0, 0))[0] > 5
-    assert score(pictures, still, (0, 0), cuts=(2,)) == (0, 0)
-    assert math.isnan(score(pictures, still, (0, 0), cuts=(1, 2, 3))[0])
+    assert score(pictures, static, (0, 0))[0] > 5
+    assert score(pictures, static, (0, 0), cuts=(2,)) == (0, 0)
+    assert math.isnan(score(pictures, static, (0, 0), cuts=(1, 2, 3))[0])

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from codecvsr.datasets.reds import left_out, reds_folder
+from codecvsr.datasets.reds import excluded_clips, reds_folder
 from codecvsr.errors import InputError
 from codecvsr.files import write_png
 from codecvsr.motion.ops.reference import warp
@@ -104,7 +104,9 @@ def test_reds_is_split_as_published(tmp_path: Path) -> None:
             path = tmp_path / folder / clip / f"{index:08d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             write_png(path, texture(36, 52, index))
-    train, val = ([*clip_jobs(reds_folder(tmp_path, split), SMALL, left_out(split))] for split in ("train", "val"))
+    train, val = (
+        [*clip_jobs(reds_folder(tmp_path, split), SMALL, excluded_clips(split))] for split in ("train", "val")
+    )
     assert [(job.name, job.frames, job.size) for job in train] == [("train_sharp-001", 4, (32, 48))]
     assert [job.name for job in val] == ["val_sharp-000"]
     assert prepare(tmp_path / "set", train + val, SMALL) == []
