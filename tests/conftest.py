@@ -1,4 +1,4 @@
-"""What holds for every test."""
+"""Fixtures and hooks of every test."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(autouse=True)
 def _messages_stay_visible() -> Iterator[None]:
-    """A command takes over the package's messages; the next test gets them back, whatever ran before it."""
+    """A command redirects the package's messages; this restores them for the next test."""
     logger = logging.getLogger("codecvsr")
     level, propagate, handlers = logger.level, logger.propagate, logger.handlers[:]
     yield
