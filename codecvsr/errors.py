@@ -6,7 +6,7 @@ it without a traceback and exits with the class's ``exit_code``.
 
 
 class CodecVSRError(Exception):
-    """Base of every error codecvsr raises on purpose; its text is ready to be shown to a user."""
+    """Base of every error codecvsr raises on purpose; its text is written for users."""
 
     exit_code = 1
 
@@ -20,7 +20,7 @@ class DamagedInputError(InputError):
 
 
 class UnsupportedInputError(InputError):
-    """A readable file that this operation cannot take (a codec without motion vectors, interlaced coding...)."""
+    """A readable file that this operation does not support (a codec without motion vectors, interlaced coding...)."""
 
 
 class OutputError(CodecVSRError):

@@ -1,4 +1,4 @@
-"""Reading and writing files so that nothing is ever left half-written."""
+"""Reading files, and writing them so that no incomplete file is left."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def is_empty_folder(path: Path) -> bool:
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The PNG and JPEG files of a folder, sorted by name."""
+    """Returns the PNG and JPEG files of a folder, sorted by name."""
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith("."))
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """Read a picture as (H, W, 3) uint8 RGB.
+    """Reads a picture as (H, W, 3) uint8 RGB.
 
     Raises:
         InputError: the file is missing or is not a picture.
@@ -62,7 +62,7 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def write_png(path: Path, rgb: npt.NDArray[np.uint8]) -> None:
-    """Write (H, W, 3) uint8 RGB as a PNG, under a temporary name until it is complete.
+    """Writes (H, W, 3) uint8 RGB as a PNG, under a temporary name until it is complete.
 
     Raises:
         OutputError: the file cannot be written.
@@ -75,19 +75,19 @@ def write_png(path: Path, rgb: npt.NDArray[np.uint8]) -> None:
 
 
 def is_image_name(name: str) -> bool:
-    """A name that :func:`list_images` lists: a PNG or JPEG file that is not hidden."""
+    """Returns whether :func:`list_images` lists a file of this name: a PNG or JPEG that is not hidden."""
     return Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
 
 
 def check_frame_folder(
     folder: Path, is_made: Callable[[str], bool], *, is_frame: Callable[[str], bool] = is_image_name
 ) -> None:
-    """Check that a folder holds no file of others that would pass for a frame of this run.
+    """Checks that a folder contains no foreign file that could be mistaken for a frame of this run.
 
     Args:
         folder: where the frames go; it may not exist.
-        is_made: tells whether this run makes a file of that name.
-        is_frame: tells whether a file of that name would pass for a frame.
+        is_made: whether this run writes a file of that name.
+        is_frame: whether a file of that name could be mistaken for a frame.
 
     Raises:
         OutputError: the folder is a file, or holds such a file.
@@ -105,7 +105,7 @@ def check_frame_folder(
 
 
 def move_files(source: Path, target: Path) -> None:
-    """Move every file below ``source`` to the same place below ``target``; other files there stay.
+    """Moves every file below ``source`` to the same place below ``target``; other files there stay.
 
     Files of sub-folders go first: the presence of a file in ``target`` itself says that its sub-folders are complete.
 
@@ -122,15 +122,15 @@ def move_files(source: Path, target: Path) -> None:
 
 
 def _link_target(path: Path) -> Path:
-    """Where a symbolic link leads; any other path as it is."""
+    """Returns the target of a symbolic link, or any other path unchanged."""
     return path.resolve() if path.is_symlink() else path
 
 
 @contextmanager
 def atomic_file(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``target``; rename it to ``target`` on success, remove it on failure.
+    """Yields a temporary path beside ``target``; renames it to ``target`` on success, removes it on failure.
 
-    A symbolic link stays: the file that it leads to is replaced.
+    A symbolic link is followed: its target is replaced.
 
     Raises:
         OutputError: the folder cannot be created or the file cannot be written.
@@ -149,14 +149,14 @@ def atomic_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(target: Path, *, overwrite: bool = False, is_private: bool = False) -> Iterator[Path]:
-    """Yield a temporary folder beside ``target``; on success its files move into ``target``, on failure it is removed.
+    """Yields a temporary folder beside ``target``; on success its files move into ``target``, on failure it is removed.
 
     Files in ``target`` of other names stay.
 
     Args:
         target: the folder, or a symbolic link to one.
         overwrite: replace files that exist.
-        is_private: nobody else writes into ``target``: replace the folder as a whole.
+        is_private: ``target`` belongs to the caller alone: replace the whole folder.
 
     Raises:
         OutputError: ``target`` is a file, or holds files and ``overwrite`` is false, or cannot be written.

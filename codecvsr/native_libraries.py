@@ -17,7 +17,7 @@ _problems: dict[str, str] = {}
 
 
 def folders() -> list[Path]:
-    """Returns the folders that may hold built files: ``_native`` beside each part of the package.
+    """Returns the folders to search for built files: ``_native`` beside each part of the package.
 
     An editable install has two parts, the checkout and what was installed.
     """

@@ -1,4 +1,4 @@
-"""With what a figure was measured."""
+"""Versions of what decides a measured figure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import codecvsr
 
 
 def versions() -> dict[str, str]:
-    """Versions by name of what decides figures: this package, Python and the libraries that compute and code."""
+    """Returns versions by name: this package, Python, and the libraries that compute and code."""
     return {
         "codecvsr": codecvsr.__version__,
         "python": platform.python_version(),

@@ -16,7 +16,7 @@ class ConcealedVideo:
     """The pictures of a video that may be damaged; can be iterated more than once.
 
     libav conceals the damaged parts of a picture. Where a picture is missing, the one before it is repeated at its time, so
-    that every packet gives one picture. Packets before the first picture that can be decoded give none.
+    that every packet has one picture. Packets before the first picture that can be decoded have none.
 
     Attributes:
         path: the file.

@@ -126,11 +126,11 @@ class VideoDecoder:
         )
 
     def is_interlaced(self, picture: av.VideoFrame) -> bool:
-        """Returns whether ``picture`` was coded as fields, or may hold macroblocks that were (MBAFF)."""
+        """Returns whether ``picture`` was coded as fields, or may contain such macroblocks (MBAFF)."""
         return bool(picture.interlaced_frame) or self.sequence.is_mbaff
 
     def _read(self) -> Iterator[av.Packet]:
-        """Yields the packets that hold data, each registered in ``packets``."""
+        """Yields the packets that are not empty, each registered in ``packets``."""
         try:
             for packet in _packets_from(self._container, self._stream, self._begin):
                 if not packet.size:

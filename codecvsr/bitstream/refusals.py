@@ -32,7 +32,7 @@ def check_picture(
         index: of the picture, in display order.
         size: its width and height.
         first: width and height of the first picture; None where this is the first.
-        is_interlaced: it was coded as fields or may hold macroblocks that were (MBAFF).
+        is_interlaced: it was coded as fields or may contain such macroblocks (MBAFF).
 
     Raises:
         UnsupportedInputError: it is interlaced, or of another size than the first.

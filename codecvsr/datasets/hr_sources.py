@@ -62,7 +62,7 @@ class HRSource:
 
 
 def find_sources(root: Path, names: tuple[str, ...] = ()) -> list[HRSource]:
-    """The clips of a folder: sub-folders that hold pictures, and video files; or the folder or file itself as one clip.
+    """Returns the clips of a folder: its sub-folders of pictures and its video files, or itself as one clip.
 
     Args:
         root: the folder or file.

@@ -18,7 +18,7 @@ def reds_folder(root: Path, split: Split) -> Path:
     """The folder of clips of a split, ``train_sharp`` (240 clips, REDS4 among them) or ``val_sharp`` (30).
 
     Args:
-        root: where the official archives were unpacked: they hold ``train/train_sharp/000/00000000.png``.
+        root: where the official archives were unpacked: they contain ``train/train_sharp/000/00000000.png``.
         split: which of them.
 
     Raises:

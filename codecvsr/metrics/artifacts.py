@@ -22,7 +22,7 @@ Plane = npt.NDArray[np.float32]
 
 FLAT = 1.5  #: 8-bit steps: an area is flat where the original's luma deviates by less in 15x15 pixels
 EDGE = 24.0  #: 8-bit steps per pixel: an edge is where the original's luma has a steeper slope (Sobel, per pixel)
-BLOCK = 32  #: pixels each way of the blocks whose spectrum is taken
+BLOCK = 32  #: side in pixels of the blocks whose spectrum is computed
 SPECK_PERCENTILE = 99.9
 _DETAIL_SIGMA, _CHROMA_SIGMA = 1.5, 2.0  # pixels: Gaussian whose remainder is the high-passed picture
 _FLAT_WINDOW, _RUN = 15, 16  # pixels

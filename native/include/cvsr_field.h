@@ -30,7 +30,7 @@ CVSR_API int32_t cvsr_field_abi(void);
  *   longer than CVSR_LONGEST to either side.
  * partition: rows * columns bytes, (w / 8) * 4 + h / 8 of the block that painted the cell last, 0 where none did.
  *
- * Every output is written in full. `vectors` may hold any bytes: parts of blocks outside the picture are ignored and a
+ * Every output is written in full. `vectors` may contain any bytes: parts of blocks outside the picture are ignored and a
  * motion_scale of 0 counts as 1. Returns 0, or -1 and writes nothing if a size is negative or a pointer is missing. */
 CVSR_API int32_t cvsr_rasterise(const uint8_t *vectors, size_t count, int32_t height, int32_t width, float *past,
                                 float *future, uint8_t *partition);

@@ -69,7 +69,7 @@ def test_bad_frames_are_refused(tmp_path: Path) -> None:
     target = tmp_path / "a.mp4"
     with pytest.raises(InputError, match="33x32 cannot be coded"):
         encode_h264(np.zeros((2, 32, 33, 3), np.uint8), target, EncodeSettings(25))
-    with pytest.raises(InputError, match="frame 1 is 64x32, those before it are 32x32"):
+    with pytest.raises(InputError, match="frame 1 is 64x32, the first is 32x32"):
         encode_h264([np.zeros((32, 32, 3), np.uint8), np.zeros((32, 64, 3), np.uint8)], target, EncodeSettings(25))
     with pytest.raises(InputError, match="no frames"):
         encode_h264([], target, EncodeSettings(25))

@@ -49,7 +49,7 @@ def streams(tmp_path_factory):
             settings = dict(STREAMS[name])
             height, width = settings.pop("size")
             frames = moving_texture(22, height, width, 3, -2, seed=len(name))
-            frames[13:] = frames[13:, ::-1]  # a cut, so that some frames hold intra blocks and holes
+            frames[13:] = frames[13:, ::-1]  # a cut, so that some frames have intra blocks and holes
             made[name] = encode(folder / name, frames, **settings)
         return made[name]
 
@@ -62,7 +62,7 @@ def extract_mvs_program():
 
 
 def hostile_vectors(rng, count):
-    """Records of any bits, of which about half lie near a small picture."""
+    """Vectors of random bits; about 60 % of them lie near a small picture."""
     vectors = np.frombuffer(rng.bytes(count * VECTOR_DTYPE.itemsize), VECTOR_DTYPE).copy()
     near = rng.random(count) < 0.6
     vectors["dst_x"][near] = rng.integers(-40, 140, near.sum())
@@ -190,7 +190,7 @@ def outcome(path, backend, allow_damaged):
 @pytest.mark.parametrize("name", ["b-pyramid.mp4", "odd.mkv", "raw.h264", "transport.ts"])
 def test_a_cut_file_ends_like_pyav(streams, tmp_path, name, allow_damaged):
     content = streams(name).read_bytes()
-    if name.endswith(".mp4"):  # its index is at the end: bring it to the front, so that a cut file still opens
+    if name.endswith(".mp4"):  # its index is at the end: bring it to the front, so that a cut file can be opened
         content = with_index_first(streams(name), tmp_path / "faststart.mp4").read_bytes()
     errors = set()
     for part in (0.6, 0.75, 0.9):
@@ -242,7 +242,7 @@ def test_bad_files_are_refused(streams, tmp_path):
 
 @needs_reader
 def test_a_path_is_never_a_protocol(tmp_path, monkeypatch):
-    """libav takes "concat:a|b" and the like for instructions; a file of that name is a file."""
+    """libav interprets names such as "concat:a|b"; the reader opens a file of that name."""
     monkeypatch.chdir(tmp_path)
     odd_name = tmp_path / "concat:a|b.mkv"
     encode(tmp_path / "plain.mkv", moving_texture(3, 32, 32, 1, 1)).rename(odd_name)

@@ -411,7 +411,7 @@ def test_nothing_sound_at_all(tmp_path, containers, backend):
 @both
 @pytest.mark.parametrize("kind", ["mp4", "mkv", "ts", "h264"])
 def test_a_stream_that_begins_without_a_key_frame(tmp_path, containers, kind, backend, caplog):
-    """What cannot be decoded at the beginning is left out and said; the rest is as it was."""
+    """Pictures that cannot be decoded at the beginning are skipped with a warning; all others are unchanged."""
     whole = list(read_video(containers["mp4"], backend=backend))
     path = remux(containers["mp4"], tmp_path / f"late.{kind}", skip=1, options={"avoid_negative_ts": "make_zero"})
     frames = list(read_video(path, backend=backend))

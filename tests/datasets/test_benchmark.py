@@ -191,7 +191,7 @@ def test_a_bad_clip_does_not_stop_the_others(hr_root: Path, tmp_path: Path, caps
     write_clip(hr_root / "sizes", frames)
     write_png(hr_root / "sizes" / "00000003.png", frames[0][:, :96])
     write_clip(hr_root / "odd", frames[:, :142])
-    write_clip(hr_root / "half", frames[:, :140])
+    write_clip(hr_root / "odd_lr", frames[:, :140])
     (hr_root / "text.mp4").write_text("not a video")
     out = tmp_path / "out"
     common = ("--hr-root", hr_root, "--out-root", out, "--crf", "25", "--preset", "veryfast", "-q", "--json")
@@ -203,7 +203,7 @@ def test_a_bad_clip_does_not_stop_the_others(hr_root: Path, tmp_path: Path, caps
     assert "00000003.png: is 96x144, but 00000000.png is 192x144" in errors["sizes"]
     assert "192x142 is not divisible by the scale 4" in errors["odd"]
     assert "192x136" in errors["odd"]
-    assert "gives LR frames of 48x35" in errors["half"]
+    assert "gives LR frames of 48x35" in errors["odd_lr"]
     assert "not a readable media file" in errors["text"]
     assert [p.name for p in out.rglob("*") if p.is_dir()] == ["REDS4_CRF25", "clip_000", "lr"]
     benchmark(*common, "--clips", "gap,odd", "--name", "BAD", code=1)
@@ -239,7 +239,7 @@ def test_no_video_stream(tmp_path: Path) -> None:
 
 
 def test_unwritable_output(hr_root: Path, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("an obstacle")
     with pytest.raises(OutputError, match="file/out: cannot be written"):
         make_benchmark(hr_root, tmp_path / "file" / "out", settings())
 

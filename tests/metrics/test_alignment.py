@@ -1,4 +1,4 @@
-"""Alignment figures: true shifts give the ceiling, wrong ones do not, and every option does what it says."""
+"""Alignment figures: true shifts result in the ceiling, wrong ones do not, and every option does what it says."""
 
 from __future__ import annotations
 
