@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "compare": "Compare models on benchmark clips: quality, size, speed and memory in one table.",
     "inspect": "Show what a video is made of and what its vectors are worth, as tables or drawn over it.",
     "models": "List, inspect, fetch and convert networks and their weights.",
+    "prepare": "Prepare training sets from clips, photographs or REDS.",
     "train": "Train a network, or continue a training run.",
     "serve": "Show it all on a page in the browser: upload, upscale, compare, look at vectors.",
     "doctor": "Show versions, devices and which backends are active.",

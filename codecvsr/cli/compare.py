@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 
 def _models(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    from codecvsr.compare.variants import parse_rows
+    from codecvsr.compare.variants import parse_variants
     from codecvsr.errors import InputError
 
     try:
-        parse_rows(value)
+        parse_variants(value)
     except InputError as error:
         raise click.BadParameter(str(error), ctx, param) from error
     return value
@@ -65,34 +65,36 @@ def _crop(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
 
 @click.command(cls=CodecVSRCommand)
 @click.option("--clip-root", type=click.Path(path_type=Path), multiple=True, required=True, metavar="CLIP...",
-              help="Clip folders, benchmark folders such as OUT/val_CRF25, or what holds those; several may follow.")  # fmt: skip
+              help="Clip folders, benchmark folders such as OUT/val_CRF25, or folders of those; several may follow.")  # fmt: skip
 @click.argument("more_clips", nargs=-1, type=click.Path(path_type=Path), metavar="")
 @click.option("--gt-root", type=click.Path(path_type=Path), required=True,
-              help="Their originals: a sub-folder of frames, or a video, of the name of every clip.")  # fmt: skip
+              help="Their originals: a sub-folder of frames, or a video, named like each clip.")  # fmt: skip
 @click.option("--models", multiple=True, required=True, callback=_models, metavar="A[,B...]",
-              help="Names, weights files or NETWORK:random, each with @MOTION, +ablate-PART, +segments=K or +window=N "
-                   "behind it where wanted: basicvsr-reds4@codec.")  # fmt: skip
-@click.option("--ablations", is_flag=True, help="A row more for every part that a model has, without it.")
+              help="Names, weights files or NETWORK:random, each optionally with @MOTION, +ablate-PART, +segments=K or "
+                   "+window=N: basicvsr-reds4@codec.")  # fmt: skip
+@click.option("--ablations", is_flag=True, help="Add a row for every part that a model has, without that part.")
 @click.option("--report", "reports", multiple=True, type=click.Path(path_type=Path, dir_okay=False), callback=_reports,
-              metavar="HTML|MD", help="Write tables, plots and pictures; an HTML page needs nothing but itself.")  # fmt: skip
+              metavar="HTML|MD", help="Write tables, plots and pictures; an HTML page is self-contained.")  # fmt: skip
 @click.option("--out-dir", type=click.Path(path_type=Path), default=Path("out/compare"), show_default=True,
-              help="Folder where measured cells are kept, so that a run can be stopped and continued.")  # fmt: skip
-@click.option("--clips", default="", metavar="A[,B...]", help="Names of the clips to take; all by default.")
+              help="Folder of stored measurements; an interrupted run continues from them.")  # fmt: skip
+@click.option("--clips", default="", metavar="A[,B...]", help="Names of the clips to use; all by default.")
 @click.option("--frames", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Only so many from the start of each clip; 0: all.")  # fmt: skip
+              help="Number of frames from the start of each clip; 0: all.")  # fmt: skip
 @click.option("--window", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Frames looked at together; 0: as many as infer would.")  # fmt: skip
+              help="Frames processed at once; 0: as many as infer would.")  # fmt: skip
 @click.option("--crop-border", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Pixels to leave out on each side when scoring.")  # fmt: skip
+              help="Pixels to ignore on each side when scoring.")  # fmt: skip
 @click.option("--crop", callback=_crop, metavar="X,Y,W,H",
-              help="The part that the pictures show; by default where the original has most detail.")  # fmt: skip
+              help="The crop that the pictures show; by default where the original has most detail.")  # fmt: skip
 @click.option(
-    "--lpips", is_flag=True, help="Measure LPIPS (AlexNet) too; its weights are fetched once, see docs/models.md."
+    "--lpips",
+    is_flag=True,
+    help="Measure LPIPS (AlexNet) too; its weights are fetched once, see docs/models.md.",
 )
 @click.option(
-    "--temporal", is_flag=True, help="Measure steadiness in time too (warping error along the codec's motion)."
+    "--temporal", is_flag=True, help="Measure temporal consistency too (warping error along the codec's motion)."
 )
-@click.option("--fresh", is_flag=True, help="Measure everything again, whatever --out-dir holds.")
+@click.option("--fresh", is_flag=True, help="Measure everything again and ignore stored measurements.")
 @device_option
 @precision_option
 @compile_option
@@ -122,8 +124,8 @@ def command(
 ) -> ExitCode:
     """Compare models on benchmark clips: quality, size, speed and memory in one table.
 
-    Bicubic is always a row. A row that cannot be run is named, and the others go on. Random weights are marked
-    'untrained' and have no scores. Measured cells are kept: the same command goes on where it was stopped.
+    Bicubic is always a row. A row that fails is named, and the others are measured. Random weights are marked
+    'untrained' and have no scores. Measurements are stored: the same command continues an interrupted run.
     """
     from codecvsr.compare.measurements import Settings
     from codecvsr.compare.report import write_report
@@ -158,12 +160,12 @@ def command(
 
 def _print_tables(result: Comparison) -> None:
     """Means by CRF, and every clip where there are several, on stdout."""
-    from codecvsr.compare.tables import cells_table, means_table
+    from codecvsr.compare.tables import means_table, measurements_table
 
     for label in result.labels:
         _print_table(means_table(result, label))
     if len(result.clips) > len(result.labels):
-        _print_table(cells_table(result))
+        _print_table(measurements_table(result))
 
 
 def _print_table(table: Table) -> None:

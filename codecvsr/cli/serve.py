@@ -12,16 +12,16 @@ from codecvsr.errors import CodecVSRError
 
 
 def usual_data_folder() -> Path:
-    """Where uploads and results are kept unless said otherwise."""
+    """Returns the default folder of uploads and results."""
     state = os.environ.get("XDG_STATE_HOME")
     return (Path(state) if state else Path.home() / ".local" / "state") / "codecvsr" / "serve"
 
 
 @click.command("serve", cls=CodecVSRCommand)
 @click.option("--host", default="127.0.0.1", show_default=True,
-              help="Address to listen on; one that other machines see needs --token.")  # fmt: skip
+              help="Address to listen on; one that other machines reach needs --token.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free port.")
-@click.option("--token", help="What clients have to show, at least 16 characters (better set as CODECVSR_SERVE_TOKEN).")
+@click.option("--token", help="Access token of clients, at least 16 characters (better set as CODECVSR_SERVE_TOKEN).")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False),
               help="Folder of uploads and results; by default codecvsr/serve under XDG_STATE_HOME or ~/.local/state.")  # fmt: skip
 @click.option("--max-upload", type=click.IntRange(min=1), default=256, show_default=True, metavar="MIB",
@@ -29,15 +29,15 @@ def usual_data_folder() -> Path:
 @click.option("--max-stored", type=click.FloatRange(min=0, min_open=True), default=20, show_default=True, metavar="GIB",
               help="Size of all uploads and results.")  # fmt: skip
 @click.option("--max-seconds", type=click.FloatRange(min=1), default=60, show_default=True,
-              help="Seconds of video that one job works on.")  # fmt: skip
+              help="Seconds of video per job.")  # fmt: skip
 @click.option("--max-queue", type=click.IntRange(min=1), default=20, show_default=True,
-              help="Jobs that may wait or run at once.")  # fmt: skip
+              help="Number of queued and running jobs.")  # fmt: skip
 @click.option("--keep", type=click.FloatRange(min=0, min_open=True), default=24, show_default=True, metavar="HOURS",
-              help="How long results and uploads are kept.")  # fmt: skip
+              help="Lifetime of results and uploads.")  # fmt: skip
 @click.option("--job-minutes", type=click.FloatRange(min=0, min_open=True), default=60, show_default=True,
-              help="How long a job may take.")  # fmt: skip
+              help="Run time limit of a job.")  # fmt: skip
 @click.option("--job-memory", type=click.FloatRange(min=1), metavar="GIB",
-              help="Memory a job may take; by default 8, or nine tenths of the machine's where that is less.")  # fmt: skip
+              help="Memory limit of a job; by default 8, or 90 % of the machine's memory if that is less.")  # fmt: skip
 def command(
     host: str,
     port: int,
@@ -51,9 +51,9 @@ def command(
     job_minutes: float,
     job_memory: float | None,
 ) -> None:
-    """Show it on a page: upload a video or take the demo clip, upscale it, compare, look at vectors and their motion.
+    """Serve a web page: upload a video or use the demo clip, upscale it, compare, and view its motion vectors.
 
-    Jobs are done one after the other, and those that wait survive a restart. Needs the extra 'web': pip install 'codecvsr[web]'.
+    Jobs run one after the other, and queued jobs survive a restart. Needs the extra 'web': pip install 'codecvsr[web]'.
     """
     from codecvsr.web.limits import GIB, Limits
 

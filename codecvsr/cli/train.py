@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from codecvsr.cli.common import CodecVSRCommand, device_option, info, precision_option
+from codecvsr.cli.common import CodecVSRCommand, device_option, info, overwrite_option, precision_option
 
 
 @click.command(cls=CodecVSRCommand)
@@ -16,16 +16,17 @@ from codecvsr.cli.common import CodecVSRCommand, device_option, info, precision_
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/codecvsr"), show_default=True,
               help="Folder for state, weights and log.")  # fmt: skip
 @click.option(
-    "--resume", type=click.Path(path_type=Path), help="Go on from this run's folder, or from its state-STEP folder."
+    "--resume", type=click.Path(path_type=Path), help="Continue the run in this folder, or from this state-STEP folder."
 )
-@click.option("--initial", type=click.Path(path_type=Path), help="Begin with these weights, a .safetensors file.")
-@click.option("--minutes", type=click.FloatRange(min=0), help="Stop after so long; --resume goes on from there.")
+@click.option("--initial", type=click.Path(path_type=Path), help="Initial weights, a .safetensors file.")
+@click.option("--minutes", type=click.FloatRange(min=0), help="Stop after this time; --resume continues.")
 @click.option("--budget", type=click.FloatRange(min=0), metavar="MINUTES",
-              help="Measure the speed of the first steps, and make as many as fit into so many minutes of all pieces together.")  # fmt: skip
+              help="Minutes for all sessions of the run; the speed of the first steps decides how many steps fit.")  # fmt: skip
 @click.option("--plot", type=click.Path(path_type=Path), metavar="PNG",
-              help="Draw the log of --out; without --config, nothing else.")  # fmt: skip
+              help="Plot the log of --out; without --config, only plot.")  # fmt: skip
 @device_option
 @precision_option
+@overwrite_option
 def command(
     config: Path | None,
     overrides: tuple[str, ...],
@@ -37,18 +38,19 @@ def command(
     plot: Path | None,
     device: str,
     precision: str,
+    overwrite: bool,
 ) -> None:
     """Train a network of the zoo on prepared sets or benchmark clips; by default codecvsr.
 
-    The recipe's model.network names it, model.channels and model.blocks give its size, model.motion what aligns its frames.
-    Several processes: torchrun --nproc-per-node N -m codecvsr train ...
+    A folder --out that has a run is refused without --resume or -y. In the recipe, model.network names the network,
+    model.channels and model.blocks set its size, model.motion chooses the motion. Several processes: torchrun --nproc-per-node N -m codecvsr train ...
     """
-    from codecvsr.train.journal import LOG, plot_log, read_log
     from codecvsr.train.loop import train, weights_name
     from codecvsr.train.recipe import read_recipe
+    from codecvsr.train.run_log import LOG, plot_log, read_log
 
     if config is None and plot is None:
-        raise click.UsageError("give --config RECIPE.toml to train, or --plot PNG to draw the log of --out.")
+        raise click.UsageError("give --config RECIPE.toml to train, or --plot PNG to plot the log of --out.")
     if config is not None:
         recipe = read_recipe(config, overrides)
         steps = train(
@@ -60,11 +62,12 @@ def command(
             budget=budget,
             device=device,
             precision=precision,
+            overwrite=overwrite,
         )
-        if os.environ.get("RANK", "0") == "0":  # one of several processes speaks for all
+        if os.environ.get("RANK", "0") == "0":  # one process reports for all
             wanted = read_log(out / LOG)[-1]["ended_of"]
             if steps < wanted:
-                info(f"Stopped at step {steps} of {wanted}; go on with --resume {out}")
+                info(f"Stopped at step {steps} of {wanted}; continue with --resume {out}")
             info(f"Weights: {out / weights_name(recipe.model)}")
     if plot is not None:
         plot_log(out / LOG, plot)

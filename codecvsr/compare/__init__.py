@@ -1,1 +1,1 @@
-"""Many models on the same clips: what is measured, kept, tabulated and drawn."""
+"""Compare models on the same clips: measurements, tables, charts and pictures."""

@@ -1,4 +1,4 @@
-"""Line and point charts as SVG, for a page that needs nothing but itself."""
+"""Line and point charts as SVG, for a self-contained page."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-#: Colours that stay apart for colour-blind eyes (Okabe and Ito, 2008), without yellow, which is too pale on white.
+#: A colour-blind-safe palette (Okabe and Ito, 2008) without yellow, which is too pale on white.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#4b2e83", "#7a5c00")
 GREY = "#777777"
-_DASHES = ("", "6 3", "2 3")  # after every colour was used, the same again with the next
+_DASHES = ("", "6 3", "2 3")  # used in turn when the colours run out
 _WIDTH, _HEIGHT = 760, 360
 _LEFT, _TOP, _BOTTOM = 62, 16, 48
-_LEGEND_SIGN = 6.4  # pixels of width per sign at 11 px
+_LEGEND_CHARACTER = 6.4  # pixels of width per character at 11 px
 _TICKS = 6
 _FONT = "font-family='system-ui,sans-serif' font-size='11'"
 
@@ -24,8 +24,8 @@ class Series:
 
     Attributes:
         name: for the legend.
-        points: (x, y); those that are not finite are left out.
-        labels: a word beside every point; empty for none.
+        points: (x, y); points that are not finite are skipped.
+        labels: text beside each point; empty for none.
         is_baseline: drawn in grey.
     """
 
@@ -48,23 +48,23 @@ def chart(
     """Draw a chart.
 
     Args:
-        series: what to draw; those without a finite point are left out.
-        x_label: what the x axis shows, with its unit.
-        y_label: the same of the y axis.
-        log_x: a logarithmic x axis; points at or below zero are left out.
-        markers: a dot at every point, with its values for a resting pointer.
+        series: what to draw; series without a finite point are skipped.
+        x_label: label of the x axis, with unit.
+        y_label: label of the y axis, with unit.
+        log_x: use a logarithmic x axis; points at or below zero are skipped.
+        markers: draw a dot at each point, with its values as a tooltip.
         lines: join the points.
-        whole_x: ticks of the x axis at whole numbers only.
+        whole_x: place ticks of the x axis at whole numbers only.
 
     Returns:
-        An ``<svg>`` element, or a paragraph that says so where there is nothing to draw.
+        An ``<svg>`` element, or a paragraph if there is nothing to draw.
     """
-    drawn = [(s, kept) for s in series if (kept := _finite(s, log_x))]
+    drawn = [(s, points) for s in series if (points := _finite(s, log_x))]
     if not drawn:
         return "<p>Nothing to draw.</p>"
-    xs = [math.log10(x) if log_x else x for _, kept in drawn for x, _, _ in kept]
-    ys = [y for _, kept in drawn for _, y, _ in kept]
-    legend = 40 + _LEGEND_SIGN * max(len(s.name) for s, _ in drawn)
+    xs = [math.log10(x) if log_x else x for _, points in drawn for x, _, _ in points]
+    ys = [y for _, points in drawn for _, y, _ in points]
+    legend = 40 + _LEGEND_CHARACTER * max(len(s.name) for s, _ in drawn)
     width = _WIDTH + legend
     height = max(_HEIGHT, _TOP + _BOTTOM + 18 * len(drawn))
     x_axis = _Axis(min(xs), max(xs), _LEFT, _WIDTH - 16)
@@ -77,14 +77,14 @@ def chart(
         f"<text transform='translate(14 {height / 2}) rotate(-90)' text-anchor='middle' fill='#333'>{escape(y_label)}</text>",
     ]
     colored = 0
-    for place, (s, kept) in enumerate(drawn):
-        color, dash = (GREY, "4 3") if s.is_baseline else _look(colored)
+    for place, (s, points) in enumerate(drawn):
+        color, dash = (GREY, "4 3") if s.is_baseline else _style(colored)
         colored += not s.is_baseline
-        shown = [(x_axis(math.log10(x) if log_x else x), y_axis(y), x, y, label) for x, y, label in kept]
+        shown = [(x_axis(math.log10(x) if log_x else x), y_axis(y), x, y, label) for x, y, label in points]
         style = f"stroke='{color}' stroke-dasharray='{dash}'" if dash else f"stroke='{color}'"
         if lines and len(shown) > 1:
-            path = " ".join(f"{px:.1f},{py:.1f}" for px, py, *_ in shown)
-            parts.append(f"<polyline points='{path}' fill='none' stroke-width='1.8' {style}/>")
+            line = " ".join(f"{px:.1f},{py:.1f}" for px, py, *_ in shown)
+            parts.append(f"<polyline points='{line}' fill='none' stroke-width='1.8' {style}/>")
         for px, py, x, y, label in shown if markers or len(shown) == 1 else []:
             title = escape(f"{s.name}: {x:.4g}, {y:.4g} {label}".strip())
             parts.append(f"<circle cx='{px:.1f}' cy='{py:.1f}' r='3.6' fill='{color}'><title>{title}</title></circle>")
@@ -99,11 +99,11 @@ def chart(
 
 
 class _Axis:
-    """Values of a range, a little wider than the data, to pixels."""
+    """Maps values to pixels; the range is a little wider than the data."""
 
     def __init__(self, low: float, high: float, start: float, stop: float) -> None:
-        room = 0.06 * (high - low) or 0.5
-        self.low, self.high = low - room, high + room
+        margin = 0.06 * (high - low) or 0.5
+        self.low, self.high = low - margin, high + margin
         self._start, self._stop = start, stop
 
     def __call__(self, value: float) -> float:
@@ -119,12 +119,12 @@ def _finite(series: Series, log_x: bool) -> list[tuple[float, float, str]]:
     ]
 
 
-def _look(index: int) -> tuple[str, str]:
+def _style(index: int) -> tuple[str, str]:
     return COLORS[index % len(COLORS)], _DASHES[index // len(COLORS) % len(_DASHES)]
 
 
 def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
-    """Round values between two, at most about :data:`_TICKS`: 1, 2 or 5 times a power of ten apart."""
+    """Returns about :data:`_TICKS` round values between ``low`` and ``high``, spaced by 1, 2 or 5 times a power of ten."""
     raw = (high - low) / _TICKS
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw)
@@ -135,7 +135,7 @@ def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Values whose logarithms lie between two; 1, 2 and 5 of every decade where there are few decades."""
+    """Returns round values whose logarithms lie between ``low`` and ``high``: 1, 2 and 5 of each decade, or only 1 for many."""
     factors = (1, 2, 5) if high - low < 4 else (1,)
     powers = range(math.floor(low), math.ceil(high) + 1)
     return [f * 10.0**power for power in powers for f in factors if low <= math.log10(f * 10.0**power) <= high]

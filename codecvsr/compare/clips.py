@@ -1,4 +1,4 @@
-"""The clips of a comparison: benchmark folders and the originals they were made from."""
+"""The clips of a comparison: benchmark clip folders with their originals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,17 @@ from codecvsr.files import list_images
 from codecvsr.inference.clip_folder import FRAMES, META, ClipFolder
 
 _LABEL = re.compile(r"_CRF(none|[0-9.]+)$")
-_TOLD = ("encoder_choice", "preset", "gop", "fps", "bit_rate", "lr_psnr", "scale", "lr_size", "hr_size")  # of meta.json
+_META_KEYS = (
+    "encoder_choice",
+    "preset",
+    "gop",
+    "fps",
+    "bit_rate",
+    "lr_psnr",
+    "scale",
+    "lr_size",
+    "hr_size",
+)  # copied from meta.json
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +39,8 @@ class TestClip:
     Attributes:
         folder: the clip folder.
         original: the high-resolution clip.
-        crf: rate factor; None where the frames are pristine or it is not known.
-        label: ``CRF25``, ``CRFnone``, or ``CRF?`` where nothing tells.
+        crf: constant rate factor; None if the frames are pristine or the CRF is unknown.
+        label: ``CRF25``, ``CRFnone``, or ``CRF?`` if unknown.
     """
 
     __test__ = False  # for pytest, which collects classes that are called Test...
@@ -47,23 +57,23 @@ class TestClip:
 
     @property
     def benchmark(self) -> str:
-        """The name of the folder it lies in."""
+        """The name of its benchmark folder."""
         return self.folder.path.resolve().parent.name
 
     @property
     def key(self) -> str:
-        """Which clip of a comparison this is."""
+        """Identifies the clip within a comparison."""
         return f"{self.benchmark}/{self.name}"
 
-    def length(self, most: int = 0) -> int:
-        """How many frames are compared when at most so many are wanted; 0 wants all."""
-        return min(len(self.folder.frames), most or len(self.folder.frames))
+    def length(self, limit: int = 0) -> int:
+        """Returns the number of frames to compare: at most ``limit``, or all if it is 0."""
+        return min(len(self.folder.frames), limit or len(self.folder.frames))
 
     def originals(self, frames: int) -> Iterator[npt.NDArray[np.uint8]]:
-        """The first frames of the original, (H, W, 3) uint8 RGB.
+        """Yields the first ``frames`` frames of the original, (H, W, 3) uint8 RGB.
 
         Raises:
-            InputError: there are fewer, or it is unreadable.
+            InputError: there are fewer, or one is unreadable.
         """
         count = 0
         for picture in itertools.islice(self.original.pictures(), frames):
@@ -72,11 +82,11 @@ class TestClip:
         if count < frames:
             raise InputError(
                 f"{self.original.path}: has {count} frames, but {self.folder.path} has {len(self.folder.frames)}; the "
-                "originals that the clip was made from were expected."
+                "clip's own originals were expected."
             )
 
     def fingerprint(self) -> str:
-        """Changes when a file of the clip or of its original does: a digest of names, sizes and times."""
+        """Returns a digest of names, sizes and times of all files of the clip and its original."""
         own = sorted(p for p in self.folder.path.rglob("*") if p.is_file())
         originals = list_images(self.original.path) if self.original.path.is_dir() else [self.original.path]
         digest = hashlib.sha256()
@@ -86,8 +96,8 @@ class TestClip:
         return digest.hexdigest()
 
     def to_json(self) -> dict[str, Any]:
-        """What a reader has to know of it."""
-        told = {name: self.folder.meta[name] for name in _TOLD if name in self.folder.meta}
+        """Returns the clip's entry in the report."""
+        known = {name: self.folder.meta[name] for name in _META_KEYS if name in self.folder.meta}
         return {
             "clip": self.name,
             "benchmark": self.benchmark,
@@ -95,33 +105,33 @@ class TestClip:
             "frames": len(self.folder.frames),
             "folder": str(self.folder.path),
             "original": str(self.original.path),
-            **told,
+            **known,
         }
 
 
 def crf_value(crf: float | None, label: str) -> float | str | None:
-    """A rate factor in JSON: a number, "none" for pristine frames, null where it is not known."""
+    """Returns a CRF for JSON: a number, "none" for pristine frames, or None (null) if unknown."""
     return crf if crf is not None else "none" if label == "CRFnone" else None
 
 
 def find_clips(roots: Sequence[Path], gt_root: Path, names: Sequence[str] = ()) -> list[TestClip]:
-    """The clip folders at and up to two levels below ``roots``, with their originals, by name and rising CRF.
+    """Finds clip folders at and up to two levels below ``roots``; returns them by name and rising CRF.
 
     Args:
-        roots: clip folders, benchmark folders such as ``OUT/val_CRF25``, or what holds those.
-        gt_root: originals as ``codecvsr benchmark --hr-root`` takes them: a sub-folder of frames, or a video, of the name
-            of every clip; or the original itself, where there is one clip only.
+        roots: clip folders, benchmark folders such as ``OUT/val_CRF25``, or a folder of those.
+        gt_root: originals as for ``codecvsr benchmark --hr-root``: a sub-folder of frames, or a video, named like each
+            clip; or the original itself, if there is one clip only.
         names: clips wanted; empty for all.
 
     Raises:
-        InputError: a root holds no clips, one has no original, or a named clip is not there.
+        InputError: a root has no clips, a clip has no original, or a named clip is missing.
     """
-    folders: dict[Path, Path] = {}  # by where they really are: the same folder twice is one
+    folders: dict[Path, Path] = {}  # by resolved path: links to one folder count once
     for root in roots:
         found = [root] if _is_clip(root) else _below(root)
         if not found:
             raise InputError(
-                f"{root}: holds no clip folders (with frames in {FRAMES}/); make them with codecvsr benchmark."
+                f"{root}: has no clip folders (with frames in {FRAMES}/); make them with codecvsr benchmark."
             )
         folders = {path.resolve(): path for path in found} | folders
     have = {path.name for path in folders}
@@ -135,7 +145,7 @@ def find_clips(roots: Sequence[Path], gt_root: Path, names: Sequence[str] = ()) 
         source = next(iter(sources.values())) if is_only else sources.get(path.resolve().name)
         if source is None:
             raise InputError(
-                f"{gt_root}: holds no original of clip '{path.resolve().name}'; it has {', '.join(sources)[:300]}."
+                f"{gt_root}: has no original of clip '{path.resolve().name}'; it has {', '.join(sources)[:300]}."
             )
         folder = ClipFolder.open(path)
         crf, label = _rate(folder)
@@ -155,7 +165,7 @@ def _below(root: Path, depth: int = 2) -> list[Path]:
 
 
 def _rate(folder: ClipFolder) -> tuple[float | None, str]:
-    """The CRF of a clip and its label: what ``meta.json`` says, else the name of the benchmark folder."""
+    """Returns a clip's CRF and label from ``meta.json``, else from the name of the benchmark folder."""
     if "crf" in folder.meta:
         crf = folder.meta["crf"]
         if crf is not None and not isinstance(crf, int | float):

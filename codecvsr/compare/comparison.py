@@ -1,4 +1,4 @@
-"""The result of a comparison: its one table, the means of it, and who came first."""
+"""The result of a comparison: measurements, means over clips, and ranks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from codecvsr.compare.clips import TestClip, crf_value
-from codecvsr.compare.measurements import COUNTED_SIDE, Cell, Settings
-from codecvsr.compare.variants import BICUBIC, Row
+from codecvsr.compare.measurements import COUNTED_SIDE, Measurement, Settings
+from codecvsr.compare.variants import BICUBIC, Variant
 from codecvsr.metrics.ssim import SIGMA, WINDOW
 from codecvsr.versions import versions
 
@@ -23,7 +23,7 @@ _COSTS = ("gmacs", "ms_per_frame", "network_ms", "peak_memory_mb")
 
 @dataclass(frozen=True)
 class Failed:
-    """A row that could not be run: on one clip, or on any (``clip`` is empty)."""
+    """A variant (``row``, its name) that failed on one clip, or on every clip (``clip`` is empty)."""
 
     row: str
     clip: str
@@ -32,13 +32,14 @@ class Failed:
 
 @dataclass(frozen=True)
 class Mean:
-    """A row at one CRF: means over the clips.
+    """A variant at one CRF: means over the clips.
 
     Attributes:
+        row: the variant's name.
         crf: the clips' label, such as ``CRF25``.
         clips: how many of them were measured.
-        values: scores and costs by the names of :class:`Cell`; a score that not every clip has is None.
-        rank: place by RGB PSNR among rows whose every clip was measured; None for random weights and incomplete rows.
+        values: scores and costs by the names of :class:`Measurement`; None for a score that some clip lacks.
+        rank: by RGB PSNR among variants measured on every clip; None for random weights and incomplete variants.
     """
 
     row: str
@@ -50,21 +51,21 @@ class Mean:
 
 @dataclass
 class Comparison:
-    """Everything that was measured.
+    """All variants, clips, measurements and failures.
 
     Attributes:
-        rows: in the order of the table, bicubic first.
+        variants: in the order of the table, bicubic first.
         clips: all clips.
-        settings: what held for every cell.
-        cells: one per row and clip, in this order, without those that failed.
-        failed: what could not be run.
-        pictures: files of the middle frames by row's name and clip's key.
+        settings: shared by all measurements.
+        measurements: one per variant and clip, in this order, without those that failed.
+        failed: variants that could not be run.
+        pictures: files of the middle frames by variant name and clip key.
     """
 
-    rows: list[Row]
+    variants: list[Variant]
     clips: list[TestClip]
     settings: Settings
-    cells: list[Cell] = field(default_factory=list)
+    measurements: list[Measurement] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
     pictures: dict[tuple[str, str], Path] = field(default_factory=dict)
 
@@ -73,30 +74,30 @@ class Comparison:
         """CRF labels, rising."""
         return list(dict.fromkeys(clip.label for clip in sorted(self.clips, key=_rate)))
 
-    def cell(self, row: str, clip_key: str) -> Cell | None:
-        """The cell of a row on a clip, None where it failed."""
-        return next((cell for cell in self.cells if cell.row == row and cell.clip_key == clip_key), None)
+    def measurement(self, row: str, clip_key: str) -> Measurement | None:
+        """Returns the measurement of a variant (by name) on a clip; None if it failed."""
+        return next((m for m in self.measurements if m.row == row and m.clip_key == clip_key), None)
 
     def is_untrained(self, row: str) -> bool:
-        """Whether the row ran with random weights."""
-        return any(cell.training == "untrained" for cell in self.cells if cell.row == row)
+        """Whether the variant ran with random weights."""
+        return any(m.training == "untrained" for m in self.measurements if m.row == row)
 
     def all_failed(self) -> bool:
-        """Whether nothing was measured but the bicubic row that nobody had to ask for."""
-        return all(cell.row == BICUBIC for cell in self.cells) and any(f.row != BICUBIC for f in self.failed)
+        """Whether every requested variant failed; only the automatic bicubic was measured."""
+        return all(m.row == BICUBIC for m in self.measurements) and any(f.row != BICUBIC for f in self.failed)
 
     def means(self) -> list[Mean]:
-        """Every row at every CRF, with ranks."""
+        """Returns the mean of every variant at every CRF, with ranks."""
         found = []
         for label in self.labels:
             keys = [clip.key for clip in self.clips if clip.label == label]
-            here = [m for row in self.rows if (m := self._mean(row.name, label, keys)) is not None]
+            here = [m for variant in self.variants if (m := self._mean(variant.name, label, keys)) is not None]
             found += self._ranked(here, len(keys))
         return found
 
     def _ranked(self, means: list[Mean], clips: int) -> list[Mean]:
-        """With places by RGB PSNR; same-size networks are scored against another original and stand outside."""
-        outside = {cell.row for cell in self.cells if cell.scale == 1}
+        """Adds ranks by RGB PSNR; same-size networks have none, as they are scored against a smaller original."""
+        outside = {m.row for m in self.measurements if m.scale == 1}
         scores = [None if m.clips < clips or m.row in outside else m.values["psnr_rgb"] for m in means]
         order = sorted((score for score in scores if score is not None), reverse=True)
         return [
@@ -105,30 +106,34 @@ class Comparison:
         ]
 
     def _mean(self, row: str, label: str, keys: Sequence[str]) -> Mean | None:
-        cells = [cell for key in keys if (cell := self.cell(row, key)) is not None]
-        if not cells:
+        measurements = [measurement for key in keys if (measurement := self.measurement(row, key)) is not None]
+        if not measurements:
             return None
-        values: dict[str, float | None] = {name: fmean(getattr(cell, name) for cell in cells) for name in _COSTS}
-        values["peak_memory_mb"] = max(cell.peak_memory_mb for cell in cells)
+        values: dict[str, float | None] = {name: fmean(getattr(m, name) for m in measurements) for name in _COSTS}
+        values["peak_memory_mb"] = max(m.peak_memory_mb for m in measurements)
         for name in _SCORES:
-            scores = [score for cell in cells if (score := getattr(cell, name)) is not None]
+            scores = [score for m in measurements if (score := getattr(m, name)) is not None]
             values[name] = fmean(scores) if len(scores) == len(keys) else None
-        return Mean(row, label, len(cells), values)
+        return Mean(row, label, len(measurements), values)
 
     def to_json(self) -> dict[str, Any]:
-        """What ``codecvsr compare --json`` prints."""
-        by_row = {cell.row: cell for cell in self.cells}
+        """Returns the object that ``codecvsr compare --json`` prints."""
+        by_row = {measurement.row: measurement for measurement in self.measurements}
         rows = []
-        for row in self.rows:
-            cell = by_row.get(row.name)
-            known = {} if cell is None else {k: getattr(cell, k) for k in ("training", "parameters", "scale", "motion")}
+        for variant in self.variants:
+            measurement = by_row.get(variant.name)
+            known = (
+                {}
+                if measurement is None
+                else {k: getattr(measurement, k) for k in ("training", "parameters", "scale", "motion")}
+            )
             rows.append(
                 {
-                    "row": row.name,
-                    "model": row.model,
-                    "ablations": row.ablations.names,
-                    "segments": row.segments,
-                    "window": row.window,
+                    "row": variant.name,
+                    "model": variant.model,
+                    "ablations": variant.ablations.names,
+                    "segments": variant.segments,
+                    "window": variant.window,
                     **known,
                 }
             )
@@ -138,14 +143,14 @@ class Comparison:
             "protocol": protocol(self.settings),
             "rows": rows,
             "clips": [clip.to_json() for clip in self.clips],
-            "cells": [asdict(cell) for cell in self.cells],
+            "cells": [asdict(measurement) for measurement in self.measurements],
             "means": means,
             "failed": [asdict(failure) for failure in self.failed],
         }
 
 
 def _rate(clip: TestClip) -> tuple[int, float]:
-    """Sorts pristine clips before rising CRFs, and unknown ones behind."""
+    """Sort key: pristine clips, then rising CRFs, then unknown ones."""
     return ({"CRFnone": 0, "CRF?": 2}.get(clip.label, 1), clip.crf or 0.0)
 
 
@@ -154,7 +159,7 @@ def _crf_of(clips: Sequence[TestClip], label: str) -> float | str | None:
 
 
 def protocol(settings: Settings) -> dict[str, Any]:
-    """How the figures were made."""
+    """Returns how the figures were measured, for readers of the report."""
     return {
         **asdict(settings),
         "psnr": "8-bit rounded values, peak 255, per frame, then over frames, then over clips",
@@ -162,8 +167,7 @@ def protocol(settings: Settings) -> dict[str, Any]:
         "y": "BT.601 16-235, not rounded",
         "gmacs": f"1e9 multiply-accumulates of convolutions and matrix products per frame, counted on a corner of "
         f"{COUNTED_SIDE}x{COUNTED_SIDE} pixels and scaled to the frame's area",
-        "ms_per_frame": "wall clock: the network, and what it takes to have its motion (decoding and repair of vectors, or "
-        "optical flow)",
+        "ms_per_frame": "wall clock: the network and its motion (decoding and repair of vectors, or optical flow)",
         "peak_memory_mb": "MiB; on the CPU of the whole process, on a GPU of tensors",
         "untrained": "random weights: speed and memory only",
         "machine": {"threads": torch.get_num_threads(), "processor": platform.machine(), "gpu": _gpu()},

@@ -1,4 +1,4 @@
-"""An annotated picture per clip: a telling part of one frame, enlarged, as every row has it at every CRF."""
+"""An annotated picture per clip: one detailed crop of the middle frame, enlarged, for every variant at every CRF."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from codecvsr.metrics.psnr import psnr
 
 Box = tuple[int, int, int, int]  #: x, y, width, height in pixels of the original
 
-_CROP = 192, 144  # width and height of the part
+_CROP = 192, 144  # width and height of the crop
 _ZOOM = 2
 _PAD, _CAPTION, _HEADER = 12, 34, 46
-_LOCATOR_SHARE = 0.28  # of the picture's width, for the whole frame
-_MAX_TILES = 5  # beside each other in a line, original included
-_FINE = 2.0  # pixels: detail finer than this makes a part telling
+_LOCATOR_SHARE = 0.28  # of the picture's width, for the frame with the crop marked
+_MAX_TILES = 5  # per line, original included
+_FINE = 2.0  # pixels: only detail finer than this counts
 
 
 def write_pictures(comparison: Comparison, box: Box | None = None) -> Iterator[tuple[str, Picture]]:
-    """Draw the clips one after the other.
+    """Draw one picture per clip.
 
     Args:
-        comparison: with at least one row that is not random.
-        box: the part to show; by default where the original has most fine detail.
+        comparison: with at least one trained variant.
+        box: the crop; by default where the original has most fine detail.
 
     Yields:
-        The clip's name and its picture (H, W, 3) uint8 RGB.
+        The clip's name and its picture, (H, W, 3) uint8 RGB.
     """
     for name, group in itertools.groupby(comparison.clips, key=lambda clip: clip.name):
         clips = [clip for clip in group if any(key == clip.key for _, key in comparison.pictures)]
@@ -43,7 +43,7 @@ def write_pictures(comparison: Comparison, box: Box | None = None) -> Iterator[t
 
 
 def draw(comparison: Comparison, clips: list[TestClip], box: Box | None) -> Picture:
-    """The picture of one clip at its CRFs; untrained rows, ablations and same-size networks are left out of it."""
+    """Returns the picture of one clip at its CRFs, without untrained variants, ablations and same-size networks."""
     frames = clips[0].length(comparison.settings.frames)
     middle = frames // 2
     original = next(itertools.islice(clips[0].originals(middle + 1), middle, None))
@@ -70,43 +70,45 @@ def draw(comparison: Comparison, clips: list[TestClip], box: Box | None) -> Pict
     part = (slice(y, y + height), slice(x, x + width))
     top, left = _HEADER, 2 * _PAD + locator_w
     for clip, line, chunks in zip(clips, lines, rows_of, strict=True):
-        cells = [comparison.cell(row, clip.key) for row, _ in line]
-        best = max((cell.psnr_rgb or 0.0 for cell in cells if cell is not None), default=0.0)
+        measurements = [comparison.measurement(variant, clip.key) for variant, _ in line]
+        best = max(
+            (measurement.psnr_rgb or 0.0 for measurement in measurements if measurement is not None), default=0.0
+        )
         for chunk in chunks:
             _tile(canvas, original[part], left, top, "original", clip.label, False)
-            for column, (row, picture) in enumerate(chunk, 1):
-                cell = comparison.cell(row, clip.key)
-                clip_psnr = 0.0 if cell is None else cell.psnr_rgb or 0.0
-                told = f"{psnr(picture[part], original[part]):.2f} dB here, clip {clip_psnr:.2f}"
+            for column, (variant, picture) in enumerate(chunk, 1):
+                measurement = comparison.measurement(variant, clip.key)
+                clip_psnr = 0.0 if measurement is None else measurement.psnr_rgb or 0.0
+                note = f"{psnr(picture[part], original[part]):.2f} dB here, clip {clip_psnr:.2f}"
                 place = left + column * (tile_w + _PAD)
-                _tile(canvas, picture[part], place, top, row, told, clip_psnr == best)
+                _tile(canvas, picture[part], place, top, variant, note, clip_psnr == best)
             top += tile_h + _CAPTION
     return canvas
 
 
 def _line(comparison: Comparison, clip: TestClip, shape: tuple[int, ...]) -> list[tuple[str, Picture]]:
-    """Rows with their pictures of the clip's middle frame."""
+    """Returns names and pictures of the clip's middle frame."""
     line = []
-    for row in comparison.rows:
-        path = comparison.pictures.get((row.name, clip.key))
-        if path is not None and not row.is_ablation and (picture := read_image(path)).shape == shape:
-            line.append((row.name, picture))
+    for variant in comparison.variants:
+        path = comparison.pictures.get((variant.name, clip.key))
+        if path is not None and not variant.is_ablation and (picture := read_image(path)).shape == shape:
+            line.append((variant.name, picture))
     return line
 
 
 def _tile(canvas: Picture, part: Picture, x: int, y: int, name: str, note: str, is_best: bool) -> None:
-    """One enlarged part with what it is below it."""
+    """Draws one enlarged crop with its caption."""
     height, width = part.shape[0] * _ZOOM, part.shape[1] * _ZOOM
     canvas[y : y + height, x : x + width] = cv2.resize(part, (width, height), interpolation=cv2.INTER_NEAREST)
     color = drawing.WARM if is_best else drawing.TEXT
-    room = width // 8  # signs of this size
+    room = width // 8  # characters of this size
     shown = name if len(name) <= room else f"{name[: room - 3]}..."
     drawing.text(canvas, shown, x, y + height + 10, size=9, color=color, bold=is_best)
     drawing.text(canvas, note, x, y + height + 24, size=8, color=drawing.MUTED)
 
 
 def max_detail(picture: Picture) -> Box:
-    """The part with most detail that is finer than :data:`_FINE` pixels, away from the border."""
+    """Returns the crop with most detail finer than :data:`_FINE` pixels, away from the border."""
     rows, columns = picture.shape[:2]
     width, height = min(_CROP[0], columns), min(_CROP[1], rows)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
@@ -114,12 +116,12 @@ def max_detail(picture: Picture) -> Box:
     sums: npt.NDArray[np.float64] = cv2.integral(detail)
     inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
     edge_y, edge_x = min(rows // 16, (rows - height) // 2), min(columns // 16, (columns - width) // 2)
-    kept = inside[edge_y : inside.shape[0] - edge_y, edge_x : inside.shape[1] - edge_x]
-    y, x = np.unravel_index(int(kept.argmax()), kept.shape)
+    interior = inside[edge_y : inside.shape[0] - edge_y, edge_x : inside.shape[1] - edge_x]
+    y, x = np.unravel_index(int(interior.argmax()), interior.shape)
     return int(x) + edge_x, int(y) + edge_y, width, height
 
 
 def _inside(box: Box, shape: tuple[int, ...]) -> Box:
-    """A part moved and cut so that it lies in the picture."""
+    """Returns a crop moved and clipped into the picture."""
     width, height = min(box[2], shape[1]), min(box[3], shape[0])
     return min(box[0], shape[1] - width), min(box[1], shape[0] - height), width, height

@@ -1,4 +1,4 @@
-"""One cell of a comparison: a row on a clip, measured."""
+"""Measure one variant on one clip: quality, time, memory and size."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from codecvsr.compare.clips import TestClip, crf_value
-from codecvsr.compare.variants import Row, windows_of
+from codecvsr.compare.variants import Variant, windows_of
+from codecvsr.constants import SCALE
 from codecvsr.engine.cost import counting_macs, forget_peak, peak_bytes
 from codecvsr.engine.device import place
 from codecvsr.engine.plan import make_plan
@@ -31,27 +32,27 @@ from codecvsr.models.zoo import LoadedModel
 from codecvsr.motion import MotionOptions, motion_fields
 from codecvsr.video.resize import downsample
 
-COUNTED_SIDE = 64  #: multiply-accumulates are counted on so many pixels each way, and scaled to the frame's area
-_COUNTED_FRAMES = 15, 3  # of a clip, by a recurrent network and by one with a window of its own
+COUNTED_SIDE = 64  #: side in pixels of the corner on which multiply-accumulates are counted
+_COUNTED_FRAMES = 15, 3  # of a clip: recurrent networks, sliding networks
 _WARM_UP_FRAMES = 5  # on a GPU, before the clock runs
-_WARM_UP_RUNS = 3  # of all frames, where the second is captured as a graph
+_WARM_UP_RUNS = 3  # of all frames with CUDA graphs: the second run captures
 
 Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What holds for every cell of a comparison.
+    """The settings that all measurements of a comparison share.
 
     Attributes:
-        frames: only so many from the start of each clip; 0 for all.
-        window: frames looked at together by a recurrent network; 0 for as many as ``infer`` would.
-        crop_border: pixels left out on each side when scoring.
+        frames: number of frames from the start of each clip; 0 for all.
+        window: frames that a recurrent network processes at once; 0 for the choice of ``infer``.
+        crop_border: pixels ignored on each side when scoring.
         temporal: measure the warping error too.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         lpips: measure LPIPS too.
-        compile: through torch.compile or not; None for where it pays.
+        compile: whether to use torch.compile; None to use it where it pays.
     """
 
     frames: int = 0
@@ -65,19 +66,20 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A row on a clip. Scores are None for random weights, which have nothing to show.
+class Measurement:
+    """One variant measured on one clip. Scores are None for random weights.
 
     Attributes:
+        row: the variant's name.
         scale: 4, or 1 for a network that restores at the same size (scored against the shrunken original).
         weights_sha256: of the weights file; None for random weights and networks without any.
         gmacs: 1e9 multiply-accumulates per frame, of the network and the optical-flow network it uses.
         ms_per_frame: ``network_ms + motion_ms``.
         network_ms: milliseconds per frame in the network.
-        motion_ms: per frame to have the motion: reading and repairing vectors, or optical flow; None where it is unknown.
-        peak_memory_mb: by tensors on a GPU, by the whole process on the CPU.
-        warping_error: see ``metrics.temporal``; None where it was not asked for or the clip has no codec motion.
-        lpips: see ``metrics.lpips``; None where it was not asked for.
+        motion_ms: milliseconds per frame for the motion: reading and repairing vectors, or optical flow; None if unknown.
+        peak_memory_mb: peak memory in MiB: tensors on a GPU, the whole process on the CPU.
+        warping_error: see ``metrics.temporal``; None if not requested or the clip has no codec motion.
+        lpips: see ``metrics.lpips``; None if not requested.
         per_frame: RGB PSNR in dB of every frame.
     """
 
@@ -114,36 +116,36 @@ class Cell:
 
 
 def measure(
-    row: Row, model: LoadedModel, clip: TestClip, settings: Settings, counted: dict[str, float]
-) -> tuple[Cell, Picture | None]:
-    """Measure a cell.
+    variant: Variant, model: LoadedModel, clip: TestClip, settings: Settings, counted: dict[str, float]
+) -> tuple[Measurement, Picture | None]:
+    """Run a variant on a clip and measure it.
 
     Args:
-        row: what to run.
-        model: the row's, loaded.
+        variant: what to run.
+        model: the variant's, loaded.
         clip: what to run it on.
-        settings: how.
-        counted: multiply-accumulates per pixel that were counted already, by row; added to.
+        settings: how to run and score it.
+        counted: multiply-accumulates per pixel by variant; a missing count is added.
 
     Returns:
-        The cell, and the picture of the clip's middle frame (none for random weights).
+        The measurement, and the picture of the clip's middle frame (none for random weights).
 
     Raises:
-        InputError: the row cannot be run on this clip.
+        InputError: the variant cannot be run on this clip.
     """
     plan = make_plan(settings.device, settings.precision, settings.compile, architecture=model.architecture)
     device = plan.device
     frames = clip.length(settings.frames)
-    kind = choose_motion(model, row.motion, row.ablations)
-    options = MotionOptions(resolve=False, refine=False) if kind == "raw" else row.ablations.motion_options
+    kind = choose_motion(model, variant.motion, variant.ablations)
+    options = MotionOptions(resolve=False, refine=False) if kind == "raw" else variant.ablations.motion_options
     bare = load_source(clip.folder.path, options, needs_vectors=kind in ("codec", "raw")).cut(0, frames)
-    windows = windows_of(row, model, frames)
+    windows = windows_of(variant, model, frames)
     height, width = bare.frames.shape[1:3]
     longest = usual_window(model.network, plan, height, width)
     limits = MemoryLimits(settings.window or longest, is_fixed=True)
     plan = plan.for_job(frames, height, width)
-    if row.name not in counted:
-        counted[row.name] = _macs_per_pixel(row, model, bare, kind)
+    if variant.name not in counted:
+        counted[variant.name] = _macs_per_pixel(variant, model, bare, kind)
 
     place(model.network, device)
     begun = time.perf_counter()
@@ -151,21 +153,19 @@ def measure(
     motion_ms: float | None = 1e3 * (time.perf_counter() - begun) / frames
     if kind in ("codec", "raw"):
         motion_ms = _repair_ms(clip, options)
-    elif (
-        kind in ("none", "zero") or model.architecture in SLIDING
-    ):  # the latter ask for the flows they need as they run
+    elif kind in ("none", "zero") or model.architecture in SLIDING:  # sliding networks compute flows inside network_ms
         motion_ms = 0.0
     if device.type == "cuda":
         few = source if plan.graphs else source.cut(0, min(frames, _WARM_UP_FRAMES))
         for _ in range(_WARM_UP_RUNS if plan.graphs else 1):
-            list(upscale_frames(model, few, row.ablations, limits, plan, windows if plan.graphs else None))
+            list(upscale_frames(model, few, variant.ablations, limits, plan, windows if plan.graphs else None))
     forget_peak(device)
     is_scored = model.training != "untrained"
     scorer = _Scorer(clip, source, model.scale, settings) if is_scored else None
     originals = clip.originals(frames) if is_scored else None
     network_seconds, middle = 0.0, None
     begun = time.perf_counter()
-    for index, picture in enumerate(upscale_frames(model, source, row.ablations, limits, plan, windows)):
+    for index, picture in enumerate(upscale_frames(model, source, variant.ablations, limits, plan, windows)):
         network_seconds += time.perf_counter() - begun
         if scorer is not None and originals is not None:
             scorer.add(picture, next(originals))
@@ -173,9 +173,9 @@ def measure(
         begun = time.perf_counter()
     network_ms = 1e3 * network_seconds / frames
     if originals is not None:
-        next(originals, None)  # lets it say that there are too few
-    return Cell(
-        row=row.name,
+        next(originals, None)  # raises if the originals are too few
+    return Measurement(
+        row=variant.name,
         clip=clip.name,
         benchmark=clip.benchmark,
         crf=crf_value(clip.crf, clip.label),
@@ -184,7 +184,7 @@ def measure(
         parameters=model.parameters,
         scale=model.scale,
         motion=kind,
-        gmacs=counted[row.name] * height * width / 1e9,
+        gmacs=counted[variant.name] * height * width / 1e9,
         ms_per_frame=network_ms + (motion_ms or 0.0),
         network_ms=network_ms,
         motion_ms=motion_ms,
@@ -198,56 +198,58 @@ def measure(
 
 @functools.cache
 def shared_lpips() -> Lpips:
-    """LPIPS, loaded once for all cells; raises what :func:`load_lpips` raises."""
+    """Returns LPIPS, loaded once; raises what :func:`load_lpips` raises."""
     return load_lpips()
 
 
 class _Scorer:
-    """Gathers the scores of a clip's frames."""
+    """Collects the scores of a clip's frames."""
 
     def __init__(self, clip: TestClip, source: Source, scale: int, settings: Settings) -> None:
         self._clip, self._scale, self._border = clip, scale, settings.crop_border
         self._lr_size = source.frames.shape[1:3]
-        self._rows: list[tuple[float, float, float, float]] = []
+        self._scores: list[tuple[float, float, float, float]] = []
         self._lpips = shared_lpips() if settings.lpips else None
         self._distances: list[float] = []
         self._warping: WarpingError | None = None
         if settings.temporal and clip.folder.has_motion:
-            motion = clip.folder.load_motion()  # the repaired field, whatever the row runs on
+            motion = clip.folder.load_motion()  # always the repaired field, whatever motion the variant uses
             self._warping = WarpingError(motion.to_prev, motion.is_cut, (self._lr_size[0], self._lr_size[1]))
 
     def add(self, picture: Picture, original: Picture) -> None:
-        large = tuple(4 * side for side in self._lr_size)
-        if original.shape[:2] != large:
+        expected = tuple(SCALE * side for side in self._lr_size)
+        if original.shape[:2] != expected:
             raise InputError(
                 f"{self._clip.original.path}: is {original.shape[1]}x{original.shape[0]}, but the frames of "
-                f"{self._clip.folder.path} ask for {large[1]}x{large[0]}; the originals of this clip were expected."
+                f"{self._clip.folder.path} need {expected[1]}x{expected[0]}; give the originals of this clip."
             )
         if self._scale == 1:
-            original = downsample(original, 4)
+            original = downsample(original, SCALE)
         scores = []
         for channel in ("rgb", "y"):
             planes = comparable(picture, original, channel=channel, crop_border=self._border)
             scores += [psnr_of_planes(*planes), ssim_of_planes(*planes)]
-        self._rows.append((scores[0], scores[1], scores[2], scores[3]))
+        self._scores.append((scores[0], scores[1], scores[2], scores[3]))
         if self._lpips is not None:
             self._distances.append(self._lpips.distance(picture, original, self._border))
         if self._warping is not None:
             self._warping.add(picture, original)
 
     def means(self) -> dict[str, Any]:
-        means = [float(value) for value in np.mean(self._rows, axis=0)]
+        means = [float(value) for value in np.mean(self._scores, axis=0)]
         names = ("psnr_rgb", "ssim_rgb", "psnr_y", "ssim_y")
         extras: dict[str, float] = {}
         if self._warping is not None and not math.isnan(self._warping.value):
             extras = {"warping_error": self._warping.value, "warping_error_original": self._warping.of_original}
         if self._distances:
             extras["lpips"] = fmean(self._distances)
-        return dict(zip(names, means, strict=True)) | extras | {"per_frame": tuple(row[0] for row in self._rows)}
+        return (
+            dict(zip(names, means, strict=True)) | extras | {"per_frame": tuple(scores[0] for scores in self._scores)}
+        )
 
 
 def _repair_ms(clip: TestClip, options: MotionOptions) -> float | None:
-    """Milliseconds per frame that decoding with vectors and their repair take; None where there is no stream."""
+    """Returns milliseconds per frame to decode a clip with its vectors and repair them; None if it has no stream."""
     if clip.folder.stream is None:
         return None
     begun = time.perf_counter()
@@ -255,20 +257,22 @@ def _repair_ms(clip: TestClip, options: MotionOptions) -> float | None:
     return 1e3 * (time.perf_counter() - begun) / len(motion)
 
 
-def _macs_per_pixel(row: Row, model: LoadedModel, source: Source, kind: str) -> float:
-    """Multiply-accumulates per low-resolution pixel of a frame, counted on a corner of the first frames on the CPU.
+def _macs_per_pixel(variant: Variant, model: LoadedModel, source: Source, kind: str) -> float:
+    """Returns multiply-accumulates per low-resolution pixel and frame, counted on the CPU on a corner of the first frames.
 
-    Convolutions cost the same everywhere, so that the corner stands for the frame; only what a network adds to reach whole
-    multiples of 32 pixels is left out.
+    Convolutions cost the same at every pixel, so the corner represents the frame. Padding to multiples of 32 pixels is not
+    counted.
     """
-    frames = min(len(source.names), max(_COUNTED_FRAMES[model.architecture in SLIDING], row.window, row.segments))
+    frames = min(
+        len(source.names), max(_COUNTED_FRAMES[model.architecture in SLIDING], variant.window, variant.segments)
+    )
     height, width = (min(COUNTED_SIDE, side) for side in source.frames.shape[1:3])
     corner = source.cut(0, frames).crop(slice(0, height), slice(0, width))
     plan = replace(make_plan("cpu", "fp32", compile=False), native=False)
     place(model.network, plan.device)
     with counting_macs() as macs:
         moved = with_motion(corner, kind, model)
-        windows = windows_of(row, model, frames)
-        for _ in upscale_frames(model, moved, row.ablations, MemoryLimits(frames, is_fixed=True), plan, windows):
+        windows = windows_of(variant, model, frames)
+        for _ in upscale_frames(model, moved, variant.ablations, MemoryLimits(frames, is_fixed=True), plan, windows):
             pass
     return macs.total / frames / math.prod(corner.frames.shape[1:3])

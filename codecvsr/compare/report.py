@@ -1,4 +1,4 @@
-"""A comparison as one HTML page that needs nothing but itself, or as Markdown with its pictures beside it."""
+"""Writes a comparison as one self-contained HTML page, or as Markdown with a folder of pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from codecvsr.analysis.drawing import Picture
 from codecvsr.compare.charts import Series, chart
 from codecvsr.compare.comparison import Comparison
 from codecvsr.compare.crops import Box, write_pictures
-from codecvsr.compare.tables import Table, cells_table, markdown_table, means_table
+from codecvsr.compare.tables import Table, markdown_table, means_table, measurements_table
 from codecvsr.compare.variants import BICUBIC
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_file, atomic_folder, write_png
@@ -38,7 +38,7 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; fon
 
 
 def check_report(path: Path) -> None:
-    """Refuse a report whose ending says no known format.
+    """Check the suffix of a report.
 
     Raises:
         InputError: it is neither .html nor .md.
@@ -48,13 +48,13 @@ def check_report(path: Path) -> None:
 
 
 def write_report(path: Path, comparison: Comparison, values: dict[str, Any], box: Box | None = None) -> None:
-    """Write a report in the format its ending says.
+    """Write a report in the format of its suffix.
 
     Args:
-        path: a .html or .md file; Markdown also gets the folder ``NAME_files`` beside it.
-        comparison: what to tell.
-        values: ``comparison.to_json()`` in JSON's own types, which the page carries with it.
-        box: the part the pictures show; see ``crops.write_pictures``.
+        path: a .html or .md file; Markdown also writes the folder ``NAME_files``.
+        comparison: what to report.
+        values: ``comparison.to_json()`` in JSON types, embedded in the page.
+        box: the crop that the pictures show; see ``crops.write_pictures``.
 
     Raises:
         OutputError: it cannot be written.
@@ -79,18 +79,18 @@ def write_report(path: Path, comparison: Comparison, values: dict[str, Any], box
 
 
 def make_charts(comparison: Comparison) -> list[tuple[str, str]]:
-    """Title and SVG of every chart: quality over CRF and over time, then frame by frame for every clip."""
+    """Returns title and SVG of every chart: quality over CRF and over time, then by frame for every clip."""
     means = comparison.means()
     rates = {clip.label: clip.crf for clip in comparison.clips}
-    trained = [row for row in comparison.rows if not comparison.is_untrained(row.name)]
+    trained = [variant for variant in comparison.variants if not comparison.is_untrained(variant.name)]
 
     def series(x: Callable[[Any], float | None], *, with_labels: bool) -> list[Series]:
         found = []
-        for row in trained:
-            own = [m for m in means if m.row == row.name and m.values["psnr_rgb"] is not None and x(m) is not None]
+        for variant in trained:
+            own = [m for m in means if m.row == variant.name and m.values["psnr_rgb"] is not None and x(m) is not None]
             points = tuple((x(m) or 0.0, m.values["psnr_rgb"] or 0.0) for m in own)
             labels = tuple(m.crf for m in own) if with_labels else ()
-            found.append(Series(row.name, points, labels, row.name == BICUBIC))
+            found.append(Series(variant.name, points, labels, variant.name == BICUBIC))
         return found
 
     charts = []
@@ -102,10 +102,10 @@ def make_charts(comparison: Comparison) -> list[tuple[str, str]]:
     charts.append((title, chart(over_time, "milliseconds per frame", "PSNR (dB)", log_x=True, lines=False)))
     for clip in comparison.clips:
         lines = []
-        for row in trained:
-            cell = comparison.cell(row.name, clip.key)
-            if cell is not None and not row.is_ablation:
-                lines.append(Series(row.name, tuple(enumerate(cell.per_frame)), (), row.name == BICUBIC))
+        for variant in trained:
+            measurement = comparison.measurement(variant.name, clip.key)
+            if measurement is not None and not variant.is_ablation:
+                lines.append(Series(variant.name, tuple(enumerate(measurement.per_frame)), (), variant.name == BICUBIC))
         title = f"RGB PSNR of every frame: {clip.name}, {clip.label}"
         if any(line.points for line in lines):
             charts.append((title, chart(lines, "frame", "PSNR (dB)", markers=False, whole_x=True)))
@@ -135,10 +135,12 @@ def _html(
     for name, picture in pictures:
         encoded = base64.b64encode(_png(picture)).decode("ascii")
         parts.append(f"<h2>{escape(name)}</h2><img alt='{escape(name)}' src='data:image/png;base64,{encoded}'>")
-    parts.append(_html_table(cells_table(comparison), "h2"))
-    told = {key: value for key, value in values["protocol"].items() if not isinstance(value, dict)}
-    told |= {key: ", ".join(f"{k} {v}" for k, v in values["protocol"][key].items()) for key in ("machine", "versions")}
-    entries = "".join(f"<dt>{escape(key)}</dt><dd>{escape(str(value))}</dd>" for key, value in told.items())
+    parts.append(_html_table(measurements_table(comparison), "h2"))
+    entries_by_key = {key: value for key, value in values["protocol"].items() if not isinstance(value, dict)}
+    entries_by_key |= {
+        key: ", ".join(f"{k} {v}" for k, v in values["protocol"][key].items()) for key in ("machine", "versions")
+    }
+    entries = "".join(f"<dt>{escape(key)}</dt><dd>{escape(str(value))}</dd>" for key, value in entries_by_key.items())
     parts.append(f"<h2>How it was measured</h2><dl>{entries}</dl>")
     parts.append(f"<script type='application/json' id='data'>{data}</script></body></html>\n")
     return "\n".join(parts)
@@ -167,8 +169,8 @@ def _html_table(table: Table, heading: str) -> str:
 def _html_failures(comparison: Comparison) -> list[str]:
     if not comparison.failed:
         return []
-    said = [f"<li><b>{escape(f.row)}</b> {escape(f.clip)}: {escape(f.error)}</li>" for f in comparison.failed]
-    return [f"<h2>Not measured</h2><ul>{''.join(said)}</ul>"]
+    items = [f"<li><b>{escape(f.row)}</b> {escape(f.clip)}: {escape(f.error)}</li>" for f in comparison.failed]
+    return [f"<h2>Not measured</h2><ul>{''.join(items)}</ul>"]
 
 
 def _png(picture: Picture) -> bytes:
@@ -180,9 +182,9 @@ def _lead(comparison: Comparison) -> str:
     names = list(dict.fromkeys(clip.name for clip in comparison.clips))
     clips = f"{len(names)} clips" if len(names) > 1 else f"clip {names[0]}"
     return (
-        f"{len(comparison.rows)} rows on {clips} at {', '.join(comparison.labels)}. PSNR in dB and SSIM per frame on 8-bit "
-        "values, then averaged. Rows marked 'untrained' have random weights: their speed and memory can be compared, "
-        "nothing else."
+        f"{len(comparison.variants)} rows on {clips} at {', '.join(comparison.labels)}. PSNR in dB and SSIM per frame on 8-bit "
+        "values, then averaged. Rows marked 'untrained' have random weights: only their speed and memory "
+        "can be compared."
     )
 
 
@@ -198,6 +200,6 @@ def _markdown(comparison: Comparison, folder: str, pictures: list[str], charts: 
         parts += ["## Not measured", "\n".join(f"- **{f.row}** {f.clip}: {f.error}" for f in comparison.failed)]
     parts += [f"## {title}\n\n![{title}]({folder}/chart{number}.svg)" for number, title in enumerate(charts)]
     parts += [f"## {name}\n\n![{name}](<{folder}/{name}.png>)" for name in pictures]
-    table = cells_table(comparison)
+    table = measurements_table(comparison)
     parts += [f"## {table.title}", markdown_table(table)]
     return "\n\n".join(parts) + "\n"

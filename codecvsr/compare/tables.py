@@ -1,4 +1,4 @@
-"""The tables of a comparison as text, for the terminal, Markdown and HTML alike."""
+"""The tables of a comparison as text, for the terminal, Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 from codecvsr.compare.comparison import Comparison, Mean
-from codecvsr.compare.measurements import Cell
+from codecvsr.compare.measurements import Measurement
 
-NOTHING = "-"  #: where there is no value
+NOTHING = "-"  #: stands for a missing value
 UNTRAINED = "untrained"  #: the note of rows with random weights
 
 
@@ -17,11 +17,11 @@ class Table:
     """A table of text.
 
     Attributes:
-        title: what it holds.
+        title: heading.
         header: names of its columns.
-        lines: as many texts each.
+        lines: rows of text, one text per column.
         best: (line, column) of the best values.
-        words: how many columns from the left hold words, not numbers; the last one, notes, does too.
+        words: number of columns on the left with words; the last column, notes, has words too.
     """
 
     title: str
@@ -32,7 +32,7 @@ class Table:
 
 
 def means_table(comparison: Comparison, label: str) -> Table:
-    """Means over the clips at one CRF."""
+    """Returns the table of means over the clips at one CRF."""
     means = {mean.row: mean for mean in comparison.means() if mean.crf == label}
     clips = [clip for clip in comparison.clips if clip.label == label]
     frames = {clip.length(comparison.settings.frames) for clip in clips}
@@ -40,32 +40,32 @@ def means_table(comparison: Comparison, label: str) -> Table:
     header = ["model", "rank", "PSNR RGB", "SSIM RGB", "PSNR Y", "SSIM Y", *(EXTRAS[name] for name in extras)]
     header += ["parameters", "GMACs", "ms/frame", "peak MiB", "note"]
     lines = []
-    for row in comparison.rows:
-        mean = means.get(row.name)
+    for variant in comparison.variants:
+        mean = means.get(variant.name)
         if mean is None:
-            lines.append((row.name, *[NOTHING] * (len(header) - 2), "failed"))
+            lines.append((variant.name, *[NOTHING] * (len(header) - 2), "failed"))
             continue
-        cell = next(cell for cell in comparison.cells if cell.row == row.name)
-        also = [_number(mean.values[name], 3) for name in extras]
+        measurement = next(m for m in comparison.measurements if m.row == variant.name)
+        extra_scores = [_number(mean.values[name], 3) for name in extras]
         scores = [_number(mean.values[name], digits) for name, digits in _DIGITS]
-        cost = [f"{cell.parameters:,}", _gmacs(mean.values["gmacs"])]
+        cost = [f"{measurement.parameters:,}", _gmacs(mean.values["gmacs"])]
         cost += [_number(mean.values["ms_per_frame"], 1), _number(mean.values["peak_memory_mb"], 0)]
         rank = NOTHING if mean.rank is None else str(mean.rank)
-        lines.append((row.name, rank, *scores, *also, *cost, _note(cell, mean, len(clips))))
+        lines.append((variant.name, rank, *scores, *extra_scores, *cost, _note(measurement, mean, len(clips))))
     size = f"{min(frames)}" if len(frames) == 1 else f"{min(frames)} to {max(frames)}"
     names = ", ".join(clip.name for clip in clips)
     title = f"{label}: mean over {names}; {size} frames of each"
     return Table(title, tuple(header), tuple(lines), _best(comparison, label, means))
 
 
-#: Scores that are measured where they are asked for, and their columns; lower is better.
+#: Optional scores and their columns; lower is better.
 EXTRAS = {"lpips": "LPIPS", "warping_error": "warping error"}
 _DIGITS = (("psnr_rgb", 3), ("ssim_rgb", 4), ("psnr_y", 3), ("ssim_y", 4))
 
 
-def cells_table(comparison: Comparison) -> Table:
-    """Every row on every clip, those that failed with the reason."""
-    extras = [name for name in EXTRAS if any(getattr(cell, name) is not None for cell in comparison.cells)]
+def measurements_table(comparison: Comparison) -> Table:
+    """Returns the table of every variant on every clip, with the reason of every failure."""
+    extras = [name for name in EXTRAS if any(getattr(m, name) is not None for m in comparison.measurements)]
     header = ["model", "clip", "CRF", "frames", "PSNR RGB", "SSIM RGB", "PSNR Y", "SSIM Y"]
     header += [EXTRAS[name] for name in extras]
     header += ["parameters", "GMACs", "ms/frame", "peak MiB", "note"]
@@ -73,38 +73,45 @@ def cells_table(comparison: Comparison) -> Table:
     is_ambiguous = len({(clip.name, clip.label) for clip in comparison.clips}) < len(names)
     errors = {(failure.row, failure.clip): failure.error for failure in comparison.failed}
     lines = []
-    for row in comparison.rows:
-        if (row.name, "") in errors:
-            lines.append((row.name, "every clip", *[NOTHING] * (len(header) - 3), f"failed: {errors[row.name, '']}"))
+    for variant in comparison.variants:
+        if (variant.name, "") in errors:
+            lines.append(
+                (variant.name, "every clip", *[NOTHING] * (len(header) - 3), f"failed: {errors[variant.name, '']}")
+            )
             continue
         for clip in comparison.clips:
             place = clip.key if is_ambiguous else clip.name
             rate = clip.label.removeprefix("CRF")
-            cell = comparison.cell(row.name, clip.key)
-            if cell is None:
-                said = errors.get((row.name, clip.key), "not measured")
-                lines.append((row.name, place, rate, *[NOTHING] * (len(header) - 4), f"failed: {said}"))
+            measurement = comparison.measurement(variant.name, clip.key)
+            if measurement is None:
+                reason = errors.get((variant.name, clip.key), "not measured")
+                lines.append((variant.name, place, rate, *[NOTHING] * (len(header) - 4), f"failed: {reason}"))
                 continue
-            also = [_steady(cell) if name == "warping_error" else _number(getattr(cell, name), 3) for name in extras]
-            scores = [_number(getattr(cell, name), digits) for name, digits in _DIGITS]
-            cost = [f"{cell.parameters:,}", _gmacs(cell.gmacs)]
-            cost += [_number(cell.ms_per_frame, 1), _number(cell.peak_memory_mb, 0)]
-            lines.append((row.name, place, rate, str(cell.frames), *scores, *also, *cost, _note(cell)))
+            extra_scores = [
+                _warping_error(measurement) if name == "warping_error" else _number(getattr(measurement, name), 3)
+                for name in extras
+            ]
+            scores = [_number(getattr(measurement, name), digits) for name, digits in _DIGITS]
+            cost = [f"{measurement.parameters:,}", _gmacs(measurement.gmacs)]
+            cost += [_number(measurement.ms_per_frame, 1), _number(measurement.peak_memory_mb, 0)]
+            lines.append(
+                (variant.name, place, rate, str(measurement.frames), *scores, *extra_scores, *cost, _note(measurement))
+            )
     return Table("Every clip", tuple(header), tuple(lines), words=2)
 
 
-def _note(cell: Cell, mean: Mean | None = None, clips: int = 0) -> str:
-    notes = [UNTRAINED] if cell.training == UNTRAINED else []
-    notes += [] if cell.motion == "none" else [f"motion {cell.motion}"]
-    notes += ["same size, against the shrunken original"] if cell.scale == 1 else []
+def _note(measurement: Measurement, mean: Mean | None = None, clips: int = 0) -> str:
+    notes = [UNTRAINED] if measurement.training == UNTRAINED else []
+    notes += [] if measurement.motion == "none" else [f"motion {measurement.motion}"]
+    notes += ["same size, against the shrunken original"] if measurement.scale == 1 else []
     notes += [f"only {mean.clips} of {clips} clips"] if mean is not None and mean.clips < clips else []
     return ", ".join(notes)
 
 
 def _best(comparison: Comparison, label: str, means: dict[str, Mean]) -> frozenset[tuple[int, int]]:
-    """The highest scores among rows that have a rank."""
+    """Returns (line, column) of the highest scores among ranked variants."""
     found = set()
-    ranked = [(line, means[row.name]) for line, row in enumerate(comparison.rows) if row.name in means]
+    ranked = [(line, means[variant.name]) for line, variant in enumerate(comparison.variants) if variant.name in means]
     ranked = [(line, mean) for line, mean in ranked if mean.rank is not None]
     for column, (name, _) in enumerate(_DIGITS, 2):
         highest = max((mean.values[name] or 0.0 for _, mean in ranked), default=None)
@@ -122,14 +129,14 @@ def _gmacs(value: float | None) -> str:
     return NOTHING if value is None else "0" if value == 0 else f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
-def _steady(cell: Cell) -> str:
-    if cell.warping_error is None:
+def _warping_error(measurement: Measurement) -> str:
+    if measurement.warping_error is None:
         return NOTHING
-    return f"{cell.warping_error:.3f} (original {_number(cell.warping_error_original, 3)})"
+    return f"{measurement.warping_error:.3f} (original {_number(measurement.warping_error_original, 3)})"
 
 
 def markdown_table(table: Table) -> str:
-    """A table in Markdown, the best values bold."""
+    """Returns a table in Markdown with the best values in bold."""
     last = len(table.header) - 1
     rule = ["---" if column < table.words or column == last else "--:" for column in range(last + 1)]
     lines = []

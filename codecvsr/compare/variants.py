@@ -1,4 +1,4 @@
-"""The rows of a comparison: a model, what aligns its frames, what is left out of it, and how the clip is cut for it."""
+"""Variants of a comparison: a model, its motion, its ablations, and how the clip is split for it."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from codecvsr.inference.runners import SLIDING
 from codecvsr.inference.windows import Window
 from codecvsr.models.zoo import LoadedModel
 
-BICUBIC = "bicubic"  #: the row that is always there
+BICUBIC = "bicubic"  #: the variant that every comparison has
 MOTIONS: tuple[str, ...] = get_args(MotionKind)
 PARTS: tuple[str, ...] = tuple(field.name for field in fields(Ablations))
 NO_ABLATIONS = Ablations()
-_RENAMED_PARTS = {"shake": "motion_jitter"}  # first names that keep working
+_RENAMED_PARTS = {"shake": "motion_jitter"}  # former names that remain valid
 SPELLING = "MODEL[@MOTION][+ablate-PART...][+segments=K|+window=N]"
 
 _ROW = re.compile(r"(?P<model>.+?)(?:@(?P<motion>[a-z]+))?(?P<options>(?:\+[a-z-]+(?:=\d+)?)*)")
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row.
+class Variant:
+    """A configuration of a model to measure.
 
     Attributes:
-        model: what ``load_model`` takes.
-        motion: what aligns the frames; None for what the model was made for.
-        ablations: parts to leave out.
-        segments: parts the clip is cut into, each upscaled as if it were the whole clip; 0 leaves it whole.
-        window: frames around every frame that it is upscaled from; 0 for the whole clip.
-        is_ablation: made from another row by :func:`ablation_rows`.
+        model: a name or path for ``load_model``.
+        motion: source of the motion; None for the model's default.
+        ablations: parts to disable.
+        segments: number of segments, each upscaled on its own; 0 for the whole clip.
+        window: frames around each frame that its upscaling uses; 0 for the whole clip.
+        is_ablation: whether :func:`ablation_variants` made it.
     """
 
     model: str
@@ -46,17 +46,17 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The row as :func:`parse_row` reads it."""
-        left_out = "".join(f"+ablate-{part.replace('_', '-')}" for part in self.ablations.names)
+        """The spelling that :func:`parse_variant` reads."""
+        ablations = "".join(f"+ablate-{part.replace('_', '-')}" for part in self.ablations.names)
         cut = f"+segments={self.segments}" if self.segments else f"+window={self.window}" if self.window else ""
-        return f"{self.model}{'@' + self.motion if self.motion else ''}{left_out}{cut}"
+        return f"{self.model}{'@' + self.motion if self.motion else ''}{ablations}{cut}"
 
 
-def parse_row(text: str) -> Row:
+def parse_variant(text: str) -> Variant:
     """Read ``basicvsr-reds4``, ``basicvsr-reds4@codec``, ``codecvsr+ablate-mvs`` or ``basicvsr-reds4@codec+window=5``.
 
     Raises:
-        InputError: the motion or an option is none.
+        InputError: the motion or an option is unknown.
     """
     match = _ROW.fullmatch(text.strip())
     if match is None:
@@ -76,8 +76,8 @@ def parse_row(text: str) -> Row:
             known = ", ".join(f"+ablate-{name.replace('_', '-')}" for name in PARTS)
             raise InputError(f"'{text}': no option '+{option}'; there are {known}, +segments=K and +window=N.")
     if all(numbers.values()):
-        raise InputError(f"'{text}': +segments and +window exclude each other; give two rows.")
-    return Row(
+        raise InputError(f"'{text}': +segments and +window exclude each other; give two models.")
+    return Variant(
         match["model"],
         cast(MotionKind | None, motion),
         Ablations(**dict.fromkeys(parts, True)),
@@ -86,54 +86,56 @@ def parse_row(text: str) -> Row:
     )
 
 
-def parse_rows(texts: Iterable[str]) -> list[Row]:
-    """The rows of comma-separated lists, bicubic first; each once.
+def parse_variants(texts: Iterable[str]) -> list[Variant]:
+    """Read comma-separated lists of variants; bicubic comes first, duplicates are removed.
 
     Raises:
-        InputError: there are none, or one is not spelt as :data:`SPELLING` says.
+        InputError: there are none, or one is not spelt as in :data:`SPELLING`.
     """
-    rows = [parse_row(item) for text in texts for item in text.split(",") if item.strip()]
-    if not rows:
-        raise InputError("No models were given; expected names of 'codecvsr models list', files, or NETWORK:random.")
-    return list(dict.fromkeys([Row(BICUBIC), *rows]))
+    variants = [parse_variant(item) for text in texts for item in text.split(",") if item.strip()]
+    if not variants:
+        raise InputError("No models; expected names of 'codecvsr models list', files, or NETWORK:random.")
+    return list(dict.fromkeys([Variant(BICUBIC), *variants]))
 
 
-def ablation_rows(row: Row, model: LoadedModel) -> list[Row]:
-    """The same row without each part that the model has, and without motion and second order together.
+def ablation_variants(variant: Variant, model: LoadedModel) -> list[Variant]:
+    """Returns the variant without each part that the model has, and without both motion and second order.
 
-    None for random weights, which show nothing, and for a row that leaves something out or cuts the clip already.
+    Returns no variants for random weights, and for a variant that has ablations, segments or a window already.
     """
-    if row.ablations.names or row.segments or row.window or model.training == "untrained":
+    if variant.ablations.names or variant.segments or variant.window or model.training == "untrained":
         return []
     sets = [(part,) for part in PARTS] + [("mvs", "second_order")]
     found = []
     for parts in sets:
         ablations = Ablations(**dict.fromkeys(parts, True))
         try:
-            choose_motion(model, row.motion, ablations)
+            choose_motion(model, variant.motion, ablations)
         except InputError:  # the model has no such part
             continue
-        found.append(replace(row, ablations=ablations, is_ablation=True))
+        found.append(replace(variant, ablations=ablations, is_ablation=True))
     return found
 
 
-def windows_of(row: Row, model: LoadedModel, frames: int) -> list[Window] | None:
-    """How a clip is cut for a row that says so; None for one that does not.
+def windows_of(variant: Variant, model: LoadedModel, frames: int) -> list[Window] | None:
+    """Returns the windows of a variant with segments or a window; None for other variants.
 
-    A window of N frames is centred on its frame and moved inwards at the clip's ends, so that it is always whole.
+    A window of N frames is centred on its frame, and moved inwards at the clip's ends.
 
     Raises:
-        InputError: the clip is too short, or the model looks at windows of its own.
+        InputError: the clip is too short, or the model has windows of its own.
     """
-    if not row.segments and not row.window:
+    if not variant.segments and not variant.window:
         return None
     if model.architecture in SLIDING:
-        raise InputError(f"{row.name}: {model.architecture} has a window of its own; leave out +segments and +window.")
-    if row.segments > frames or row.window > frames:
-        needs = f"{row.segments} segments need" if row.segments else f"a window of {row.window} frames needs"
-        raise InputError(f"{row.name}: {needs} as many frames at least, but there are {frames}.")
-    if row.segments:
-        bounds = [round(i * frames / row.segments) for i in range(row.segments + 1)]
+        raise InputError(f"{variant.name}: {model.architecture} has a window of its own; remove +segments and +window.")
+    if variant.segments > frames or variant.window > frames:
+        needs = (
+            f"{variant.segments} segments need" if variant.segments else f"a window of {variant.window} frames needs"
+        )
+        raise InputError(f"{variant.name}: {needs} as many frames at least, but there are {frames}.")
+    if variant.segments:
+        bounds = [round(i * frames / variant.segments) for i in range(variant.segments + 1)]
         return [Window(a, b, a, b) for a, b in itertools.pairwise(bounds)]
-    starts = (min(max(t - row.window // 2, 0), frames - row.window) for t in range(frames))
-    return [Window(start, start + row.window, t, t + 1) for t, start in enumerate(starts)]
+    starts = (min(max(t - variant.window // 2, 0), frames - variant.window) for t in range(frames))
+    return [Window(start, start + variant.window, t, t + 1) for t, start in enumerate(starts)]

@@ -1,8 +1,8 @@
-"""Camera movements over photographs: shots whose every pixel is known, from standing still to a whip pan.
+"""Shots from photographs: a virtual camera moves over a picture, from a static shot to a whip pan.
 
-A photograph is shrunk until one of its pixels is about one of the shot's, and a virtual camera moves over it: it pans, turns
-and zooms. Cut-outs of other photographs may hang in front of it and move faster, as near things do, and hide what is behind.
-With an open shutter a frame is the mean of what the camera saw meanwhile.
+A photograph is scaled down until one of its pixels is about one pixel of the shot; the camera pans, rotates and zooms over it.
+Cut-outs of other photographs form layers in front, which move faster (parallax) and occlude the background. With an open
+shutter a frame is the mean of several moments (motion blur).
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ Picture = npt.NDArray[np.uint8]
 
 #: Kinds of movement: share of the shots, slowest and fastest speed in low-resolution pixels a frame.
 KINDS: dict[str, tuple[float, float, float]] = {
-    "still": (0.15, 0.002, 0.05),
+    "static": (0.15, 0.002, 0.05),
     "slow": (0.35, 0.05, 0.5),
     "medium": (0.35, 0.5, 3.0),
     "fast": (0.15, 3.0, 12.0),
 }
-_MAX_TURN = 0.3  # radians to either side
+_MAX_TURN = 0.3  # radians in either direction
 _MAX_ZOOM = math.log(1.5)
-_SMALLEST = 0.3  # a photograph is never shrunk further
-_MAX_PARTS = 9  # moments that an open shutter's mean is taken of
-_PART_STEP = 1.5  # pixels between them, about
-_TRIES = 4  # places looked at for a start
+_MIN_SCALE = 0.3  # a photograph is never scaled down further
+_MAX_PARTS = 9  # moments averaged for an open shutter
+_PART_STEP = 1.5  # pixels between two moments, about
+_TRIES = 4  # candidate start positions
 _LAYERS = (0.5, 0.3, 0.2)  # shares of shots with 0, 1 and 2 layers in front
 
 
 @dataclass(frozen=True)
 class Movement:
-    """How a camera moves: speeds by frame, lengths in high-resolution pixels, turns in radians.
+    """Movement of the camera: speeds per frame, lengths in high-resolution pixels, angles in radians.
 
     Attributes:
         kind: key of :data:`KINDS`.
-        speed: of the pan.
-        heading: its direction at the start.
-        bend: how much the direction turns.
-        zoom: change of the logarithm of the size of what is seen.
-        turn: change of the angle about the line of sight.
-        sway: size of an unsteady hand's movement.
-        phases: of the hand's movement.
-        shutter: share of the time between frames in which the shutter is open; 0 for none.
+        speed: speed of the pan.
+        heading: initial direction of the pan.
+        bend: change of the direction.
+        zoom: change of the logarithm of the field of view.
+        turn: change of the rotation about the optical axis.
+        sway: amplitude of the hand-held movement.
+        phases: phases of the hand-held movement.
+        shutter: share of the frame interval during which the shutter is open; 0 for no motion blur.
     """
 
     kind: str
@@ -63,7 +63,7 @@ class Movement:
     shutter: float
 
     def path(self, time: float) -> tuple[float, float]:
-        """Way of the camera from its start, x and y."""
+        """Returns the camera's displacement (x, y) in pixels from its start, after ``time`` frames."""
         if abs(self.bend) < 1e-6:
             x, y = time * math.cos(self.heading), time * math.sin(self.heading)
         else:
@@ -79,14 +79,14 @@ class Movement:
 
 
 def choose_movement(rng: np.random.Generator, width: int) -> Movement:
-    """A movement at random, for shots of ``width`` pixels; every second still shot does not move at all."""
+    """Returns a random movement for shots of ``width`` pixels; every second shot of kind "static" has no movement at all."""
     names = list(KINDS)
     kind = names[int(rng.choice(len(names), p=[KINDS[name][0] for name in names]))]
     _, slowest, fastest = KINDS[kind]
     speed = SCALE * math.exp(rng.uniform(math.log(slowest), math.log(fastest)))
     zoom, turn = (speed * rng.uniform(-1, 1) * (rng.random() < 0.5) / (width / 2) for _ in range(2))
     sway = speed * rng.uniform(0, 0.5) * (rng.random() < 0.5)
-    if kind == "still" and rng.random() < 0.5:
+    if kind == "static" and rng.random() < 0.5:
         speed = zoom = turn = sway = 0.0
     a, b, c, d = rng.uniform(0, 2 * math.pi, 4)
     shutter = rng.uniform(0.1, 0.8) if rng.random() < 0.5 else 0.0
@@ -97,7 +97,7 @@ def choose_movement(rng: np.random.Generator, width: int) -> Movement:
 
 @dataclass(frozen=True)
 class _Layer:
-    """A picture (H, W, 3), how much of each pixel it covers (H, W) in 0..255 or None for all, and how it passes by."""
+    """A picture (H, W, 3), its coverage (H, W) in 0..255 or None for full, its start position and its parallax factor."""
 
     picture: Picture
     coverage: Picture | None
@@ -108,15 +108,15 @@ class _Layer:
 def render_shot(
     photos: Sequence[Picture], frames: int, height: int, width: int, movement: Movement, rng: np.random.Generator
 ) -> Iterator[Picture]:
-    """The frames (height, width, 3) of one shot.
+    """Yields the frames of one shot, (height, width, 3) uint8 RGB.
 
     Args:
-        photos: what is seen: the background, and what layers in front are cut out of.
-        frames: how many.
-        height: of a frame in pixels.
-        width: of a frame in pixels.
-        movement: of the camera.
-        rng: chooses sizes, places and layers; the same state gives the same shot.
+        photos: the background first; layers are cut out of all of them.
+        frames: number of frames.
+        height: height of a frame in pixels.
+        width: width of a frame in pixels.
+        movement: movement of the camera.
+        rng: chooses sizes, positions and layers; the same state gives the same shot.
 
     Raises:
         InputError: a photograph is too small for frames of that size.
@@ -125,7 +125,7 @@ def render_shot(
     for _ in range(int(rng.choice(len(_LAYERS), p=_LAYERS))):
         layers.append(_cut_out(photos[int(rng.integers(len(photos)))], height, width, rng))
     zoom_start, turn_start = rng.uniform(0, _MAX_ZOOM), rng.uniform(-_MAX_TURN / 2, _MAX_TURN / 2)
-    unit = math.exp(-zoom_start)  # of the photograph's pixels, one pixel of the first frame
+    unit = math.exp(-zoom_start)  # photograph pixels per pixel of the first frame
     fastest = movement.speed * max(layer.nearness for layer in layers)
     parts = 1
     if movement.shutter:
@@ -142,16 +142,16 @@ def render_shot(
 
 
 def _view(
-    layers: Sequence[_Layer], way: tuple[float, float], size: float, turn: float, height: int, width: int
+    layers: Sequence[_Layer], displacement: tuple[float, float], size: float, turn: float, height: int, width: int
 ) -> npt.NDArray[np.float32]:
-    """What is seen at one moment, (height, width, 3) in 0..255."""
+    """Returns the view at one moment, (height, width, 3) float32 in 0..255."""
     seen = np.zeros((height, width, 3), np.float32)
     cos, sin = size * math.cos(turn), size * math.sin(turn)
     radius = _radius(height, width)
     for layer in layers:
         tall, wide = layer.picture.shape[:2]
-        x = _fold(layer.start[0] + layer.nearness * way[0], radius[0], wide - 1 - radius[0])
-        y = _fold(layer.start[1] + layer.nearness * way[1], radius[1], tall - 1 - radius[1])
+        x = _fold(layer.start[0] + layer.nearness * displacement[0], radius[0], wide - 1 - radius[0])
+        y = _fold(layer.start[1] + layer.nearness * displacement[1], radius[1], tall - 1 - radius[1])
         centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
         matrix = np.array(
             [
@@ -171,13 +171,19 @@ def _view(
 
 
 def _radius(height: int, width: int) -> tuple[float, float]:
-    """How far from its centre the farthest turned frame reaches, x and y."""
+    """Returns the half extents (x, y) in pixels of a frame at maximum rotation."""
     cos, sin = math.cos(_MAX_TURN), math.sin(_MAX_TURN)
     return (cos * width + sin * height) / 2 + 4, (cos * height + sin * width) / 2 + 4
 
 
+def min_photo_size(height: int, width: int) -> tuple[int, int]:
+    """Returns the minimum height and width of a photograph for shots of (height, width)."""
+    radius = _radius(height, width)
+    return math.ceil(2 * radius[1] + 16), math.ceil(2 * radius[0] + 16)
+
+
 def _fold(value: float, low: float, high: float) -> float:
-    """``value`` going to and fro between ``low`` and ``high`` instead of leaving them."""
+    """Returns ``value`` reflected at ``low`` and ``high`` as often as needed."""
     if high <= low:
         return (low + high) / 2
     value = (value - low) % (2 * (high - low))
@@ -185,22 +191,23 @@ def _fold(value: float, low: float, high: float) -> float:
 
 
 def _shrunk(photo: Picture, height: int, width: int, rng: np.random.Generator) -> Picture:
-    """The photograph at a random size that the camera can move over."""
+    """Returns the photograph scaled to a random size that leaves room for the camera."""
     radius = _radius(height, width)
-    least = max((2 * radius[0] + 16) / photo.shape[1], (2 * radius[1] + 16) / photo.shape[0])
-    if least > 1:
+    smallest = max((2 * radius[0] + 16) / photo.shape[1], (2 * radius[1] + 16) / photo.shape[0])
+    if smallest > 1:
+        min_height, min_width = min_photo_size(height, width)
         raise InputError(
             f"a photograph of {photo.shape[1]}x{photo.shape[0]} is too small for shots of {width}x{height}; at least "
-            f"{math.ceil(2 * radius[0] + 16)}x{math.ceil(2 * radius[1] + 16)} were expected."
+            f"{min_width}x{min_height} were expected."
         )
-    least = max(least, _SMALLEST)
-    factor = math.exp(rng.uniform(math.log(least), math.log(max(least, 0.8))))
+    smallest = max(smallest, _MIN_SCALE)
+    factor = math.exp(rng.uniform(math.log(smallest), math.log(max(smallest, 0.8))))
     size = (round(photo.shape[1] * factor), round(photo.shape[0] * factor))
     return cv2.resize(photo, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def _start(picture: Picture, height: int, width: int, rng: np.random.Generator) -> tuple[float, float]:
-    """The place with the most detail of a few: skies and blurred backgrounds teach little."""
+    """Returns the most detailed of a few random positions: skies and blurred backgrounds teach little."""
     tall, wide = picture.shape[:2]
     radius = _radius(height, width)
     best, start = -1.0, (wide / 2, tall / 2)
@@ -219,11 +226,11 @@ def _background(photo: Picture, height: int, width: int, rng: np.random.Generato
 
 
 def _cut_out(photo: Picture, height: int, width: int, rng: np.random.Generator) -> _Layer:
-    """Rounded patches of a photograph, covering a fifth to two fifths of it, with edges as sharp as a lens makes them."""
+    """Returns rounded patches that cover 20 to 40 % of a photograph, with edges as sharp as a lens makes them."""
     picture = _shrunk(photo, height, width, rng)
     tall, wide = picture.shape[:2]
-    cell = rng.uniform(0.2, 0.6) * height
-    noise = rng.random((max(3, round(tall / cell) + 2), max(3, round(wide / cell) + 2))).astype(np.float32)
+    patch = rng.uniform(0.2, 0.6) * height
+    noise = rng.random((max(3, round(tall / patch) + 2), max(3, round(wide / patch) + 2))).astype(np.float32)
     smooth = cv2.resize(noise, (wide, tall), interpolation=cv2.INTER_CUBIC)
     covered = (smooth > np.quantile(smooth[::8, ::8], rng.uniform(0.6, 0.8))).astype(np.float32)
     coverage = cv2.GaussianBlur(covered, (0, 0), rng.uniform(0.6, 1.5))

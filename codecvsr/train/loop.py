@@ -1,4 +1,4 @@
-"""The training loop, to be read from top to bottom."""
+"""The training loop."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import logging
 import math
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -17,22 +18,22 @@ from torch import nn
 
 from codecvsr.engine.device import place
 from codecvsr.engine.plan import make_plan
-from codecvsr.errors import CheckpointError
+from codecvsr.errors import CheckpointError, OutputError
 from codecvsr.files import atomic_file
 from codecvsr.train.data import load_clips, load_sources, make_resident
-from codecvsr.train.journal import LOG, Journal
 from codecvsr.train.network import build, metadata
 from codecvsr.train.processes import Processes, joined
 from codecvsr.train.recipe import Model, Optimisation, Recipe
+from codecvsr.train.run_log import LOG, RunLog
 from codecvsr.train.sampling import Sampler
-from codecvsr.train.state import load_state, save_state
+from codecvsr.train.state import find_states, load_state, save_state
 from codecvsr.train.step import Stepper, make_optimiser, move
 from codecvsr.train.validation import validate
 
 __all__ = ["LOG", "WEIGHTS", "learning_rate", "train", "weights_name"]
 
-WEIGHTS = "codecvsr.safetensors"  #: those of the network codecvsr
-_UNMEASURED, _MEASURED = 10, 60  # steps before speed is measured, and over which it is
+WEIGHTS = "codecvsr.safetensors"  #: weights file of the network codecvsr
+_UNMEASURED, _MEASURED = 10, 60  # steps before the speed measurement, and during it
 
 log = logging.getLogger(__name__)
 
@@ -47,29 +48,38 @@ def train(
     budget: float | None = None,
     device: str = "auto",
     precision: str = "auto",
+    overwrite: bool = False,
 ) -> int:
-    """Train a network and leave its state, averaged weights and log in ``out``.
+    """Train a network and write its state, averaged weights and log to ``out``.
 
     Args:
         recipe: data, network and schedule.
-        out: folder for ``state-STEP/`` (everything needed to go on), ``NETWORK.safetensors`` and ``log.jsonl``.
-        resume: a run's folder, or its state folder, to go on from, exactly.
-        initial: weights to begin a new run with, a ``NETWORK.safetensors`` of the same ``[model]``.
-        minutes: stop after so long, with the state saved.
-        budget: minutes that all pieces of a new run may take together: its steps follow from the speed of the first.
+        out: folder for ``state-STEP/`` (everything that resuming needs), ``NETWORK.safetensors`` and ``log.jsonl``.
+        resume: a run's folder, or its state folder, to continue exactly.
+        initial: initial weights of a new run, a ``NETWORK.safetensors`` of the same ``[model]``.
+        minutes: stop after this time and save the state.
+        budget: minutes for all sessions of a new run; sets the number of steps by the speed of the first ones.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``; weights and optimiser stay in fp32.
+        overwrite: start a new run even if ``out`` has one; its log and state are deleted at the start, its weights with the first save.
 
     Returns:
-        The number of steps done in all.
+        The number of steps done in total.
 
     Raises:
-        InputError: the data is not as the recipe says.
-        CheckpointError: ``resume`` is not the state of such a network, or ``initial`` no weights of one.
+        InputError: the data does not match the recipe.
+        OutputError: ``out`` has a run already, and neither ``resume`` nor ``overwrite`` continues or replaces it.
+        CheckpointError: ``resume`` has no state of this network, or ``initial`` no weights of it.
     """
     begun = time.monotonic()
     with joined(device) as processes:
-        return _train(recipe, out, processes, resume, initial, minutes, budget, precision, begun)
+        replaces_run = is_other_run(out, recipe.model, resume)
+        if processes.agreed(replaces_run and not overwrite):
+            raise OutputError(
+                f"{out}: has a training run already; give --resume {out} to continue it, -y/--overwrite to replace it, or "
+                "another --out folder."
+            )
+        return _train(recipe, out, processes, resume, initial, minutes, budget, precision, replaces_run, begun)
 
 
 def _train(
@@ -81,6 +91,7 @@ def _train(
     minutes: float | None,
     budget: float | None,
     precision: str,
+    replaces_run: bool,
     begun: float,
 ) -> int:
     device, is_first = processes.device, processes.rank == 0
@@ -95,24 +106,28 @@ def _train(
         log.info("%d clips, %d frames; %d clips for validation", sum(map(len, sources)), frames, len(val_clips))
 
     torch.manual_seed(settings.seed)
-    network = place(_begin(recipe, initial), device)
+    network = place(_build(recipe, initial), device)
     average = copy.deepcopy(network).requires_grad_(False)
     optimiser = make_optimiser(network, settings.learning_rate, device)
     step, schedule = 0, None
     if resume:
-        step, kept = load_state(resume, network, average, optimiser)
-        schedule = kept.get("schedule")
-    if isinstance(schedule, int):  # measured by the first piece of the run
+        step, params = load_state(resume, network, average, optimiser)
+        schedule = params.get("schedule")
+    if isinstance(schedule, int):  # the first session of the run measured it
         settings = dataclasses.replace(settings, steps=schedule)
     needs_measure = budget is not None and schedule is None
     stepper = Stepper(network, average, optimiser, recipe, dtype, processes)
-    journal = Journal(out, resumed=resume, is_silent=not is_first)
-    journal.begin(step, recipe, processes, dtype)
+    if replaces_run and is_first:
+        (out / LOG).unlink(missing_ok=True)
+        for folder in find_states(out):
+            shutil.rmtree(folder)
+    run_log = RunLog(out, resumed=resume, is_silent=not is_first)
+    run_log.begin(step, recipe, processes, dtype)
 
     def save() -> None:
         if is_first:
-            about = {"schedule": schedule, "recipe": dataclasses.asdict(recipe)}
-            save_state(out, step, network, average, optimiser, about, is_compact=reporting.compact_state)
+            params = {"schedule": schedule, "recipe": dataclasses.asdict(recipe)}
+            save_state(out, step, network, average, optimiser, params, is_compact=reporting.compact_state)
             _save_weights(out, step, average, recipe.model)
 
     first_step, measured_from = step, time.monotonic()
@@ -121,46 +136,53 @@ def _train(
             if minutes is not None and processes.agreed(time.monotonic() - begun >= minutes * 60):
                 break
             if needs_measure and step == first_step + _UNMEASURED:
-                stepper.mean_loss()  # waits for what a GPU still has to do
+                stepper.mean_loss()  # waits for queued GPU work
                 measured_from = time.monotonic()
             if needs_measure and step == first_step + _UNMEASURED + _MEASURED:
-                journal.losses(step, stepper.mean_loss(), learning_rate(settings, step - 1))
+                run_log.losses(step, stepper.mean_loss(), learning_rate(settings, step - 1))
                 each = (time.monotonic() - measured_from) / _MEASURED
                 left = (budget or 0) * 60 - (time.monotonic() - begun)
                 schedule = int(processes.agreed(step + max(1, left // each)))
                 settings, needs_measure = dataclasses.replace(settings, steps=schedule), False
-                journal.note(step=step, schedule=schedule, s=each)
+                run_log.write(step=step, schedule=schedule, s=each)
 
             batch = move(sampler.batch(step), device)
             stepper.do(batch, step, learning_rate(settings, step))
             step += 1
 
             if step % reporting.log_every == 0:
-                journal.losses(step, stepper.mean_loss(), learning_rate(settings, step - 1))
+                run_log.losses(step, stepper.mean_loss(), learning_rate(settings, step - 1))
             if step % reporting.save_every == 0:
                 save()
             if val_clips and (step % reporting.validate_every == 0 or step == settings.steps):
-                journal.note(step=step, val=validate(average, val_clips, device, recipe.model.motion, dtype))
+                run_log.write(step=step, val=validate(average, val_clips, device, recipe.model.motion, dtype))
         if step > first_step:
-            journal.losses(step, stepper.mean_loss(), learning_rate(settings, step - 1))
-    finally:  # an interrupt, or an error in a batch, keeps what was learnt
+            run_log.losses(step, stepper.mean_loss(), learning_rate(settings, step - 1))
+    finally:  # save after an interrupt or an error, too
         save()
-        journal.end(step, settings.steps)
+        run_log.end(step, settings.steps)
     return step
 
 
 def weights_name(model: Model) -> str:
-    """The file of averaged weights: ``codecvsr.safetensors`` for the network codecvsr."""
+    """Returns the name of the weights file: ``codecvsr.safetensors`` for the network codecvsr."""
     return f"{model.network}.safetensors"
 
 
+def is_other_run(out: Path, model: Model, resume: Path | None) -> bool:
+    """Whether ``out`` has a run that ``resume`` does not continue."""
+    if resume is not None and out.resolve() in (resume.resolve(), resume.resolve().parent):
+        return False
+    return bool(find_states(out)) or (out / LOG).exists() or (out / weights_name(model)).exists()
+
+
 def learning_rate(settings: Optimisation, step: int) -> float:
-    """Linear warm-up, then one cosine that reaches zero at ``settings.steps``."""
+    """Returns the rate at a step: linear warm-up times one cosine that ends at zero after ``settings.steps`` steps."""
     cosine = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
     return settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup)) * cosine
 
 
-def _begin(recipe: Recipe, initial: Path | None) -> nn.Module:
+def _build(recipe: Recipe, initial: Path | None) -> nn.Module:
     network = build(recipe.model)
     if initial is None:
         return network
@@ -168,15 +190,15 @@ def _begin(recipe: Recipe, initial: Path | None) -> nn.Module:
         network.load_state_dict(load_file(initial))
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{initial}: holds no weights of this [model] ({reason}).") from error
+        raise CheckpointError(f"{initial}: has no weights of this [model] ({reason}).") from error
     return network
 
 
 def _save_weights(out: Path, step: int, average: nn.Module, model: Model) -> None:
-    """The averaged weights in half precision; what is no weight stays as it is."""
-    halved = {name for name, _ in average.named_parameters()}
+    """Write the averaged weights in fp16; buffers keep their type."""
+    parameters = {name for name, _ in average.named_parameters()}
     weights: dict[str, Any] = {
-        key: (value.half() if key in halved else value).detach().cpu().contiguous()
+        key: (value.half() if key in parameters else value).detach().cpu().contiguous()
         for key, value in average.state_dict().items()
     }
     with atomic_file(out / weights_name(model)) as part:

@@ -1,7 +1,7 @@
-"""From clips and photographs to a prepared training set (:mod:`codecvsr.train.prepared_set`).
+"""Prepare a training set (:mod:`codecvsr.train.prepared_set`) from clips and photographs.
 
-Every random choice follows from the seed and the piece's name, so that neither the order of the work, nor what else is in
-the set, nor an interruption changes a piece.
+Every random choice depends only on the seed and the chunk's name: a chunk is the same whatever the order of the work, the other
+sources, and interruptions.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import dataclasses
 import json
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from multiprocessing import get_context
@@ -31,69 +32,94 @@ from codecvsr.files import atomic_file, read_image
 from codecvsr.models.priors import make_priors
 from codecvsr.motion import estimate_motion
 from codecvsr.train.camera import Picture, choose_movement, render_shot
-from codecvsr.train.prepare_plan import STEP, Job, Preparation
-from codecvsr.train.prepared_set import Piece, write_piece
+from codecvsr.train.prepare_plan import STEP, Job, Plan, Preparation, Skipped
+from codecvsr.train.prepared_set import Chunk, write_chunk
 from codecvsr.video.resize import downsample, resample
 
-SETTINGS = "set.json"  #: what a set was prepared with, in its folder
-RATES = (24, 25, 30, 50, 60)  #: frames per second
+SETTINGS = "set.json"  #: file of the settings, in the set's folder
+RATES = (24, 25, 30, 50, 60)  #: frames per second to draw from
+
+Progress = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The result of :func:`prepare`.
+
+    Attributes:
+        new_chunks: number of chunks written now.
+        skipped: sources not used, or only in part.
+    """
+
+    new_chunks: int
+    skipped: tuple[Skipped, ...]
+
+
+def _silent(items: Iterable[Any], description: str, total: int | None) -> Iterable[Any]:
+    return items
 
 
 def prepare(
     out: Path,
-    jobs: Sequence[Job],
+    plan: Plan,
     settings: Preparation,
     *,
     processes: int = 1,
     limit_bytes: int | None = None,
-    note: Callable[[str], None] = lambda line: None,
-) -> list[str]:
-    """Make the pieces of ``out`` that are not there yet.
+    progress: Progress = _silent,
+) -> Prepared:
+    """Write the chunks of a plan that are missing in ``out``.
 
     Args:
-        out: the set's folder; another call with the same settings goes on, or adds pieces.
-        jobs: what to make them of; names are unique.
-        settings: of this set.
-        processes: how many work side by side; the pieces are the same with any.
-        limit_bytes: the most room all pieces may take; jobs from the first that does not fit on are left out.
-        note: is told of every job done.
-
-    Returns:
-        What failed or was left out, a line for each; the rest is done all the same.
+        out: the set's folder; a further call with the same settings continues it, or adds chunks.
+        plan: its jobs, with unique names.
+        settings: settings of this set.
+        processes: number of worker processes; it does not change the chunks.
+        limit_bytes: maximum size of all chunks; the first job that does not fit, and all later ones, are skipped.
+        progress: wraps the iteration over jobs (items, description, total).
 
     Raises:
-        InputError: the set was prepared with other settings, or two jobs have the same name.
+        InputError: the set has other settings, or two jobs have the same name.
         OutputError: the folder cannot be written.
     """
-    names = [job.name for job in jobs]
+    names = [job.name for job in plan.jobs]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise InputError(f"two sources are both called {twice}; rename the folder or the file of one.")
     _check_settings(out / SETTINGS, settings)
-    problems = []
-    room = float("inf") if limit_bytes is None else limit_bytes
-    todo: list[Job] = []
-    for job in jobs:
-        room -= job.size_in_bytes(settings)
-        if room < 0:
-            problems.append(f"{job.name} and what follows ({len(jobs) - len(todo)} of {len(jobs)}): no room is left.")
-            break
-        todo.append(job)
-    for done, (job, (made, problem)) in enumerate(_side_by_side(todo, settings, out, processes), 1):
-        note(f"{done}/{len(todo)} {job.name}: {made} new pieces")
-        if problem:
-            problems.append(f"{job.name}: {problem}")
-    return problems
+    skipped = list(plan.skipped)
+    todo = _fitting(plan.jobs, settings, limit_bytes)
+    if dropped := len(names) - len(todo):
+        reason = f"the size limit is reached; this and all later sources ({dropped} of {len(names)}) are skipped."
+        skipped.append(Skipped(names[len(todo)], reason))
+    new_chunks = 0
+    for job, (count, fault) in progress(_in_parallel(todo, settings, out, processes), "Preparing", len(todo)):
+        new_chunks += count
+        if fault:
+            skipped.append(Skipped(job.name, fault))
+    return Prepared(new_chunks, tuple(skipped))
 
 
-def _side_by_side(
-    jobs: Sequence[Job], settings: Preparation, out: Path, processes: int
+def _fitting(jobs: list[Job], settings: Preparation, limit_bytes: int | None) -> list[Job]:
+    """Returns the first jobs, as many as fit into ``limit_bytes``."""
+    if limit_bytes is None:
+        return jobs
+    size = 0
+    for index, job in enumerate(jobs):
+        size += job.size_in_bytes(settings)
+        if size > limit_bytes:
+            return jobs[:index]
+    return jobs
+
+
+def _in_parallel(
+    jobs: list[Job], settings: Preparation, out: Path, processes: int
 ) -> Iterator[tuple[Job, tuple[int, str]]]:
-    """What :func:`work` says of every job, in the order in which they end."""
+    """Yields every job with the result of :func:`work`, in order of completion."""
     if processes <= 1:
         for job in jobs:
             yield job, work(job, settings, out)
         return
-    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_alone) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=_use_one_thread) as pool:
         waiting: dict[Future[tuple[int, str]], Job] = {}
         queue = iter(jobs)
         while True:
@@ -106,11 +132,11 @@ def _side_by_side(
 
 
 def work(job: Job, settings: Preparation, out: Path) -> tuple[int, str]:
-    """Make the pieces of one job that are not there yet; how many that were, and what went wrong."""
+    """Write the missing chunks of one job; returns how many, and the reason if some could not be made."""
     parts = {name: part for name, part in job.starts(settings).items() if not (out / name).is_file()}
-    made = 0
+    count = 0
     if not parts:
-        return made, ""
+        return count, ""
     try:
         pictures = iter(_shot(job, settings) if job.is_shot else _clip(job))
         at = 0
@@ -119,17 +145,17 @@ def work(job: Job, settings: Preparation, out: Path) -> tuple[int, str]:
                 next(pictures)
             hr = np.stack([next(pictures) for _ in part])
             at = part.stop
-            write_piece(out / name, make_piece(hr, settings, name, str(job.sources[0].name)))
-            made += 1
+            write_chunk(out / name, make_chunk(hr, settings, name, str(job.sources[0].name)))
+            count += 1
     except StopIteration:
-        return made, f"it has fewer than the {job.frames} frames its file speaks of; those before the gap were used."
+        return count, f"has fewer frames than the {job.frames} of its file's index; only complete chunks were used."
     except CodecVSRError as error:
-        return made, str(error)
-    return made, ""
+        return count, str(error)
+    return count, ""
 
 
-def make_piece(hr: npt.NDArray[np.uint8], settings: Preparation, name: str, source: str) -> Piece:
-    """Shrink, compress in several ways, decode, and read the motion of (T, H, W, 3) frames."""
+def make_chunk(hr: npt.NDArray[np.uint8], settings: Preparation, name: str, source: str) -> Chunk:
+    """Returns the chunk of frames ``hr`` (T, H, W, 3) uint8: downsampled, compressed in several versions, with motion."""
     rng = np.random.default_rng((settings.seed, zlib.crc32(name.encode())))
     pristine = [downsample(frame, SCALE) for frame in hr]
     versions, parts = [], []
@@ -148,7 +174,7 @@ def make_piece(hr: npt.NDArray[np.uint8], settings: Preparation, name: str, sour
             encode_h264(pristine, path, encoding)
             frames = list(read_video(path))
         if len(frames) != len(pristine):
-            raise InputError(f"{name}: {len(frames)} of {len(pristine)} frames came back from the encoder.")
+            raise InputError(f"{name}: {len(frames)} of {len(pristine)} frames were decoded again.")
         motion = estimate_motion(frames, threads=1)
         parts.append(
             (
@@ -162,15 +188,15 @@ def make_piece(hr: npt.NDArray[np.uint8], settings: Preparation, name: str, sour
             {"crf": None if is_clean else crf, "preset": encoding.preset, "gop": gop, "fps": int(encoding.fps)}
         )
     lr, fields, priors, is_cut = (np.stack(arrays) for arrays in zip(*parts, strict=True))
-    return Piece(source, tuple(versions), hr, lr, fields, priors, is_cut)
+    return Chunk(source, tuple(versions), hr, lr, fields, priors, is_cut)
 
 
 def _clip(job: Job) -> Iterator[Picture]:
-    """The clip's frames, shrunk and cut to the size of its pieces."""
+    """Yields the clip's frames, scaled down and cropped to the size of its chunks."""
     height, width = job.size
     for picture in HRSource(job.name, job.sources[0]).pictures():
         tall, wide = picture.shape[:2]
-        if tall >= height + STEP:  # shrunk to the tallest allowed
+        if tall >= height + STEP:  # scaled down to ``settings.tallest``
             picture = resample(picture, height, round(wide * height / tall))
         yield np.ascontiguousarray(picture[:height, :width])
 
@@ -188,17 +214,17 @@ def _check_settings(path: Path, settings: Preparation) -> None:
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise InputError(f"{path}: is not readable JSON ({error}).") from error
+            raise InputError(f"{path}: is not valid JSON ({error}).") from error
         if other := [key for key in now if before.get(key) != now[key]]:
             raise InputError(
                 f"{path.parent}: was prepared with {', '.join(f'{key} = {before.get(key)}' for key in other)}; give the same "
-                "settings to go on, or another folder."
+                "settings to continue, or another folder."
             )
         return
     with atomic_file(path) as part:
         part.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
 
 
-def _alone() -> None:
-    """A worker has one processor: its neighbours have the others."""
+def _use_one_thread() -> None:
+    """Limit OpenCV to one thread: the other workers use the other processors."""
     cv2.setNumThreads(1)

@@ -1,9 +1,10 @@
-"""What a training set is to be made of: settings, and a job for every clip and every shot over photographs."""
+"""What a training set is made from: its settings, and a job for every clip and every shot over photographs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
@@ -12,29 +13,32 @@ import numpy as np
 from codecvsr.bitstream.encode import PRESETS
 from codecvsr.constants import CELL, SCALE
 from codecvsr.datasets.hr_sources import HRSource, find_sources
-from codecvsr.errors import InputError
-from codecvsr.files import list_images
-from codecvsr.train.prepared_set import SUFFIX, piece_bytes
+from codecvsr.datasets.reds import Split, excluded_clips, reds_folder
+from codecvsr.errors import CodecVSRError, InputError
+from codecvsr.files import list_images, read_image
+from codecvsr.train.camera import min_photo_size
+from codecvsr.train.prepared_set import SUFFIX, chunk_bytes
 
-STEP = SCALE * CELL  #: sides of a piece's frames are multiples of it
+STEP = SCALE * CELL  #: sides of a chunk's frames are multiples of it
+_PHOTO_THREADS = 4  # decode photographs at once for the check
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """What decides the content of a set, besides its sources.
+    """Everything that decides the content of a set, besides its sources. ``set.json`` has these keys.
 
     Attributes:
-        versions: compressed versions of every piece.
-        crf: lowest and highest rate factor; every version has its own in between.
-        presets: of x264, to choose from.
-        ldp: share of the versions that are coded IPPP; the others have the B-frames of their preset.
-        clean: share of the versions whose pixels are pristine, with motion from a stream at a CRF of 12.
-        frames: longest piece; longer clips are cut, and a rest shorter than ``shortest`` is left out.
-        shortest: shortest piece.
-        tallest: frames higher than this are shrunk to it, a multiple of 16; 0 for none.
+        versions: compressed versions of every chunk.
+        crf: lowest and highest CRF; each version draws its own.
+        presets: x264 presets to draw from.
+        ldp: share of versions coded IPPP; the others have the B-frames of their preset.
+        clean: share of versions with pristine pixels, and motion from a stream at CRF 12.
+        frames: maximum length of a chunk; longer clips are split, a remainder below ``shortest`` is skipped.
+        shortest: minimum length of a chunk.
+        tallest: maximum frame height, a multiple of 16; higher clips are scaled down. 0 for no limit.
         shot_frames: length of a shot over photographs.
-        shot_size: width and height of its frames, multiples of 16.
-        seed: of all choices.
+        shot_size: width and height of a shot's frames, multiples of 16.
+        seed: seed of all random choices.
     """
 
     versions: int = 2
@@ -50,18 +54,20 @@ class Preparation:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse bad values before any work is done."""
+        """Check the values.
+
+        Raises:
+            InputError: a value is out of range.
+        """
         low, high = self.crf
         if not 0 <= low <= high <= 51:
-            raise InputError(f"the rate factors {low:g} to {high:g} are not a range within 0 to 51.")
+            raise InputError(f"the CRF range {low:g} to {high:g} is not within 0 to 51.")
         if not self.presets or not set(self.presets) <= set(PRESETS):
             raise InputError(
                 f"the presets {', '.join(self.presets) or 'none'}: some of {', '.join(PRESETS)} were expected."
             )
         if min(self.versions, self.shortest, self.frames, self.shot_frames) < 1 or self.shortest > self.frames:
-            raise InputError(
-                "versions and lengths are at least 1, and the shortest piece is no longer than the longest."
-            )
+            raise InputError("versions and lengths must be at least 1, and the minimum length at most the maximum.")
         for size in (*self.shot_size, self.tallest):
             if size % STEP:
                 raise InputError(f"a size of {size} pixels: a multiple of {STEP} was expected.")
@@ -69,14 +75,14 @@ class Preparation:
 
 @dataclass(frozen=True)
 class Job:
-    """A clip, or a shot over photographs; it becomes one piece or several.
+    """A clip, or a shot over photographs; it becomes one chunk or several.
 
     Attributes:
-        name: of the pieces, which end in the number of their first frame.
+        name: prefix of the chunks' file names, which end in the number of their first frame.
         sources: the clip, or the photographs (background first).
-        frames: how many there are.
-        size: height and width of the pieces' frames.
-        is_shot: photographs.
+        frames: number of frames.
+        size: height and width of the chunks' frames in pixels.
+        is_shot: whether the sources are photographs.
     """
 
     name: str
@@ -86,54 +92,151 @@ class Job:
     is_shot: bool = False
 
     def starts(self, settings: Preparation) -> dict[str, range]:
-        """File name of every piece and its frames."""
+        """Returns the range of frames of every chunk, by file name."""
         cuts = range(0, self.frames, settings.frames)
         parts = [range(start, min(start + settings.frames, self.frames)) for start in cuts]
         return {f"{self.name}-{p.start:06d}{SUFFIX}": p for p in parts if len(p) >= min(settings.shortest, self.frames)}
 
     def size_in_bytes(self, settings: Preparation) -> int:
-        """Room that its pieces take."""
-        return sum(piece_bytes(len(part), *self.size, settings.versions) for part in self.starts(settings).values())
+        """Returns the size of all chunks in bytes."""
+        return sum(chunk_bytes(len(part), *self.size, settings.versions) for part in self.starts(settings).values())
 
 
-def clip_jobs(root: Path, settings: Preparation, without: Sequence[str] = ()) -> Iterator[Job]:
-    """A job for every clip of a folder, but for those named in ``without``.
+@dataclass(frozen=True)
+class Skipped:
+    """A source that is not used, or only in part.
+
+    Attributes:
+        source: file, folder or name of the job.
+        reason: a sentence for the user.
+    """
+
+    source: str
+    reason: str
+
+
+@dataclass
+class Plan:
+    """The jobs of a set, and the sources that cannot be used."""
+
+    jobs: list[Job] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+    def extend(self, other: Plan) -> None:
+        """Add the jobs and skipped sources of another plan."""
+        self.jobs += other.jobs
+        self.skipped += other.skipped
+
+
+def plan_sources(
+    settings: Preparation,
+    *,
+    clips: Sequence[Path] = (),
+    photos: Sequence[Path] = (),
+    shots: int = 4,
+    reds: Path | None = None,
+    split: Split = "train",
+) -> Plan:
+    """Plan a set from several sources.
+
+    Args:
+        settings: settings of the set.
+        clips: folders of clips.
+        photos: folders of photographs.
+        shots: number of shots per photograph.
+        reds: folder into which REDS was unpacked; REDS4 is excluded.
+        split: which clips of REDS.
 
     Raises:
-        InputError: there are none, or one is unreadable or too small.
+        InputError: a folder has no clips or photographs.
     """
+    plan = Plan()
+    for root in clips:
+        plan.extend(plan_clips(root, settings))
+    if reds is not None:
+        plan.extend(plan_clips(reds_folder(reds, split), settings, excluded_clips(split)))
+    for root in photos:
+        plan.extend(plan_shots(root, shots, settings))
+    return plan
+
+
+def plan_clips(root: Path, settings: Preparation, exclude: Sequence[str] = ()) -> Plan:
+    """Plan a job for every clip of a folder, but for those named in ``exclude``.
+
+    Clips that are unreadable, too small or too short are skipped.
+
+    Raises:
+        InputError: the folder has no clips.
+    """
+    plan = Plan()
     for source in find_sources(root):
-        if source.name not in without:
-            frames, height, width = _measure(source)
-            if settings.tallest and height > settings.tallest:
-                height, width = settings.tallest, round(width * settings.tallest / height)
-            size = height // STEP * STEP, width // STEP * STEP
-            if not min(size):
-                raise InputError(f"{source.path}: frames of {width}x{height}; at least {STEP}x{STEP} were expected.")
-            yield Job(f"{root.resolve().name}-{source.name}", (source.path,), frames, size)
+        if source.name not in exclude:
+            try:
+                plan.jobs.append(_clip_job(root, source, settings))
+            except (CodecVSRError, av.FFmpegError, OSError) as error:
+                plan.skipped.append(Skipped(str(source.path), _without_path(error, source.path)))
+    return plan
 
 
-def shot_jobs(root: Path, shots: int, settings: Preparation) -> Iterator[Job]:
-    """So many shots over every photograph of a folder.
+def _clip_job(root: Path, source: HRSource, settings: Preparation) -> Job:
+    frames, height, width = _measure(source)
+    if settings.tallest and height > settings.tallest:
+        height, width = settings.tallest, round(width * settings.tallest / height)
+    size = height // STEP * STEP, width // STEP * STEP
+    if not min(size):
+        raise InputError(f"frames of {width}x{height} pixels; at least {STEP}x{STEP} were expected.")
+    if frames < settings.shortest:
+        raise InputError(f"{frames} frames; at least {settings.shortest} were expected.")
+    return Job(f"{root.resolve().name}-{source.name}", (source.path,), frames, size)
+
+
+def plan_shots(root: Path, shots: int, settings: Preparation) -> Plan:
+    """Plan ``shots`` shots over every photograph of a folder.
+
+    Photographs that cannot be decoded or are too small are skipped.
 
     Raises:
-        InputError: there are no photographs.
+        InputError: the folder has no photographs.
     """
-    photos = list_images(root) if root.is_dir() else []
-    if not photos:
-        raise InputError(f"{root}: holds no photographs; PNG or JPEG files were expected.")
+    found = list_images(root) if root.is_dir() else []
+    if not found:
+        raise InputError(f"{root}: has no photographs; PNG or JPEG files were expected.")
     width, height = settings.shot_size
+    with ThreadPoolExecutor(_PHOTO_THREADS) as pool:
+        faults = list(pool.map(lambda path: _photo_fault(path, height, width), found))
+    plan = Plan(skipped=[Skipped(str(path), fault) for path, fault in zip(found, faults, strict=True) if fault])
+    photos = [path for path, fault in zip(found, faults, strict=True) if not fault]
     for index, photo in enumerate(photos):
         for number in range(shots):
             others = np.random.default_rng((settings.seed, index, number)).integers(len(photos), size=2)
             sources = (photo, *(photos[int(i)] for i in others))
             name = f"{root.resolve().name}-{photo.stem}-{number:03d}"
-            yield Job(name, sources, settings.shot_frames, (height, width), is_shot=True)
+            plan.jobs.append(Job(name, sources, settings.shot_frames, (height, width), is_shot=True))
+    return plan
+
+
+def _photo_fault(path: Path, height: int, width: int) -> str:
+    """Returns why a photograph cannot be used for shots of this size; empty if it can."""
+    try:
+        tall, wide = read_image(path).shape[:2]
+    except InputError as error:
+        return _without_path(error, path)
+    min_height, min_width = min_photo_size(height, width)
+    if tall < min_height or wide < min_width:
+        return f"{wide}x{tall} pixels; at least {min_width}x{min_height} were expected for shots of {width}x{height}."
+    return ""
+
+
+def _without_path(error: Exception, path: Path) -> str:
+    """Returns the text of an error without the path in front, which :class:`Skipped` has as a field."""
+    return str(error).removeprefix(f"{path}: ")
 
 
 def _measure(source: HRSource) -> tuple[int, int, int]:
-    """Frames, height and width of a clip, without decoding it all."""
-    first = next(iter(source.pictures()))
+    """Returns frames, height and width of a clip; decodes only its first frame."""
+    first = next(iter(source.pictures()), None)
+    if first is None:
+        raise InputError("has no frames.")
     frames = source.length
     if frames is None:
         with av.open(str(source.path)) as container:

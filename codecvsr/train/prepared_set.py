@@ -1,16 +1,16 @@
-"""The prepared training set: a folder of pieces, each a few seconds of one clip with everything training asks of it.
+"""The prepared training set: a folder of chunks, each a few seconds of one clip with everything that training needs.
 
-A piece is a safetensors file with the tensors
+A chunk is a safetensors file with the tensors
 
 - ``hr`` (T, 4H, 4W, 3) uint8 RGB, the original,
-- ``lr`` (V, T, H, W, 3) uint8 RGB, its V compressed versions as a decoder shows them (or pristine ones),
+- ``lr`` (V, T, H, W, 3) uint8 RGB, its V versions as decoded (or pristine),
 - ``fields`` (V, T, 4, H/4, W/4) float16, motion to the previous and to the next frame in pixels (x, y, x, y),
 - ``priors`` (V, T, 8, H/4, W/4) float16, :func:`codecvsr.models.priors.make_priors`,
 - ``is_cut`` (V, T) bool, frames that begin a new scene,
 
-and as metadata under the key ``piece`` a JSON object of ``format``, ``source`` and ``versions``, which says of each version how it
-was coded. Nothing is compressed, so that a file is mapped into memory instead of being read. Reversed in time a piece is a piece again: the frames in the other
-order, and the two fields exchanged.
+and as metadata under the key ``piece`` a JSON object of ``format``, ``source`` and ``versions``, with the coding parameters of each
+version. Tensors are not compressed, so that a file can be mapped into memory. A chunk reversed in time is a valid chunk: reverse the
+frames and exchange the two fields.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from codecvsr.errors import InputError
 from codecvsr.files import atomic_file
 from codecvsr.models import priors
 
-ABOUT = "piece"  #: the metadata's only key
+METADATA = "piece"  #: the only key of the metadata
 FORMAT = "codecvsr-training-1"
 SUFFIX = ".safetensors"
 
 _TYPES = {"U8": np.uint8, "F16": np.float16, "BOOL": np.bool_}
-_LARGEST_HEADER = 1 << 20  # bytes; ours has about a thousand
+_MAX_HEADER = 1 << 20  # bytes; a real one has about a thousand
 
 
 @dataclass(frozen=True)
-class Piece:
-    """One piece; shapes are those of the module's description."""
+class Chunk:
+    """One chunk; see the module's docstring for the shapes."""
 
     source: str
     versions: tuple[Mapping[str, Any], ...]
@@ -51,7 +51,11 @@ class Piece:
     is_cut: npt.NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        """Check that all tensors speak of the same frames."""
+        """Check that the shapes of all tensors agree.
+
+        Raises:
+            ValueError: they do not.
+        """
         frames, tall, wide = self.hr.shape[:3]
         versions, height, width = len(self.versions), tall // SCALE, wide // SCALE
         expected = {
@@ -66,62 +70,60 @@ class Piece:
                 raise ValueError(f"{name}: expected shape {shape}, got shape = {getattr(self, name).shape}")
 
 
-def piece_bytes(frames: int, height: int, width: int, versions: int) -> int:
-    """Size of a piece of so many frames of (height, width) high-resolution pixels."""
+def chunk_bytes(frames: int, height: int, width: int, versions: int) -> int:
+    """Returns the size in bytes of a chunk of ``frames`` frames of (height, width) high-resolution pixels."""
     pixels = frames * height * width
     cells = pixels // (SCALE * CELL) ** 2
     return 3 * pixels + versions * (3 * pixels // SCALE**2 + 2 * (4 + priors.CHANNELS) * cells)
 
 
-def write_piece(path: Path, piece: Piece) -> None:
-    """Write a piece; it appears under its name when it is complete.
+def write_chunk(path: Path, chunk: Chunk) -> None:
+    """Write a chunk; the file appears only when it is complete.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    tensors = {name: np.ascontiguousarray(getattr(piece, name)) for name in ("hr", "lr", "fields", "priors", "is_cut")}
-    about = {"format": FORMAT, "source": piece.source, "versions": list(piece.versions)}
+    tensors = {name: np.ascontiguousarray(getattr(chunk, name)) for name in ("hr", "lr", "fields", "priors", "is_cut")}
+    params = {"format": FORMAT, "source": chunk.source, "versions": list(chunk.versions)}
     with atomic_file(path) as part:
-        save_file(tensors, part, metadata={ABOUT: json.dumps(about)})  # one entry: several have no order
+        save_file(tensors, part, metadata={METADATA: json.dumps(params)})  # one key: the order of several is not stable
 
 
-def read_piece(path: Path) -> Piece:
-    """Map a piece into memory; its pixels are read from the file when they are used, and never written back.
+def read_chunk(path: Path) -> Chunk:
+    """Map a chunk into memory, copy-on-write.
 
     Raises:
-        InputError: the file is unreadable, incomplete or no piece of a training set.
+        InputError: the file is unreadable, incomplete, or not a chunk of a training set.
     """
     try:
         with path.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
-            if length > _LARGEST_HEADER:
+            if length > _MAX_HEADER:
                 raise ValueError("its header is too long")
             header = json.loads(stream.read(length))
-        about = json.loads(header.pop("__metadata__", {})[ABOUT])
-        if about["format"] != FORMAT:
-            raise ValueError(f"its format is {about['format']!r}, {FORMAT!r} was expected")
+        params = json.loads(header.pop("__metadata__", {})[METADATA])
+        if params["format"] != FORMAT:
+            raise ValueError(f"its format is {params['format']!r}, {FORMAT!r} was expected")
         tensors: dict[str, Any] = {
             name: np.memmap(
                 path, _TYPES[entry["dtype"]], "c", 8 + length + entry["data_offsets"][0], tuple(entry["shape"])
             )
             for name, entry in header.items()
         }
-        return Piece(about["source"], tuple(about["versions"]), **tensors)
+        return Chunk(params["source"], tuple(params["versions"]), **tensors)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: is no readable piece of a training set ({error}); prepare it with scripts/training/prepare_training.py."
+            f"{path}: is not a readable chunk of a training set ({error}); make it with codecvsr prepare."
         ) from error
 
 
-def find_pieces(folder: Path) -> Sequence[Path]:
-    """The pieces of a prepared set, sorted by name.
+def find_chunks(folder: Path) -> Sequence[Path]:
+    """Returns the files of a prepared set, sorted by name.
 
     Raises:
         InputError: there are none.
     """
     found = sorted(p for p in folder.glob(f"*{SUFFIX}") if not p.name.startswith("."))
     if not found:
-        raise InputError(
-            f"{folder}: holds no prepared training set; make one with scripts/training/prepare_training.py {folder}."
-        )
+        raise InputError(f"{folder}: has no prepared training set; make one with codecvsr prepare {folder}.")
     return found

@@ -1,4 +1,4 @@
-"""Several processes that train one network together, as ``torchrun`` starts them."""
+"""The processes of one training run, as started by ``torchrun``."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from codecvsr.engine.device import choose_device
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that train together.
+    """This process and its place in the run.
 
     Attributes:
-        rank: its number; 0 speaks and writes for all.
-        count: how many there are.
-        device: that this one computes on.
+        rank: number of this process; process 0 logs and writes files.
+        count: number of processes.
+        device: device of this process.
     """
 
     rank: int
@@ -45,7 +45,7 @@ class Processes:
             at += gradient.numel()
 
     def agreed(self, value: float) -> float:
-        """What process 0 says, for all."""
+        """Returns the value of process 0 in every process."""
         if self.count == 1:
             return value
         shared = torch.tensor([value], dtype=torch.float64, device=self.device)
@@ -55,13 +55,13 @@ class Processes:
 
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:
-    """Join the processes ``torchrun`` has started, one GPU each (NCCL) or all on the CPU (Gloo); alone without it.
+    """Join the process group of ``torchrun``: one GPU each (NCCL), or all on the CPU (Gloo). Without torchrun: one process.
 
     Args:
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; the first three leave the choice of the GPU to the process's number.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; without N, the local rank chooses the GPU.
 
     Raises:
-        InputError: a GPU was asked for that is not there.
+        InputError: the GPU does not exist.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:

@@ -1,4 +1,4 @@
-"""What a training run is made of: a TOML file read into a checked dataclass."""
+"""The recipe of a training run: a TOML file read into a checked dataclass."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ from codecvsr.errors import InputError
 
 @dataclass(frozen=True)
 class Data:
-    """Where the clips are: folders written by ``codecvsr benchmark`` with the originals they were made from, prepared sets."""
+    """The clips: folders from ``codecvsr benchmark`` with their originals, and sets from ``codecvsr prepare``."""
 
     hr_root: str = "clips/train"
     benchmarks: tuple[str, ...] = ()
-    prepared: tuple[str, ...] = ()  #: folders written by scripts/training/prepare_training.py
-    shares: tuple[float, ...] = ()  #: of the samples: benchmarks (if any), then every prepared set; by frames if empty
+    prepared: tuple[str, ...] = ()  #: folders written by codecvsr prepare
+    shares: tuple[
+        float, ...
+    ] = ()  #: shares of the samples: benchmarks (if any), then every prepared set; by number of frames if empty
     val_hr_root: str = ""
     val_benchmarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Model:
-    """The network, a name of ``models.architectures.NETWORKS``, and its size; the rest has its published values."""
+    """The network, a name of ``models.architectures.NETWORKS``, and its size; other arguments have their published values."""
 
     network: str = "codecvsr"
     channels: int = 32
     blocks: int = 4
-    flow_head: bool = True  #: of "codecvsr": a head that corrects the motion
-    motion: str = "codec"  #: "codec", "zero", or "own" for the optical-flow network inside
-    propagation: str = "bidirectional"  #: this and the following are of the network "study"
+    flow_head: bool = True  #: only for "codecvsr": a head that corrects the motion
+    motion: str = "codec"  #: "codec", "zero", or "own" for the network's own optical flow
+    propagation: str = "bidirectional"  #: this and the following fields: only for the network "study"
     alignment: str = "feature"
     refill: bool = False
     coupled: bool = False
@@ -47,19 +49,19 @@ class Optimisation:
     steps: int = 2000
     batch: int = 3
     frames: int = 7
-    context: int = 0  #: so many of the frames at either end are only looked at, not upscaled
+    context: int = 0  #: frames at either end that are inputs only, without a target
     crop: int = 64  #: side of a low-resolution crop in pixels, a multiple of 4
     learning_rate: float = 1e-3
     warmup: int = 50
     clip_norm: float = 1.0
-    charbonnier: float = 0.03  #: differences well below it count squared, larger ones as they are; in 0..1
+    charbonnier: float = 0.03  #: epsilon of the loss, for values in 0..1
     ema: float = 0.995
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class Distillation:
-    """A teacher: the loss is that to its pictures for ``share``, and that to the originals for the rest."""
+    """A teacher: its pictures have the weight ``share`` in the loss, the originals 1 - ``share``."""
 
     weights: str = ""  #: a weights file, or a model's name; empty for no teacher
     share: float = 0.5
@@ -78,17 +80,15 @@ class Window:
 
 @dataclass(frozen=True)
 class Engine:
-    """How steps are computed; what the machine cannot do is left out, and said."""
+    """How steps are computed; an option that the machine does not support is ignored with a log line."""
 
-    graph: bool = (
-        False  #: on a GPU every kind of window is captured once as a CUDA graph: forward, backward, update, average
-    )
-    compile: bool = False  #: the network goes through torch.compile
+    graph: bool = False  #: on a GPU: capture every kind of window as a CUDA graph (forward, backward, update, average)
+    compile: bool = False  #: use torch.compile for the network
 
 
 @dataclass(frozen=True)
 class Dropout:
-    """How often each part is left out of a sample, so that ablations of the trained network stay meaningful."""
+    """Probability of disabling each part in a sample, so that ablations of the trained network are meaningful."""
 
     motion: float = 0.15
     second_order: float = 0.15
@@ -97,14 +97,14 @@ class Dropout:
 
 @dataclass(frozen=True)
 class Reporting:
-    """How often to log, save and validate, in steps; validation looks at so many frames of every clip."""
+    """Intervals of logging, saving and validation in steps, and the number of frames per validation clip."""
 
     log_every: int = 20
     save_every: int = 200
     validate_every: int = 400
     validate_frames: int = 7
     compact_state: bool = (
-        False  #: the optimiser's moments are kept in 16 bits: small, but resumed runs differ in the last digits
+        False  #: save the optimiser's moments in 16 bits: smaller, but resumed runs differ in the last digits
     )
 
 
@@ -119,19 +119,19 @@ class Recipe:
     reporting: Reporting = field(default_factory=Reporting)
     engine: Engine = field(default_factory=Engine)
     distillation: Distillation = field(default_factory=Distillation)
-    windows: tuple[Window, ...] = ()  #: several kinds of sample; the one of :class:`Optimisation` if empty
+    windows: tuple[Window, ...] = ()  #: kinds of sample; that of :class:`Optimisation` if empty
 
     def kinds(self) -> tuple[Window, ...]:
-        """The kinds of sample there are."""
+        """Returns all kinds of sample."""
         one = self.optimisation
         return self.windows or (Window(one.frames, one.context, one.batch, one.crop),)
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a TOML recipe; ``overrides`` are ``section.key=value`` with the value in TOML's own spelling.
+    """Read a TOML recipe; ``overrides`` are ``section.key=value`` with the value in TOML syntax.
 
     Raises:
-        InputError: the file is unreadable, or a section, a key or a value's type is not one of :class:`Recipe`'s.
+        InputError: the file is unreadable, or a section, a key or a value's type is not valid in :class:`Recipe`.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -156,7 +156,7 @@ def recipe_from(table: Mapping[str, Any], origin: str) -> Recipe:
     """Check a parsed recipe.
 
     Raises:
-        InputError: an unknown section or key, or a value of another type; ``origin`` is named.
+        InputError: an unknown section or key, or a value of a wrong type; the message names ``origin``.
     """
     return _build(Recipe, table, origin)
 

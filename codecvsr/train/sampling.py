@@ -1,7 +1,7 @@
-"""Batches: windows and crops drawn from the clips, flipped, transposed, reversed in time and recoloured at random.
+"""Batches: random windows and crops of clips, with random flips, transposition, time reversal and recolouring.
 
-Every batch follows from the run's seed and the step's number alone, so that a run resumed at a step goes on exactly as
-if it had never stopped, and several processes that share a batch each know their part of it.
+A batch depends only on the run's seed and the number of the step: a resumed run has the same batches as an uninterrupted one,
+and several processes agree on their parts of a batch.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from codecvsr.models import priors as prior_channels
 from codecvsr.train.data import TrainingClip
 from codecvsr.train.recipe import Recipe, Window
 
-_RECOLOURED = 0.5  # share of the samples
+_RECOLOURED = 0.5  # share of recoloured samples
 _RGB_TO_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
-_REVERSED_FIELDS = [2, 3, 0, 1]  # to the next frame, to the one before
+_REVERSED_FIELDS = [2, 3, 0, 1]  # to_next, to_prev
 _REVERSED_PRIORS = [0, 1, 2, 3, 5, 4, 7, 6]
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Batch:
-    """What the network is trained on in one step; tensors as ``models.codecvsr.CodecVSR.forward`` takes them."""
+    """The input of one step; tensors as for ``models.codecvsr.CodecVSR.forward``, and the target."""
 
     frames: Tensor
     to_prev: Tensor
@@ -41,12 +41,12 @@ class Batch:
     use_motion: Tensor
     use_second_order: Tensor
     target: Tensor
-    context: int = 0  #: frames at either end that have no target
+    context: int = 0  #: frames at either end without a target
 
 
 @dataclass(frozen=True)
 class _Choice:
-    """One sample: where it is cut from its clip, and what is done to it."""
+    """One sample: its position in a clip, and its augmentation."""
 
     clip: TrainingClip
     time: int
@@ -65,16 +65,17 @@ class Sampler:
     def __init__(
         self, sources: Sequence[Sequence[TrainingClip]], recipe: Recipe, *, part: int = 0, parts: int = 1
     ) -> None:
-        """Look which clips every kind of window fits into.
+        """Find the clips that are large enough for every kind of window.
 
         Args:
-            sources: the clips, in groups that ``recipe.data.shares`` speaks of.
+            sources: the clips, in the groups of ``recipe.data.shares``.
             recipe: kinds of windows, shares, dropout and seed.
-            part: of every batch, its samples ``part``, ``part + parts``, ...
-            parts: how many processes share a batch.
+            part: number of this process, with the samples ``part``, ``part + parts``, ... of every batch.
+            parts: number of processes that share a batch.
 
         Raises:
-            InputError: a window fits into no clip, has no whole cells or no frames with a target, or a batch cannot be shared.
+            InputError: no clip is large enough for a window, a crop is not a multiple of 4, a window has no target, or a batch
+                cannot be shared equally.
         """
         self._seed, self._dropout, self._part, self._parts = recipe.optimisation.seed, recipe.dropout, part, parts
         self._kinds = recipe.kinds()
@@ -86,26 +87,26 @@ class Sampler:
                 raise InputError(f"a batch of {kind.batch} samples cannot be shared by {parts} processes equally.")
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step, or this process's part of it."""
+        """Returns the batch of a step, or this process's part of it."""
         rng = np.random.default_rng((self._seed, step))
         index = int(rng.choice(len(self._kinds), p=self._shares)) if len(self._kinds) > 1 else 0
         kind, (clips, odds) = self._kinds[index], self._fitting[index]
         chosen = rng.choice(len(clips), kind.batch, p=odds)
         choices = [_choose(clips[int(i)], kind, rng) for i in chosen]
-        kept = [
+        enabled = [
             rng.random(kind.batch) >= share
             for share in (self._dropout.motion, self._dropout.priors, self._dropout.second_order)
         ]
         own = slice(self._part, None, self._parts)
         device = choices[0].clip.lr.device
-        motion, known, second = (torch.from_numpy(k[own].astype(np.float32)).to(device) for k in kept)
-        return _cut(choices[own], kind, motion, known, second)
+        motion, priors, second = (torch.from_numpy(k[own].astype(np.float32)).to(device) for k in enabled)
+        return _make_batch(choices[own], kind, motion, priors, second)
 
 
 def _fitting(
     sources: Sequence[Sequence[TrainingClip]], shares: Sequence[float], kind: Window
 ) -> tuple[list[TrainingClip], npt.NDArray[np.float64]]:
-    """The clips that a window fits into, and how likely each is drawn: a source by its share, its clips by their frames."""
+    """Returns the clips that are large enough for a window, and their probabilities: source share times share of frames."""
     if kind.crop % CELL:
         raise InputError(f"a crop of {kind.crop} pixels: a multiple of {CELL} was expected.")
     if kind.frames <= 2 * kind.context:
@@ -123,7 +124,7 @@ def _fitting(
         odds += [len(clip) * (shares[number] / frames if shares else 1.0) for clip in fitting]
     if not clips or not sum(odds):
         raise InputError(
-            f"no clip has {kind.frames} frames of {kind.crop}x{kind.crop} low-resolution pixels, as the windows ask for; the "
+            f"no clip has {kind.frames} frames of {kind.crop}x{kind.crop} low-resolution pixels, as the windows need; the "
             f"largest has {max(len(c) for s in sources for c in s)} frames."
         )
     return clips, np.array(odds) / sum(odds)
@@ -140,8 +141,10 @@ def _choose(clip: TrainingClip, kind: Window, rng: np.random.Generator) -> _Choi
     return _Choice(clip, time, y, x, flip_x, flip_y, transpose, reverse, colours)
 
 
-def _cut(choices: Sequence[_Choice], kind: Window, motion: Tensor, known: Tensor, second: Tensor) -> Batch:
-    """The batch of these samples; flags (N,) say what each may use."""
+def _make_batch(
+    choices: Sequence[_Choice], kind: Window, use_motion: Tensor, use_priors: Tensor, use_second_order: Tensor
+) -> Batch:
+    """Returns the batch of these samples; the flags (N,) float32 enable motion, priors and second order."""
     parts = [torch.stack(list(tensors)) for tensors in zip(*(_sample(c, kind) for c in choices), strict=True)]
     lr, hr, fields, priors, is_cut = parts
     colours = torch.from_numpy(np.stack([c.colours for c in choices])).to(lr.device)
@@ -150,14 +153,14 @@ def _cut(choices: Sequence[_Choice], kind: Window, motion: Tensor, known: Tensor
         coloured = torch.einsum("ntyxj,nij->ntiyx", frames.float() / 255, colours)
         return coloured.contiguous()
 
-    fields, priors = fields.float(), priors.float() * known.view(-1, 1, 1, 1, 1)
-    priors[:, :, prior_channels.MOTION_CHANNELS] *= motion.view(-1, 1, 1, 1, 1)
+    fields, priors = fields.float(), priors.float() * use_priors.view(-1, 1, 1, 1, 1)
+    priors[:, :, prior_channels.MOTION_CHANNELS] *= use_motion.view(-1, 1, 1, 1, 1)
     to_prev, to_next = (part.contiguous() for part in fields.split(2, dim=2))
-    return Batch(pixels(lr), to_prev, to_next, priors, is_cut, motion, second, pixels(hr), kind.context)
+    return Batch(pixels(lr), to_prev, to_next, priors, is_cut, use_motion, use_second_order, pixels(hr), kind.context)
 
 
 def _sample(choice: _Choice, kind: Window) -> tuple[Tensor, ...]:
-    """Pixels lr, hr (T, H, W, 3) uint8; fields and priors (T, C, h, w) float16; is_cut (T,)."""
+    """Returns lr, hr (T, H, W, 3) uint8; fields, priors (T, C, h, w) float16; is_cut (T,) bool."""
     clip, start, stop = choice.clip, choice.time, choice.time + kind.frames
 
     def pixels(frames: Tensor, first: int, last: int, scale: int) -> Tensor:
@@ -189,10 +192,10 @@ def _sample(choice: _Choice, kind: Window) -> tuple[Tensor, ...]:
 
 
 def _recolouring(negate_cb: bool, negate_cr: bool, swap: bool) -> npt.NDArray[np.float32]:
-    """The (3, 3) matrix on RGB that turns colour differences over or exchanges them and leaves luma (BT.601) alone.
+    """Returns a (3, 3) matrix on RGB that negates or exchanges Cb and Cr and preserves luma (BT.601).
 
-    The codec treats the two colour differences alike, so that its errors look the same afterwards; but the network cannot
-    learn by heart which colours its clips happen to have.
+    The codec treats Cb and Cr alike, so that its artefacts remain realistic; but the network cannot memorise the colours of its
+    training clips.
     """
     change = np.diag([1.0, -1.0 if negate_cb else 1.0, -1.0 if negate_cr else 1.0])
     if swap:

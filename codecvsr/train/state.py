@@ -1,7 +1,7 @@
-"""The state of a run: everything needed to go on, in files that are small enough to be carried anywhere.
+"""The state of a training run: everything that resuming needs, in small files.
 
-A folder ``state-00001200`` beside the log holds it as safetensors files of at most 16 MiB. A new folder is complete before the one
-before it goes, so that a run that is killed at any moment can be resumed.
+A folder ``state-00001200`` beside the log has safetensors files of at most 16 MiB. The previous folder is deleted only after the
+new one is complete, so that a killed run can always be resumed.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from codecvsr.errors import CheckpointError
 from codecvsr.files import atomic_folder
 
 PREFIX = "state-"
-PART_BYTES = 16 * 2**20 - 2**16  # the tensors of a file; names take the rest
-MAX_PARTS, MAX_BYTES = 8, 64 * 2**20  #: of a state that is easily carried
+PART_BYTES = 16 * 2**20 - 2**16  # bytes of tensors per file; the header is extra
+MAX_PARTS, MAX_BYTES = 8, 64 * 2**20  #: a larger state causes a warning
 
-_ABOUT = "state"
+_METADATA = "state"
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _EXPECTED = "the folder of a run with the same [model], or its state folder, was expected."
 
@@ -37,7 +37,7 @@ def save_state(
     network: nn.Module,
     average: nn.Module,
     optimiser: torch.optim.Optimizer,
-    about: Mapping[str, object],
+    params: Mapping[str, object],
     *,
     is_compact: bool = False,
 ) -> Path:
@@ -49,8 +49,8 @@ def save_state(
         network: the network as trained.
         average: its averaged weights.
         optimiser: Adam of ``network.parameters()``.
-        about: what else is to be kept, JSON values.
-        is_compact: keep the moments in 16 bits.
+        params: further JSON values to save.
+        is_compact: save the moments in 16 bits.
     """
     tensors = {f"network.{key}": value for key, value in network.state_dict().items()}
     tensors |= {f"average.{key}": value for key, value in average.state_dict().items()}
@@ -74,12 +74,12 @@ def save_state(
             total / 2**20,
             len(parts),
         )
-    older = _states(out)
+    older = find_states(out)
     folder = out / f"{PREFIX}{step:08d}"
     with atomic_folder(folder, overwrite=True, is_private=True) as new:
         for index, part in enumerate(parts):
-            entry = {"step": step, "part": index, "parts": len(parts), **about}
-            save_file(part, new / f"part-{index}.safetensors", metadata={_ABOUT: json.dumps(entry)})
+            entry = {"step": step, "part": index, "parts": len(parts), **params}
+            save_file(part, new / f"part-{index}.safetensors", metadata={_METADATA: json.dumps(entry)})
     for path in older:
         if path != folder:
             shutil.rmtree(path)
@@ -89,47 +89,54 @@ def save_state(
 def load_state(
     path: Path, network: nn.Module, average: nn.Module, optimiser: torch.optim.Optimizer
 ) -> tuple[int, dict[str, object]]:
-    """Put a run into the state that ``path``, its folder or its state folder, holds.
+    """Load a state into the networks and the optimiser.
+
+    Args:
+        path: a run's folder (its latest state), or a state folder.
+        network: the network as trained.
+        average: its averaged weights.
+        optimiser: Adam of ``network.parameters()``.
 
     Returns:
-        The steps done, and what else was kept.
+        The steps done, and the further values that :func:`save_state` saved.
 
     Raises:
         CheckpointError: there is no state, it is incomplete, or it belongs to another network.
     """
-    states = [path] if path.name.startswith(PREFIX) else _states(path)
+    states = [path] if path.name.startswith(PREFIX) else find_states(path)
     if not states:
-        raise CheckpointError(f"{path}: holds no state of a run; {_EXPECTED}")
+        raise CheckpointError(f"{path}: has no state of a run; {_EXPECTED}")
     folder = states[-1]
     try:
-        tensors, about = _read(folder)
+        tensors, params = _read(folder)
         for name, target in (("network", network), ("average", average)):
             prefix = f"{name}."
             target.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
         _load_moments(tensors, network, optimiser)
-        return int(str(about["step"])), about
+        return int(str(params["step"])), params
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
         reason = " ".join(f"{type(error).__name__} {error}".split())[:200]
-        raise CheckpointError(f"{folder}: training cannot go on from it ({reason}); {_EXPECTED}") from error
+        raise CheckpointError(f"{folder}: cannot be resumed from ({reason}); {_EXPECTED}") from error
 
 
-def _states(out: Path) -> list[Path]:
+def find_states(out: Path) -> list[Path]:
+    """Returns the state folders of a run, by rising step."""
     return sorted(path for path in out.glob(f"{PREFIX}*") if path.is_dir())
 
 
 def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
     tensors: dict[str, Tensor] = {}
-    about: dict[str, object] = {}
+    params: dict[str, object] = {}
     paths = sorted(folder.glob("part-*.safetensors"))
     steps = set()
     for path in paths:
         with safe_open(path, "pt") as stored:
-            about = json.loads((stored.metadata() or {})[_ABOUT])
+            params = json.loads((stored.metadata() or {})[_METADATA])
             tensors |= {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118 - no mapping
-        steps.add((about["step"], about["parts"]))
-    if len(steps) != 1 or about["parts"] != len(paths):
-        raise ValueError(f"{len(paths)} files of {about.get('parts', 'an unknown number')}")
-    return tensors, about
+        steps.add((params["step"], params["parts"]))
+    if len(steps) != 1 or params["parts"] != len(paths):
+        raise ValueError(f"{len(paths)} files of {params.get('parts', 'an unknown number')}")
+    return tensors, params
 
 
 def _load_moments(tensors: Mapping[str, Tensor], network: nn.Module, optimiser: torch.optim.Optimizer) -> None:

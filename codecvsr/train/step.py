@@ -16,31 +16,31 @@ from codecvsr.train.processes import Processes
 from codecvsr.train.recipe import Recipe
 from codecvsr.train.sampling import Batch
 
-_WARM_UPS = 2  # runs before a capture, which let libraries choose their algorithms
+_WARM_UPS = 2  # runs before a capture, in which libraries choose their algorithms
 
 log = logging.getLogger(__name__)
 
 
 def charbonnier(predicted: Tensor, target: Tensor, epsilon: float) -> Tensor:
-    """Mean of sqrt(d^2 + epsilon^2) - epsilon: L1 for large differences, squared for those below ``epsilon``."""
+    """Returns the mean of sqrt(d^2 + epsilon^2) - epsilon: L1 for large differences, quadratic below ``epsilon``."""
     return ((predicted - target) ** 2 + epsilon**2).sqrt().mean() - epsilon
 
 
 def make_optimiser(network: nn.Module, rate: float, device: torch.device) -> torch.optim.Adam:
-    """Adam; on a GPU one that a graph can hold, whose rate is a tensor."""
+    """Returns Adam; on a GPU its capturable variant, with the learning rate as a tensor."""
     on_gpu = device.type == "cuda"
     lr = torch.tensor(rate, device=device) if on_gpu else rate
     return torch.optim.Adam(network.parameters(), lr=lr, betas=(0.9, 0.99), capturable=on_gpu, fused=on_gpu or None)
 
 
 def move(batch: Batch, device: torch.device) -> Batch:
-    """The batch on ``device``."""
+    """Returns the batch on ``device``."""
     tensors: dict[str, Any] = {name: tensor.to(device, non_blocking=True) for name, tensor in _tensors(batch)}
     return dataclasses.replace(batch, **tensors)
 
 
 class Stepper:
-    """Does the steps of a run."""
+    """Computes the steps of a run."""
 
     def __init__(
         self,
@@ -51,21 +51,21 @@ class Stepper:
         dtype: torch.dtype,
         processes: Processes,
     ) -> None:
-        """Nothing is computed yet.
+        """Prepare the steps; compute nothing.
 
         Args:
             network: trained in place.
-            average: follows its weights.
-            optimiser: of the network's parameters, from :func:`make_optimiser`.
+            average: receives the moving average of the weights.
+            optimiser: from :func:`make_optimiser`.
             recipe: loss, clipping, average and engine.
-            dtype: of the convolutions.
-            processes: those that train together.
+            dtype: precision of the convolutions.
+            processes: processes of the run.
         """
         self._network, self._average, self._optimiser = network, average, optimiser
         self._recipe, self._dtype, self._processes = recipe, dtype, processes
         self._device = processes.device
-        given = recipe.distillation.weights
-        self._teacher = place(load_teacher(given), self._device) if given else None
+        teacher = recipe.distillation.weights
+        self._teacher = place(load_teacher(teacher), self._device) if teacher else None
         self._loss = torch.zeros((), device=self._device)
         self._decay = torch.zeros((), device=self._device)
         self._summed = self._done = 0
@@ -76,20 +76,22 @@ class Stepper:
             log.info("No CUDA graphs: they need a GPU and a single process. Steps are computed one by one.")
 
     def do(self, batch: Batch, step: int, rate: float) -> None:
-        """One step on a batch of the run's device, at a learning rate."""
+        """Compute one step on a batch, which is on the run's device, at the learning rate ``rate``."""
         for group in self._optimiser.param_groups:
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate)
             else:
                 group["lr"] = rate
         self._decay.fill_(min(self._recipe.optimisation.ema, (1 + step) / (10 + step)))
-        if not (self._uses_graphs and self._done and self._replay(batch)):  # the first step makes what graphs must find
+        if not (
+            self._uses_graphs and self._done and self._replay(batch)
+        ):  # the first step creates the optimiser's tensors
             self._compute(batch)
         self._done += 1
         self._summed += 1
 
     def mean_loss(self) -> float:
-        """Over the steps since it was last asked for."""
+        """Returns the mean loss over the steps since the previous call."""
         mean = self._loss.item() / max(self._summed, 1)
         self._loss.zero_()
         self._summed = 0
@@ -112,8 +114,10 @@ class Stepper:
         with torch.no_grad():
             for slow, fast in zip(self._average.parameters(), self._network.parameters(), strict=True):
                 slow.lerp_(fast, 1 - self._decay)
-            for kept, now in zip(self._average.buffers(), self._network.buffers(), strict=True):  # of normalisations
-                kept.copy_(now)
+            for averaged, current in zip(
+                self._average.buffers(), self._network.buffers(), strict=True
+            ):  # of normalisations
+                averaged.copy_(current)
             self._loss += loss.detach()
 
     def _predict(self, batch: Batch) -> Tensor:
@@ -123,12 +127,12 @@ class Stepper:
             except Exception as error:  # torch.compile raises many kinds
                 if self._forward is run or self._done:
                     raise
-                log.warning("The network cannot be compiled (%s); it runs as it is.", _first_line(error))
+                log.warning("The network cannot be compiled (%s); it runs without torch.compile.", _first_line(error))
                 self._forward = run
                 return run(self._network, batch, self._recipe.model.motion)
 
     def _replay(self, batch: Batch) -> bool:
-        """Do the step as a graph; False if there can be none."""
+        """Compute the step as a graph; returns False if it cannot be captured."""
         key = (*batch.frames.shape, batch.context)
         if key not in self._graphs:
             try:
@@ -145,7 +149,7 @@ class Stepper:
         return True
 
     def _capture(self, batch: Batch) -> tuple[Any, Batch]:
-        """A graph of :meth:`_compute`, and the batch it reads; what the runs before a capture learn is undone."""
+        """Returns a graph of :meth:`_compute` and its input batch; the effect of the warm-up runs is undone."""
         copies: dict[str, Any] = {name: tensor.clone() for name, tensor in _tensors(batch)}
         own = dataclasses.replace(batch, **copies)
         before = [(tensor, tensor.clone()) for tensor in self._state()]
@@ -166,7 +170,7 @@ class Stepper:
         return graph, own
 
     def _state(self) -> Iterator[Tensor]:
-        """All tensors that a step changes."""
+        """Yields all tensors that a step changes."""
         for network in (self._network, self._average):
             yield from network.parameters()
             yield from network.buffers()

@@ -1,4 +1,4 @@
-"""How good a network is on whole frames of clips it is not trained on."""
+"""Validation: PSNR on whole frames of clips that are not trained on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def validate(
     motion: str = "codec",
     dtype: torch.dtype = torch.float32,
 ) -> dict[str, dict[str, float]]:
-    """Mean RGB PSNR (dB) by benchmark folder, thus by rate factor, of the full network and without motion."""
+    """Returns mean RGB PSNR (dB) with motion and without, by benchmark folder and therefore by CRF."""
     sums: dict[str, list[tuple[float, float]]] = {}
     network.eval()
     for clip in clips:
@@ -32,10 +32,10 @@ def validate(
         one = torch.ones(1, device=device)
         values = []
         for share in (one, one * 0):
-            known = priors.clone()
-            known[:, :, prior_channels.MOTION_CHANNELS] *= share
+            masked = priors.clone()
+            masked[:, :, prior_channels.MOTION_CHANNELS] *= share
             batch = Batch(
-                frames, fields[:, :, :2], fields[:, :, 2:], known, clip.is_cut[None].to(device), share, one, target
+                frames, fields[:, :, :2], fields[:, :, 2:], masked, clip.is_cut[None].to(device), share, one, target
             )
             with autocast(device, dtype):
                 predicted = run(network, batch, motion)

@@ -1,11 +1,10 @@
-"""The HTTP API and the page, as a WSGI application. What each address takes and gives is in ``openapi.json``."""
+"""The HTTP API and the page, as a WSGI application. ``openapi.json`` documents every address."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import logging
-import shutil
 import threading
 import time
 import traceback
@@ -20,13 +19,14 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
 from codecvsr.errors import CodecVSRError
-from codecvsr.web import sniff
 from codecvsr.web.parameters import DEMO, ParameterError, Parameters
+from codecvsr.web.refusals import Refused, refusal
 from codecvsr.web.scheduler import Scheduler
-from codecvsr.web.security import Guard, refusal
+from codecvsr.web.security import Guard
 from codecvsr.web.store import ACTIVE, Job, JobStore, QueueFullError
+from codecvsr.web.uploads import check_disk_space, receive_upload
 
-#: What can be fetched of a job: address -> its file. Nothing else is ever opened for a client.
+#: Files of a job for download: address -> file name and type. No other file is opened for a client.
 FILES = {
     "comparison.mp4": ("comparison.mp4", "video/mp4"),
     "bicubic.mp4": ("bicubic.mp4", "video/mp4"),
@@ -35,35 +35,32 @@ FILES = {
     "metrics.json": ("result.json", "application/json"),
 }
 _JSON_BYTES = 16_384
-_CHUNK = 1 << 20
-_NAME_LENGTH = 120
-_FREE_BYTES = 256 << 20  # that an upload leaves on the disk
-_MAX_STREAMS = 24  # of events at once: each holds a thread
+_MAX_STREAMS = 24  # concurrent event streams; each occupies a thread
 _STREAM_SECONDS, _HEARTBEAT_SECONDS = 50.0, 10.0
-_MAX_FRAMES = 48  # of layers in one answer
+_MAX_FRAMES = 48  # of layers per answer
 _logger = logging.getLogger(__name__)
 
 
 class _Identifier(BaseConverter):
-    """What identifiers look like; anything else is no address of ours."""
+    """URL converter for identifiers of jobs and uploads."""
 
     regex = "[0-9a-f]{32}"
 
 
 def demo_clip() -> Path:
-    """The clip that ships with codecvsr: inside the installed package, or beside it in a checkout."""
+    """Returns the demo clip: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "inputs"
     return (inside if inside.is_dir() else package.parent / "inputs") / "bunny_720p.mp4"
 
 
 def create_app(store: JobStore, scheduler: Scheduler, token: str | None = None) -> Flask:
-    """The application; ``scheduler`` has been started.
+    """Returns the application.
 
     Args:
         store: jobs and uploads.
-        scheduler: who does them.
-        token: what clients have to show; None for this machine alone.
+        scheduler: runs the jobs; it must be started.
+        token: access token of clients; None to serve only this machine.
     """
     app = Flask("codecvsr.web", root_path=str(Path(__file__).parent), static_folder="static")
     app.config["MAX_CONTENT_LENGTH"] = scheduler.limits.upload_bytes
@@ -89,15 +86,9 @@ def create_app(store: JobStore, scheduler: Scheduler, token: str | None = None) 
         app.add_url_rule(rule, name, getattr(api, name), methods=methods)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(ParameterError, lambda error: refusal(422, str(error)))
-    app.register_error_handler(_Refused, lambda error: refusal(error.status, str(error)))
-    app.register_error_handler(Exception, _unforeseen)
+    app.register_error_handler(Refused, lambda error: refusal(error.status, str(error)))
+    app.register_error_handler(Exception, _unexpected_error)
     return app
-
-
-class _Refused(Exception):
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 class _Api:
@@ -107,7 +98,7 @@ class _Api:
         self.store, self.scheduler, self.limits = store, scheduler, scheduler.limits
         self._streams = threading.BoundedSemaphore(_MAX_STREAMS)
 
-    # --- the page and what it has to know -----------------------------------------------------------------------------
+    # --- the page and its settings ------------------------------------------------------------------------------------
 
     def page(self) -> Response:
         return _own_file("static/index.html", "text/html")
@@ -124,77 +115,40 @@ class _Api:
 
     # --- uploads ------------------------------------------------------------------------------------------------------
 
-    def upload(self) -> Response:
-        if (request.mimetype or "") != "application/octet-stream":
-            raise _Refused(415, "the file itself was expected, as application/octet-stream.")
-        if request.content_length is None:
-            raise _Refused(411, "the length of the file was expected (Content-Length).")
-        if request.content_length > self.limits.upload_bytes:
-            raise _Refused(413, f"the file is larger than the {self.limits.upload_bytes >> 20} MiB that are allowed.")
-        self._check_room(request.content_length)
-        id_ = self.store.new_id()
-        part = self.store.upload_path(id_)
-        try:
-            size = self._receive(part)
-            with part.open("rb") as file:
-                suffix = sniff.video_suffix(file.read(sniff.HEAD))
-            if suffix is None:
-                raise _Refused(
-                    415, "this is no video: MP4, MOV, MKV, WebM, AVI, FLV, MPEG-TS or raw H.264 was expected."
-                )
-            part.rename(self.store.upload_path(id_, suffix))
-        finally:
-            part.unlink(missing_ok=True)
-        clip = self.store.add_clip(id_, _shown_name(request.args.get("name", "")), suffix, size)
-        response: Response = jsonify({"id": clip.id, "name": clip.name, "bytes": clip.bytes})
-        response.status_code = 201
-        return response
-
-    def _receive(self, part: Path) -> int:
-        size = 0
-        with part.open("wb") as file:
-            while piece := request.stream.read(_CHUNK):
-                size += len(piece)
-                if size > self.limits.upload_bytes:
-                    raise _Refused(413, "the file is larger than allowed.")
-                file.write(piece)
-        return size
-
-    def _check_room(self, wanted: int) -> None:
-        free = shutil.disk_usage(self.store.folder).free
-        if free - wanted < _FREE_BYTES or self.store.stored_bytes() + wanted > self.limits.stored_bytes:
-            raise _Refused(507, "the server's disk is full; delete some results.")
+    def upload(self) -> tuple[Response, int]:
+        clip = receive_upload(request, self.store, self.limits)
+        return jsonify({"id": clip.id, "name": clip.name, "bytes": clip.bytes}), 201
 
     # --- jobs ---------------------------------------------------------------------------------------------------------
 
     def create(self) -> tuple[Response, int]:
         if not request.is_json:
-            raise _Refused(415, "JSON was expected (Content-Type: application/json).")
+            raise Refused(415, "JSON was expected (Content-Type: application/json).")
         if (request.content_length or 0) > _JSON_BYTES:
-            raise _Refused(413, "the request is longer than any job can be.")
+            raise Refused(413, "the request is too long.")
         try:
-            asked = json.loads(request.get_data())
+            body = json.loads(request.get_data())
         except (ValueError, RecursionError):
-            raise _Refused(400, "the request is not JSON.") from None
+            raise Refused(400, "the request is not JSON.") from None
         known = {model["name"]: model for model in self.scheduler.models}
-        parameters = Parameters.from_json(asked, known, self.limits.seconds)
+        parameters = Parameters.from_json(body, known, self.limits.seconds)
         clip = None if parameters.clip == DEMO else self.store.clip(parameters.clip)
         if parameters.clip != DEMO and clip is None:
-            raise _Refused(404, "there is no such upload; it may have expired.")
-        self._check_room(0)
+            raise Refused(404, "there is no such upload; it may have expired.")
+        check_disk_space(self.store, self.limits, 0)
         name = demo_clip().name if clip is None else clip.name
         try:
-            job = self.store.add_job(parameters.clip, name, parameters.to_json(), most=self.limits.queue)
+            job = self.store.add_job(parameters.clip, name, parameters.to_json(), max_active=self.limits.queue)
         except QueueFullError as error:
-            raise _Refused(429, str(error)) from None
+            raise Refused(429, str(error)) from None
         self.scheduler.wake()
-        return jsonify(self._told(job)), 201
+        return jsonify(self._job_json(job)), 201
 
     def jobs(self) -> Response:
-        return jsonify({"jobs": [self._told(job) for job in self.store.jobs()]})
+        return jsonify({"jobs": [self._job_json(job) for job in self.store.jobs()]})
 
     def job(self, id_: str) -> Response:
-        return jsonify(self._told(self._find(id_)))
+        return jsonify(self._job_json(self._find(id_)))
 
     def delete(self, id_: str) -> Response:
         self._find(id_)
@@ -204,13 +158,13 @@ class _Api:
     def cancel(self, id_: str) -> Response:
         self._find(id_)
         if not self.scheduler.cancel(id_):
-            raise _Refused(409, "the job has ended already.")
-        return jsonify(self._told(self._find(id_)))
+            raise Refused(409, "the job has ended already.")
+        return jsonify(self._job_json(self._find(id_)))
 
     def events(self, id_: str) -> Response:
         self._find(id_)
         if not self._streams.acquire(blocking=False):
-            raise _Refused(503, "too many listen already; ask for the job itself from time to time.")
+            raise Refused(503, "too many event streams; poll the job instead.")
         response = Response(self._stream(id_), mimetype="text/event-stream")
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"
@@ -218,8 +172,8 @@ class _Api:
         return response
 
     def _stream(self, id_: str) -> Iterator[str]:
-        """The job whenever it changes, until it has ended or it is time to reconnect."""
-        said, until = "", time.monotonic() + _STREAM_SECONDS
+        """Yields the job whenever it changes, until it has ended or the stream has run its time."""
+        previous, until = "", time.monotonic() + _STREAM_SECONDS
         version = self.scheduler.wait(-1, 0)
         yield "retry: 1500\n\n"
         while time.monotonic() < until and not self.scheduler.is_closing:
@@ -227,29 +181,29 @@ class _Api:
             if job is None:
                 yield "event: gone\ndata: {}\n\n"
                 return
-            told = json.dumps(self._told(job))
-            yield f"event: job\ndata: {told}\n\n" if told != said else ": still here\n\n"
-            said = told
+            current = json.dumps(self._job_json(job))
+            yield f"event: job\ndata: {current}\n\n" if current != previous else ": heartbeat\n\n"
+            previous = current
             if job.state not in ACTIVE:
                 return
             version = self.scheduler.wait(version, _HEARTBEAT_SECONDS)
 
-    def _told(self, job: Job) -> dict[str, Any]:
-        kept = ("id", "clip_name", "state", "created", "started", "finished", "error", "parameters")
-        told = {name: getattr(job, name) for name in kept}
+    def _job_json(self, job: Job) -> dict[str, Any]:
+        names = ("id", "clip_name", "state", "created", "started", "finished", "error", "parameters")
+        values = {name: getattr(job, name) for name in names}
         progress = self.scheduler.progress(job.id) if job.state == "running" else None
-        return {**told, "position": self.store.waiting_before(job), "progress": progress}
+        return {**values, "position": self.store.queue_position(job), "progress": progress}
 
     def _find(self, id_: str) -> Job:
         job = self.store.job(id_)
         if job is None:
-            raise _Refused(404, "there is no such job; it may have expired.")
+            raise Refused(404, "there is no such job; it may have expired.")
         return job
 
     def _done(self, id_: str) -> Path:
         job = self._find(id_)
         if job.state != "done":
-            raise _Refused(409, f"the job is {job.state}; it has no result.")
+            raise Refused(409, f"the job is {job.state}; it has no result.")
         return self.store.job_folder(id_)
 
     # --- results ------------------------------------------------------------------------------------------------------
@@ -259,11 +213,11 @@ class _Api:
 
     def file(self, id_: str, name: str) -> Response:
         if name not in FILES:
-            raise _Refused(404, f"a job has {', '.join(FILES)}.")
+            raise Refused(404, f"a job has {', '.join(FILES)}.")
         file_name, kind = FILES[name]
         path = self._done(id_) / file_name
         if not path.is_file():
-            raise _Refused(404, "this job has no such file.")
+            raise Refused(404, "this job has no such file.")
         is_download = _whole(request.args.get("download", "0"), "download", 0, 1) == 1
         response = send_file(
             path,
@@ -285,8 +239,8 @@ class _Api:
         if layers.is_file():
             with layers.open(encoding="utf-8") as file:
                 frames = [json.loads(line) for line in itertools.islice(file, start, start + count)]
-        told = json.loads(summary.read_text(encoding="utf-8")) if summary.is_file() else None
-        return jsonify({"summary": told, "start": start, "frames": frames})
+        content = json.loads(summary.read_text(encoding="utf-8")) if summary.is_file() else None
+        return jsonify({"summary": content, "start": start, "frames": frames})
 
 
 def _own_file(name: str, kind: str) -> Response:
@@ -300,12 +254,6 @@ def _whole(text: str, name: str, low: int, high: int) -> int:
     return int(text)
 
 
-def _shown_name(name: str) -> str:
-    """A file's name to be shown, and used for nothing else."""
-    tidy = "".join(sign for sign in name.replace("\\", "/").rsplit("/", 1)[-1] if sign.isprintable()).strip()
-    return tidy[:_NAME_LENGTH] or "upload"
-
-
 def _http_error(error: HTTPException) -> Response:
     response = refusal(error.code or 500, f"{(error.name or 'error').lower()}.")
     if isinstance(allowed := getattr(error, "valid_methods", None), (list, tuple, set)):
@@ -313,8 +261,8 @@ def _http_error(error: HTTPException) -> Response:
     return response
 
 
-def _unforeseen(error: Exception) -> Response:
+def _unexpected_error(error: Exception) -> Response:
     if isinstance(error, CodecVSRError):
         return refusal(422, str(error))
     _logger.error("a request failed:\n%s", "".join(traceback.format_exception(error)))
-    return refusal(500, "internal error; the server's log has more.")
+    return refusal(500, "internal error; see the server's log.")

@@ -1,7 +1,7 @@
-"""What a job does, in its own process: the functions behind ``benchmark``, ``infer``, ``eval``, ``upscale`` and ``inspect``.
+"""Runs one job, in its own process, with the functions behind ``benchmark``, ``infer``, ``eval``, ``upscale`` and ``inspect``.
 
-With a CRF the clip is the truth: it is shrunk, compressed, upscaled by every model and scored. Without one it is upscaled as
-it is, with its own vectors, and nothing can be scored.
+With a CRF the clip is the ground truth: it is downsampled, compressed, upscaled by every model and scored. Without a CRF it is
+upscaled directly with its own vectors and not scored.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from codecvsr.web.layers import write_layers
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters, Run
 from codecvsr.web.probe import Facts, cropped_frames, probe, wanted_frames
-from codecvsr.web.progress_meter import Meter, Step, Tell
-from codecvsr.web.video_writer import Mosaic, SourceVideo
+from codecvsr.web.progress_meter import OnEvent, ProgressMeter, Step
+from codecvsr.web.video_writer import Mosaic, VideoWriter
 
 BICUBIC = Run("bicubic")
 COMPARISON, LAYERS, INSPECTION, RESULT = "comparison.mp4", "layers.jsonl", "inspection.json", "result.json"
 
-#: Guessed seconds per million output pixels, on two cores.
+#: Estimated seconds per million output pixels, on two cores.
 _COST = {"read": 0.06, "compress": 0.1, "bicubic": 0.15, "codecvsr": 1.0, "other": 8.0, "score": 0.12, "film": 0.08}
 
 
 @dataclass(frozen=True)
 class _View:
-    """One way a clip looks: ``pictures`` is a folder of frames or a video; ``video`` is what can be downloaded."""
+    """One version of the clip: ``pictures`` is a folder of frames or a video; ``video`` is the file for download."""
 
     key: str
     label: str
@@ -71,38 +71,38 @@ class _View:
 
 
 def run_job(
-    clip: Path, folder: Path, parameters: Parameters, limits: Limits, tell: Tell, *, name: str = "the clip"
+    clip: Path, folder: Path, parameters: Parameters, limits: Limits, on_event: OnEvent, *, name: str = "the clip"
 ) -> None:
-    """Do a job; its results are in ``folder`` when this returns, ``result.json`` last.
+    """Run a job and write its results to ``folder``, ``result.json`` last.
 
     Args:
-        clip: the file to work on; only read.
-        folder: of the job.
-        parameters: what is asked.
-        limits: what is allowed.
-        tell: hears of progress.
-        name: of the clip, as its owner knows it.
+        clip: the input file; only read.
+        folder: the job's folder.
+        parameters: the request.
+        limits: limits of the server.
+        on_event: called with every progress event.
+        name: the clip's name in messages.
 
     Raises:
-        CodecVSRError: the clip cannot be used, or a model cannot do what is asked.
+        CodecVSRError: the clip cannot be used, or a model does not support the request.
     """
     facts = probe(clip, parameters, limits)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    work = _Work(clip, folder, parameters, limits, facts, tell, name)
-    views = work.with_truth() if parameters.crf is not None else work.as_it_is()
+    work = _Work(clip, folder, parameters, limits, facts, on_event, name)
+    views = work.run_with_truth() if parameters.crf is not None else work.run_directly()
     work.finish(views)
 
 
 def without_paths(text: str, clip: Path, folder: Path, name: str) -> str:
-    """A message in which the clip has the name its owner gave it, and none of our folders is named."""
+    """Returns a message with the clip's own name instead of server paths."""
     for private in (str(clip), clip.name):
         text = text.replace(private, name)
     return text.replace(f"{folder}/", "")
 
 
 class _Work:
-    """One job on its way."""
+    """One running job."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class _Work:
         parameters: Parameters,
         limits: Limits,
         facts: Facts,
-        tell: Tell,
+        on_event: OnEvent,
         name: str,
     ) -> None:
         self.name = name
@@ -130,19 +130,19 @@ class _Work:
                 steps.append(Step(f"score-{key}", f"scoring: {run.label}", _COST["score"]))
         videos = len(self.runs) + 2 if is_scored else 2
         steps += [Step("layers", "drawing layers", 0.03), Step("film", "making videos", _COST["film"] * videos)]
-        self.meter = Meter(steps, tell)
+        self.meter = ProgressMeter(steps, on_event)
         self.stream = clip
         self.truth: dict[str, Any] | None = None
         self.count = 0
-        self.span: tuple[float, float | None] = (0.0, None)  # of ``stream``, seconds: what layers are drawn of
+        self.span: tuple[float, float | None] = (0.0, None)  # seconds of ``stream`` that layers are drawn of
 
-    def with_truth(self) -> list[_View]:
-        """Shrink, compress, upscale, score."""
+    def run_with_truth(self) -> list[_View]:
+        """Downsample, compress, upscale and score."""
         parameters, limits = self.parameters, self.limits
         original = self.folder / "original"
         original.mkdir()
-        most = round(min(float(self.facts.fps) * parameters.seconds, limits.frames))
-        self.meter.begin("read", max(most, 1))
+        frames = round(min(float(self.facts.fps) * parameters.seconds, limits.frames))
+        self.meter.begin("read", max(frames, 1))
         for index, frame in enumerate(self.meter.track(cropped_frames(self.clip, parameters, limits))):
             write_png(original / (FRAME_NAME % index), frame)
             self.count = index + 1
@@ -162,36 +162,36 @@ class _Work:
             views.append(_View(key, run.label, self.folder / key, f"{key}.mp4", run, report, scores))
         return [*views, _View("original", "original", original, None)]
 
-    def as_it_is(self) -> list[_View]:
-        """Upscale a clip with the vectors it came with."""
+    def run_directly(self) -> list[_View]:
+        """Upscale the clip with its own vectors."""
         parameters = self.parameters
         self.meter.begin("read", 1)
         self.count = wanted_frames(self.clip, parameters)
         self.span = parameters.start, parameters.start + parameters.seconds
-        return [self._as_it_is(key, run) for key, run in self.runs]
+        return [self._upscale(key, run) for key, run in self.runs]
 
-    def _as_it_is(self, key: str, run: Run) -> _View:
+    def _upscale(self, key: str, run: Run) -> _View:
         if run.ablations:
             if self.count > self.limits.frames or self._is_cut():
                 raise InputError(
-                    f"'{run.label}' needs the whole clip, of at most {self.limits.frames} frames, when it is taken as it "
-                    "is. Ask for all of it from the start, or choose a CRF."
+                    f"'{run.label}' needs the whole clip, of at most {self.limits.frames} frames, if there is no CRF. "
+                    "Choose the whole clip, or a CRF."
                 )
             return _View(key, run.label, self.folder / key, f"{key}.mp4", run, self._infer(key, run, self.clip))
         self.meter.begin(f"run-{key}", self.count)
         target = self.folder / f"{key}.mp4"
 
-        def listen(event: dict[str, Any]) -> None:
+        def on_event(event: dict[str, Any]) -> None:
             if event["event"] == "progress":
                 self.meter.at(event["frame"], event["frames"])
 
         report = upscale(
             self.clip, target, model=run.model, motion=run.motion, start=self.parameters.start or None, crf=14,
             end=self.parameters.start + self.parameters.seconds, pixel_format="yuv420p", preset="veryfast",
-            device=self.parameters.device, listener=listen,
+            device=self.parameters.device, listener=on_event,
         ).to_json()  # fmt: skip
-        kept = ("frames", "width", "height", "seconds", "frames_per_second", "model", "motion", "device", "precision")
-        return _View(key, run.label, target, target.name, run, {name: report.get(name) for name in kept})
+        keys = ("frames", "width", "height", "seconds", "frames_per_second", "model", "motion", "device", "precision")
+        return _View(key, run.label, target, target.name, run, {name: report.get(name) for name in keys})
 
     def _is_cut(self) -> bool:
         whole = Parameters(**{**vars(self.parameters), "start": 0.0, "seconds": 1e6})
@@ -204,33 +204,38 @@ class _Work:
             ablations=Ablations(**dict.fromkeys(run.ablations, True)), progress=self.meter.wrap,
         ).to_json()  # fmt: skip
         if report["scale"] != 4:
-            raise InputError(f"{run.model}: restores pictures at the same size; a network for x4 was expected.")
+            raise InputError(f"{run.model}: restores at the same size; a network for x4 was expected.")
         return {name: value for name, value in report.items() if name != "out_dir"}
 
     def finish(self, views: Sequence[_View]) -> None:
-        """Layers, videos, and what is said of it all."""
-        layers, inspected, why_not = 0, None, None
+        """Write layers, videos and ``result.json``."""
+        layers, inspected, layers_fault = 0, None, None
         self.meter.begin("layers", min(self.count, self.limits.frames))
         try:
             inspected = inspect_video(self.stream).to_json()
             start, end = self.span
             layers = write_layers(
-                self.stream, self.folder / LAYERS, most=self.limits.frames, start=start, end=end, each=self.meter.at
+                self.stream,
+                self.folder / LAYERS,
+                max_frames=self.limits.frames,
+                start=start,
+                end=end,
+                on_frame=self.meter.at,
             )
-        except InputError as error:  # another codec than H.264 can be upscaled, but tells nothing of its motion
-            why_not = without_paths(str(error), self.clip, self.folder, self.name)
+        except InputError as error:  # other codecs than H.264 can be upscaled, but have no vectors to draw
+            layers_fault = without_paths(str(error), self.clip, self.folder, self.name)
         shown = min(self.count, self.limits.frames)
         height, width = next(iter(views[0].frames())).shape[:2]
         mosaic = Mosaic.of(width, height, len(views))
         videos = [view for view in views if view.video is not None and view.pictures.is_dir() and view.key != "bicubic"]
         self.meter.begin("film", shown)
         with ExitStack() as open_videos:
-            comparison = open_videos.enter_context(SourceVideo(self.folder / COMPARISON, self.facts.fps))
-            own = {view.key: SourceVideo(self.folder / str(view.video), self.facts.fps) for view in videos}
+            comparison = open_videos.enter_context(VideoWriter(self.folder / COMPARISON, self.facts.fps))
+            own = {view.key: VideoWriter(self.folder / str(view.video), self.facts.fps) for view in videos}
             for video in own.values():
                 open_videos.enter_context(video)
-            together = zip(*(islice(view.frames(), shown) for view in views), strict=False)
-            for pictures in self.meter.track(together):
+            rows = zip(*(islice(view.frames(), shown) for view in views), strict=False)
+            for pictures in self.meter.track(rows):
                 comparison.add(mosaic.compose(pictures))
                 for view, picture in zip(views, pictures, strict=True):
                     if view.key in own:
@@ -249,14 +254,14 @@ class _Work:
                 "mosaic": mosaic.to_json(),
                 "views": [{**view.to_json(), "film": view.video if view.video in made else None} for view in views],
                 "layers": layers,
-                "no_layers_because": why_not,
+                "no_layers_because": layers_fault,
                 "compressed": self.truth,
                 "source": {"width": self.facts.width, "height": self.facts.height, "codec": self.facts.codec},
                 "parameters": self.parameters.to_json(),
                 "version": codecvsr.__version__,
             },
         )
-        for name in ("original", "clips", *(key for key, _ in self.runs)):  # frames: large, and in the videos now
+        for name in ("original", "clips", *(key for key, _ in self.runs)):  # frames are large, and the videos have them
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
 

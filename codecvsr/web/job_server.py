@@ -1,8 +1,8 @@
-"""The process that jobs are born in: it loads the libraries once and forks a child with limits for every job.
+"""A fork server for jobs: loads the libraries once and forks a child with resource limits for every job.
 
-It reads orders from its input, ``{"run": {...}}`` or ``{"stop": true}``, one per line, and tells on its output what happens, a JSON
-object per line: ``ready`` with the models there are, ``progress``, ``failed`` and, of every job, ``ended`` with how. When its
-input ends it ends, and takes its child with it. What is in a file is decoded by the child alone.
+Reads orders from stdin, one per line: ``{"run": {...}}`` or ``{"stop": true}``. Writes events to stdout, one JSON object per line:
+``ready`` with the available models, ``progress``, ``failed``, and ``ended`` with the exit status of a job. When stdin ends, it
+kills its child and ends. Only the child decodes files.
 """
 
 from __future__ import annotations
@@ -16,16 +16,21 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from codecvsr.errors import CodecVSRError
+from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.web.limits import Limits
-from codecvsr.web.parameters import ABLATIONS, Parameters
+from codecvsr.web.parameters import Parameters
+
+if TYPE_CHECKING:
+    from codecvsr.models.zoo import LoadedModel
 
 _POLL_SECONDS = 0.05
-_LONGEST_TEXT = 2000
+_MAX_TEXT = 2000
 _OUT_OF_MEMORY = (
     "can't allocate memory",
     "Insufficient memory",
@@ -35,44 +40,48 @@ _OUT_OF_MEMORY = (
 )
 
 
-def tell(event: dict[str, Any]) -> None:
-    """One line, in one piece: the child and its parent share this output."""
+def emit(event: dict[str, Any]) -> None:
+    """Write an event in a single call: the child and its parent share stdout."""
     os.write(1, (json.dumps(event) + "\n").encode())
 
 
 def models() -> list[dict[str, Any]]:
-    """Models whose weights are here: what ``codecvsr models list`` says, and which ablations each knows."""
+    """Returns the models with local weights: entries of ``codecvsr models list`` and the ablations of each."""
     from codecvsr.models import catalogue
 
-    kept = ("name", "architecture", "description", "parameters", "licence", "training")
+    keys = ("name", "architecture", "description", "parameters", "licence", "training")
     rows = []
     for row in catalogue.overview():
         if row["present"]:
             motion = list(row["motion"])
             rows.append(
                 {
-                    **{key: row[key] for key in kept},
+                    **{key: row[key] for key in keys},
                     "motion": motion,
-                    "ablations": _ablations(row["architecture"], motion),
+                    "ablations": _ablations(row),
                 }
             )
     return rows
 
 
-def _ablations(architecture: str, motion: list[str]) -> list[str]:
-    """The same as ``pipeline.infer.choose_motion`` lets through for a model's usual motion."""
-    if not motion:
-        return []
-    own = {"codecvsr": ["second_order", "priors"], "mvsr-seed": ["second_order"]}.get(architecture, [])
-    repair = ["p_inversion", "resolve", "refine"] if motion[0] == "codec" else []
-    return [name for name in ABLATIONS if name in ("mvs", *own, *repair)]
+def _ablations(row: dict[str, Any]) -> list[str]:
+    """Returns the ablations that ``infer`` accepts for a model with its default motion."""
+    from codecvsr.inference.infer import Ablations, choose_motion
+
+    model = SimpleNamespace(**{key: row[key] for key in ("name", "architecture", "motion", "training")})
+    names = []
+    for field in fields(Ablations):
+        with contextlib.suppress(InputError):
+            choose_motion(cast("LoadedModel", model), None, Ablations(**{field.name: True}))
+            names.append(field.name)
+    return names
 
 
 def main() -> None:
-    """Serve orders until the input ends."""
-    os.setsid()  # a Ctrl-C at the server's terminal is the server's to handle
+    """Serve orders until stdin ends."""
+    os.setsid()  # the server itself handles Ctrl-C at its terminal
     _preload()
-    _in_child(lambda: tell({"event": "ready", "models": models()}), None)
+    _in_child(lambda: emit({"event": "ready", "models": models()}), None)
     os.wait()
     child, ending, pending = 0, False, b""
     while child or not ending:
@@ -83,7 +92,7 @@ def main() -> None:
             ending = not read
             for order in map(json.loads, lines):
                 if "run" in order:
-                    child = _in_child(partial(_work, order["run"]), Limits(**order["run"]["limits"]))
+                    child = _in_child(partial(_run_job, order["run"]), Limits(**order["run"]["limits"]))
                 elif child:
                     _kill(child)
         if ending and child:
@@ -93,11 +102,11 @@ def main() -> None:
             if ended:
                 child = 0
                 code = os.waitstatus_to_exitcode(status)
-                tell({"event": "ended", "exit": code})
+                emit({"event": "ended", "exit": code})
 
 
 def _preload() -> None:
-    """Import what jobs need, and compute nothing: a thread pool would not survive the fork."""
+    """Import the libraries of jobs without computing anything: a thread pool would not survive the fork."""
     import codecvsr.models.catalogue
     import codecvsr.web.job  # noqa: F401
 
@@ -108,7 +117,7 @@ def _kill(child: int) -> None:
 
 
 def _in_child(work: Callable[[], None], limits: Limits | None) -> int:
-    """Fork; the child does ``work`` and ends. Returns its process id."""
+    """Fork; the child runs ``work`` and exits. Returns its process id."""
     child = os.fork()
     if child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -123,17 +132,17 @@ def _in_child(work: Callable[[], None], limits: Limits | None) -> int:
             confine(limits)
         work()
         code = 0
-    except BaseException as error:  # noqa: BLE001 - the child ends here, whatever happened
-        tell({"event": "failed", **explain(error)})
+    except BaseException as error:  # noqa: BLE001 - the child exits here after any error
+        emit({"event": "failed", **explain(error)})
     _leave(code)
 
 
 def _leave(code: int) -> NoReturn:
-    os._exit(code)  # nothing of the parent's is flushed or cleaned up twice
+    os._exit(code)  # without flushing or cleaning up the parent's objects
 
 
 def confine(limits: Limits) -> None:
-    """Give this process no more memory, time and disk than a job may have."""
+    """Limit memory, time and disk of this process to those of a job."""
     seconds = int(limits.job_seconds * (os.cpu_count() or 1)) + 1
     for kind, amount in (
         (resource.RLIMIT_DATA, limits.job_memory),
@@ -149,31 +158,31 @@ def confine(limits: Limits) -> None:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write that is too long fails with an error instead
 
 
-def _work(job: dict[str, Any]) -> None:
+def _run_job(job: dict[str, Any]) -> None:
     from codecvsr.web.job import run_job, without_paths
 
     folder, clip, name = Path(job["folder"]), Path(job["clip"]), str(job["clip_name"])
     try:
-        run_job(clip, folder, Parameters.stored(job["parameters"]), Limits(**job["limits"]), tell, name=name)
+        run_job(clip, folder, Parameters.stored(job["parameters"]), Limits(**job["limits"]), emit, name=name)
     except CodecVSRError as error:
         raise CodecVSRError(without_paths(str(error), clip, folder, name)) from error
 
 
 def explain(error: BaseException) -> dict[str, Any]:
-    """A sentence for people, and the traceback for the server's log where nobody foresaw the error."""
+    """Returns a sentence for the user, and a traceback for the server's log if the error is unexpected."""
     if isinstance(error, CodecVSRError):
-        return {"error": str(error)[:_LONGEST_TEXT], "trace": None}
+        return {"error": str(error)[:_MAX_TEXT], "trace": None}
     text = f"{type(error).__name__}: {error}"
     if isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY):
         return {
-            "error": "it needs more memory than a job may have; try smaller frames or fewer seconds.",
+            "error": "it needs more memory than a job is allowed; try smaller frames or fewer seconds.",
             "trace": None,
         }
     if isinstance(error, OSError):
         reason = error.strerror or type(error).__name__
         return {"error": f"its files cannot be written or read ({reason}).", "trace": None}
     trace = "".join(traceback.format_exception(error))
-    return {"error": f"internal error ({type(error).__name__}).", "trace": trace[-_LONGEST_TEXT:]}
+    return {"error": f"internal error ({type(error).__name__}).", "trace": trace[-_MAX_TEXT:]}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What the page draws over a clip, frame by frame: vectors, partitions, quantisers, repaired motion, its confidence.
+"""The layers that the page draws over a clip: vectors, partitions, QP, repaired motion and its confidence.
 
-A record per frame, as JSON; arrays are base64 of little-endian numbers, so that a browser reads them without parsing.
+One JSON object per frame; arrays are base64 of little-endian numbers, which a browser reads without parsing.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from codecvsr.bitstream.reader import read_video
 from codecvsr.constants import CELL
 from codecvsr.motion import ClipMotion, stream_motion
 
-_FINE = 16  # motion is told in so many parts of a pixel
+_STEPS_PER_PIXEL = 16  # of the stored motion
 
 
 def write_layers(
     video: Path,
     target: Path,
     *,
-    most: int,
+    max_frames: int,
     start: float = 0.0,
     end: float | None = None,
-    each: Callable[[int], None] | None = None,
+    on_frame: Callable[[int], None] | None = None,
 ) -> int:
-    """Write one line per frame of an H.264 file; returns how many.
+    """Write one line per frame of an H.264 file; returns the number of lines.
 
     Args:
         video: the file.
-        target: lines of JSON (:func:`record`).
-        most: frames to write at most.
-        start: seconds from the first frame.
-        end: seconds from the first frame.
-        each: is told how many are done.
+        target: output file, lines of JSON (:func:`frame_layers`).
+        max_frames: maximum number of lines.
+        start: first time, in seconds from the first frame.
+        end: end time, in seconds from the first frame.
+        on_frame: called with the number of lines written so far.
 
     Raises:
         InputError: as ``read_video``.
@@ -52,21 +52,21 @@ def write_layers(
             origin = seconds if origin is None else origin
             if seconds - origin < start - 1e-6:
                 continue
-            if (end is not None and seconds - origin >= end - 1e-6) or count >= most:
+            if (end is not None and seconds - origin >= end - 1e-6) or count >= max_frames:
                 break
-            file.write(json.dumps(record(frame, motion, t), separators=(",", ":")) + "\n")
+            file.write(json.dumps(frame_layers(frame, motion, t), separators=(",", ":")) + "\n")
             count += 1
-            if each is not None:
-                each(count)
+            if on_frame is not None:
+                on_frame(count)
     return count
 
 
-def record(frame: CodedFrame, motion: ClipMotion, t: int) -> dict[str, Any]:
-    """What is known of a frame.
+def frame_layers(frame: CodedFrame, motion: ClipMotion, t: int) -> dict[str, Any]:
+    """Returns the layers of frame ``t`` of ``motion``.
 
     ``vectors``: int16, seven per vector: x and y of the block's upper left corner, its width and height in pixels, the
     displacement x and y in quarter-pels, and the list (0 past, 1 future). ``qp``: uint8 by macroblock. ``partition``: uint8
-    by cell, ``motion.field.BlockField``'s codes, 0 intra. ``motion``: int16 by cell, x then y to the frame before, in
+    by cell, ``motion.field.BlockField``'s codes, 0 intra. ``motion``: int16 by cell, x then y to the previous frame, in
     sixteenths of a pixel. ``confidence``: uint8 by cell, 0..255.
     """
     vectors = frame.vectors
@@ -92,7 +92,7 @@ def record(frame: CodedFrame, motion: ClipMotion, t: int) -> dict[str, Any]:
         "vectors": _packed(table, "<i2"),
         "qp": None if frame.qp is None else _packed(np.clip(frame.qp, 0, 51), "u1"),
         "partition": _packed(motion.partition[t], "u1"),
-        "motion": _packed(np.clip(np.round(motion.to_prev[t] * _FINE), -32768, 32767), "<i2"),
+        "motion": _packed(np.clip(np.round(motion.to_prev[t] * _STEPS_PER_PIXEL), -32768, 32767), "<i2"),
         "confidence": _packed(np.round(motion.confidence[t, 0] * 255), "u1"),
     }
 

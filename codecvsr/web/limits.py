@@ -1,4 +1,4 @@
-"""What the server lets its users have, in one place."""
+"""Limits of the server for its users."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ GIB = 1 << 30
 
 
 def _usual_memory() -> int:
-    """8 GiB, or nine tenths of the machine's memory where that is less."""
+    """Returns 8 GiB, or 90 % of the machine's memory if that is less."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(8 * GIB, physical * 9 // 10)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a server; all are checked before or while work is done, none is left to the client.
+    """Limits of a server; the server checks all of them itself.
 
     Attributes:
         upload_bytes: size of one upload.
-        stored_bytes: size of all uploads and results together.
-        output_pixels: of an upscaled frame, width times height.
-        seconds: of video that a job works on.
-        frames: that a job compares (a clip that is compressed first), or draws layers of.
-        queue: jobs that wait or run at once.
-        keep_seconds: how long results and uploads are kept.
-        job_seconds: how long a job may take.
-        job_memory: bytes of memory that a job may take.
-        job_file: size of the largest file that a job may write.
+        stored_bytes: total size of all uploads and results.
+        output_pixels: width times height of an upscaled frame.
+        seconds: duration of video per job.
+        frames: number of frames that a job scores (with a CRF), or draws layers of.
+        queue: number of queued and running jobs.
+        keep_seconds: lifetime of results and uploads.
+        job_seconds: run time of a job.
+        job_memory: memory of a job in bytes; 0 for the default.
+        job_file: size in bytes of the largest file that a job writes.
     """
 
     upload_bytes: int = 256 << 20
@@ -45,7 +45,11 @@ class Limits:
     job_file: int = 4 * GIB
 
     def __post_init__(self) -> None:
-        """Fill in what depends on the machine; refuse what leaves nothing."""
+        """Set the default memory and check the values.
+
+        Raises:
+            InputError: a limit is not positive.
+        """
         if self.job_memory == 0:
             object.__setattr__(self, "job_memory", _usual_memory())
         for name, value in asdict(self).items():

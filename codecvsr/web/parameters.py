@@ -1,4 +1,4 @@
-"""What a client may ask of a job: read from JSON, checked, and never a path."""
+"""Parameters of a job: read from a request's JSON and checked. They never contain a path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any, Literal, cast
 
 from codecvsr.errors import InputError
 
-ABLATIONS = ("mvs", "second_order", "p_inversion", "resolve", "refine", "priors")
 Motion = Literal["codec", "spynet", "dis", "zero", "raw"]
 DEMO = "demo"
 _CLIP = re.compile(r"demo|[0-9a-f]{32}")
@@ -18,17 +17,17 @@ _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,2})?")
 
 
 class ParameterError(InputError):
-    """A request that says something else than it may; its text names the field."""
+    """A request is invalid; the text names the field."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A model and what is changed about it.
+    """A model and its options.
 
     Attributes:
         model: a name of ``codecvsr models list``.
-        motion: what aligns the frames; the model's usual one where it is None.
-        ablations: parts that are left out, of :data:`ABLATIONS`.
+        motion: source of the motion; None for the model's default.
+        ablations: disabled parts, names of ``codecvsr.inference.infer.Ablations``.
     """
 
     model: str
@@ -37,34 +36,35 @@ class Run:
 
     @property
     def label(self) -> str:
-        """What people read."""
+        """The text that users see."""
         motion = f", {self.motion} motion" if self.motion else ""
-        left_out = "".join(f", no {_SPOKEN[name]}" for name in self.ablations)
-        return f"{self.model}{motion}{left_out}"
+        ablations = "".join(f", no {_LABELS.get(name, name)}" for name in self.ablations)
+        return f"{self.model}{motion}{ablations}"
 
 
-_SPOKEN = {
+_LABELS = {  # of ablations
     "mvs": "motion",
     "second_order": "second order",
     "p_inversion": "mirrored motion",
     "resolve": "reference search",
     "refine": "refinement",
     "priors": "codec priors",
+    "motion_jitter": "motion jitter",
 }
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """A job: what is to be upscaled, and how.
+    """The request for a job.
 
     Attributes:
         clip: ``"demo"`` or the identifier of an upload.
-        crf: shrink by 4 and compress at this rate factor first, so that the truth is known; None: as it is.
-        start: seconds from the first frame.
-        seconds: how much of it.
+        crf: downsample by 4 and compress at this CRF first, so that scores can be measured; None to upscale directly.
+        start: start time in seconds from the first frame.
+        seconds: duration.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        run: the model that is asked about.
-        other: another to compare with; bicubic is always there.
+        run: the model to show.
+        other: another to compare with; bicubic is always added.
     """
 
     clip: str
@@ -76,29 +76,29 @@ class Parameters:
     other: Run | None
 
     def to_json(self) -> dict[str, Any]:
-        """As requests have it."""
-        told = asdict(self)
-        return {**told.pop("run"), **told}
+        """Returns the parameters as in a request."""
+        values = asdict(self)
+        return {**values.pop("run"), **values}
 
     @classmethod
-    def from_json(cls, asked: object, models: Mapping[str, Mapping[str, Any]], max_seconds: float) -> Parameters:
+    def from_json(cls, body: object, models: Mapping[str, Mapping[str, Any]], max_seconds: float) -> Parameters:
         """Read a request.
 
         Args:
-            asked: the decoded JSON of the request.
-            models: what can be run: name -> ``motion`` and ``ablations`` it knows.
-            max_seconds: of video a job may work on.
+            body: the decoded JSON of the request.
+            models: the available models: name -> ``motion`` and ``ablations`` that it supports.
+            max_seconds: maximum duration of video per job.
 
         Raises:
-            ParameterError: a field is missing, unknown, of another type or out of its range.
+            ParameterError: a field is missing, unknown, of a wrong type or out of range.
         """
         known = {"clip", "crf", "start", "seconds", "device", "model", "motion", "ablations", "other"}
-        asked = _object(asked, known, "the request")
+        asked = _object(body, known, "the request")
         clip = asked.get("clip")
         if not isinstance(clip, str) or not _CLIP.fullmatch(clip):
             raise ParameterError('clip: "demo" or the identifier of an upload was expected.')
         if "crf" not in asked:
-            raise ParameterError("crf: a number from 0 to 51, or null for the clip as it is, was expected.")
+            raise ParameterError("crf: a number from 0 to 51, or null to upscale the clip directly, was expected.")
         device = asked.get("device", "auto")
         if not isinstance(device, str) or not _DEVICE.fullmatch(device):
             raise ParameterError("device: auto, cpu, cuda or cuda:N was expected.")
@@ -115,25 +115,25 @@ class Parameters:
         )
 
     @classmethod
-    def stored(cls, told: Mapping[str, Any]) -> Parameters:
-        """What :meth:`to_json` gave."""
+    def stored(cls, values: Mapping[str, Any]) -> Parameters:
+        """Reads the output of :meth:`to_json`."""
         names = [field.name for field in fields(Run)]
-        runs = [told if key is None else told[key] for key in (None, "other")]
+        runs = [values if key is None else values[key] for key in (None, "other")]
         run, other = (
             None if one is None else Run(**{**{n: one[n] for n in names}, "ablations": tuple(one["ablations"])})
             for one in runs
         )
         assert run is not None
         return cls(
-            told["clip"], told["crf"], told["start"], told["seconds"], told["device"], run, other
+            values["clip"], values["crf"], values["start"], values["seconds"], values["device"], run, other
         )  # fmt: skip
 
 
-def _object(value: object, known: set[str], what: str) -> Mapping[str, Any]:
+def _object(value: object, known: set[str], name: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise ParameterError(f"{what}: a JSON object was expected.")
+        raise ParameterError(f"{name}: a JSON object was expected.")
     if unknown := sorted(set(value) - known):
-        raise ParameterError(f"{what}: does not know {unknown[0][:40]!r}; it has {', '.join(sorted(known))}.")
+        raise ParameterError(f"{name}: unknown field {unknown[0][:40]!r}; expected {', '.join(sorted(known))}.")
     return value
 
 
@@ -153,12 +153,12 @@ def _run(value: object, models: Mapping[str, Mapping[str, Any]], where: str) -> 
     motion = asked.get("motion")
     kinds: Sequence[str] = models[name]["motion"]
     if motion is not None and (not isinstance(motion, str) or motion not in kinds):
-        raise ParameterError(f"{where}motion: {name} runs with {', '.join(kinds) or 'none'}, or null for the usual.")
-    left_out = asked.get("ablations", [])
+        raise ParameterError(f"{where}motion: {name} runs with {', '.join(kinds) or 'none'}, or null for its default.")
+    ablations = asked.get("ablations", [])
     allowed: Sequence[str] = models[name]["ablations"]
-    if not isinstance(left_out, list) or not all(isinstance(part, str) for part in left_out):
+    if not isinstance(ablations, list) or not all(isinstance(part, str) for part in ablations):
         raise ParameterError(f"{where}ablations: a list of names was expected.")
-    if unknown := [part for part in left_out if part not in allowed]:
+    if unknown := [part for part in ablations if part not in allowed]:
         named = ", ".join(allowed) or "nothing"
-        raise ParameterError(f"{where}ablations: {name} can leave out {named}, not {unknown[0][:40]!r}.")
-    return Run(name, cast(Motion | None, motion), tuple(part for part in ABLATIONS if part in left_out))
+        raise ParameterError(f"{where}ablations: {name} supports {named}, not {unknown[0][:40]!r}.")
+    return Run(name, cast(Motion | None, motion), tuple(part for part in allowed if part in ablations))

@@ -1,4 +1,4 @@
-"""What an upload claims to be, before any of it is decoded; and the frames of it that are wanted."""
+"""Probes an upload before decoding, and reads its requested frames."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from codecvsr.video.probe import Media, scan
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters
 
-_STEP = 2 * SCALE  # sides of a clip that is shrunk and coded as 4:2:0 are multiples of this
-_MINIMUM = 64  # pixels each way of a clip that is shrunk
+_STEP = 2 * SCALE  # sides of a clip that is downsampled and coded as 4:2:0 are multiples of this
+_MIN_SIDE = 64  # pixels, of a clip that is downsampled
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the container says. ``seconds`` is 0 where it does not know."""
+    """Facts from the container. ``seconds`` is 0 if unknown."""
 
     width: int
     height: int
@@ -34,10 +34,10 @@ class Facts:
 
 
 def probe(clip: Path, parameters: Parameters, limits: Limits) -> Facts:
-    """Open a clip and refuse what is too large.
+    """Open a clip and check its size.
 
     Raises:
-        InputError: it is no video, or larger than allowed.
+        InputError: it is not a video, or too large.
     """
     container, stream = open_video(clip)
     with container:
@@ -51,40 +51,40 @@ def probe(clip: Path, parameters: Parameters, limits: Limits) -> Facts:
 
 
 def check_size(width: int, height: int, parameters: Parameters, limits: Limits) -> None:
-    """Refuse frames whose result would be too large, or that leave nothing when they are shrunk.
+    """Check the frame size.
 
     Raises:
-        InputError: they would.
+        InputError: the result would be too large, or the frames are too small to be downsampled.
     """
     if parameters.crf is not None:
         if width * height > limits.output_pixels:
             raise InputError(
                 f"its frames are {width}x{height}; at most {limits.output_pixels} pixels were expected. "
-                "Shrink it, or choose another clip."
+                "Scale it down, or choose another clip."
             )
-        if min(width, height) < _MINIMUM:
+        if min(width, height) < _MIN_SIDE:
             raise InputError(
-                f"its frames are {width}x{height}; to be shrunk by {SCALE}, at least {_MINIMUM}x{_MINIMUM} were expected."
+                f"its frames are {width}x{height}; to be downsampled by {SCALE}, at least {_MIN_SIDE}x{_MIN_SIDE} were expected."
             )
     elif width * height * SCALE**2 > limits.output_pixels:
         raise InputError(
             f"its frames are {width}x{height} and would become {SCALE * width}x{SCALE * height}, more than the "
-            f"{limits.output_pixels} pixels that are allowed. Choose a CRF: the clip is shrunk by {SCALE} first."
+            f"{limits.output_pixels} pixels that are allowed. Choose a CRF: the clip is then downsampled by {SCALE} first."
         )
 
 
 def cropped_frames(clip: Path, parameters: Parameters, limits: Limits) -> Iterator[npt.NDArray[np.uint8]]:
-    """The wanted frames as (H, W, 3) uint8 RGB, cut around the middle to sides that can be shrunk and coded.
+    """Yields the requested frames, (H, W, 3) uint8 RGB, cropped around the centre to multiples of 8 pixels.
 
     Args:
         clip: the file.
-        parameters: which part of it.
-        limits: how much of it at most.
+        parameters: the request, with the start and duration.
+        limits: limits of the server.
 
     Raises:
-        InputError: it cannot be decoded, a frame is too large, or nothing lies in the part asked for.
+        InputError: the clip cannot be decoded, a frame is too large, or no frame is in the requested range.
     """
-    begin, given = 0.0, 0
+    begin, count = 0.0, 0
     size: tuple[int, int] | None = None
     rate = probe(clip, parameters, limits).fps
     for frame in VideoPictures(clip).coded():
@@ -94,19 +94,19 @@ def cropped_frames(clip: Path, parameters: Parameters, limits: Limits) -> Iterat
             check_size(frame.width, frame.height, parameters, limits)
         if now - begin < parameters.start - 1e-6:
             continue
-        if now - begin >= parameters.start + parameters.seconds - 1e-6 or given >= limits.frames:
+        if now - begin >= parameters.start + parameters.seconds - 1e-6 or count >= limits.frames:
             break
         yield _cropped(frame.rgb)
-        given += 1
-    if not given:
+        count += 1
+    if not count:
         raise InputError(f"no frame lies {parameters.start:g} seconds after its beginning; it is shorter.")
 
 
 def wanted_frames(clip: Path, parameters: Parameters) -> int:
-    """How many frames of a clip lie in the part asked for, by decoding it once.
+    """Returns the number of frames in the requested range; decodes the clip once.
 
     Raises:
-        InputError: it cannot be decoded.
+        InputError: the clip cannot be decoded.
     """
     end = parameters.start + parameters.seconds
     try:

@@ -1,4 +1,4 @@
-"""Who may ask, from where, and what browsers are told never to do."""
+"""Access control: token, origin checks and security headers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import ipaddress
 import secrets
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, request
 
 from codecvsr.errors import InputError
+from codecvsr.web.refusals import refusal
 
 COOKIE = "codecvsr_session"
-_MIN_TOKEN, _LONGEST_TOKEN = 16, 1000
+_MIN_TOKEN, _MAX_TOKEN = 16, 1000
 _OPEN = frozenset({"page", "static", "openapi", "session"})  # endpoints that need no token
 _HEADERS = {
     "Content-Security-Policy": (
@@ -29,7 +30,7 @@ _HEADERS = {
 
 
 def is_loopback(host: str) -> bool:
-    """The name or address is this machine's own."""
+    """Whether a host name or address is this machine's own."""
     if host == "localhost":
         return True
     try:
@@ -39,39 +40,39 @@ def is_loopback(host: str) -> bool:
 
 
 def check_exposure(host: str, token: str | None) -> None:
-    """Refuse to serve others than this machine without a token.
+    """Check that a server which other machines can reach has a token.
 
     Raises:
         InputError: ``host`` is not a loopback address and there is no token, or the token is short.
     """
-    if token is not None and not _MIN_TOKEN <= len(token) <= _LONGEST_TOKEN:
+    if token is not None and not _MIN_TOKEN <= len(token) <= _MAX_TOKEN:
         raise InputError(
-            f"the token has {len(token)} characters; at least {_MIN_TOKEN} were expected, and at most {_LONGEST_TOKEN}."
+            f"the token has {len(token)} characters; at least {_MIN_TOKEN} were expected, and at most {_MAX_TOKEN}."
         )
     if token is None and not is_loopback(host):
         raise InputError(
-            f"--host {host} is seen by other machines, for which --token (or CODECVSR_SERVE_TOKEN) is needed; one to use: "
+            f"--host {host} can be reached by other machines, which needs --token (or CODECVSR_SERVE_TOKEN), such as "
             f"{secrets.token_urlsafe(24)}"
         )
 
 
 class Guard:
-    """Checks every request and dresses every response."""
+    """Checks every request and adds headers to every response."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token
         self._session = secrets.token_urlsafe(32)
 
     def install(self, app: Flask) -> None:
-        """Stand before and behind all of ``app``."""
+        """Register the checks with ``app``."""
         app.before_request(self.check)
-        app.after_request(_dress)
+        app.after_request(_add_headers)
         app.add_url_rule("/api/session", "session", self.log_in, methods=["POST"])
 
     def check(self) -> Response | None:
-        """Refuse requests that a foreign page sends through a user's browser, and those without the token."""
+        """Returns a refusal of requests from foreign pages or without the token; None if the request is allowed."""
         if self._token is None and not is_loopback(urlsplit(f"//{request.host}").hostname or ""):
-            return refusal(403, "this server answers under localhost or 127.0.0.1 alone.")  # DNS rebinding
+            return refusal(403, "this server answers only as localhost or 127.0.0.1.")  # DNS rebinding
         if request.method not in ("GET", "HEAD", "OPTIONS"):
             origin = request.headers.get("Origin")
             is_foreign = origin is not None and urlsplit(origin).netloc != request.host
@@ -79,34 +80,25 @@ class Guard:
                 return refusal(403, "requests of other pages are refused.")
         if self._token is None or request.endpoint in _OPEN or request.endpoint is None:
             return None
-        given = request.headers.get("Authorization", "")
-        by_header = hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode())
+        header = request.headers.get("Authorization", "")
+        by_header = hmac.compare_digest(header.encode(), f"Bearer {self._token}".encode())
         by_cookie = hmac.compare_digest(request.cookies.get(COOKIE, "").encode(), self._session.encode())
         return None if by_header or by_cookie else refusal(401, "the token of this server is needed.")
 
     def log_in(self) -> Response:
-        """Exchange the token for a cookie, which videos and event streams carry as well."""
-        asked = request.get_json(silent=True)
-        given = asked.get("token") if isinstance(asked, dict) and set(asked) == {"token"} else None
-        if not isinstance(given, str) or len(given) > _LONGEST_TOKEN:
+        """Exchange the token for a cookie, which videos and event streams send as well."""
+        body = request.get_json(silent=True)
+        token = body.get("token") if isinstance(body, dict) and set(body) == {"token"} else None
+        if not isinstance(token, str) or len(token) > _MAX_TOKEN:
             return refusal(422, 'an object with the text "token" and nothing else was expected.')
-        if self._token is not None and not hmac.compare_digest(given.encode(), self._token.encode()):
+        if self._token is not None and not hmac.compare_digest(token.encode(), self._token.encode()):
             return refusal(401, "this is not the token of this server.")
         response = Response(status=204)
         response.set_cookie(COOKIE, self._session, httponly=True, samesite="Strict", secure=request.is_secure, path="/")
         return response
 
 
-def refusal(status: int, text: str) -> Response:
-    """An error as all of them look."""
-    response: Response = jsonify({"error": text})
-    response.status_code = status
-    if status == 401:
-        response.headers["WWW-Authenticate"] = "Bearer"
-    return response
-
-
-def _dress(response: Response) -> Response:
+def _add_headers(response: Response) -> Response:
     for name, value in _HEADERS.items():
         response.headers[name] = value
     if request.path.startswith("/api/") and "Cache-Control" not in response.headers:

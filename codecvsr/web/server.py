@@ -1,4 +1,4 @@
-"""Store, foreman, application and waitress, put together."""
+"""Runs the server: store, scheduler, application and waitress."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from codecvsr.web.scheduler import Scheduler
 from codecvsr.web.security import check_exposure
 from codecvsr.web.store import JobStore
 
-_THREADS = 32  # two thirds may be held by event streams
+_THREADS = 32  # event streams may occupy 24 of them
 
 
 def serve(
     host: str, port: int, data: Path, limits: Limits, *, token: str | None = None, ready: Callable[[str], None]
 ) -> None:
-    """Serve until SIGINT or SIGTERM; a job that runs then is taken up again at the next start.
+    """Serve until SIGINT or SIGTERM; a running job restarts at the next start.
 
     Args:
         host: address to listen on; any but a loopback address needs ``token``.
-        port: to listen on; 0 for any free one.
+        port: port to listen on; 0 for any free port.
         data: folder of uploads and results.
-        limits: of every user.
-        token: what clients have to show.
-        ready: is told the address of the page as soon as it answers.
+        limits: limits of the server.
+        token: access token of clients; None for none.
+        ready: called with the page's address once it answers.
 
     Raises:
-        InputError: the address cannot be listened on, or would need a token.
+        InputError: the server cannot listen on the address, or needs a token.
         OutputError: ``data`` cannot be used.
     """
     check_exposure(host, token)
@@ -55,7 +55,7 @@ def serve(
             )
         except OSError as error:
             raise InputError(
-                f"{host}:{port}: cannot be listened on ({error.strerror}); choose another --port."
+                f"{host}:{port}: cannot listen there ({error.strerror}); choose another --port."
             ) from error
         signal.signal(signal.SIGTERM, _interrupt)
         try:

@@ -1,18 +1,18 @@
-"""What a file is, by its first bytes: only containers of video are let in, whatever their names say.
+"""Recognises video containers by their first bytes, whatever the file's name.
 
-Text formats that FFmpeg reads as well (playlists, concatenation scripts, SDP) name other files and addresses, and are
-refused with everything else.
+Everything else is refused, including the text formats of FFmpeg (playlists, concatenation scripts, SDP), which refer to other
+files and addresses.
 """
 
 from __future__ import annotations
 
-HEAD = 4 * 204 + 8  #: bytes that are looked at
+HEAD = 4 * 204 + 8  #: number of bytes needed
 
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")  # ISO/IEC 14496-12: a file begins with one of these
 
 
 def video_suffix(head: bytes) -> str | None:
-    """The usual suffix of the container that begins with ``head``; None where it is none of video."""
+    """Returns the usual suffix of the container that begins with ``head``; None if it is not a video."""
     if head[4:8] in _BOXES:
         return ".mp4"
     if head.startswith(b"\x1a\x45\xdf\xa3"):

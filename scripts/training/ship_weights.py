@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Put trained weights into weights/ and say in weights/MANIFEST.json what they are.
+"""Put trained weights into weights/ and describe them in weights/MANIFEST.json.
 
 python scripts/training/ship_weights.py runs/first --name codecvsr --data "..." --command "codecvsr train --config ..."
 """
@@ -21,10 +21,10 @@ WEIGHTS = Path(__file__).resolve().parents[2] / "weights"
 
 @click.command(help=__doc__)
 @click.argument("run", type=click.Path(path_type=Path, exists=True))
-@click.option("--name", required=True, help="Name of the model; the file is called after it.")
-@click.option("--data", required=True, help="What it was trained on.")
-@click.option("--command", required=True, help="The command that trained it.")
-@click.option("--figures", required=True, help="Where its figures stand.")
+@click.option("--name", required=True, help="Name of the model and its file.")
+@click.option("--data", required=True, help="Training data.")
+@click.option("--command", required=True, help="Training command.")
+@click.option("--figures", required=True, help="Where its figures are published.")
 def main(run: Path, name: str, data: str, command: str, figures: str) -> None:
     """Copy the averaged weights of a run and enter them in the manifest."""
     source = run / "codecvsr.safetensors"

@@ -40,7 +40,7 @@ def _weights(network: torch.nn.Module, path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained network, as far as anybody can tell: a file of nobody's."""
+    """A trained network without provenance."""
     return _weights(CodecVSR(channels=8, blocks=1), tmp_path_factory.mktemp("weights") / "small.safetensors")
 
 

@@ -1,4 +1,4 @@
-"""Clip folders and their originals, found at every depth and refused where they do not belong together."""
+"""Clip folders and their originals, found at every depth and refused for mismatched ones."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def test_rate_of_a_folder_without_meta(material: Path, tmp_path: Path) -> None:
 
 
 def test_refusals(material: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no clip folders"):
+    with pytest.raises(InputError, match="has no clip folders"):
         find_clips([tmp_path], material / "hr")
     with pytest.raises(InputError, match="No clip is called 'c'; there are a, b"):
         find_clips([material / "bench"], material / "hr", ["a", "c"])
     shutil.copytree(material / "hr" / "a", tmp_path / "hr" / "a")
-    with pytest.raises(InputError, match="holds no original of clip 'b'"):
+    with pytest.raises(InputError, match="has no original of clip 'b'"):
         find_clips([material / "bench"], tmp_path / "hr")
     (tmp_path / "hr" / "a" / f"{FRAMES - 1:08d}.png").unlink()
     (clip,) = find_clips([material / "bench" / "hr_CRF15" / "a"], tmp_path / "hr")

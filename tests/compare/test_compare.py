@@ -1,4 +1,4 @@
-"""The command: one table whose figures are those of infer and eval, whatever fails on the way."""
+"""The command: one table whose figures are those of infer and eval, and failures are listed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from codecvsr.cli import cli
 from codecvsr.compare import run as module
 from codecvsr.compare.measurements import Settings
 from codecvsr.compare.run import compare
-from codecvsr.compare.tables import cells_table, means_table
+from codecvsr.compare.tables import means_table, measurements_table
 from codecvsr.errors import InputError
 from codecvsr.inference.infer import Ablations, infer
 from codecvsr.metrics.report import evaluate
@@ -44,47 +44,50 @@ def test_ablations_are_rows(material, small, tmp_path):
     result = compare([root], material / "hr", [str(small)], ablations=True, settings=CPU, out_dir=tmp_path)
     ablated = ["mvs", "second-order", "p-inversion", "resolve", "refine", "priors", "mvs+ablate-second-order"]
     expected = ["bicubic", str(small), *(f"{small}+ablate-{part}" for part in ablated)]
-    assert [cell.row for cell in result.cells] == [row.name for row in result.rows] == expected
-    assert len({cell.psnr_rgb for cell in result.cells}) == 9
+    assert [m.row for m in result.measurements] == [variant.name for variant in result.variants] == expected
+    assert len({m.psnr_rgb for m in result.measurements}) == 9
     infer(root, tmp_path / "sr", model=small, ablations=Ablations(refine=True), device="cpu")
-    cell = result.cell(f"{small}+ablate-refine", "hr_CRF35/a")
-    assert cell.psnr_rgb == pytest.approx(evaluate(tmp_path / "sr", material / "hr" / "a").psnr_rgb, abs=1e-9)
+    measurement = result.measurement(f"{small}+ablate-refine", "hr_CRF35/a")
+    assert measurement.psnr_rgb == pytest.approx(evaluate(tmp_path / "sr", material / "hr" / "a").psnr_rgb, abs=1e-9)
 
 
 def test_scores_are_those_of_infer_and_eval(result, material, small, tmp_path):
     for model in ("bicubic", str(small)):
         infer(material / "bench" / "hr_CRF15" / "b", tmp_path / "sr", model=model, device="cpu", overwrite=True)
         expected = evaluate(tmp_path / "sr", material / "hr" / "b")
-        cell = result.cell(model, "hr_CRF15/b")
+        measurement = result.measurement(model, "hr_CRF15/b")
         for name in ("frames", "psnr_rgb", "ssim_rgb", "psnr_y", "ssim_y"):
-            assert getattr(cell, name) == pytest.approx(getattr(expected, name), abs=1e-9)
-        assert cell.per_frame == pytest.approx([row.psnr_rgb for row in expected.rows])
-        assert cell.network_ms > 0 and cell.peak_memory_mb > 1
-        assert cell.ms_per_frame == pytest.approx(cell.network_ms + cell.motion_ms)
-        assert (cell.motion_ms > 0) == (model != "bicubic")
-    assert result.cell("bicubic", "hr_CRF15/b").gmacs == 0 < cell.gmacs
-    assert cell.warping_error > cell.warping_error_original > 0
+            assert getattr(measurement, name) == pytest.approx(getattr(expected, name), abs=1e-9)
+        assert measurement.per_frame == pytest.approx([row.psnr_rgb for row in expected.rows])
+        assert measurement.network_ms > 0 and measurement.peak_memory_mb > 1
+        assert measurement.ms_per_frame == pytest.approx(measurement.network_ms + measurement.motion_ms)
+        assert (measurement.motion_ms > 0) == (model != "bicubic")
+    assert result.measurement("bicubic", "hr_CRF15/b").gmacs == 0 < measurement.gmacs
+    assert measurement.warping_error > measurement.warping_error_original > 0
 
 
 def test_rows_and_failures(result, small):
-    names = [row.name for row in result.rows]
+    names = [variant.name for variant in result.variants]
     rows = ["bicubic", str(small), "codecvsr:random+segments=3", "no-such-model", f"{small}+window={FRAMES + 1}"]
     assert names == rows
     failed = {(f.row, f.clip): f.error for f in result.failed}
     assert "neither a model nor a weights file" in failed["no-such-model", ""]
     assert f"but there are {FRAMES}" in failed[f"{small}+window={FRAMES + 1}", "hr_CRF35/a"]
     assert len(failed) == 5 and not result.all_failed()
-    table = cells_table(result)
+    table = measurements_table(result)
     assert len(table.lines) == (len(names) - 1) * 4 + 1
     assert sum(line[-1].startswith("failed: ") for line in table.lines) == 5
 
 
 def test_random_weights_have_no_scores_and_no_rank(result, small):
-    cells = [cell for cell in result.cells if cell.training == "untrained"]
-    assert len(cells) == 4 and {cell.row for cell in cells} == {"codecvsr:random+segments=3"}
-    for cell in cells:
-        assert cell.psnr_rgb is cell.ssim_y is cell.warping_error is None and cell.per_frame == ()
-        assert cell.gmacs > 0 and cell.network_ms > 0 and cell.parameters > 1000
+    measurements = [m for m in result.measurements if m.training == "untrained"]
+    assert len(measurements) == 4 and {m.row for m in measurements} == {"codecvsr:random+segments=3"}
+    for measurement in measurements:
+        assert (
+            measurement.psnr_rgb is measurement.ssim_y is measurement.warping_error is None
+            and measurement.per_frame == ()
+        )
+        assert measurement.gmacs > 0 and measurement.network_ms > 0 and measurement.parameters > 1000
     means = {(mean.row, mean.crf): mean for mean in result.means()}
     mean = means["codecvsr:random+segments=3", "CRF35"]
     assert mean.rank is None and mean.values["psnr_rgb"] is None and mean.clips == 2
@@ -96,8 +99,8 @@ def test_random_weights_have_no_scores_and_no_rank(result, small):
     (line,) = [line for line in table.lines if line[0].startswith("codecvsr:random")]
     assert line[1:6] == ("-",) * 5 and line[-1].startswith("untrained")
     bicubic = means["bicubic", "CRF15"].values["psnr_rgb"]
-    cells = [result.cell("bicubic", f"hr_CRF15/{name}").psnr_rgb for name in "ab"]
-    assert bicubic == pytest.approx(sum(cells) / 2)
+    measurements = [result.measurement("bicubic", f"hr_CRF15/{name}").psnr_rgb for name in "ab"]
+    assert bicubic == pytest.approx(sum(measurements) / 2)
 
 
 def test_segments_are_clips_of_their_own(material, basic, tmp_path):
@@ -105,37 +108,37 @@ def test_segments_are_clips_of_their_own(material, basic, tmp_path):
     rows = [f"{basic}@{kind}+segments={FRAMES}" for kind in ("zero", "dis")]
     rows += [f"{basic}@dis", f"{basic}@dis+window={FRAMES}"]
     result = compare([material / "bench" / "hr_CRF15" / "a"], material / "hr", rows, settings=CPU, out_dir=tmp_path)
-    zero, dis, whole, window = (result.cell(row, "hr_CRF15/a").per_frame for row in rows)
+    zero, dis, whole, window = (result.measurement(row, "hr_CRF15/a").per_frame for row in rows)
     convolutions = 2 * 9 * 8 * (11 + 8 + 8) + 16 * 8 + 9 * (8 * 32 + 4 * 8 * 256 + 16 * 64 * (64 + 3))
-    assert result.cell(rows[0], "hr_CRF15/a").gmacs == pytest.approx(convolutions * 32 * 48 / 1e9)
-    assert window == whole  # the only window there is, whatever its frame
+    assert result.measurement(rows[0], "hr_CRF15/a").gmacs == pytest.approx(convolutions * 32 * 48 / 1e9)
+    assert window == whole  # there is only one window
     assert zero == dis and whole != pytest.approx(dis, abs=1e-6)
 
 
 def test_only_the_first_frames(material, tmp_path):
     result = compare([material / "bench" / "hr_CRF15" / "a"], material / "hr", ["bicubic"],
                      settings=Settings(device="cpu", frames=2, crop_border=8), out_dir=tmp_path)  # fmt: skip
-    cell = result.cell("bicubic", "hr_CRF15/a")
-    assert cell.frames == len(cell.per_frame) == 2
+    measurement = result.measurement("bicubic", "hr_CRF15/a")
+    assert measurement.frames == len(measurement.per_frame) == 2
 
 
-def test_kept_cells_are_not_measured_again(result, material, small, store, monkeypatch):
+def test_stored_measurements_are_not_measured_again(result, material, small, store, monkeypatch):
     def never(*args):
         raise AssertionError("measured again")
 
     monkeypatch.setattr(module, "measure", never)
     settings = Settings(device="cpu", temporal=True)
     again = compare([material / "bench"], material / "hr", [str(small)], settings=settings, out_dir=store)
-    assert len(again.cells) == 8
-    for cell in again.cells:
-        assert cell == result.cell(cell.row, cell.clip_key)
+    assert len(again.measurements) == 8
+    for measurement in again.measurements:
+        assert measurement == result.measurement(measurement.row, measurement.clip_key)
     assert set(again.pictures) <= set(result.pictures) and len(again.pictures) == 8
     for other in ({"settings": CPU}, {"settings": settings, "fresh": True}):
         with pytest.raises(AssertionError, match="measured again"):
             compare([material / "bench"], material / "hr", [str(small)], out_dir=store, **other)
 
 
-def test_an_interrupted_run_goes_on(material, small, tmp_path, monkeypatch):
+def test_an_interrupted_run_continues(material, small, tmp_path, monkeypatch):
     real, calls = module.measure, []
 
     def interrupted(*args):
@@ -146,10 +149,10 @@ def test_an_interrupted_run_goes_on(material, small, tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "measure", interrupted)
     arguments = ([material / "bench" / "hr_CRF15"], material / "hr", [str(small)])
-    with pytest.raises(KeyboardInterrupt, match="2 cells are kept"):
+    with pytest.raises(KeyboardInterrupt, match="2 measurements are stored"):
         compare(*arguments, settings=CPU, out_dir=tmp_path)
     result = compare(*arguments, settings=CPU, out_dir=tmp_path)
-    assert len(result.cells) == 4 and calls == ["bicubic", "bicubic", str(small), str(small), str(small)]
+    assert len(result.measurements) == 4 and calls == ["bicubic", "bicubic", str(small), str(small), str(small)]
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
@@ -196,7 +199,7 @@ def test_exit_codes(material, small, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     other = run(*common[:4], "--out-dir", tmp_path / "mine", "--models", "bicubic")
-    assert other.exit_code == 1 and "no folder of codecvsr compare" in other.stderr
+    assert other.exit_code == 1 and "is not a folder of codecvsr compare" in other.stderr
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["letter.txt"]
 
 
@@ -210,9 +213,9 @@ def test_lpips_is_a_column_where_it_is_asked_for(material, tmp_path, monkeypatch
     root = material / "bench" / "hr_CRF35" / "a"
     settings = Settings(device="cpu", lpips=True, crop_border=2)
     result = compare([root], material / "hr", ["bicubic"], settings=settings, out_dir=tmp_path)
-    assert 2 < result.cells[0].lpips < 4
-    assert "LPIPS" in means_table(result, "CRF35").header and "LPIPS" in cells_table(result).header
-    assert result.to_json()["cells"][0]["lpips"] == result.cells[0].lpips
+    assert 2 < result.measurements[0].lpips < 4
+    assert "LPIPS" in means_table(result, "CRF35").header and "LPIPS" in measurements_table(result).header
+    assert result.to_json()["cells"][0]["lpips"] == result.measurements[0].lpips
 
 
 def test_lpips_without_weights_is_told_before_any_work(material, tmp_path, monkeypatch):

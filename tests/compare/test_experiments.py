@@ -10,9 +10,9 @@ from pathlib import Path
 import experiments
 import numpy as np
 import pytest
+from attention_maps import attention_weights
 from click.testing import CliRunner
 
-from codecvsr.compare.attention import attention_weights
 from codecvsr.files import read_image
 from codecvsr.inference.infer import Ablations, load_motion
 from codecvsr.models.rate_groups import RateGroups
@@ -33,7 +33,7 @@ def test_rows():
 
 @pytest.mark.parametrize(("experiment", "code", "measured"), [("segments", 3, 2), ("alignment", 0, 5)])
 def test_each_writes_table_and_plots(material, basic, tmp_path, experiment, code, measured):
-    """The clips have 3 frames: what needs more is named, and the rest is there."""
+    """The clips have 3 frames: variants that need more are named, the others are measured."""
     arguments = [experiment, "--model", basic, "--hr-root", material / "hr", "--out", tmp_path, "-d", "cpu"]
     done = CliRunner().invoke(experiments.main, [*map(str, arguments), "--crf", "35"])
     assert done.exit_code == code, done.output
@@ -79,5 +79,5 @@ def test_attention_adds_up_to_one(material):
     source = load_motion(material / "bench" / "hr_CRF35" / "a", "codec", Ablations(), model=model)
     weights = attention_weights(model, source, 1)
     assert weights.shape == (4, 3, 32, 48) and np.allclose(weights.sum(axis=1), 1, atol=1e-4)
-    with pytest.raises(TypeError, match="no frame-rate-group model"):
+    with pytest.raises(TypeError, match="not a frame-rate-group model"):
         attention_weights(load_model("bicubic"), source, 1)

@@ -128,8 +128,8 @@ def test_the_page_needs_nothing_but_itself(result, tmp_path: Path) -> None:
     assert json.loads(page.data) == values
     text = " ".join(page.text)
     assert "untrained" in text and "<nothing>&" in text and "neither a model nor a weights file" in text
-    cell = result.cell("bicubic", "hr_CRF35/a")
-    assert f"{cell.psnr_rgb:.3f}" in text
+    measurement = result.measurement("bicubic", "hr_CRF35/a")
+    assert f"{measurement.psnr_rgb:.3f}" in text
 
 
 def test_markdown_has_its_pictures_beside_it(result, tmp_path: Path) -> None:

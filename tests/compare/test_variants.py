@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from codecvsr.compare.variants import Row, ablation_rows, parse_row, parse_rows, windows_of
+from codecvsr.compare.variants import Variant, ablation_variants, parse_variant, parse_variants, windows_of
 from codecvsr.errors import InputError
 from codecvsr.inference.infer import Ablations
 from codecvsr.inference.windows import Window
@@ -14,20 +14,20 @@ from codecvsr.models.zoo import load_model
 
 
 @pytest.mark.parametrize(
-    ("text", "row"),
+    ("text", "variant"),
     [
-        ("codecvsr", Row("codecvsr")),
-        ("basicvsr-reds4@codec", Row("basicvsr-reds4", "codec")),
-        ("rbpn:random@dis", Row("rbpn:random", "dis")),
-        ("codecvsr+ablate-mvs+ablate-second-order", Row("codecvsr", None, Ablations(mvs=True, second_order=True))),
-        ("a@spynet+segments=4", Row("a", "spynet", segments=4)),
-        ("a@zero+window=5", Row("a", "zero", window=5)),
-        ("/some@where/my+weights_v1.pth@raw", Row("/some@where/my+weights_v1.pth", "raw")),
+        ("codecvsr", Variant("codecvsr")),
+        ("basicvsr-reds4@codec", Variant("basicvsr-reds4", "codec")),
+        ("rbpn:random@dis", Variant("rbpn:random", "dis")),
+        ("codecvsr+ablate-mvs+ablate-second-order", Variant("codecvsr", None, Ablations(mvs=True, second_order=True))),
+        ("a@spynet+segments=4", Variant("a", "spynet", segments=4)),
+        ("a@zero+window=5", Variant("a", "zero", window=5)),
+        ("/some@where/my+weights_v1.pth@raw", Variant("/some@where/my+weights_v1.pth", "raw")),
     ],
 )
-def test_spelling(text: str, row: Row) -> None:
-    assert parse_row(text) == row
-    assert row.name == text and parse_row(row.name) == row
+def test_spelling(text: str, variant: Variant) -> None:
+    assert parse_variant(text) == variant
+    assert variant.name == text and parse_variant(variant.name) == variant
 
 
 @pytest.mark.parametrize(
@@ -43,21 +43,21 @@ def test_spelling(text: str, row: Row) -> None:
 )
 def test_wrong_spelling(text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        parse_row(text)
+        parse_variant(text)
 
 
 def test_bicubic_is_always_there_and_every_row_once() -> None:
-    assert [row.name for row in parse_rows(["a,b", "b, bicubic,a@zero"])] == ["bicubic", "a", "b", "a@zero"]
+    assert [variant.name for variant in parse_variants(["a,b", "b, bicubic,a@zero"])] == ["bicubic", "a", "b", "a@zero"]
     with pytest.raises(InputError, match="No models"):
-        parse_rows([" , "])
+        parse_variants([" , "])
 
 
 def test_ablation_rows_are_what_the_model_has() -> None:
     def names(text: str) -> list[str]:
-        row = parse_row(text)
-        model = replace(load_model(row.model), training="user")
-        assert ablation_rows(row, replace(model, training="untrained")) == []
-        return [r.name.removeprefix(text) for r in ablation_rows(row, model)]
+        variant = parse_variant(text)
+        model = replace(load_model(variant.model), training="user")
+        assert ablation_variants(variant, replace(model, training="untrained")) == []
+        return [r.name.removeprefix(text) for r in ablation_variants(variant, model)]
 
     parts = ["mvs", "second-order", "p-inversion", "resolve", "refine", "priors"]
     both = "+ablate-mvs+ablate-second-order"
@@ -70,14 +70,18 @@ def test_ablation_rows_are_what_the_model_has() -> None:
 
 def test_windows() -> None:
     model, edvr = load_model("codecvsr:random"), load_model("bicubic")
-    assert windows_of(Row("a"), model, 7) is None
-    assert windows_of(Row("a", segments=3), model, 7) == [Window(0, 2, 0, 2), Window(2, 5, 2, 5), Window(5, 7, 5, 7)]
-    found = windows_of(Row("a", window=5), model, 7)
+    assert windows_of(Variant("a"), model, 7) is None
+    assert windows_of(Variant("a", segments=3), model, 7) == [
+        Window(0, 2, 0, 2),
+        Window(2, 5, 2, 5),
+        Window(5, 7, 5, 7),
+    ]
+    found = windows_of(Variant("a", window=5), model, 7)
     assert [(w.keep_start, w.keep_stop) for w in found] == [(t, t + 1) for t in range(7)]
     assert [(w.start, w.stop) for w in found] == [(s, s + 5) for s in (0, 0, 0, 1, 2, 2, 2)]
     with pytest.raises(InputError, match="a window of 5 frames needs as many frames at least, but there are 4"):
-        windows_of(Row("a", window=5), model, 4)
+        windows_of(Variant("a", window=5), model, 4)
     with pytest.raises(InputError, match="5 segments need"):
-        windows_of(Row("a", segments=5), model, 4)
+        windows_of(Variant("a", segments=5), model, 4)
     with pytest.raises(InputError, match="window of its own"):
-        windows_of(Row("bicubic", window=5), edvr, 9)
+        windows_of(Variant("bicubic", window=5), edvr, 9)

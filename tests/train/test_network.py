@@ -20,10 +20,10 @@ from codecvsr.inference.runners import RUNNERS
 from codecvsr.inference.source import Source
 from codecvsr.models.zoo import LoadedModel, load_model
 from codecvsr.motion import estimate_motion
-from codecvsr.train.journal import LOG, read_log
 from codecvsr.train.loop import train
 from codecvsr.train.network import build, metadata, run
 from codecvsr.train.recipe import Data, Dropout, Model, Optimisation, Recipe, Reporting, read_recipe
+from codecvsr.train.run_log import LOG, read_log
 from codecvsr.train.sampling import Batch
 from tests.streams import encode, moving_texture
 

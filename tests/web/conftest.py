@@ -20,7 +20,7 @@ def small_clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A server that takes many jobs."""
+    """A server with a long queue."""
     options = ("--max-queue", "400", "--max-upload", "4", "--job-memory", "3", "--job-minutes", "2")
     running = Service(tmp_path_factory.mktemp("serve"), options).start()
     yield running

@@ -58,7 +58,7 @@ def _bomb(sound: bytes, chance: random.Random) -> bytes:
 
 
 def _lying_size(sound: bytes, chance: random.Random) -> bytes:
-    """Width and height of the sample entry: up to 65535 each way."""
+    """Width and height of the sample entry: up to 65535 each."""
     at = sound.index(b"avc1", 40) + 28
     size = struct.pack(">HH", *chance.choice(((65535, 65535), (1, 1), (0, 0), (30000, 2), (16384, 16384))))
     return sound[:at] + size + sound[at + 4 :]

@@ -74,7 +74,7 @@ class Service:
         return self.ask(f"api/clips?name={quoted}", content, Content_Type="application/octet-stream")
 
     def job(self, **asked: Any) -> str:
-        """The identifier of a new job; bicubic on the demo clip unless told otherwise."""
+        """The identifier of a new job; bicubic on the demo clip by default."""
         answer = self.ask("api/jobs", {"clip": "demo", "crf": 25, "seconds": 0.1, "model": "bicubic", **asked})
         assert answer.status == 201, answer.body
         return answer.json()["id"]

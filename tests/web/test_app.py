@@ -1,4 +1,4 @@
-"""The API without a worker: what is refused, how, and what browsers are told."""
+"""The API without a worker: refusals, documentation and security headers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.web import sniff
 from codecvsr.web.app import FILES, create_app, demo_clip
 from codecvsr.web.limits import Limits
-from codecvsr.web.parameters import ABLATIONS, Parameters
+from codecvsr.web.parameters import Parameters
 from codecvsr.web.scheduler import Scheduler
 from codecvsr.web.security import check_exposure
 from codecvsr.web.store import JobStore
 
 TOKEN = "a token of the tests"
 MODELS = [
-    {"name": "codecvsr", "motion": ["codec", "dis"], "ablations": list(ABLATIONS)},
+    {"name": "codecvsr", "motion": ["codec", "dis"], "ablations": ["mvs", "second_order", "priors"]},
     {"name": "bicubic", "motion": [], "ablations": []},
 ]
 JOB = {"clip": "demo", "crf": 25}
@@ -49,7 +49,7 @@ def make(tmp_path: Path):
 def test_every_address_is_documented_and_every_documented_one_is_there(make) -> None:
     client, _ = make()
     document = client.get("/api/openapi.json").get_json()
-    told = {
+    answer = {
         (path, method.upper()) for path, item in document["paths"].items() for method in item if method != "parameters"
     }
     there = set()
@@ -57,7 +57,7 @@ def test_every_address_is_documented_and_every_documented_one_is_there(make) -> 
         if rule.rule.startswith("/api/"):
             path = rule.rule.replace("<identifier:id_>", "{id}").replace("<name>", "{name}")
             there |= {(path, method) for method in rule.methods - {"HEAD", "OPTIONS"}}
-    assert told == there
+    assert answer == there
     parameters = document["paths"]["/api/jobs/{id}/files/{name}"]["parameters"]
     assert set(next(p for p in parameters if p["name"] == "name")["schema"]["enum"]) == set(FILES)
 
@@ -130,14 +130,14 @@ def test_what_a_job_may_not_be(make, asked, status, named) -> None:
 
 def test_a_job_waits_is_listed_cancelled_and_deleted(make) -> None:
     client, store = make(queue=1)
-    told = client.post("/api/jobs", json={**JOB, "other": {"model": "codecvsr", "ablations": ["mvs"]}}).get_json()
-    assert told["state"] == "queued" and told["position"] == 0 and told["progress"] is None
-    stored = store.job(told["id"]).parameters
+    answer = client.post("/api/jobs", json={**JOB, "other": {"model": "codecvsr", "ablations": ["mvs"]}}).get_json()
+    assert answer["state"] == "queued" and answer["position"] == 0 and answer["progress"] is None
+    stored = store.job(answer["id"]).parameters
     parameters = Parameters.stored(stored)
     assert json.loads(json.dumps(parameters.to_json())) == stored and parameters.other.label == "codecvsr, no motion"
     assert client.post("/api/jobs", json=JOB).status_code == 429
-    assert [job["id"] for job in client.get("/api/jobs").get_json()["jobs"]] == [told["id"]]
-    address = f"/api/jobs/{told['id']}"
+    assert [job["id"] for job in client.get("/api/jobs").get_json()["jobs"]] == [answer["id"]]
+    address = f"/api/jobs/{answer['id']}"
     for part in ("result", "inspect", "files/model.mp4"):
         assert client.get(f"{address}/{part}").status_code == 409
     assert client.post(f"{address}/cancel").get_json()["state"] == "cancelled"
@@ -149,7 +149,7 @@ def test_a_job_waits_is_listed_cancelled_and_deleted(make) -> None:
 @pytest.mark.parametrize("name", ["../result.json", "..%2fjobs.sqlite3", "%2e%2e%2fresult.json", "original", "a.mp4"])
 def test_no_other_file_is_ever_opened(make, name: str) -> None:
     client, store = make()
-    job = store.add_job("demo", "x", {}, most=9)
+    job = store.add_job("demo", "x", {}, max_active=9)
     store.claim()
     store.job_folder(job.id).mkdir()
     store.finish(job.id, "done")
@@ -244,15 +244,18 @@ def test_other_machines_need_a_token() -> None:
         check_exposure("0.0.0.0", "short")
 
 
-def test_a_job_that_cannot_be_begun_fails_and_the_queue_goes_on(make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_cannot_be_started_fails_and_the_queue_continues(make, monkeypatch: pytest.MonkeyPatch) -> None:
     _, store = make()
     scheduler = Scheduler(store, Limits(), demo_clip())
 
     def refuse() -> None:
-        raise CodecVSRError("the process that does the jobs could not be started.")
+        raise CodecVSRError("the job server could not be started.")
 
-    monkeypatch.setattr(scheduler, "_begin_job_server", refuse)
-    jobs = [store.add_job("demo", "clip.mp4", JOB, most=9), store.add_job("f" * 32, "gone.mp4", JOB, most=9)]
+    monkeypatch.setattr(scheduler, "_start_job_process", refuse)
+    jobs = [
+        store.add_job("demo", "clip.mp4", JOB, max_active=9),
+        store.add_job("f" * 32, "gone.mp4", JOB, max_active=9),
+    ]
     scheduler._thread.start()
     until = time.monotonic() + 60
     while any(store.job(job.id).finished is None for job in jobs):

@@ -104,7 +104,7 @@ def test_from_the_demo_clip_to_its_downloads(service: Service, browser: Browser,
     for button, name in (
         ("#png", "codecvsr-frame-4.png"),
         ("#json", "codecvsr-metrics.json"),
-        ("#films a", "codecvsr-comparison.mp4"),
+        ("#videos a", "codecvsr-comparison.mp4"),
     ):
         browser.click(button)
         until = time.monotonic() + 120
@@ -132,9 +132,9 @@ def test_the_two_sides_are_of_one_frame_and_the_result_survives_a_reload(service
             "for (const s of ['left', 'right']) { const e = document.getElementById(s); e.value = 1; e.dispatchEvent(new Event('change')); }"
         )
         browser.run("const s = document.getElementById('split'); s.value = 50; s.dispatchEvent(new Event('input'))")
-        half = whole(browser, "picture")
+        before = whole(browser, "picture")
         browser.run("const s = document.getElementById('split'); s.value = 0; s.dispatchEvent(new Event('input'))")
-        assert whole(browser, "picture") == half
+        assert whole(browser, "picture") == before
     assert browser.messages() == []
 
 
@@ -157,7 +157,7 @@ def test_an_upload_with_a_hostile_name_and_a_failure(
     (tmp_path / "notes.mp4").write_text("no video")
     browser.type("#file", str(tmp_path / "notes.mp4"))
     browser.wait("return document.getElementById('make-error').textContent.includes('this is no video')")
-    assert [text for text in browser.messages() if "415" not in text] == []  # Chromium tells of the refused upload
+    assert [text for text in browser.messages() if "415" not in text] == []  # Chromium logs the refused upload
 
 
 def test_phone_dark_and_screen_reader(service: Service, browser: Browser) -> None:

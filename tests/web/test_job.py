@@ -1,4 +1,4 @@
-"""A job in this process: every step of it is told, in order."""
+"""A job in this process: it emits events for every step, in order."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters, Run
 
 
-def test_every_step_is_told_in_order(tmp_path: Path, small_clip: bytes) -> None:
-    clip, told = tmp_path / "clip.mp4", list[dict[str, Any]]()
+def test_every_step_emits_events_in_order(tmp_path: Path, small_clip: bytes) -> None:
+    clip, events = tmp_path / "clip.mp4", list[dict[str, Any]]()
     clip.write_bytes(small_clip)
     bare = Run("codecvsr", ablations=("mvs",))
     asked = Parameters("clip", 30, 0.0, 1.0, "cpu", Run("codecvsr"), bare)
-    run_job(clip, tmp_path / "job", asked, Limits(), told.append)
+    run_job(clip, tmp_path / "job", asked, Limits(), events.append)
     runs = [f"{part}-{key}" for key in ("bicubic", "model", "other") for part in ("run", "score")]
-    assert list(dict.fromkeys(step["step"] for step in told)) == ["read", "compress", *runs, "layers", "film"]
-    fractions = [step["fraction"] for step in told]
+    assert list(dict.fromkeys(step["step"] for step in events)) == ["read", "compress", *runs, "layers", "film"]
+    fractions = [step["fraction"] for step in events]
     assert fractions == sorted(fractions) and fractions[0] == 0 and fractions[-1] == 1

@@ -8,6 +8,7 @@ import json
 import signal
 import threading
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import av
@@ -17,6 +18,7 @@ import pytest
 pytest.importorskip("flask", reason="Flask is not installed (pip install 'codecvsr[web]')")
 pytest.importorskip("waitress", reason="waitress is not installed (pip install 'codecvsr[web]')")
 
+from codecvsr.inference.infer import Ablations
 from tests.streams import encode, moving_texture
 from tests.web.hostile import hostile_uploads
 from tests.web.service import Service
@@ -32,12 +34,12 @@ def test_a_scored_job_from_upload_to_result(service: Service, small_clip: bytes)
     steps, states = [], []
     for line in service.ask(f"api/jobs/{id_}/events").body.decode().splitlines():
         if line.startswith("data: "):
-            told = json.loads(line[6:])
-            states.append(told["state"])
-            steps += [told["progress"]] if told["progress"] else []
+            answer = json.loads(line[6:])
+            states.append(answer["state"])
+            steps += [answer["progress"]] if answer["progress"] else []
     job = service.wait(id_)
     assert job["state"] == "done", job
-    fractions = [step["fraction"] for step in steps]  # how far it is now: short steps may pass between two looks
+    fractions = [step["fraction"] for step in steps]  # short steps may pass between two events
     assert steps and fractions == sorted(fractions) and 0 <= fractions[0] and fractions[-1] <= 1
     assert states[-1] in {"running", "done"}  # the stream of a slow machine ends before the job
     result = service.ask(f"api/jobs/{id_}/result").json()
@@ -48,10 +50,10 @@ def test_a_scored_job_from_upload_to_result(service: Service, small_clip: bytes)
     assert scores[0]["mean"]["psnr_rgb"] > 10 and scores[1] != scores[2] != scores[0]
     assert result["views"][2]["run"]["ablations"] == ["mvs", "refine"]
     assert service.ask(f"api/jobs/{id_}/files/metrics.json").json() == result
-    told = service.ask(f"api/jobs/{id_}/inspect?start=2&count=3").json()
-    assert told["summary"]["frames"] == 8 and len(told["frames"]) == 3 and told["summary"]["width"] == 32
+    answer = service.ask(f"api/jobs/{id_}/inspect?start=2&count=3").json()
+    assert answer["summary"]["frames"] == 8 and len(answer["frames"]) == 3 and answer["summary"]["width"] == 32
     assert "".join(service.ask(f"api/jobs/{id_}/inspect").json()["summary"]["gop"]["structure"])[0] == "I"
-    frame = told["frames"][1]
+    frame = answer["frames"][1]
     vectors = np.frombuffer(base64.b64decode(frame["vectors"]), "<i2").reshape(-1, 7)
     assert frame["size"] == [32, 24] and frame["grid"] == [8, 6] and set(vectors[:, 6]) <= {0, 1} and len(vectors)
     assert len(base64.b64decode(frame["confidence"])) == 48 and len(base64.b64decode(frame["motion"])) == 4 * 48
@@ -72,9 +74,9 @@ def test_films_play_in_browsers(service: Service, small_clip: bytes) -> None:
     assert "attachment" in service.ask(f"{address}?download=1").headers["Content-Disposition"]
     result = service.ask(f"api/jobs/{id_}/result").json()
     assert [view["key"] for view in result["views"]] == ["bicubic", "original"]  # asked for bicubic: once is enough
-    with av.open(io.BytesIO(whole.body)) as film:
-        stream = film.streams.video[0]
-        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(stream)]
+    with av.open(io.BytesIO(whole.body)) as video:
+        stream = video.streams.video[0]
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(stream)]
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
     truth = moving_texture(8, 96, 128, 2, 1)
     mosaic = result["mosaic"]
@@ -91,8 +93,8 @@ def test_a_clip_as_it_is(service: Service, small_clip: bytes, tmp_path: Path) ->
     result = service.ask(f"api/jobs/{id_}/result").json()
     assert result["size"] == [512, 384] and result["compressed"] is None and result["views"][0]["scores"] is None
     assert result["frames"] == result["layers"] == 4
-    with av.open(io.BytesIO(service.ask(f"api/jobs/{id_}/files/bicubic.mp4").body)) as film:
-        assert sum(1 for _ in film.decode(video=0)) == 4
+    with av.open(io.BytesIO(service.ask(f"api/jobs/{id_}/files/bicubic.mp4").body)) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 4
     other = encode(tmp_path / "old.mkv", moving_texture(4, 64, 64, 1, 0), codec="mpeg4").read_bytes()
     clip = service.upload(other, "old.mkv").json()["id"]
     id_ = service.job(clip=clip, crf=None, seconds=1)
@@ -159,7 +161,7 @@ def test_cancelling_and_deleting_a_running_job(service: Service) -> None:
 
 @pytest.mark.slow
 def test_hostile_uploads_hurt_nobody(service: Service, small_clip: bytes) -> None:
-    refused, taken = 0, []
+    refused, accepted = 0, []
     for name, content in hostile_uploads(small_clip, HOSTILE):
         answer = service.upload(content, name)
         assert answer.status in (201, 415), (name, answer.status, answer.body)
@@ -168,10 +170,10 @@ def test_hostile_uploads_hurt_nobody(service: Service, small_clip: bytes) -> Non
             continue
         shown = answer.json()["name"]
         assert shown.isprintable() and "/" not in shown and "\\" not in shown and 0 < len(shown) <= 120
-        crf = 30 if len(taken) % 4 else None
-        taken.append(service.job(clip=answer.json()["id"], crf=crf, seconds=0.1))
-    assert refused >= HOSTILE // 4 and len(taken) >= HOSTILE // 4
-    for id_ in taken:
+        crf = 30 if len(accepted) % 4 else None
+        accepted.append(service.job(clip=answer.json()["id"], crf=crf, seconds=0.1))
+    assert refused >= HOSTILE // 4 and len(accepted) >= HOSTILE // 4
+    for id_ in accepted:
         job = service.wait(id_, 300)
         assert job["state"] in ("done", "failed"), job
         if job["state"] == "failed":
@@ -214,3 +216,12 @@ def _memory(service: Service) -> int:
     assert service.process is not None
     status = Path(f"/proc/{service.process.pid}/status").read_text()
     return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+
+
+def test_every_ablation_of_infer_is_offered(service: Service) -> None:
+    """The page knows the names of infer, for the models that support them, and so does the OpenAPI document."""
+    models = {model["name"]: model["ablations"] for model in service.ask("api/models").json()["models"]}
+    names = [field.name for field in fields(Ablations)]
+    assert models["codecvsr"] == [name for name in names if name != "motion_jitter"] and models["bicubic"] == []
+    text = json.dumps(service.ask("api/openapi.json").json())
+    assert all(f'"{name}"' in text for name in names)

@@ -29,18 +29,18 @@ def store(tmp_path: Path, clock: Clock):
     opened.close()
 
 
-def add(store: JobStore, most: int = 9, clip: str = "demo"):
-    return store.add_job(clip, "clip.mp4", {"crf": 25}, most=most)
+def add(store: JobStore, max_active: int = 9, clip: str = "demo"):
+    return store.add_job(clip, "clip.mp4", {"crf": 25}, max_active=max_active)
 
 
 def test_jobs_are_claimed_in_order_and_the_queue_is_bounded(store: JobStore) -> None:
     first, second = add(store, 2), add(store, 2)
     with pytest.raises(QueueFullError, match="2 jobs wait already"):
         add(store, 2)
-    assert [store.waiting_before(job) for job in (first, second)] == [0, 1]
+    assert [store.queue_position(job) for job in (first, second)] == [0, 1]
     claimed = store.claim()
     assert claimed is not None and claimed.id == first.id and claimed.state == "running" and claimed.attempts == 1
-    assert store.waiting_before(second) == 1
+    assert store.queue_position(second) == 1
     assert store.finish(first.id, "done") and not store.finish(first.id, "failed", "twice")
     assert store.job(first.id).state == "done"
     add(store, 2)  # one has ended: there is room again
@@ -90,7 +90,7 @@ def test_cancelling_and_deleting(store: JobStore) -> None:
     assert not store.cancel_queued(first.id)
     store.job_folder(first.id).mkdir()
     store.delete(first.id)
-    assert store.job(first.id) is not None and store.job_folder(first.id).is_dir()  # it still runs
+    assert store.job(first.id) is not None and store.job_folder(first.id).is_dir()  # it is running
     store.finish(first.id, "cancelled")
     store.delete(first.id)
     assert store.job(first.id) is None and not store.job_folder(first.id).exists()

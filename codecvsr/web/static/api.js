@@ -19,14 +19,14 @@ export async function open() {
 }
 
 export function address(operation, values = {}) {
-  const rest = { ...values };
+  const query = { ...values };
   const path = operations.get(operation).path.replace(/\{(\w+)\}/g, (_, name) => {
-    const value = rest[name];
-    delete rest[name];
+    const value = query[name];
+    delete query[name];
     return encodeURIComponent(value);
   });
-  const query = new URLSearchParams(rest).toString();
-  return query ? `${path}?${query}` : path;
+  const text = new URLSearchParams(query).toString();
+  return text ? `${path}?${text}` : path;
 }
 
 async function failure(response) {
@@ -34,7 +34,7 @@ async function failure(response) {
   try {
     text = (await response.json()).error ?? text;
   } catch {
-    // an answer of something in between, without a sentence of ours
+    // a proxy answered, without JSON
   }
   return new ApiError(response.status, text);
 }
@@ -50,14 +50,14 @@ export async function call(operation, values, body) {
   return response.status === 204 ? null : response.json();
 }
 
-/** Send a file as it is; `progress` hears of the part that is sent. */
-export function upload(file, progress) {
+/** Upload a file; calls `onProgress` with the share that is sent. */
+export function upload(file, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open('POST', address('upload', { name: file.name }));
     request.setRequestHeader('Content-Type', 'application/octet-stream');
     request.responseType = 'json';
-    request.upload.onprogress = (event) => progress(event.loaded / event.total);
+    request.upload.onprogress = (event) => onProgress(event.loaded / event.total);
     request.onload = () => {
       if (request.status === 201) resolve(request.response);
       else reject(new ApiError(request.status, request.response?.error ?? `the server answered ${request.status}.`));
@@ -67,8 +67,8 @@ export function upload(file, progress) {
   });
 }
 
-/** Hear of a job until it has ended: `heard(job)`, or `heard(null)` when it is gone. Returns how to stop listening. */
-export function listen(id, heard) {
+/** Call `onJob(job)` whenever a job changes until it has ended, or `onJob(null)` when it is deleted. Returns a function that stops. */
+export function listen(id, onJob) {
   let source = null;
   let timer = 0;
   let over = false;
@@ -77,22 +77,22 @@ export function listen(id, heard) {
     source?.close();
     clearTimeout(timer);
   };
-  const hear = (job) => {
+  const emit = (job) => {
     if (over) return;
     if (!job || !['queued', 'running'].includes(job.state)) stop();
-    heard(job);
+    onJob(job);
   };
-  const poll = async () => { // where no more event streams are to be had
+  const poll = async () => { // if the server has no free event stream
     try {
-      hear(await call('job', { id }));
+      emit(await call('job', { id }));
     } catch (error) {
-      if (error.status === 404) hear(null);
+      if (error.status === 404) emit(null);
     }
     if (!over) timer = setTimeout(poll, 1500);
   };
   source = new EventSource(address('events', { id }));
-  source.addEventListener('job', (event) => hear(JSON.parse(event.data)));
-  source.addEventListener('gone', () => hear(null));
+  source.addEventListener('job', (event) => emit(JSON.parse(event.data)));
+  source.addEventListener('gone', () => emit(null));
   source.onerror = () => {
     if (source.readyState === EventSource.CLOSED && !over) poll();
   };

@@ -1,4 +1,4 @@
-// What is asked for: the clip, its compression, the models.
+// The form of a job: the clip, its compression, the models.
 
 import { upload } from './api.js';
 
@@ -10,7 +10,8 @@ const ABLATIONS = {
   p_inversion: 'motion made from neighbours',
   resolve: 'the search for references (raw vectors)',
   refine: 'sub-pixel refinement',
-  priors: 'quantisers and types as input',
+  priors: 'QP and frame types as input',
+  motion_jitter: 'motion jitter',
 };
 const MOTIONS = { codec: "the codec's vectors", spynet: 'SPyNet optical flow', dis: 'DIS optical flow', zero: 'none', raw: 'raw vectors' };
 
@@ -42,7 +43,7 @@ export class Form {
       ...model.ablations.map((name) => {
         const label = document.createElement('label');
         const box = Object.assign(document.createElement('input'), { type: 'checkbox', value: name, name: 'ablation' });
-        label.append(box, ` without ${ABLATIONS[name]}`);
+        label.append(box, ` without ${ABLATIONS[name] ?? name}`);
         return label;
       }),
     );

@@ -1,4 +1,4 @@
-// Drawing what the bitstream says over a frame. Numbers arrive as base64 of little-endian arrays.
+// Draws the codec's data over a frame. Numbers arrive as base64 of little-endian arrays.
 
 import { address } from './api.js';
 
@@ -10,7 +10,7 @@ const LONG_ARROW = 64; // pixels: nine tenths of the arrows stay below
 export const LEGENDS = {
   vectors: (gain) => `Vectors: where each block was predicted from, in the past (orange) or future (blue)${gain > 1 ? `, drawn ${gain} times as long` : ''}. They point at whichever picture was cheapest, often several frames away.`,
   partitions: () => 'Partitions: how the encoder cut the macroblocks; pink blocks were coded without any motion (intra).',
-  qp: (_, frame) => `Quantisers: brighter blocks were quantised more coarsely${frame?.qp_mean ? `; ${frame.qp_mean.toFixed(1)} on average here` : ''}.`,
+  qp: (_, frame) => `QP: brighter blocks were quantised more coarsely${frame?.qp_mean ? `; ${frame.qp_mean.toFixed(1)} on average here` : ''}.`,
   motion: () => 'Repaired motion to the frame before: divided by distance, holes filled, refined. Hue is direction, strength is speed.',
   confidence: () => 'Confidence: dark red where the motion explains the picture badly, clear where it fits.',
 };
@@ -34,7 +34,7 @@ export class Layers {
     this.arrived = () => {};
   }
 
-  /** What is known of a frame, or undefined while it is on its way. */
+  /** The data of a frame, or undefined while it is loading. */
   frame(index) {
     if (index >= this.count) return undefined;
     for (const wanted of [index, index + CHUNK / 2]) {
@@ -48,10 +48,10 @@ export class Layers {
     this.waiting.add(chunk);
     const response = await fetch(address('inspect', { id: this.id, start: chunk * CHUNK, count: CHUNK }));
     if (!response.ok) return; // deleted meanwhile: nothing to draw
-    const told = await response.json();
-    this.summary = told.summary;
-    told.frames.forEach((frame, i) => {
-      this.frames[told.start + i] = {
+    const answer = await response.json();
+    this.summary = answer.summary;
+    answer.frames.forEach((frame, i) => {
+      this.frames[answer.start + i] = {
         ...frame,
         vectors: int16(frame.vectors),
         qp: frame.qp && bytes(frame.qp),
@@ -139,7 +139,7 @@ function drawMotion(context, frame, scale) {
   const lengths = [];
   for (let i = 0; i < cells; i += 7) lengths.push(Math.hypot(motion[i], motion[cells + i]));
   lengths.sort((a, b) => a - b);
-  const fast = Math.max(lengths[Math.floor(lengths.length * 0.97)] ?? 0, 8); // half a pixel at least
+  const fast = Math.max(lengths[Math.floor(lengths.length * 0.97)] ?? 0, 8); // at least 8/16 pixel
   paint(context, columns, rows, frame.cell * scale, true, (i, data, at) => {
     const x = motion[i];
     const y = motion[cells + i];
@@ -150,14 +150,14 @@ function drawMotion(context, frame, scale) {
     data[at + 3] = 200 * Math.min(1, Math.hypot(x, y) / fast);
   });
   const every = 5;
-  const reach = (every * frame.cell * scale * 0.85) / fast;
+  const length = (every * frame.cell * scale * 0.85) / fast;
   context.lineWidth = Math.max(1.5, scale / 2.6);
   context.strokeStyle = 'rgb(255 255 255 / 85%)';
   context.beginPath();
   for (let row = 2; row < rows; row += every) {
     for (let column = 2; column < columns; column += every) {
       const i = row * columns + column;
-      arrow(context, (column + 0.5) * frame.cell * scale, (row + 0.5) * frame.cell * scale, motion[i] * reach, motion[cells + i] * reach);
+      arrow(context, (column + 0.5) * frame.cell * scale, (row + 0.5) * frame.cell * scale, motion[i] * length, motion[cells + i] * length);
     }
   }
   context.stroke();

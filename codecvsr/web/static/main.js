@@ -72,21 +72,21 @@ $('remove').addEventListener('click', async () => {
   leave();
 });
 
-/** Follow a job to its end and show what it made. */
+/** Follow a job to its end and show its result. */
 function show(id) {
   stopListening();
   job = id;
   view.close();
   $('failure').hidden = true;
   $('cancel').disabled = false;
-  stopListening = listen(id, (told) => {
+  stopListening = listen(id, (current) => {
     if (id !== job) return;
-    if (!told) {
+    if (!current) {
       leave();
       fail('This job is gone: it was deleted or has expired.');
       return;
     }
-    follow(told);
+    follow(current);
   });
 }
 
@@ -99,27 +99,27 @@ function leave() {
   listJobs();
 }
 
-async function follow(told) {
-  const isActive = told.state === 'queued' || told.state === 'running';
+async function follow(current) {
+  const isActive = current.state === 'queued' || current.state === 'running';
   $('progress').hidden = !isActive;
   $('run').disabled = false;
-  const now = told.progress;
-  if (told.state === 'queued') {
-    say(told.position ? `Waiting: ${told.position} ${told.position === 1 ? 'job' : 'jobs'} before this one` : 'Beginning', null, '');
-  } else if (told.state === 'running') {
+  const now = current.progress;
+  if (current.state === 'queued') {
+    say(current.position ? `Waiting: ${current.position} ${current.position === 1 ? 'job' : 'jobs'} before this one` : 'Beginning', null, '');
+  } else if (current.state === 'running') {
     const speed = now?.frames_per_second ? `, ${now.frames_per_second.toFixed(1)} frames/s` : '';
     const left = now?.eta_seconds ? `, about ${duration(now.eta_seconds)} left` : '';
     say(now ? capital(now.label) : 'Beginning', now?.fraction ?? null, now ? `${now.done} of ${now.total}${speed}${left}` : '');
-  } else if (told.state === 'done') {
+  } else if (current.state === 'done') {
     try {
-      view.open(told.id, told.clip_name, await call('result', { id: told.id }));
+      view.open(current.id, current.clip_name, await call('result', { id: current.id }));
       $('view').scrollIntoView({ behavior: 'smooth', block: 'start' });
     } catch (error) {
       fail(error.message);
     }
     listJobs();
   } else {
-    fail(told.state === 'failed' ? `This did not work: ${told.error}` : 'Cancelled.');
+    fail(current.state === 'failed' ? `This did not work: ${current.error}` : 'Cancelled.');
     listJobs();
   }
 }

@@ -1,4 +1,4 @@
-// One video holds all views side by side, so they can never fall out of step: two of them are drawn, divided by a line.
+// One video holds all views side by side, so they are always synchronous: two of them are drawn, divided by a line.
 
 export class Player {
   /** `elements`: video, picture, overlay, divider, stage, loupes [left, right]. `hears`: frame(index), layer(context, index), split(part). */
@@ -25,11 +25,11 @@ export class Player {
       };
       video.requestVideoFrameCallback(shown);
     } else {
-      const look = () => {
+      const update = () => {
         if (!video.paused) this.show(Math.floor(video.currentTime * this.fps + 1e-3));
-        requestAnimationFrame(look);
+        requestAnimationFrame(update);
       };
-      requestAnimationFrame(look);
+      requestAnimationFrame(update);
     }
     for (const event of ['seeked', 'loadeddata']) {
       video.addEventListener(event, () => this.show(Math.floor(video.currentTime * this.fps + 1e-3)));

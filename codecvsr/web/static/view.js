@@ -169,7 +169,7 @@ export class View {
     if (!frame) return;
     const use = frame.is_idr ? 'a new beginning (IDR)' : frame.is_reference ? 'others are predicted from it' : 'nothing depends on it';
     const kinds = { I: 'I: coded by itself', P: 'P: predicted from the past', B: 'B: predicted from past and future' };
-    const qp = frame.qp_mean === null ? '' : `, mean quantiser ${frame.qp_mean.toFixed(1)}`;
+    const qp = frame.qp_mean === null ? '' : `, mean QP ${frame.qp_mean.toFixed(1)}`;
     $('frame-facts').textContent = `${kinds[frame.type]}; ${use}; ${frame.vectors.length / 7} vectors${qp}, confidence ${frame.confidence_mean.toFixed(2)}${frame.is_cut ? '; a new scene' : ''}`;
   }
 
@@ -218,8 +218,8 @@ export class View {
     const link = (name, text) => Object.assign(document.createElement('a'), {
       className: 'button', href: address('file', { id: this.id, name, download: 1 }), download: `codecvsr-${name}`, textContent: text,
     });
-    const films = this.result.views.filter((view) => view.film);
-    $('films').replaceChildren(...films.map((view) => link(view.film, `Video: ${view.label}`)), link('comparison.mp4', 'All views in one video'));
+    const videos = this.result.views.filter((view) => view.film);
+    $('videos').replaceChildren(...videos.map((view) => link(view.film, `Video: ${view.label}`)), link('comparison.mp4', 'All views in one video'));
     $('json').href = address('file', { id: this.id, name: 'metrics.json', download: 1 });
   }
 
@@ -247,7 +247,7 @@ export class View {
     $('tour-text').textContent = 'Three steps to see how it works.';
   }
 
-  /** Move the divider once across and back to the middle, unless the user takes it. */
+  /** Move the divider once across and back to the middle, unless the user moves it. */
   sweep() {
     if (matchMedia('(prefers-reduced-motion: reduce)').matches) return this.player.moveSplit(0.5);
     const begun = performance.now();

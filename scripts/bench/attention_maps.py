@@ -1,4 +1,4 @@
-"""Pictures of what the frame-rate-group attention model looks at."""
+"""Pictures of the attention weights of the frame-rate-group model; used by experiments.py."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from codecvsr.models.rate_groups import RateGroups
 from codecvsr.models.zoo import LoadedModel
 
 _PAD, _CAPTION = 10, 30
-_NARROWEST = 200  # pixels that a map's caption needs
+_MIN_WIDTH = 200  # pixels that a map's caption needs
 
 
 def attention_weights(model: LoadedModel, source: Source, index: int) -> npt.NDArray[np.float32]:
-    """How a frame's groups are weighed: (heads, groups, H, W), mean over the channels; over the groups they add up to 1.
+    """Returns the attention weights of one frame, (heads, groups, H, W): means over channels that sum to 1 over the groups.
 
     Raises:
-        TypeError: the model is another one.
+        TypeError: the model is not a frame-rate-group model.
     """
     network = model.network
     if not isinstance(network, RateGroups):
-        raise TypeError(f"{model.name} is no frame-rate-group model.")
+        raise TypeError(f"{model.name} is not a frame-rate-group model.")
     seen: list[Tensor] = []
 
-    def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def capture(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         seen.append(network.attention_maps(inputs[0]))
 
-    handle = network.attention.register_forward_pre_hook(keep)
+    handle = network.attention.register_forward_pre_hook(capture)
     device = next(network.parameters()).device
     try:
         with torch.inference_mode():
@@ -49,11 +49,11 @@ def attention_weights(model: LoadedModel, source: Source, index: int) -> npt.NDA
 
 
 def draw_attention(model: LoadedModel, source: Source, index: int) -> Picture:
-    """The frame, and the map of every head (a line each) and every rate (a column each), dark to bright over their range."""
+    """Draws the frame beside its attention maps: one line per head, one column per rate, dark to bright over their range."""
     weights = attention_weights(model, source, index)
     rates = model.network.rates
     assert isinstance(rates, tuple)
-    zoom = -(-_NARROWEST // weights.shape[3])
+    zoom = -(-_MIN_WIDTH // weights.shape[3])
     weights = weights.repeat(zoom, axis=2).repeat(zoom, axis=3)
     frame = source.frames[index].repeat(zoom, axis=0).repeat(zoom, axis=1)
     heads, groups, height, width = weights.shape
@@ -68,6 +68,6 @@ def draw_attention(model: LoadedModel, source: Source, index: int) -> Picture:
             left = _PAD + (group + 1) * (width + _PAD)
             values = weights[head, group]
             canvas[top : top + height, left : left + width] = drawing.heat(values, low, high)
-            told = f"head {head + 1}, rate 1/{rates[group]}, mean {values.mean():.3f}"
-            drawing.text(canvas, told, left, top + height + 12, size=8, color=drawing.MUTED)
+            caption = f"head {head + 1}, rate 1/{rates[group]}, mean {values.mean():.3f}"
+            drawing.text(canvas, caption, left, top + height + 12, size=8, color=drawing.MUTED)
     return canvas

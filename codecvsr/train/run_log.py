@@ -1,4 +1,4 @@
-"""What a run tells: lines of JSON in its folder, and a picture of them."""
+"""The log of a training run: lines of JSON in the run's folder, and a plot of them."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ from codecvsr.train.processes import Processes
 from codecvsr.train.recipe import Recipe
 
 LOG = "log.jsonl"
-_SMOOTHED = 0.05  # of the run: the loss is drawn as a mean over so much of it
+_SMOOTHING = 0.05  # share of the losses that the plotted running mean covers
 
 log = logging.getLogger(__name__)
 
 
-class Journal:
-    """Writes the log of a run: a line when a piece begins, lines of losses and scores, a line when it ends."""
+class RunLog:
+    """Writes the log of a run: a line when a session begins, lines of losses and scores, and a line when it ends."""
 
     def __init__(self, out: Path, *, resumed: Path | None = None, is_silent: bool = False) -> None:
         """Open the log.
 
         Args:
             out: the run's folder.
-            resumed: the folder, or its state folder, that is gone on from; its log is taken over if ``out`` has none.
-            is_silent: another process speaks.
+            resumed: folder of the run, or its state folder, that continues in ``out``; its log is copied if ``out`` has
+                none.
+            is_silent: write nothing, as another process writes the log.
         """
         self._path, self._is_silent = out / LOG, is_silent
         self._begun = self._last = time.monotonic()
@@ -49,16 +50,16 @@ class Journal:
                 if before.is_file() and not self._path.is_file():
                     shutil.copyfile(before, self._path)
             if self._path.is_file() and not self._path.read_bytes().endswith(b"\n"):
-                with self._path.open("a", encoding="utf-8") as stream:  # the run before was killed within a line
+                with self._path.open("a", encoding="utf-8") as stream:  # a killed session left a partial line
                     stream.write("\n")
 
     def begin(self, step: int, recipe: Recipe, processes: Processes, dtype: torch.dtype) -> None:
-        """A piece begins after ``step`` steps; the log says with what and on what."""
+        """Log the start of a session after ``step`` steps, with its recipe, device and versions."""
         self._last_step = self._first_step = step
         self._begun = self._last = time.monotonic()
         on_gpu = processes.device.type == "cuda"
         name = torch.cuda.get_device_name(processes.device) if on_gpu else f"{platform.machine()} CPU"
-        self.note(
+        self.write(
             step=step,
             begun=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             device=name,
@@ -71,32 +72,32 @@ class Journal:
         )
 
     def losses(self, step: int, loss: float, rate: float) -> None:
-        """Mean loss since the last such line, learning rate, and seconds of a step."""
+        """Log the mean loss since the previous such line, the learning rate, and seconds per step."""
         now = time.monotonic()
         if step > self._last_step:
-            self.note(step=step, loss=loss, learning_rate=rate, s=(now - self._last) / (step - self._last_step))
+            self.write(step=step, loss=loss, learning_rate=rate, s=(now - self._last) / (step - self._last_step))
         self._last, self._last_step = now, step
 
     def end(self, step: int, steps: int) -> None:
-        """The piece has ended after ``step`` of ``steps`` steps."""
+        """Log the end of a session after ``step`` of ``steps`` steps."""
         minutes = (time.monotonic() - self._begun) / 60
-        self.note(step=step, ended_of=steps, minutes=minutes, steps_done=step - self._first_step)
+        self.write(step=step, ended_of=steps, minutes=minutes, steps_done=step - self._first_step)
 
-    def note(self, **entry: Any) -> None:
-        """A line of the log."""
+    def write(self, **entry: Any) -> None:
+        """Append one line."""
         if self._is_silent:
             return
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(entry) + "\n")
-        said = {key: value for key, value in entry.items() if key != "recipe"}
-        log.info(" ".join(f"{k}={v:.5g}" if isinstance(v, float) else f"{k}={v}" for k, v in said.items()))
+        shown = {key: value for key, value in entry.items() if key != "recipe"}
+        log.info(" ".join(f"{k}={v:.5g}" if isinstance(v, float) else f"{k}={v}" for k, v in shown.items()))
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log; those that a run left unfinished when it was killed are left out.
+    """Returns the lines of a log, without those that a killed session left incomplete.
 
     Raises:
-        InputError: it cannot be read, or holds no line of a log.
+        InputError: the file is unreadable, or no line of it is a log line.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -109,15 +110,15 @@ def read_log(path: Path) -> list[dict[str, Any]]:
             if isinstance(entry, dict) and "step" in entry:
                 entries.append(entry)
     if not entries:
-        raise InputError(f"{path}: holds no JSON lines with steps; the log of a training run was expected.")
+        raise InputError(f"{path}: has no JSON lines with steps; the log of a training run was expected.")
     return entries
 
 
 def plot_log(log_path: Path, picture: Path) -> None:
-    """Draw loss, learning rate and validation PSNR by rate factor over the steps as a PNG; pieces are marked.
+    """Plot loss, learning rate and validation PSNR by CRF over the steps as a PNG; starts of sessions are marked.
 
     Raises:
-        InputError: the log cannot be read or holds no losses.
+        InputError: the log is unreadable or has no losses.
         OutputError: matplotlib is not installed or the picture cannot be written.
     """
     require_plots()
@@ -126,12 +127,12 @@ def plot_log(log_path: Path, picture: Path) -> None:
     entries = read_log(log_path)
     losses = [entry for entry in entries if "loss" in entry]
     if not losses:
-        raise InputError(f"{log_path}: holds no losses yet; train for at least reporting.log_every steps.")
+        raise InputError(f"{log_path}: has no losses yet; train for at least reporting.log_every steps.")
     scored = [entry for entry in entries if "val" in entry]
     figure = Figure(figsize=(9, 8 if scored else 5), layout="constrained")
     axes = figure.subplots(2 if scored else 1, 1, sharex=True, squeeze=False)[:, 0]
     steps, values = [entry["step"] for entry in losses], np.array([entry["loss"] for entry in losses])
-    width = max(1, round(_SMOOTHED * len(values)))
+    width = max(1, round(_SMOOTHING * len(values)))
     kernel = np.ones(width)
     smooth = np.convolve(values, kernel, "same") / np.convolve(np.ones(len(values)), kernel, "same")
     axes[0].plot(steps, values, color="tab:blue", alpha=0.3, linewidth=0.8)
@@ -154,7 +155,7 @@ def plot_log(log_path: Path, picture: Path) -> None:
         for begun in (entry["step"] for entry in entries if "begun" in entry):
             each.axvline(begun, color="grey", linestyle="--", linewidth=0.6)
     ended = [entry for entry in entries if "minutes" in entry]
-    axes[0].set_title(f"{steps[-1]} steps, {sum(e['minutes'] for e in ended):.1f} minutes in {len(ended)} pieces")
+    axes[0].set_title(f"{steps[-1]} steps, {sum(e['minutes'] for e in ended):.1f} minutes in {len(ended)} sessions")
     axes[-1].set_xlabel("step")
     with atomic_file(picture) as part:
         figure.savefig(part, format="png", dpi=120)
