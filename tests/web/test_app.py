@@ -263,4 +263,4 @@ def test_a_job_that_cannot_be_started_fails_and_the_queue_continues(make, monkey
         time.sleep(0.05)
     scheduler.stop()
     errors = [store.job(job.id).error for job in jobs]
-    assert "could not be begun" in errors[0] and "upload it again" in errors[1]
+    assert "could not be started" in errors[0] and "upload it again" in errors[1]

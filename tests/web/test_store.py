@@ -35,7 +35,7 @@ def add(store: JobStore, max_active: int = 9, clip: str = "demo"):
 
 def test_jobs_are_claimed_in_order_and_the_queue_is_bounded(store: JobStore) -> None:
     first, second = add(store, 2), add(store, 2)
-    with pytest.raises(QueueFullError, match="2 jobs wait already"):
+    with pytest.raises(QueueFullError, match="queue is full with 2 jobs"):
         add(store, 2)
     assert [store.queue_position(job) for job in (first, second)] == [0, 1]
     claimed = store.claim()
@@ -97,7 +97,7 @@ def test_cancelling_and_deleting(store: JobStore) -> None:
 
 
 def test_one_server_per_folder(store: JobStore, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="another server works there"):
+    with pytest.raises(OutputError, match="another server uses it"):
         JobStore(store.folder)
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="choose another --data folder"):
