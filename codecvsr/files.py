@@ -8,12 +8,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import cv2
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from codecvsr.errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".m4v", ".avi", ".ts", ".m2ts", ".webm", ".flv", ".h264", ".264")
@@ -26,13 +27,13 @@ def refuse_existing(*targets: Path | None, overwrite: bool, choose: str = "anoth
     """Raises OutputError if one of the outputs exists already and may not be replaced.
 
     Args:
-        targets: files or folders to be written; None for an output that nobody asked for.
+        targets: files or folders to be written; None for an output that is not made.
         overwrite: they may be replaced.
         choose: what the message names as the other choice.
     """
     for target in targets:
         if target is not None and target.exists() and not overwrite:
-            raise OutputError(f"{target}: exists already; give -y/--overwrite to replace it, or choose {choose}.")
+            raise OutputError(f"{target}: exists already; use -y/--overwrite to replace it, or choose {choose}.")
 
 
 def is_empty_folder(path: Path) -> bool:
@@ -51,6 +52,9 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         InputError: the file is missing or is not a picture.
     """
+    import cv2  # not at the top: commands check paths before they import large libraries
+    import numpy as np
+
     try:
         encoded = np.fromfile(path, np.uint8)
     except OSError as error:
@@ -67,6 +71,8 @@ def write_png(path: Path, rgb: npt.NDArray[np.uint8]) -> None:
     Raises:
         OutputError: the file cannot be written.
     """
+    import cv2
+
     done, encoded = cv2.imencode(".png", rgb[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
         raise OutputError(f"{path}: the picture could not be encoded as PNG.")
@@ -90,7 +96,7 @@ def check_frame_folder(
         is_frame: whether a file of that name could be mistaken for a frame.
 
     Raises:
-        OutputError: the folder is a file, or holds such a file.
+        OutputError: the folder is a file, or has such a file.
     """
     if not folder.exists():
         return
@@ -99,7 +105,7 @@ def check_frame_folder(
     for path in sorted(folder.iterdir()):
         if is_frame(path.name) and (path.is_dir() or not is_made(path.name)):
             raise OutputError(
-                f"{folder}: holds {path.name}, which this run does not make and which would pass for one of its frames. "
+                f"{folder}: has {path.name}, which this run does not make and which would pass for one of its frames. "
                 "Move it away, or choose another output."
             )
 
@@ -159,7 +165,7 @@ def atomic_folder(target: Path, *, overwrite: bool = False, is_private: bool = F
         is_private: ``target`` belongs to the caller alone: replace the whole folder.
 
     Raises:
-        OutputError: ``target`` is a file, or holds files and ``overwrite`` is false, or cannot be written.
+        OutputError: ``target`` is a file, or has files and ``overwrite`` is false, or cannot be written.
     """
     place = _link_target(target)
     if place.exists() and not place.is_dir():

@@ -22,7 +22,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from codecvsr.bitstream.pictures import VideoPictures
-from codecvsr.cli.output import info, say_error, stdout_console
+from codecvsr.cli.output import info, print_error, stdout_console
 from codecvsr.datasets.benchmark import BuiltClip, make_benchmark
 from codecvsr.datasets.benchmark_settings import BenchmarkSettings
 from codecvsr.errors import CodecVSRError, QualityGateError
@@ -170,7 +170,7 @@ def main() -> int:
     try:
         run(arguments.out, arguments.model, arguments.require_gain)
     except CodecVSRError as error:
-        say_error(str(error))
+        print_error(str(error))
         return error.exit_code
     return 0
 

@@ -11,7 +11,7 @@ def test_refuse_existing(tmp_path):
     there.write_text("old")
     refuse_existing(None, tmp_path / "new.csv", overwrite=False)
     refuse_existing(there, overwrite=True)
-    with pytest.raises(OutputError, match=r"there\.csv: exists already; give -y/--overwrite .* another output\."):
+    with pytest.raises(OutputError, match=r"there\.csv: exists already; use -y/--overwrite .* another output\."):
         refuse_existing(None, there, overwrite=False)
     with pytest.raises(OutputError, match=r"choose another --name\."):
         refuse_existing(there, overwrite=False, choose="another --name")

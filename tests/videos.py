@@ -63,7 +63,7 @@ def make_video(
         video.set_display_matrix(QUARTER_TURN)
         subtitles = None
         if extras:
-            out.metadata.update({"title": "A small film", "comment": "made for a test"})
+            out.metadata.update({"title": "A small video", "comment": "made for a test"})
             if path.suffix == ".mkv":
                 subtitles = out.add_mux_stream("subrip", time_base=Fraction(1, 1000))
                 subtitles.metadata["language"] = "deu"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,11 @@ from codecvsr.bitstream.encode import EncodeSettings, describe_stream
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import InputError
+from codecvsr.events import Progress
 from codecvsr.metrics.alignment import BORDER, TRACK_FRAMES, AlignmentTable
 from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion
 from codecvsr.motion.ops.reference import Array
 from codecvsr.motion.optical_flow import dis_flows
-
-Progress = Callable[[Iterable[CodedFrame], str], Iterable[CodedFrame]]
 
 _CHUNK_PIXELS = 2**26  #: pixels of luma in memory at once; about 20 bytes for each
 _CHUNK_FRAMES = (16, 600)  #: fewest and most frames of a chunk
@@ -101,7 +100,7 @@ def inspect_video(
     frames: Iterable[CodedFrame] = read_video(path, allow_damaged=allow_damaged)
     stats = StreamStats()
     table: AlignmentTable | None = None
-    for chunk, own in _chunks(frames if progress is None else progress(frames, "reading")):
+    for chunk, own in _chunks(frames if progress is None else progress(frames, "reading", None)):
         motion = estimate_motion(chunk)
         stats.add(chunk, motion, own)
         if alignment:

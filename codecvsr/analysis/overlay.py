@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -21,10 +21,9 @@ from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.reader import read_video
 from codecvsr.constants import CELL
 from codecvsr.errors import InputError
+from codecvsr.events import Progress
 from codecvsr.files import atomic_file, write_png
 from codecvsr.motion.field import rasterise
-
-Progress = Callable[[Iterable[Picture], str, int], Iterable[Picture]]
 
 _TARGET_WIDTH = 1280  # small pictures are enlarged by a whole number to at least this
 _MAXIMUM = (1080, 1600)  # and no picture to more than this height and width

@@ -1,4 +1,4 @@
-"""The command line: ``codecvsr COMMAND``. A command's module is imported when it is called, not before."""
+"""The command line: ``codecvsr COMMAND``. A command's module is imported when the command runs."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import click
 
 from codecvsr.cli.common import CodecVSRGroup
 
-#: Every command in the order of ``codecvsr --help``: its module is ``codecvsr.cli.NAME``, its text stands in that help.
+#: Every command in the order of ``codecvsr --help``: its module is ``codecvsr.cli.NAME``; the text is shown in that help.
 COMMANDS: dict[str, str] = {
     "benchmark": "Compress HR clips into low-resolution test clips with their codec data.",
     "infer": "Super-resolve a clip or a video into PNG frames.",
     "upscale": "Upscale whole videos of any length, with their sound and everything else they have.",
     "eval": "Score super-resolved frames against the originals: PSNR and SSIM.",
     "compare": "Compare models on benchmark clips: quality, size, speed and memory in one table.",
-    "inspect": "Show what a video is made of and what its vectors are worth, as tables or drawn over it.",
+    "inspect": "Show the structure of a video and the quality of its vectors, as tables or drawn over it.",
     "models": "List, inspect, fetch and convert networks and their weights.",
     "prepare": "Prepare training sets from clips, photographs or REDS.",
     "train": "Train a network, or continue a training run.",
-    "serve": "Show it all on a page in the browser: upload, upscale, compare, look at vectors.",
+    "serve": "Serve a page for the browser: upload, upscale, compare, show vectors.",
     "doctor": "Show versions, devices and which backends are active.",
 }
 
 
 class _LazyGroup(CodecVSRGroup):
-    """The top group: its help comes from :data:`COMMANDS` alone."""
+    """The top group; its help needs only :data:`COMMANDS`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -44,7 +44,7 @@ class _LazyGroup(CodecVSRGroup):
 
 
 def version() -> str:
-    """The installed version of codecvsr; "0+checkout" where it runs from a checkout that was never installed."""
+    """Returns the installed version; "0+checkout" for a checkout that was never installed."""
     try:
         return importlib.metadata.version("codecvsr")
     except importlib.metadata.PackageNotFoundError:
@@ -57,11 +57,11 @@ def cli() -> None:
     """x4 super-resolution of H.264 video, guided by the codec's own motion vectors.
 
     Every option can be set in the environment: --crop-border of eval is CODECVSR_EVAL_CROP_BORDER; CODECVSR_DEVICE and
-    CODECVSR_PRECISION hold for all commands.
+    CODECVSR_PRECISION apply to all commands.
     """
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Run ``codecvsr`` with ``args`` (the process's own by default) and exit."""
+    """Runs ``codecvsr`` with ``args`` (by default of the process) and exits."""
     cli.main(args, prog_name="codecvsr")
     raise SystemExit(0)

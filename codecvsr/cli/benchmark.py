@@ -4,29 +4,23 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 
 from codecvsr.bitstream.encode import GOP_PARAMETERS, PRESETS
-from codecvsr.cli.common import (
-    CodecVSRCommand,
-    ExitCode,
-    FrameRateType,
-    json_option,
-    overwrite_option,
-    print_json,
-    stdout_console,
-    track,
-    warn,
-)
-from codecvsr.datasets.benchmark import BenchmarkResult, make_benchmark
-from codecvsr.datasets.benchmark_settings import BenchmarkSettings, crf_label, parse_crfs
+from codecvsr.cli.common import CodecVSRCommand, ExitCode
+from codecvsr.cli.options import FrameRateType, InputPath, json_option, overwrite_option
+from codecvsr.cli.output import print_json, stdout_console, track, warn
 from codecvsr.errors import InputError
+
+if TYPE_CHECKING:
+    from codecvsr.datasets.benchmark import BenchmarkResult
 
 
 def _crfs(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float | None, ...]:
+    from codecvsr.datasets.benchmark_settings import parse_crfs
+
     try:
         return parse_crfs(value)
     except InputError as error:
@@ -37,14 +31,15 @@ def _crfs(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float
 @click.option(
     "--hr-root",
     required=True,
-    type=click.Path(path_type=Path),
+    is_eager=True,
+    type=InputPath(),
     help="Folder of HR clips: sub-folders of PNG or JPEG frames, or video files of any codec.",
 )
 @click.option(
     "--out-root",
     required=True,
     type=click.Path(path_type=Path),
-    help="Where NAME_CRF25/CLIP/ and its like are written.",
+    help="Folder in which NAME_CRF25/CLIP/ and so on are written.",
 )
 @click.option(
     "--crf",
@@ -52,7 +47,7 @@ def _crfs(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float
     required=True,
     callback=_crfs,
     metavar="N[,N...]",
-    help="Rate factors, 0 to 51; 'none' keeps the LR frames pristine and takes the motion from a stream at CRF 12.",
+    help="CRF values, 0 to 51; 'none' writes uncompressed LR frames, with the motion of a proxy encode at CRF 12.",
 )
 @click.option("--clips", default="", metavar="A[,B...]", help="Names of the clips to make; all by default.")
 @click.option(
@@ -110,8 +105,11 @@ def command(
     """Compress HR clips into low-resolution test clips with their codec data.
 
     Writes OUT_ROOT/NAME_CRF25/CLIP/ with clip.mp4 (H.264), lr/%08d.png (its decoded frames), codec.npz (vectors, repaired
-    motion, quantisers, types) and meta.json (encoder, versions, every parameter, bit rate, LR PSNR).
+    motion, QP, types) and meta.json (encoder, versions, every parameter, bit rate, LR PSNR).
     """
+    from codecvsr.datasets.benchmark import make_benchmark
+    from codecvsr.datasets.benchmark_settings import BenchmarkSettings, crf_label
+
     settings = BenchmarkSettings(
         crfs=crfs,
         scale=scale,
@@ -140,7 +138,10 @@ def command(
 
 
 def _print_table(result: BenchmarkResult, out_root: Path) -> None:
-    """The clips that were made as a small table on stdout."""
+    """Prints a table of the clips."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
     title = f"Written to {out_root}"
     table = Table("folder", "frames", "kbit/s", "LR PSNR (dB)", title=title, title_justify="left", box=SIMPLE_HEAD)
     for made in result.built:

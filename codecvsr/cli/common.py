@@ -1,50 +1,27 @@
-"""What every command shares: the spelling of options, errors as sentences, exit codes (and, from output, messages)."""
+"""Base classes of commands: spelling of options, environment variables, errors as sentences, exit codes."""
 
 from __future__ import annotations
 
 import errno
 import os
-import re
 import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from fractions import Fraction
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import click
 
 from codecvsr.cli import output
-from codecvsr.cli.output import detail, info, print_json, stderr_console, stdout_console, track, warn
 from codecvsr.errors import CodecVSRError
-
-__all__ = [
-    "CodecVSRCommand",
-    "CodecVSRGroup",
-    "ExitCode",
-    "compile_option",
-    "detail",
-    "device_option",
-    "info",
-    "json_option",
-    "overwrite_option",
-    "precision_option",
-    "print_json",
-    "stderr_console",
-    "stdout_console",
-    "track",
-    "warn",
-]
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 #: Options whose environment variable also exists without the command's name, for all commands at once.
 SHARED_VARIABLES = ("device", "precision", "verbose", "quiet", "debug")
 
 
 class ExitCode(IntEnum):
-    """What the process's exit status says."""
+    """Exit status of the process."""
 
     OK = 0
     FAILURE = 1
@@ -54,77 +31,6 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-# --- options ----------------------------------------------------------------------------------------------------------
-
-
-class DeviceType(click.ParamType):
-    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
-
-    name = "auto|cpu|cuda|cuda:N"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Refuse anything else as a wrong use."""
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
-            self.fail(f"{value!r} is not one of auto, cpu, cuda, cuda:N.", param, ctx)
-        return value
-
-
-class FrameRateType(click.ParamType):
-    """Frames per second as a ``Fraction``: ``24``, ``23.976`` or ``24000/1001``."""
-
-    name = "fps"
-
-    def convert(self, value: str | Fraction, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
-        """Refuse what is no number as a wrong use."""
-        try:
-            return Fraction(value)
-        except (ValueError, ZeroDivisionError):
-            self.fail(f"{value!r} is not a frame rate such as 24, 23.976 or 24000/1001.", param, ctx)
-
-
-def json_option(function: F) -> F:
-    """Add ``--json`` (parameter ``as_json``)."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")(
-        function
-    )
-
-
-def overwrite_option(function: F) -> F:
-    """Add ``-y/--overwrite`` (parameter ``overwrite``)."""
-    return click.option("-y", "--overwrite", is_flag=True, help="Replace outputs that exist already.")(function)
-
-
-def device_option(function: F) -> F:
-    """Add ``-d/--device`` (parameter ``device``)."""
-    text = "Where to compute; auto takes a GPU where there is one."
-    return click.option("-d", "--device", type=DeviceType(), default="auto", show_default=True, help=text)(function)
-
-
-def tile_option(function: F) -> F:
-    """Add ``--tile`` (parameter ``tile``)."""
-    text = "Work on frames in parts of so many pixels each way; 0: on whole frames, while memory lasts."
-    return click.option("--tile", type=click.IntRange(min=0), default=0, show_default=True, help=text)(function)
-
-
-def skip_static_option(function: F) -> F:
-    """Add ``--skip-static`` (parameter ``skip_static``)."""
-    text = "Do not make frames again that show nothing new; how many these were is reported."
-    return click.option("--skip-static", is_flag=True, help=text)(function)
-
-
-def precision_option(function: F) -> F:
-    """Add ``--precision`` (parameter ``precision``)."""
-    choice = click.Choice(["auto", "fp32", "fp16", "bf16"])
-    text = "Numbers to compute with; auto takes what is fast on the device."
-    return click.option("--precision", type=choice, default="auto", show_default=True, help=text)(function)
-
-
-def compile_option(function: F) -> F:
-    """Add ``--compile/--no-compile`` (parameter ``compile``)."""
-    text = "Put the network through torch.compile, or not; by default only for jobs that pay for the minute it takes."
-    return click.option("--compile/--no-compile", default=None, help=text)(function)
-
-
 def _set(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and param.name is not None:
         setattr(output.settings, param.name, True)
@@ -132,8 +38,8 @@ def _set(ctx: click.Context, param: click.Parameter, value: bool) -> None:
 
 def _message_options() -> list[click.Option]:
     flags = (
-        (["-v", "--verbose"], "Say more on stderr."),
-        (["-q", "--quiet"], "Say only warnings and errors on stderr."),
+        (["-v", "--verbose"], "Print more on stderr."),
+        (["-q", "--quiet"], "Print only warnings and errors on stderr."),
         (["--debug"], "Show the traceback of an error."),
     )
     return [
@@ -145,20 +51,20 @@ def _message_options() -> list[click.Option]:
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 
-_GIVEN = "codecvsr.command_line"
+_COMMAND_LINE = "codecvsr.command_line"
 
 
 def command_line() -> str:
-    """The command that runs, as it was given: results say how they were made."""
-    return str(click.get_current_context().meta[_GIVEN])
+    """Returns the running command line, which results record."""
+    return str(click.get_current_context().meta[_COMMAND_LINE])
 
 
-#: Options that were renamed: their first names keep working.
+#: Hidden aliases of renamed options: old name -> new name.
 _RENAMED_OPTIONS = {"ablate-shake": "ablate-motion-jitter"}
 
 
 def _dashes(token: str) -> str:
-    """The seed project's ``--hr_root`` is our ``--hr-root``."""
+    """Returns the current spelling of an option: ``--hr-root`` for the seed project's ``--hr_root``."""
     name = token.replace("_", "-")
     stem = name.lstrip("-")
     return name.replace(stem, _RENAMED_OPTIONS.get(stem, stem)) if stem else name
@@ -170,17 +76,17 @@ def _with_context_settings(keywords: dict[str, Any]) -> dict[str, Any]:
 
 
 def environment_names(prefix: str, option: click.Option) -> list[str]:
-    """The environment variables of an option: ``CODECVSR_EVAL_CROP_BORDER`` and, where shared, ``CODECVSR_DEVICE``."""
+    """Returns the environment variables of an option: ``CODECVSR_EVAL_CROP_BORDER`` and, where shared, ``CODECVSR_DEVICE``."""
     spelling = max(option.opts, key=len).lstrip("-").replace("-", "_").upper()
     shared = [f"CODECVSR_{spelling}"] if option.name in SHARED_VARIABLES else []
     return [f"{prefix}_{spelling}", *shared]
 
 
-class _Door(click.Command):
-    """Runs a command and turns whatever happens into a sentence on stderr and an exit code."""
+class _BaseCommand(click.Command):
+    """Runs a command and reports every error as a sentence on stderr and an exit code."""
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """``--help``, which no environment variable can ask for."""
+        """Returns ``--help`` without an environment variable."""
         option = super().get_help_option(ctx)
         if option is not None:
             option.allow_from_autoenv = False
@@ -194,15 +100,15 @@ class _Door(click.Command):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run, then leave the process with an :class:`ExitCode` (``standalone_mode``) or return what click does."""
+        """Runs, then exits with an :class:`ExitCode` (``standalone_mode``) or returns click's result."""
         output.begin()
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, False, **extra)
-        _leave(lambda: super(_Door, self).main(args, prog_name, complete_var, False, **extra))
+        _exit_after(lambda: super(_BaseCommand, self).main(args, prog_name, complete_var, False, **extra))
 
 
-class CodecVSRCommand(_Door):
-    """A command that takes ``--under_scores`` for ``--under-scores``, ``-v``, ``-q``, ``--debug`` and the environment.
+class CodecVSRCommand(_BaseCommand):
+    """A command with ``-v``, ``-q``, ``--debug``, ``--under_scores`` for ``--under-scores``, and environment variables.
 
     Its function may return an :class:`ExitCode`; None is success.
     """
@@ -213,8 +119,8 @@ class CodecVSRCommand(_Door):
         self.params.extend(_message_options())
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Name the environment variables after the options' spellings, then parse; what was given is remembered."""
-        ctx.meta[_GIVEN] = shlex.join([*ctx.command_path.split(), *args])
+        """Names the environment variables after the options, then parses; stores the command line."""
+        ctx.meta[_COMMAND_LINE] = shlex.join([*ctx.command_path.split(), *args])
         if ctx.auto_envvar_prefix is not None:
             for option in self.params:
                 if isinstance(option, click.Option):
@@ -222,7 +128,7 @@ class CodecVSRCommand(_Door):
         return super().parse_args(ctx, args)
 
 
-class CodecVSRGroup(_Door, click.Group):
+class CodecVSRGroup(_BaseCommand, click.Group):
     """A group whose commands are :class:`CodecVSRCommand`, for a command that has commands (``models list``)."""
 
     command_class = CodecVSRCommand
@@ -232,31 +138,31 @@ class CodecVSRGroup(_Door, click.Group):
         super().__init__(*args, **_with_context_settings(kwargs))
 
 
-def _leave(run: Callable[[], object]) -> NoReturn:
+def _exit_after(run: Callable[[], object]) -> NoReturn:
     try:
         result = run()
         sys.stdout.flush()
         code = result if isinstance(result, int) and not isinstance(result, bool) else ExitCode.OK
     except BrokenPipeError:
-        code = _reader_left()
-    except BaseException as error:  # the one place where everything ends up
+        code = _ignore_closed_pipe()
+    except BaseException as error:  # the only place that reports errors
         if isinstance(error, SystemExit):
             raise
         code = _explain(error)
     sys.exit(int(code))
 
 
-def _reader_left() -> ExitCode:
-    """Whoever read our stdout has gone (``| head``): no message, and no second failure when Python flushes at exit."""
+def _ignore_closed_pipe() -> ExitCode:
+    """The reader of stdout has ended (``| head``): no message, and no second error when Python flushes at exit."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError):
-        return ExitCode.FAILURE  # stdout is no real file: nothing will be flushed into a pipe
+        return ExitCode.FAILURE  # stdout is no file of the system
     return ExitCode.FAILURE
 
 
 def _explain(error: BaseException) -> int:
-    """Print the sentence that belongs to ``error`` and return the exit code."""
+    """Prints a sentence for ``error`` and returns the exit code."""
     interrupted = isinstance(error, KeyboardInterrupt) or (
         isinstance(error, click.Abort) and not isinstance(error.__cause__, EOFError)
     )
@@ -264,26 +170,26 @@ def _explain(error: BaseException) -> int:
         traceback.print_exception(error, file=sys.stderr)
     if interrupted:
         how = error.__cause__ if isinstance(error, click.Abort) else error
-        output.say_error(" ".join(["interrupted.", *map(str, how.args if how is not None else ())]))
+        output.print_error(" ".join(["interrupted.", *map(str, how.args if how is not None else ())]))
         return ExitCode.INTERRUPTED
     if isinstance(error, CodecVSRError):
-        output.say_error(str(error))
+        output.print_error(str(error))
         return error.exit_code
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         hint = f" Try '{context.command_path} --help'." if context is not None else ""
-        output.say_error(error.format_message() + hint)
+        output.print_error(error.format_message() + hint)
         return error.exit_code
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("codecvsr"):
-        output.say_error(f"the Python package '{error.name}' is not installed; install it with pip and run again.")
+        output.print_error(f"the Python package '{error.name}' is not installed; install it with pip and run again.")
     elif isinstance(error, OSError) and error.errno is not None:
         name = f"{error.filename}: " if error.filename is not None else ""
         text = "no space left on the disk" if error.errno == errno.ENOSPC else error.strerror
-        output.say_error(f"{name}{text}.")
+        output.print_error(f"{name}{text}.")
     elif isinstance(error, MemoryError):
-        output.say_error("out of memory; try smaller pictures, shorter clips or fewer at once.")
+        output.print_error("out of memory; try smaller pictures, shorter clips or fewer at once.")
     else:
-        output.say_error(
+        output.print_error(
             f"internal error ({type(error).__name__}: {error}); run again with --debug and report what it prints."
         )
     return ExitCode.FAILURE

@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from codecvsr.cli.common import (
-    CodecVSRCommand,
-    ExitCode,
-    command_line,
+from codecvsr.cli.common import CodecVSRCommand, ExitCode, command_line
+from codecvsr.cli.options import (
+    InputPath,
     compile_option,
     device_option,
-    info,
     json_option,
     overwrite_option,
     precision_option,
-    print_json,
-    stdout_console,
-    warn,
 )
+from codecvsr.cli.output import info, print_json, stdout_console, warn
+from codecvsr.files import refuse_existing
 from codecvsr.json_values import jsonable
 
 if TYPE_CHECKING:
@@ -64,10 +61,10 @@ def _crop(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
 
 
 @click.command(cls=CodecVSRCommand)
-@click.option("--clip-root", type=click.Path(path_type=Path), multiple=True, required=True, metavar="CLIP...",
+@click.option("--clip-root", type=InputPath(), is_eager=True, multiple=True, required=True, metavar="CLIP...",
               help="Clip folders, benchmark folders such as OUT/val_CRF25, or folders of those; several may follow.")  # fmt: skip
-@click.argument("more_clips", nargs=-1, type=click.Path(path_type=Path), metavar="")
-@click.option("--gt-root", type=click.Path(path_type=Path), required=True,
+@click.argument("more_clips", nargs=-1, type=InputPath(), is_eager=True, metavar="")
+@click.option("--gt-root", type=InputPath(), is_eager=True, required=True,
               help="Their originals: a sub-folder of frames, or a video, named like each clip.")  # fmt: skip
 @click.option("--models", multiple=True, required=True, callback=_models, metavar="A[,B...]",
               help="Names, weights files or NETWORK:random, each optionally with @MOTION, +ablate-PART, +segments=K or "
@@ -130,7 +127,6 @@ def command(
     from codecvsr.compare.measurements import Settings
     from codecvsr.compare.report import write_report
     from codecvsr.compare.run import compare
-    from codecvsr.files import refuse_existing
 
     refuse_existing(*reports, overwrite=overwrite)
     result = compare(

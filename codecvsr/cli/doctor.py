@@ -12,7 +12,9 @@ from typing import Any
 
 import click
 
-from codecvsr.cli.common import CodecVSRCommand, ExitCode, json_option, print_json, stdout_console, warn
+from codecvsr.cli.common import CodecVSRCommand, ExitCode
+from codecvsr.cli.options import json_option
+from codecvsr.cli.output import print_json, stdout_console, warn
 
 OPTIONAL_PACKAGES = ("ffmpeg-python", "motion-vector-extractor", "matplotlib", "scikit-image", "torchvision", "triton")
 
@@ -112,8 +114,8 @@ def _ffmpeg_program() -> str | None:
     program = shutil.which("ffmpeg")
     if program is None:
         return None
-    told = subprocess.run([program, "-version"], capture_output=True, text=True, check=False, timeout=20).stdout
-    found = re.search(r"ffmpeg version (\S+)", told)
+    printed = subprocess.run([program, "-version"], capture_output=True, text=True, check=False, timeout=20).stdout
+    found = re.search(r"ffmpeg version (\S+)", printed)
     return found[1] if found else "unknown"
 
 

@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from codecvsr.cli.common import (
-    CodecVSRCommand,
-    info,
-    json_option,
-    overwrite_option,
-    print_json,
-    stdout_console,
-    track,
-    warn,
-)
+from codecvsr.cli.common import CodecVSRCommand
+from codecvsr.cli.options import InputPath, json_option, overwrite_option
+from codecvsr.cli.output import info, print_json, stdout_console, track, warn
+from codecvsr.files import refuse_existing
 
 if TYPE_CHECKING:
     from codecvsr.metrics.report import EvalResult
@@ -35,13 +29,13 @@ _ARTIFACTS = {
 @click.option(
     "--sr-dir",
     required=True,
-    type=click.Path(path_type=Path),
+    type=InputPath(),
     help="Folder of super-resolved frames (PNG or JPEG).",
 )
 @click.option(
     "--gt-dir",
     required=True,
-    type=click.Path(path_type=Path),
+    type=InputPath(),
     help="Folder of the original frames, or a video of them (any codec).",
 )
 @click.option(
@@ -84,11 +78,10 @@ def command(
 ) -> None:
     """Score super-resolved frames against the originals: PSNR and SSIM, in RGB and on luma.
 
-    Frames are paired by name; where the two folders only count differently (from 0 and from 1), by order. PSNR is taken
+    Frames are paired by name; where the two folders only count differently (from 0 and from 1), by order. PSNR is measured
     per frame on 8-bit pixels and then averaged; SSIM has a Gaussian 11x11 window of sigma 1.5; luma is BT.601, 16-235.
     """
     from codecvsr.errors import QualityGateError
-    from codecvsr.files import refuse_existing
     from codecvsr.metrics import plot as plots
     from codecvsr.metrics import report
 

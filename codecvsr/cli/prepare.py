@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from codecvsr.cli.common import CodecVSRCommand, ExitCode, command_line, info, json_option, print_json, track, warn
+from codecvsr.cli.common import CodecVSRCommand, ExitCode, command_line
+from codecvsr.cli.options import json_option
+from codecvsr.cli.output import info, print_json, track, warn
 
 if TYPE_CHECKING:
     from codecvsr.datasets.reds import Split

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from codecvsr.cli.common import CodecVSRCommand, info
+from codecvsr.cli.common import CodecVSRCommand
+from codecvsr.cli.output import info
 from codecvsr.errors import CodecVSRError
 
 

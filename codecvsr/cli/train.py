@@ -7,18 +7,18 @@ from pathlib import Path
 
 import click
 
-from codecvsr.cli.common import CodecVSRCommand, device_option, info, overwrite_option, precision_option
+from codecvsr.cli.common import CodecVSRCommand
+from codecvsr.cli.options import InputPath, device_option, overwrite_option, precision_option
+from codecvsr.cli.output import info
 
 
 @click.command(cls=CodecVSRCommand)
-@click.option("--config", type=click.Path(path_type=Path), help="Recipe, a TOML file.")
+@click.option("--config", type=InputPath(), help="Recipe, a TOML file.")
 @click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Change a value of the recipe.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/codecvsr"), show_default=True,
               help="Folder for state, weights and log.")  # fmt: skip
-@click.option(
-    "--resume", type=click.Path(path_type=Path), help="Continue the run in this folder, or from this state-STEP folder."
-)
-@click.option("--initial", type=click.Path(path_type=Path), help="Initial weights, a .safetensors file.")
+@click.option("--resume", type=InputPath(), help="Continue the run in this folder, or from this state-STEP folder.")
+@click.option("--initial", type=InputPath(), help="Initial weights, a .safetensors file.")
 @click.option("--minutes", type=click.FloatRange(min=0), help="Stop after this time; --resume continues.")
 @click.option("--budget", type=click.FloatRange(min=0), metavar="MINUTES",
               help="Minutes for all sessions of the run; the speed of the first steps decides how many steps fit.")  # fmt: skip
@@ -50,7 +50,7 @@ def command(
     from codecvsr.train.run_log import LOG, plot_log, read_log
 
     if config is None and plot is None:
-        raise click.UsageError("give --config RECIPE.toml to train, or --plot PNG to plot the log of --out.")
+        raise click.UsageError("use --config RECIPE.toml to train, or --plot PNG to plot the log of --out.")
     if config is not None:
         recipe = read_recipe(config, overrides)
         steps = train(

@@ -8,21 +8,20 @@ from typing import Any
 
 import click
 
-from codecvsr.cli.common import (
-    CodecVSRCommand,
-    ExitCode,
+from codecvsr.cli.common import CodecVSRCommand, ExitCode
+from codecvsr.cli.options import (
     FrameRateType,
+    check_exists,
     compile_option,
     device_option,
     json_option,
     overwrite_option,
     precision_option,
-    print_json,
     skip_static_option,
     tile_option,
-    warn,
 )
-from codecvsr.cli.progress import Narrator
+from codecvsr.cli.output import print_json, warn
+from codecvsr.cli.progress import ProgressPrinter
 
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
 
@@ -44,18 +43,24 @@ def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> floa
               help="A file that ends in .mp4, .mkv or .mov; a folder of PNG frames, or their pattern such as "
                    "frames/%08d.png; with several inputs, a folder for one output each.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["auto", "mp4", "mkv", "mov", "png"]), default="auto",
-              show_default=True, help="What several inputs become; auto: the input's own container, else mkv.")  # fmt: skip
+              show_default=True, help="Format of the outputs of several inputs; auto: the input's container, else mkv.")  # fmt: skip
 @click.option("-m", "--model", default="codecvsr", show_default=True,
               help="A name of 'codecvsr models list' or a weights file.")  # fmt: skip
 @click.option("--motion", type=click.Choice(["codec", "spynet", "dis", "zero", "raw"]),
-              help="What aligns the frames; by default what the model was made for.")  # fmt: skip
+              help="Kind of motion that aligns the frames; by default what the model was trained with.")  # fmt: skip
 @click.option("--scale", type=click.IntRange(1, 4), default=4, show_default=True,
               help="Size of the output; less than 4 is resampled from 4, antialiased.")  # fmt: skip
 @click.option("--width", type=click.IntRange(1), help="Width of the output in pixels, in place of --scale.")
 @click.option("--height", type=click.IntRange(1), help="Height of the output; one of the two follows from the other.")
 @click.option("--codec", type=click.Choice(["h264", "hevc", "ffv1"]), default="h264", show_default=True,
               help="Of the output; ffv1 is lossless and needs .mkv.")  # fmt: skip
-@click.option("--crf", type=click.FloatRange(0, 51), default=18, show_default=True, help="Rate factor; less is better.")
+@click.option(
+    "--crf",
+    type=click.FloatRange(0, 51),
+    default=18,
+    show_default=True,
+    help="Constant rate factor (CRF) of the encoder; less is better.",
+)
 @click.option("--preset", default="medium", show_default=True, help="Of x264 or x265: ultrafast to veryslow.")
 @click.option("--pixel-format", default="auto", show_default=True,
               help="Of the output, such as yuv420p or yuv420p10le; auto keeps the chroma of the source.")  # fmt: skip
@@ -63,43 +68,63 @@ def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> floa
 @click.option("--end", callback=_time, metavar="TIME", help="End before this time.")
 @click.option("--fps", default="24", show_default=True, type=FrameRateType(), help="Frame rate of a folder of frames.")
 @click.option("--chunk", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Most frames that are worked on, and kept, at once; 0: as many as memory sensibly holds.")  # fmt: skip
+              help="Maximum frames of a chunk, after which work is saved; 0: chosen by memory.")  # fmt: skip
 @click.option("--overlap", type=click.IntRange(min=0), default=8, show_default=True,
-              help="Frames looked at beyond each end of a stretch.")  # fmt: skip
+              help="Context frames at both ends of a chunk.")  # fmt: skip
 @click.option("--window", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Frames the network sees at once; 0: as many as memory sensibly holds.")  # fmt: skip
+              help="Maximum frames in the network at once; 0: chosen by memory.")  # fmt: skip
 @tile_option
 @skip_static_option
 @click.option("--resume/--no-resume", default=None,
-              help="Go on with an unfinished run, or throw it away; by default go on unless -y is given.")  # fmt: skip
-@click.option("--strict", is_flag=True, help="Refuse an output that cannot hold everything the input has.")
+              help="Continue an unfinished run, or discard it; by default continue unless -y is set.")  # fmt: skip
+@click.option("--strict", is_flag=True, help="Refuse an output that cannot store all streams of the input.")
 @click.option("--allow-damaged", is_flag=True, help="Use the frames before the damage of a damaged video.")
 @click.option("--conceal", is_flag=True,
-              help="Use all frames of a damaged video: what cannot be decoded is patched, and counted.")  # fmt: skip
+              help="Use all frames of a damaged video: damage is patched, and patched frames are counted.")  # fmt: skip
 @click.option("--compare", type=click.Path(path_type=Path, dir_okay=False), metavar="PNG|MP4",
               help="Also make a picture or a video of before and after.")  # fmt: skip
 @click.option("--preview", type=click.Path(path_type=Path, dir_okay=False), metavar="PNG",
-              help="Keep a picture here of before and after of the shot that is worked on.")  # fmt: skip
+              help="Write a picture of before and after, and update it with every shot.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True,
-              help="Processes that share the work; 0: one per GPU, one in all on a CPU.")  # fmt: skip
+              help="Worker processes; 0: one per GPU, one on a CPU.")  # fmt: skip
 @click.option("--ray", metavar="auto|ADDRESS",
-              help="Have the machines of a Ray cluster do the work; they see input and output at the same paths.")  # fmt: skip
+              help="Upscale on the machines of a Ray cluster, which see input and output at the same paths.")  # fmt: skip
 @device_option
 @precision_option
 @compile_option
 @overwrite_option
 @json_option
-def command(inputs: tuple[Path, ...], output: Path, form: str, as_json: bool, **options: Any) -> ExitCode:
+def command(
+    inputs: tuple[Path, ...],
+    output: Path,
+    form: str,
+    as_json: bool,
+    resume: bool | None,
+    overwrite: bool,
+    strict: bool,
+    compare: Path | None,
+    preview: Path | None,
+    workers: int,
+    ray: str | None,
+    **options: Any,
+) -> ExitCode:
     """Upscale whole videos of any length, with their sound and everything else they have.
 
-    INPUT is a video of any codec, a folder of PNG or JPEG frames, or a folder of videos. A run that was stopped, however
-    it was, goes on when the same command is given again: what is done is kept in .OUT.codecvsr beside the output. With
-    --json the result is one object on stdout, and what happens is told on stderr as one JSON object per line.
+    INPUT is a video of any codec, a folder of PNG or JPEG frames, or a folder of videos. The same command continues a run
+    that was stopped: finished chunks are saved in .OUT.codecvsr beside the output. With --json the result is one object on
+    stdout, and progress is printed on stderr as one JSON object per line.
     """
+    if len(inputs) == 1:
+        check_exists(inputs[0])
     from codecvsr.upscaling.batch import upscale_all
+    from codecvsr.upscaling.options import RunSettings, UpscaleOptions
 
-    with Narrator(as_json=as_json) as narrator:
-        result = upscale_all(inputs, output, form=form, listener=narrator.hear, **options)
+    with ProgressPrinter(as_json=as_json) as printer:
+        settings = RunSettings(
+            resume=resume, overwrite=overwrite, strict=strict, compare=compare, preview=preview, workers=workers, ray=ray,
+            on_event=printer.on_event,
+        )  # fmt: skip
+        result = upscale_all(inputs, output, UpscaleOptions(**options), settings, form=form)
     for failure in result.failed:
         warn(f"{failure.input} was not upscaled: {failure.error}")
     if any(report.training == "untrained" for report in result.made):

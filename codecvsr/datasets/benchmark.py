@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from codecvsr.bitstream.mv_sources.extractors import check_extractor
-from codecvsr.datasets.benchmark_clip import Progress, build_clip
+from codecvsr.datasets.benchmark_clip import build_clip
 from codecvsr.datasets.benchmark_settings import BenchmarkSettings, crf_label, stream_facts
 from codecvsr.datasets.hr_sources import HRSource, LRSpool, find_sources, shrink_source
 from codecvsr.errors import CodecVSRError, OutputError
+from codecvsr.events import Progress
 from codecvsr.files import FRAME_NAME, atomic_folder, check_frame_folder, refuse_existing
 from codecvsr.inference import clip_folder
 

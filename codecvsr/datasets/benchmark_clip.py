@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,12 @@ from codecvsr.bitstream.mv_sources.extractors import check_extractor, coded_fram
 from codecvsr.datasets.benchmark_settings import BenchmarkSettings, crf_label, stream_facts
 from codecvsr.datasets.hr_sources import HRSource, LRSpool
 from codecvsr.errors import InputError
+from codecvsr.events import Progress
 from codecvsr.files import FRAME_NAME, write_png
 from codecvsr.inference import clip_folder
 from codecvsr.metrics.psnr import psnr
 from codecvsr.motion import estimate_motion
 from codecvsr.video.resize import DOWNSAMPLER
-
-#: Yields the items it gets and shows progress: items, description, total.
-Progress = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
 
 
 def build_clip(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ import torch
 from codecvsr.engine.device import choose_device, peak_memory_bytes, place
 from codecvsr.engine.plan import Plan, make_plan
 from codecvsr.errors import InputError
+from codecvsr.events import Progress
 from codecvsr.files import atomic_folder, check_frame_folder, write_png
 from codecvsr.inference.execute import Overflow, upscale_window
 from codecvsr.inference.memory_limits import MemoryLimits
@@ -31,8 +32,6 @@ from codecvsr.models.zoo import LoadedModel, load_model
 from codecvsr.motion import MotionOptions
 
 MotionKind = Literal["codec", "spynet", "dis", "zero", "raw"]
-#: Passes items on and shows progress: items, description, total.
-Progress = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
 _CPU = torch.device("cpu")
 SPYNET_FROM = "basicvsr-reds4"  #: the model whose SPyNet serves networks without one
 

@@ -6,19 +6,20 @@ import csv
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from itertools import zip_longest
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from codecvsr.errors import InputError
+from codecvsr.events import Progress
 from codecvsr.files import atomic_file, read_image
 from codecvsr.metrics import artifacts as faults
 from codecvsr.metrics.artifacts import Artifacts
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from codecvsr.metrics.lpips import Lpips  # with it comes torch, which PSNR and SSIM do without
 
 Rgb = npt.NDArray[np.uint8]
-Progress = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
-"""``codecvsr upscale``: whole videos of any length in, whole videos out, in flat memory and without losing work.
+"""``codecvsr upscale``: upscales whole videos of any length in bounded memory, and continues where a run was stopped.
 
-A video is surveyed once, cut into shards, and every shard is decoded, given its motion, run through the network and encoded;
-what is done of it is durable. Decoding, network and encoding overlap. A shard depends on nothing but its own frames and those
-it looks at, so a run that was stopped goes on with the next shard and ends in the same pictures.
+A video is scanned once and cut into chunks. Every chunk is decoded, gets its motion, is upscaled and encoded, and is then durable.
+Decoding, network and encoding overlap. A chunk depends only on its own frames and its context frames, so that a run that was
+stopped continues with the next chunk and makes the same output.
 """
 
 from __future__ import annotations
 
 import errno
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,13 @@ import torch
 
 import codecvsr
 from codecvsr.errors import CodecVSRError, DamagedInputError, OutputError
+from codecvsr.events import Finished
 from codecvsr.files import check_frame_folder, refuse_existing
-from codecvsr.upscaling.checkpoint_dir import WorkFolder, fingerprint
+from codecvsr.upscaling.checkpoint_dir import CheckpointDir, fingerprint
 from codecvsr.upscaling.comparison import check_comparison, check_place, write_comparison
 from codecvsr.upscaling.frame_names import is_frame, may_make, split_pattern
 from codecvsr.upscaling.job import Job
-from codecvsr.upscaling.options import (
-    Engine,
-    Listener,
-    RunSettings,
-    UpscaleOptions,
-    UpscaleReport,
-    make_engine,
-)
+from codecvsr.upscaling.options import Engine, RunSettings, UpscaleOptions, UpscaleReport, make_engine
 from codecvsr.video import stream_mapping
 from codecvsr.video.probe import Media
 
@@ -46,39 +41,40 @@ def upscale(
     preview: str | Path | None = None,
     workers: int = 0,
     ray: str | None = None,
-    listener: Listener | None = None,
+    listener: Callable[[dict[str, Any]], None] | None = None,
     **options: Any,
 ) -> UpscaleReport:
-    """Upscale a video, or a folder of frames, with everything it has.
+    """Upscales a video, or a folder of frames, and copies its other streams.
 
     Args:
         source: a video of any codec, or a folder of PNG or JPEG frames.
         output: an .mp4, .mkv or .mov file; or, for PNG frames, a folder or a pattern like ``frames/%08d.png``.
-        resume: go on with an unfinished run; None for yes unless ``overwrite`` is given.
-        overwrite: replace the output, and start over unless ``resume`` is given as well.
-        strict: refuse, before any work, an output that cannot hold everything the source has.
+        resume: continue an unfinished run; None for yes unless ``overwrite`` is set.
+        overwrite: replace the output, and start over unless ``resume`` is set too.
+        strict: refuse, before any work, an output that cannot store everything the source has.
         compare: also make a picture (.png) or video (.mp4) of before and after, side by side.
-        preview: keep a picture (.png) of before and after of the shot that is worked on.
-        workers: processes; 0 for one per GPU, or this one alone on a CPU.
-        ray: "auto" or the address of a Ray cluster whose machines do the work, seeing input and output at the same paths.
-        listener: is told what happens.
+        preview: write a picture (.png) of before and after, and update it with every shot.
+        workers: processes; 0 for one per GPU, or this process on a CPU.
+        ray: "auto" or the address of a Ray cluster whose machines see input and output at the same paths.
+        listener: called with every event, a JSON object: see :mod:`codecvsr.events`.
         **options: fields of :class:`UpscaleOptions`.
 
     Raises:
-        InputError: the input, or what is asked for, cannot be used.
-        OutputError: the output exists, cannot be written or cannot hold what it should, or an unfinished run is another job.
-        CheckpointError: the model's file is not one.
-        KeyboardInterrupt: with the text how to go on, where Ctrl-C stopped it.
+        InputError: the input or an option cannot be used.
+        OutputError: the output exists, cannot be written or cannot store all streams, or an unfinished run has other options.
+        CheckpointError: the model's file is not a checkpoint.
+        KeyboardInterrupt: Ctrl-C stopped the run; its text says how to continue.
     """
     settings = RunSettings(
-        resume, overwrite, strict, Path(compare) if compare else None, Path(preview) if preview else None, workers, ray,
-        listener,
+        resume=resume, overwrite=overwrite, strict=strict, compare=Path(compare) if compare else None,
+        preview=Path(preview) if preview else None, workers=workers, ray=ray,
+        on_event=None if listener is None else lambda event: listener(event.to_json()),
     )  # fmt: skip
     return upscale_one(make_engine(UpscaleOptions(**options)), Path(source), Path(output), settings)
 
 
 def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSettings) -> UpscaleReport:
-    """:func:`upscale` with what runs loaded already; it names the arguments and errors."""
+    """Upscales one input with a loaded engine: see :func:`upscale`."""
     begun = time.monotonic()
     output, pattern = split_pattern(output)
     is_pictures = pattern is not None or not output.suffix or output.is_dir()
@@ -91,37 +87,35 @@ def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSetting
         plans = stream_mapping.plan_streams(media, output)
     losses = stream_mapping.losses(plans)
     if losses and settings.strict:
-        raise OutputError(
-            f"{output}: would not hold everything ({'; '.join(losses)}); use .mkv, or leave out --strict."
-        )
-    with WorkFolder(output) as work:
-        _check_output(work, pictures, settings.overwrite)
-        job = Job(engine, media, work, settings)
-        resumed = work.open(_manifest(engine, media, pictures), resume=settings.resumes)
+        raise OutputError(f"{output}: cannot store everything ({'; '.join(losses)}); use .mkv, or omit --strict.")
+    with CheckpointDir(output) as checkpoint:
+        _check_output(checkpoint, pictures, settings.overwrite)
+        job = Job(engine, media, checkpoint, settings)
+        resumed = checkpoint.open(_manifest(engine, media, pictures), resume=settings.resumes)
         try:
-            report = job.run(pictures, plans, losses, begun, is_complete=resumed and work.is_finished)
+            report = job.run(pictures, plans, losses, begun, is_complete=resumed and checkpoint.is_finished)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(job.how_to_go_on()) from None
         except (OSError, av.FFmpegError) as error:
             raise _explain(error, output, job) from error
         except CodecVSRError as error:
             if not job.has_work:
-                work.remove()
+                checkpoint.remove()
             if isinstance(error, DamagedInputError) and engine.options.damage == "refuse":
                 raise DamagedInputError(
                     f"{error} --conceal uses all of its frames, with the damage patched."
                 ) from error
             raise
-        work.remove()
+        checkpoint.remove()
     if settings.compare is not None:
         write_comparison(media, output, pictures, settings.compare, engine.options)
         report = replace(report, compare=str(settings.compare))
-    job.tell(event="done", **report.to_json())
+    job.emit(Finished(report.to_json()))
     return report
 
 
 def _check_paths(media: Media, output: Path, settings: RunSettings, pictures: str | None) -> None:
-    """Everything about names that can be refused before any work."""
+    """Checks, before any work, the paths of a run."""
     if output.exists() and output.samefile(media.path):
         raise OutputError(f"{output}: is the input itself; choose another output.")
     if pictures is not None:
@@ -137,13 +131,14 @@ def _check_paths(media: Media, output: Path, settings: RunSettings, pictures: st
         check_place(preview, (media.path, output, *([compare] if compare is not None else [])))
 
 
-def _check_output(work: WorkFolder, pictures: str | None, overwrite: bool) -> None:
-    output = work.output
-    if work.is_finished:
+def _check_output(checkpoint: CheckpointDir, pictures: str | None, overwrite: bool) -> None:
+    """Checks that the output does not exist, or may be replaced, or is of this run, which was stopped at its end."""
+    output = checkpoint.output
+    if checkpoint.is_finished:
         return
     if output.is_dir():
         is_name = is_frame(pictures) if pictures else lambda name: True
-        if all(not is_name(path.name) or work.has_moved(path.name) for path in output.iterdir()):
+        if all(not is_name(path.name) or checkpoint.has_moved(path.name) for path in output.iterdir()):
             return
     refuse_existing(output, overwrite=overwrite)
 

@@ -6,13 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from codecvsr.errors import CodecVSRError, InputError
+from codecvsr.events import Failed
 from codecvsr.files import FRAME_NAME, VIDEO_SUFFIXES
-from codecvsr.upscaling.api import upscale_one
 from codecvsr.upscaling.frame_names import split_pattern
-from codecvsr.upscaling.options import Listener, RunSettings, UpscaleOptions, UpscaleReport, make_engine
+from codecvsr.upscaling.options import RunSettings, UpscaleOptions, UpscaleReport, make_engine
 from codecvsr.video.probe import is_folder_of_frames
 from codecvsr.video.stream_mapping import CONTAINERS
 
@@ -27,51 +26,33 @@ class Failure:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What became of all inputs."""
+    """The inputs that were upscaled, and those that failed."""
 
     made: list[UpscaleReport]
     failed: list[Failure]
 
 
 def upscale_all(
-    inputs: Sequence[Path],
-    output: Path,
-    *,
-    form: str = "auto",
-    resume: bool | None = None,
-    overwrite: bool = False,
-    strict: bool = False,
-    compare: Path | None = None,
-    preview: Path | None = None,
-    workers: int = 0,
-    ray: str | None = None,
-    listener: Listener | None = None,
-    **options: Any,
+    inputs: Sequence[Path], output: Path, options: UpscaleOptions, settings: RunSettings, *, form: str = "auto"
 ) -> BatchResult:
-    """Upscale inputs into ``output``, or into one output each in the folder ``output``.
+    """Upscales inputs into ``output``, or into one output each in the folder ``output``.
 
     Args:
         inputs: videos, folders of frames, folders of videos.
         output: see :func:`plan_outputs`.
+        options: decide the result.
+        settings: of the run.
         form: see :func:`plan_outputs`.
-        resume: see ``codecvsr.upscale``, as for all that follow.
-        overwrite: replace outputs.
-        strict: refuse outputs that cannot hold everything.
-        compare: a picture or video of before and after.
-        preview: a picture of the shot that is worked on.
-        workers: processes.
-        ray: "auto" or the address of a Ray cluster.
-        listener: is told what happens.
-        **options: fields of ``UpscaleOptions``.
 
     Raises:
-        CodecVSRError: what is asked for cannot be; or there is but one input, and that failed.
+        CodecVSRError: the options cannot be used; or there is one input, and it failed.
     """
-    settings = RunSettings(resume, overwrite, strict, compare, preview, workers, ray, listener)
-    engine = make_engine(UpscaleOptions(**options))
     jobs = plan_outputs(inputs, output, form)
-    if compare is not None and len(jobs) > 1:
-        raise InputError("--compare is for one input; give the inputs one by one.")
+    if settings.compare is not None and len(jobs) > 1:
+        raise InputError("--compare is for one input; name the inputs one by one.")
+    from codecvsr.upscaling.api import upscale_one  # imports torch, in more than a second
+
+    engine = make_engine(options)
     made: list[UpscaleReport] = []
     failed: list[Failure] = []
     for source, target in jobs:
@@ -81,26 +62,26 @@ def upscale_all(
             if len(jobs) == 1:
                 raise
             failed.append(Failure(str(source), str(error)))
-            if listener is not None:
-                listener({"event": "failed", "input": str(source), "error": str(error)})
+            if settings.on_event is not None:
+                settings.on_event(Failed(str(source), str(error)))
     return BatchResult(made, failed)
 
 
 def plan_outputs(inputs: Sequence[Path], output: Path, form: str = "auto") -> list[tuple[Path, Path]]:
-    """Every input with its output.
+    """Returns every input with its output.
 
-    One input goes to ``output`` itself, unless ``form`` is given and ``output`` is a folder. Several go into the folder
+    One input goes to ``output`` itself, unless ``form`` is set and ``output`` is a folder. Several go into the folder
     ``output`` under their own names.
 
     Raises:
-        InputError: two inputs would have one output, or ``output`` is no folder for several.
+        InputError: two inputs would have the same output, or several inputs have no folder to go to.
     """
     sources: list[Path] = []
     for path in inputs:
         if path.is_dir() and not is_folder_of_frames(path):
             videos = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
             if not videos:
-                raise InputError(f"{path}: holds neither frames (PNG or JPEG) nor videos.")
+                raise InputError(f"{path}: has neither frames (PNG or JPEG) nor videos.")
             sources += videos
         else:
             sources.append(path)
@@ -113,7 +94,7 @@ def plan_outputs(inputs: Sequence[Path], output: Path, form: str = "auto") -> li
     jobs = [(source, output / _name(source, form)) for source in sources]
     twice = [str(target) for target, count in Counter(target for _, target in jobs).items() if count > 1]
     if twice:
-        raise InputError(f"{output}: two inputs would become {twice[0]}; give them one by one.")
+        raise InputError(f"{output}: two inputs would become {twice[0]}; name them one by one.")
     return jobs
 
 

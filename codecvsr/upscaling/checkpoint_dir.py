@@ -1,8 +1,8 @@
-"""The work folder of one output: what is done already, kept so that a run that was stopped can go on.
+"""The checkpoint folder of one output: finished work, from which a run that was stopped continues.
 
-It stands beside the output as ``.NAME.codecvsr/`` and holds ``manifest.json`` (what is being made, of what, with what),
-``scan.npz`` (the input's frames) and one file per finished shard. Everything in it appears under its name only when it is
-complete and on the disk, so that a power cut leaves nothing that looks finished and is not.
+It is beside the output as ``.NAME.codecvsr/`` and has ``manifest.json`` (input, options and versions), ``survey.npz`` (the
+input's scan) and one file per finished chunk. A file gets its name only when it is complete and on the disk, so that a power
+cut leaves no file that is named and incomplete.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from typing import Any, Self
 import numpy as np
 
 from codecvsr.errors import OutputError
-from codecvsr.video.probe import Colour, Scan
+from codecvsr.video.scan import Colour, Scan
 from codecvsr.video.segments import sync_folder, unique
 
 FORMAT_VERSION = 2
-_MANIFEST, _SURVEY, _FINISHED, _LOCK = "manifest.json", "survey.npz", "finished", "lock"
+_MANIFEST, _SCAN, _FINISHED, _LOCK = "manifest.json", "survey.npz", "finished", "lock"
 _SAMPLE = 1 << 20  # bytes at both ends of an input that identify it, with its size
 
 
-def work_path(output: Path) -> Path:
-    """The work folder of ``output``; beside the file or folder that a symbolic link leads to."""
+def checkpoint_path(output: Path) -> Path:
+    """Returns the checkpoint folder of ``output``; beside the file or folder that a symbolic link leads to."""
     if output.is_symlink():
         output = output.resolve()
     return output.with_name(f".{output.name}.codecvsr")
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
-    """What tells an input from another: its size and the SHA-256 of its ends; names and sizes for a folder of frames."""
+    """Identifies an input by its size and the SHA-256 of its ends; a folder of frames by names and sizes."""
     digest = hashlib.sha256()
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if p.is_file())
@@ -55,7 +55,7 @@ def fingerprint(path: Path) -> dict[str, Any]:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """In words, every entry in which two manifests differ."""
+    """Returns, in words, the entries in which two manifests differ."""
     found = []
     for key in sorted({*old, *new}):
         a, b = old.get(key), new.get(key)
@@ -66,13 +66,13 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
     return found
 
 
-class WorkFolder:
-    """The work folder, held by this process alone while it is open."""
+class CheckpointDir:
+    """The checkpoint folder, locked by this process while it is open."""
 
     def __init__(self, output: Path) -> None:
-        """Nothing is touched yet."""
+        """Creates nothing yet."""
         self.output = output
-        self.path = work_path(output)
+        self.path = checkpoint_path(output)
         self._lock: int | None = None
 
     def __enter__(self) -> Self:
@@ -87,7 +87,7 @@ class WorkFolder:
 
     @property
     def exists(self) -> bool:
-        """An earlier run left work."""
+        """Whether an earlier run left a checkpoint."""
         return (self.path / _MANIFEST).is_file()
 
     def _finished_note(self) -> dict[str, Any]:
@@ -118,23 +118,23 @@ class WorkFolder:
         return path.is_file() and path.stat().st_size == size
 
     def open(self, manifest: Mapping[str, Any], *, resume: bool) -> bool:
-        """Begin, or go on with what an earlier run left.
+        """Creates the folder, or continues with that of an earlier run.
 
         Args:
-            manifest: what decides the result: input, model, options and versions.
-            resume: go on where there is something to go on with; otherwise what is there is thrown away.
+            manifest: decides the result: input, model, options and versions.
+            resume: continue with earlier work if there is any; otherwise remove it.
 
         Returns:
             Whether earlier work is used.
 
         Raises:
-            OutputError: another process works on the same output, the folder cannot be written, or what is there was made of
-                another input or with other options.
+            OutputError: another process makes the same output, the folder cannot be written, or the earlier work is of
+                another input or other options.
         """
         manifest = {"format": FORMAT_VERSION, **json.loads(json.dumps(manifest))}
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._take()
+            self._acquire_lock()
             if self.exists and resume:
                 self._check(manifest)
                 for part in self.path.glob(".*.part"):  # of runs that were killed
@@ -150,7 +150,7 @@ class WorkFolder:
             ) from error
         return False
 
-    def _take(self) -> None:
+    def _acquire_lock(self) -> None:
         self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -160,13 +160,13 @@ class WorkFolder:
             raise OutputError(f"{self.output}: another process is making it; wait for that, or stop it.") from None
 
     def _check(self, manifest: Mapping[str, Any]) -> None:
-        advice = "give -y to start over, or repeat the earlier command to go on with it"
+        advice = "use -y to start over, or repeat the earlier command to go on with it"
         try:
             old = json.loads((self.path / _MANIFEST).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise OutputError(f"{self.path / _MANIFEST}: cannot be read ({error}); {advice}.") from error
         if not isinstance(old, dict):
-            raise OutputError(f"{self.path / _MANIFEST}: holds no JSON object; {advice}.")
+            raise OutputError(f"{self.path / _MANIFEST}: has no JSON object; {advice}.")
         found = differences(old, manifest)
         if found:
             more = f" and {len(found) - 3} more" if len(found) > 3 else ""
@@ -175,8 +175,8 @@ class WorkFolder:
             )
 
     def load_scan(self) -> Scan | None:
-        """The input's survey, if it was made already."""
-        path = self.path / _SURVEY
+        """Returns the input's scan, or None if none was saved."""
+        path = self.path / _SCAN
         if not path.is_file():
             return None
         try:
@@ -198,7 +198,7 @@ class WorkFolder:
         )
 
     def save_scan(self, scan: Scan) -> None:
-        """Keep the input's survey.
+        """Saves the input's scan.
 
         Raises:
             OSError: it cannot be written.
@@ -214,12 +214,12 @@ class WorkFolder:
             "rotation": scan.rotation,
             "concealed": scan.concealed,
         }
-        part = self.path / f".{_SURVEY}.part.npz"
+        part = self.path / f".{_SCAN}.part.npz"
         np.savez_compressed(part, pts=scan.pts, keys=scan.keys, starts=scan.starts, facts=np.array(json.dumps(facts)))
-        _settle(part, self.path / _SURVEY)
+        _sync_and_rename(part, self.path / _SCAN)
 
     def mark(self, name: str, text: str = "") -> None:
-        """Leave a note that something is done.
+        """Writes the file ``name``, a note that something is done.
 
         Raises:
             OSError: it cannot be written.
@@ -227,7 +227,7 @@ class WorkFolder:
         write_durably(self.path / name, text.encode())
 
     def mark_finished(self, complete: Path) -> None:
-        """Note that ``complete`` is the whole output and only lacks its name.
+        """Notes that ``complete`` is the whole output, which only lacks its name.
 
         Raises:
             OSError: the note cannot be written.
@@ -244,22 +244,22 @@ class WorkFolder:
             self.mark(_FINISHED, json.dumps({"pictures": {p.name: p.stat().st_size for p in folder.iterdir()}}))
 
     def remove(self) -> None:
-        """Throw the folder away."""
+        """Removes the folder."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Write a small file so that after a power cut it is either whole or not there.
+    """Writes a small file so that after a power cut it is complete or absent.
 
     Raises:
         OSError: it cannot be written.
     """
     part = path.with_name(f".{path.name}.{unique()}.part")
     part.write_bytes(data)
-    _settle(part, path)
+    _sync_and_rename(part, path)
 
 
-def _settle(part: Path, path: Path) -> None:
+def _sync_and_rename(part: Path, path: Path) -> None:
     with part.open("rb+") as file:
         os.fsync(file.fileno())
     os.replace(part, path)

@@ -1,4 +1,4 @@
-"""The motion of one stretch of a video, whatever codec it came in."""
+"""The motion of one chunk of a video of any codec."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from codecvsr.video.segments import unique
 
 
 def describe_motion(media: Media, kind: str) -> str:
-    """Where the motion of an input comes from, in words."""
+    """Returns, in words, where the motion of an input comes from."""
     if kind in ("codec", "raw"):
         if media.kind == "h264":
             return f"{kind}: the vectors of the H.264 stream"
         what = "pictures have" if media.kind == "pictures" else f"{media.codec} exports"
-        return f"{kind}: {what} no motion vectors, so each stretch is coded with x264, only to estimate its motion"
+        return f"{kind}: {what} no motion vectors; each chunk is encoded with x264 to estimate its motion"
     return {
         "dis": "dis: DIS optical flow",
         "spynet": "spynet: SPyNet optical flow",
@@ -39,23 +39,23 @@ def describe_motion(media: Media, kind: str) -> str:
 
 
 def make_source(frames: Sequence[CodedFrame], media: Media, kind: str, model: LoadedModel, scratch: Path) -> Source:
-    """A stretch of a video in memory, with its motion.
+    """Returns the frames of a chunk with their motion.
 
-    Optical flow trembles like codec motion where the network needs it (:mod:`codecvsr.inference.motion_jitter`), other than in
-    ``infer`` and ``compare``, which run published networks as published.
+    Optical flow gets motion jitter where the network needs it (:mod:`codecvsr.inference.motion_jitter`); ``infer`` and
+    ``compare`` run published networks without it, as published.
 
     Args:
-        frames: the stretch, in display order.
-        media: what it was read from.
-        kind: what ``infer.choose_motion`` said.
-        model: whose SPyNet is used, where that is the motion.
-        scratch: folder for a file that is removed again.
+        frames: of the chunk, in display order.
+        media: the input.
+        kind: kind of motion, from ``infer.choose_motion``.
+        model: has the SPyNet for motion of that kind.
+        scratch: folder for a temporary file.
     """
     pixels = np.stack([frame.rgb for frame in frames])
     names = tuple(str(frame.index) for frame in frames)
     options = MotionOptions(resolve=False, refine=False) if kind == "raw" else MotionOptions()
     if kind in ("codec", "raw"):
-        coded = frames if media.kind == "h264" else proxy(frames, media.rate, scratch / f".companion.{unique()}.mp4")
+        coded = frames if media.kind == "h264" else proxy(frames, media.rate, scratch / f".proxy.{unique()}.mp4")
         return with_motion(Source(names, pixels, estimate_motion(coded, options)), kind, model)
     if media.kind == "h264" and kind != "none":
         motion = estimate_motion(frames, options)
@@ -66,22 +66,22 @@ def make_source(frames: Sequence[CodedFrame], media: Media, kind: str, model: Lo
 
 
 def proxy(frames: Sequence[CodedFrame], rate: Fraction, path: Path) -> list[CodedFrame]:
-    """The same pictures with the vectors x264 finds in them; their quantisers stay unknown.
+    """Encodes pictures with x264 and returns them with its vectors; their QP is None.
 
     Args:
         frames: pictures of any codec.
         rate: frames per second.
-        path: a file to write and remove.
+        path: of a temporary file.
     """
     try:
         settings = EncodeSettings(PROXY_CRF, preset="medium", fps=min(max(rate, Fraction(1)), Fraction(1000)))
-        encode_h264((_even(frame.rgb) for frame in frames), path, settings)
+        encode_h264((_pad_to_even(frame.rgb) for frame in frames), path, settings)
         coded = read_video(path, backend="pyav")
         return [replace(c, picture=f.picture, qp=None) for c, f in zip(coded, frames, strict=True)]
     finally:
         path.unlink(missing_ok=True)
 
 
-def _even(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """The picture with its last row and column repeated where 4:2:0 asks for it."""
+def _pad_to_even(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Repeats the last row and column of a picture with an odd size, for 4:2:0."""
     return np.pad(rgb, ((0, rgb.shape[0] % 2), (0, rgb.shape[1] % 2), (0, 0)), mode="edge")

@@ -1,4 +1,4 @@
-"""Before and after in one picture: bicubic on the left, the network on the right of a white line."""
+"""Comparison pictures: bicubic on the left, the network on the right of a white line."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from codecvsr.errors import InputError, OutputError
 from codecvsr.files import atomic_file, read_image, write_png
 from codecvsr.upscaling.frame_names import frame_names
 from codecvsr.upscaling.options import UpscaleOptions
-from codecvsr.video.probe import Media, scan
+from codecvsr.video.probe import Media
 from codecvsr.video.resize import resample
+from codecvsr.video.scan import scan
 from codecvsr.video.seek import frames_between
 
 _LINE = 2  # pixels
@@ -27,40 +28,40 @@ Picture = npt.NDArray[np.uint8]
 
 
 def check_comparison(path: Path) -> None:
-    """Refuse an ending that is neither a picture's nor a video's.
+    """Checks that a comparison has the suffix of a picture or a video.
 
     Raises:
-        InputError: it is.
+        InputError: it has another.
     """
     if path.suffix.lower() not in (".png", ".mp4"):
         raise InputError(f"{path}: a comparison ends in .png (the middle frame) or .mp4 (all frames).")
 
 
 def check_place(path: Path, others: Sequence[Path]) -> None:
-    """Refuse a place that cannot be written to, or where a picture would fall on something else of the same run.
+    """Checks that a comparison or preview can be written and does not replace another file of the run.
 
     Args:
-        path: the picture or video that is to be written, besides the output.
-        others: files it must not be and folders it must not be in: the input, the output, other pictures.
+        path: of the comparison or preview.
+        others: files that it must not replace and folders that it must not be in: input, output, other pictures.
 
     Raises:
-        OutputError: it is one of them, or its folder cannot be written to.
+        OutputError: it would, or its folder cannot be written to.
     """
     place = path.resolve()
     for other in others:
         is_same = path.exists() and other.exists() and path.samefile(other)
         if is_same or place == other.resolve() or place.parent == other.resolve():
-            raise OutputError(f"{path}: would fall on {other}, which this run needs; choose another place.")
+            raise OutputError(f"{path}: would replace a file of {other}, which this run needs; choose another path.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); choose another place.") from error
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); choose another path.") from error
 
 
-def split_picture(before: Picture, after: Picture) -> Picture:
-    """The left half of ``before``, enlarged to the size of ``after``, and the right half of ``after``."""
+def side_by_side(before: Picture, after: Picture) -> Picture:
+    """Joins the left side of ``before``, enlarged to the size of ``after``, and the right side of ``after``."""
     height, width = after.shape[:2]
     middle = width // 2
     joined = resample(before, height, width).copy()
@@ -70,14 +71,14 @@ def split_picture(before: Picture, after: Picture) -> Picture:
 
 
 def write_comparison(media: Media, output: Path, pictures: str | None, target: Path, options: UpscaleOptions) -> None:
-    """Compare an input with what was made of it.
+    """Writes a comparison of an input and its output.
 
     Args:
         media: the input.
         output: the upscaled video or folder of frames.
         pictures: pattern of the names of PNG files, empty for the usual one; None for a video.
         target: a .png (the middle frame) or .mp4 (all of them).
-        options: what was asked for.
+        options: of the run.
 
     Raises:
         OutputError: the file cannot be written.
@@ -91,14 +92,16 @@ def write_comparison(media: Media, output: Path, pictures: str | None, target: P
         after = (read_image(output / name) for name in names)
     pairs = zip(before, after, strict=True)
     if target.suffix.lower() == ".png":
-        write_png(target, split_picture(*next(itertools.islice(pairs, len(found) // 2, None))))
+        write_png(target, side_by_side(*next(itertools.islice(pairs, len(found) // 2, None))))
         return
     rate = min(max(Fraction(media.rate).limit_denominator(1001), Fraction(1)), Fraction(1000))
     with atomic_file(target) as part:
         encode_h264(
-            (_even(split_picture(*pair)) for pair in pairs), part, EncodeSettings(18, preset="veryfast", fps=rate)
+            (_crop_to_even(side_by_side(*pair)) for pair in pairs),
+            part,
+            EncodeSettings(18, preset="veryfast", fps=rate),
         )
 
 
-def _even(picture: Picture) -> Picture:
+def _crop_to_even(picture: Picture) -> Picture:
     return picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]

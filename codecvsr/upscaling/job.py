@@ -1,4 +1,4 @@
-"""One input on its way to one output: planned here, made shard by shard wherever there is somebody to do it."""
+"""The job of one input and output: plans it, and makes its chunks here, in processes or on a cluster."""
 
 from __future__ import annotations
 
@@ -6,59 +6,61 @@ import logging
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from codecvsr.engine.device import peak_memory_bytes
-from codecvsr.upscaling.checkpoint_dir import WorkFolder
+from codecvsr.events import ChunkRetried, Event, FrameDone, Planned, ScanStarted
+from codecvsr.upscaling.checkpoint_dir import CheckpointDir
+from codecvsr.upscaling.chunk_events import ChunkDone, ChunkEvent, ChunkLost, FrameMade
 from codecvsr.upscaling.chunk_motion import describe_motion
-from codecvsr.upscaling.chunks import Shard
+from codecvsr.upscaling.chunks import Chunk
 from codecvsr.upscaling.options import Engine, RunSettings, UpscaleReport
-from codecvsr.upscaling.process_chunk import ShardWork, job_description
+from codecvsr.upscaling.process_chunk import ChunkProcessor, job_description
 from codecvsr.upscaling.worker_pool import WorkerPool, usual_workers
-from codecvsr.video.probe import Media, scan
+from codecvsr.video.probe import Media
+from codecvsr.video.scan import Scan, scan
 from codecvsr.video.stream_mapping import StreamPlan
 
-_SLOW, _FASTER = "codecvsr", "codecvsr-fast"  # what takes long on a CPU, and what takes less
+_SLOW, _FASTER = "codecvsr", "codecvsr-fast"  # on a CPU
 _LONG_SECONDS = 3600.0
 
 _logger = logging.getLogger(__name__)
 
 
 class Job:
-    """One input on its way to one output."""
+    """The job of one input and output."""
 
-    def __init__(self, engine: Engine, media: Media, work: WorkFolder, settings: RunSettings) -> None:
-        self._engine, self._media, self._work_folder, self._settings = engine, media, work, settings
-        self._work: ShardWork | None = None
-        self._frames: Counter[int] = Counter()  # made by this run, by shard
-        self._before = 0  # frames that were done before it
+    def __init__(self, engine: Engine, media: Media, checkpoint: CheckpointDir, settings: RunSettings) -> None:
+        self._engine, self._media, self._checkpoint, self._settings = engine, media, checkpoint, settings
+        self._processor: ChunkProcessor | None = None
+        self._frames: Counter[int] = Counter()  # made by this run, by chunk
+        self._done_before = 0  # frames that earlier runs made
         self._started = 0.0
         self._workers = 1
         self._peak = 0
-        self._left_out = 0.0  # frames that others stood for
-        self._has_looked = False  # at what is left to do
+        self._skipped_frames = 0.0
+        self._has_estimates = False  # of disk space and time
 
-    def tell(self, **event: Any) -> None:
-        """Say what happens."""
-        if self._settings.listener is not None:
-            self._settings.listener(event)
+    def emit(self, event: Event) -> None:
+        """Reports an event to ``settings.on_event``."""
+        if self._settings.on_event is not None:
+            self._settings.on_event(event)
 
     def _done_frames(self) -> int:
-        if self._work is None:
+        if self._processor is None:
             return 0
-        return sum(s.stop - s.start for s in self._work.shards if self._work.target.is_done(s))
+        return sum(c.stop - c.start for c in self._processor.chunks if self._processor.target.is_done(c))
 
     @property
     def has_work(self) -> bool:
-        """Some of it is done already."""
+        """Some chunk is done."""
         return self._done_frames() > 0
 
     def how_to_go_on(self, run: str = "Run") -> str:
-        """What is kept, and what to do to go on."""
-        total = "" if self._work is None else f" of {len(self._work.scan)}"
+        """Returns what is done, and the command that continues."""
+        total = "" if self._processor is None else f" of {len(self._processor.scan)}"
         return (
-            f"{self._done_frames()}{total} frames are done and kept in {self._work_folder.path}. "
+            f"{self._done_frames()}{total} frames are done and saved in {self._checkpoint.path}. "
             f"{run} the same command to go on."
         )
 
@@ -71,56 +73,43 @@ class Job:
         *,
         is_complete: bool,
     ) -> UpscaleReport:
-        """Do everything that is not done yet.
+        """Makes all chunks that are not done, and the output of them.
 
         Args:
             pictures: pattern of the names of PNG files, empty for the usual one; None for a video.
-            plans: what becomes of the input's other streams.
-            losses: what of them is lost, in words.
-            begun: when, by the monotonic clock.
-            is_complete: nothing is left to do.
+            plans: what is done with the input's other streams.
+            losses: what of them the output cannot store, in words.
+            begun: start of the job by the monotonic clock.
+            is_complete: the output is complete already.
         """
-        engine, options, media, output = self._engine, self._engine.options, self._media, self._work_folder.output
-        found = self._work_folder.load_scan()
-        if found is None:
-            self.tell(event="survey", input=str(media.path))
-            found = scan(media, start=options.start, end=options.end, damage=options.damage)
-            self._work_folder.save_scan(found)
+        engine, media, output = self._engine, self._media, self._checkpoint.output
+        found = self._load_scan()
         preview = self._settings.preview
-        self._work = work = ShardWork(engine, media, found, self._work_folder, pictures, plans, preview)
-        for loss in losses:
-            _logger.warning("%s: %s.", output, loss)
-        if pictures is not None and (found.is_turned or found.aspect != 1):
-            _logger.warning(
-                "%s: is shown turned or with pixels that are not square, which PNG files cannot say: they hold the pictures "
-                "as the video stores them.",
-                media.path,
+        self._processor = processor = ChunkProcessor(engine, media, found, self._checkpoint, pictures, plans, preview)
+        self._log_losses(found, pictures, plans, losses)
+        pending = [] if is_complete else processor.pending()
+        self._done_before = len(found) - sum(chunk.stop - chunk.start for chunk in pending)
+        self.emit(
+            Planned(
+                str(media.path), str(output), len(found), self._done_before, len(processor.chunks), processor.width,
+                processor.height, engine.kind,
             )
-        for other in plans:
-            if other.title.startswith("video") and other.action == "copy":
-                _logger.info("%s: %s is copied as it is; only the main video is upscaled.", media.path, other.title)
-        _logger.info("%s: motion %s.", media.path, describe_motion(media, engine.kind))
-        pending = [] if is_complete else work.pending()
-        self._before = len(found) - sum(shard.stop - shard.start for shard in pending)
-        self.tell(
-            event="plan", input=str(media.path), output=str(output), frames=len(found), done_frames=self._before,
-            shards=len(work.shards), width=work.width, height=work.height, motion=engine.kind,
         )  # fmt: skip
         self._started = time.monotonic()
         if pending:
-            self._work_off(pending, pictures)
+            self._make(pending, pictures)
         elapsed = time.monotonic() - self._started
         if not is_complete:
-            work.target.finish(work.shards)
-        made = len(found) - self._before
+            processor.target.finish(processor.chunks)
+        made = len(found) - self._done_before
         return UpscaleReport(
             input=str(media.path),
             output=str(output),
             frames=len(found),
-            resumed_frames=self._before,
-            shards=len(work.shards),
-            width=work.width,
-            height=work.height,
+            resumed_frames=self._done_before,
+            chunks=len(processor.chunks),
+            width=processor.width,
+            height=processor.height,
             seconds=time.monotonic() - begun,
             frames_per_second=made / elapsed if elapsed > 0 else 0.0,
             peak_memory_mb=max(peak_memory_bytes(engine.plan.device), self._peak) / 2**20,
@@ -132,81 +121,108 @@ class Job:
             workers=self._workers,
             concealed_frames=found.concealed,
             losses=losses,
-            skipped_share=self._left_out / max(made, 1) if engine.options.skip_static else None,
+            skipped_share=self._skipped_frames / max(made, 1) if engine.options.skip_static else None,
         )
 
-    def _work_off(self, pending: Sequence[Shard], pictures: str | None) -> None:
-        """Make shards: here, in worker processes, or on a cluster."""
-        assert self._work is not None
-        settings, output = self._settings, self._work_folder.output
+    def _load_scan(self) -> Scan:
+        """Returns the scan of the checkpoint, or makes and saves one."""
+        found = self._checkpoint.load_scan()
+        if found is None:
+            options = self._engine.options
+            self.emit(ScanStarted(str(self._media.path)))
+            found = scan(self._media, start=options.start, end=options.end, damage=options.damage)
+            self._checkpoint.save_scan(found)
+        return found
+
+    def _log_losses(
+        self, found: Scan, pictures: str | None, plans: Sequence[StreamPlan], losses: Sequence[str]
+    ) -> None:
+        path, output = self._media.path, self._checkpoint.output
+        for loss in losses:
+            _logger.warning("%s: %s.", output, loss)
+        if pictures is not None and (found.is_turned or found.aspect != 1):
+            _logger.warning(
+                "%s: is shown turned or with pixels that are not square, which PNG files cannot express: they have the pictures "
+                "as the video stores them.",
+                path,
+            )
+        for other in plans:
+            if other.title.startswith("video") and other.action == "copy":
+                _logger.info("%s: %s is copied as it is; only the main video is upscaled.", path, other.title)
+        _logger.info("%s: motion %s.", path, describe_motion(self._media, self._engine.kind))
+
+    def _make(self, pending: Sequence[Chunk], pictures: str | None) -> None:
+        """Makes chunks: here, in worker processes, or on a cluster."""
+        assert self._processor is not None
+        settings, output = self._settings, self._checkpoint.output
         description = job_description(self._engine, self._media, output, pictures, settings.preview)
         if settings.ray is not None:
             from codecvsr.upscaling.on_ray import run_on_ray
 
-            self._workers = run_on_ray(settings.ray, description, pending, self._hear)
+            self._workers = run_on_ray(settings.ray, description, pending, self._on_chunk_event)
             return
         count = min(settings.workers or usual_workers(self._engine.plan.device), len(pending))
         if count > 1:
-            with WorkerPool(count, description) as crew:
-                crew.run(pending, self._hear)
-            self._workers, self._peak = count, crew.peak_memory_bytes
+            with WorkerPool(count, description) as pool:
+                pool.run(pending, self._on_chunk_event)
+            self._workers, self._peak = count, pool.peak_memory_bytes
             return
-        work = self._work
+        processor = self._processor
 
-        def heard(shard: Shard, frame: int | None) -> None:
-            done = {"event": "done", "left_out": work.take_ablations()} if frame is None else {"event": "frame"}
-            self._hear({**done, "shard": shard.index})
+        def on_frame(chunk: Chunk, frame: int | None) -> None:
+            is_done = frame is None
+            self._on_chunk_event(
+                ChunkDone(chunk.index, processor.pop_skipped_frames()) if is_done else FrameMade(chunk.index)
+            )
 
-        work.make(pending, heard)
+        processor.make(pending, on_frame)
 
-    def _hear(self, event: Mapping[str, Any]) -> None:
-        """Count what was made, and tell how far it is."""
-        assert self._work is not None
-        shard = self._work.shards[event["shard"]]
-        length = shard.stop - shard.start
-        if event["event"] == "lost":
-            self._frames[shard.index] = 0
-            self.tell(event="retry", shard=shard.index, first_frame=shard.start, frames=length)
+    def _on_chunk_event(self, event: ChunkEvent) -> None:
+        """Counts what was made, and reports progress."""
+        assert self._processor is not None
+        chunk = self._processor.chunks[event.chunk]
+        length = chunk.stop - chunk.start
+        if isinstance(event, ChunkLost):
+            self._frames[chunk.index] = 0
+            self.emit(ChunkRetried(chunk.index, chunk.start, length))
             return
-        if event["event"] == "done":
-            self._left_out += event.get("left_out", 0)
-            is_told, self._frames[shard.index] = self._frames[shard.index] == length, length
-            if not self._has_looked:
-                self._has_looked = True
-                self._look_at_the_disk(length)
-                self._look_at_the_time()
-            if is_told:
+        if isinstance(event, ChunkDone):
+            self._skipped_frames += event.skipped_frames
+            is_reported, self._frames[chunk.index] = self._frames[chunk.index] == length, length
+            if not self._has_estimates:
+                self._has_estimates = True
+                self._check_disk_space(length)
+                self._check_time()
+            if is_reported:
                 return
         else:
-            self._frames[shard.index] += 1
-        made, total = self._frames.total(), len(self._work.scan)
+            self._frames[chunk.index] += 1
+        made, total = self._frames.total(), len(self._processor.scan)
         speed = made / max(time.monotonic() - self._started, 1e-9)
-        self.tell(
-            event="progress", frame=self._before + made, frames=total, frames_per_second=speed,
-            eta_seconds=(total - self._before - made) / speed,
-        )  # fmt: skip
+        eta_seconds = (total - self._done_before - made) / speed
+        self.emit(FrameDone(self._done_before + made, total, speed, eta_seconds))
 
-    def _look_at_the_disk(self, frames: int) -> None:
-        """After the first ``frames`` of this run, say whether there is room for the rest, to go by what came so far."""
-        assert self._work is not None
-        taken = sum(p.stat().st_size for p in self._work_folder.path.rglob("*") if p.is_file())
-        whole = taken / (self._before + frames) * len(self._work.scan)
-        needed = whole - taken + (whole if self._work.target.is_copied else 0)
-        free = shutil.disk_usage(self._work_folder.path).free
+    def _check_disk_space(self, frames: int) -> None:
+        """Warns, after the first ``frames`` of this run, if the output will not fit on the disk at that size."""
+        assert self._processor is not None
+        used = sum(p.stat().st_size for p in self._checkpoint.path.rglob("*") if p.is_file())
+        whole = used / (self._done_before + frames) * len(self._processor.scan)
+        needed = whole - used + (whole if self._processor.target.is_copied else 0)
+        free = shutil.disk_usage(self._checkpoint.path).free
         if needed > free:
             _logger.warning(
-                "%s: about %.1f GB more will be needed, %.1f GB are free. Make room in time; what is done is kept.",
-                self._work_folder.output, needed / 1e9, free / 1e9,
+                "%s: about %.1f GB more will be needed, %.1f GB are free. Make room in time; finished work is saved.",
+                self._checkpoint.output, needed / 1e9, free / 1e9,
             )  # fmt: skip
 
-    def _look_at_the_time(self) -> None:
-        """After the first shard of this run, name the faster network where a CPU has hours before it."""
-        assert self._work is not None
-        made, total = self._frames.total(), len(self._work.scan)
-        left = (time.monotonic() - self._started) / max(made, 1) * (total - self._before - made)
-        if left > _LONG_SECONDS and self._engine.model.name == _SLOW and self._engine.plan.device.type == "cpu":
+    def _check_time(self) -> None:
+        """Names the faster network, after the first chunk of this run, if a CPU will need hours."""
+        assert self._processor is not None
+        made, total = self._frames.total(), len(self._processor.scan)
+        seconds = (time.monotonic() - self._started) / max(made, 1) * (total - self._done_before - made)
+        if seconds > _LONG_SECONDS and self._engine.model.name == _SLOW and self._engine.plan.device.type == "cpu":
             _logger.info(
-                "%s: about %.1f hours are left at this speed. '-m %s' takes less than half of that for nearly the same pictures "
+                "%s: about %.1f hours are left at this speed. '-m %s' needs less than 50 %% of that for nearly the same pictures "
                 "(with -y, as what is done is of '%s').",
-                self._work_folder.output, left / 3600, _FASTER, _SLOW,
+                self._checkpoint.output, seconds / 3600, _FASTER, _SLOW,
             )  # fmt: skip

@@ -1,47 +1,46 @@
-"""What can be asked of ``upscale``, and what it reports."""
+"""Options, settings and report of ``upscale``. Torch is imported only by :func:`make_engine`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codecvsr.constants import SCALE
-from codecvsr.engine.device import choose_device
-from codecvsr.engine.plan import Plan, make_plan
 from codecvsr.errors import InputError
-from codecvsr.inference.infer import Ablations, MotionKind, choose_motion
+from codecvsr.events import EventHandler
 from codecvsr.inference.tiles import check_tile
 from codecvsr.inference.windows import OVERLAP
-from codecvsr.models.zoo import LoadedModel, load_model
-from codecvsr.video.probe import Damage
-from codecvsr.video.segments import Codec
 
-#: Gets what happens, as it happens: {"event": "survey" | "plan" | "progress" | "done" | "failed", ...}.
-Listener = Callable[[dict[str, Any]], None]
+if TYPE_CHECKING:
+    from codecvsr.engine.plan import Plan
+    from codecvsr.inference.infer import MotionKind
+    from codecvsr.models.zoo import LoadedModel
+    from codecvsr.video.probe import Damage
+    from codecvsr.video.segments import Codec
 
 
 @dataclass(frozen=True)
 class UpscaleOptions:
-    """What decides the result, with the input.
+    """Options that decide, with the input, what the result is.
 
     Attributes:
         model: a name of the zoo or a weights file.
-        motion: what aligns the frames; the model's usual one by default.
-        scale: output pixels per input pixel, 1 to 4; by other sizes than 4 resampled from there.
-        width: of the output, in place of ``scale``; the height follows where it is not given.
-        height: of the output.
+        motion: kind of motion that aligns the frames; None for the model's usual one.
+        scale: output pixels per input pixel, 1 to 4; less than 4 is resampled from 4.
+        width: of the output, instead of ``scale``; None to follow from the height.
+        height: of the output; None to follow from the width.
         codec: "h264", "hevc" or "ffv1".
         crf: constant rate factor of the encoder.
         preset: of the encoder.
         pixel_format: of the output; "auto" keeps the chroma of the source at 8 bits.
-        chunk: most frames of a shard; 0 for as many as memory sensibly holds.
-        overlap: frames a shard and a window look at beyond each of their ends.
-        window: frames looked at together; 0 for as many as memory sensibly holds.
-        tile: pixels each way of the parts in which frames are worked on; 0 for whole frames, or as memory allows.
-        skip_static: frames that show nothing new are not made again.
+        chunk: maximum frames of a chunk; 0 to choose by memory.
+        overlap: context frames at both ends of a chunk and a window.
+        window: maximum frames in the network at once; 0 to choose by memory.
+        tile: side of the tiles that frames are cut into, in pixels; 0 for whole frames, or as memory allows.
+        skip_static: duplicate frames are copied instead of upscaled.
         start: seconds from the first frame.
         end: seconds from the first frame.
         fps: rate of a folder of frames.
@@ -49,7 +48,7 @@ class UpscaleOptions:
         conceal: use all frames of a damaged video, its damage patched.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
-        compile: through torch.compile or not; None for where it pays.
+        compile: use torch.compile or not; None to choose by the length of the job.
     """
 
     model: str | Path = "codecvsr"
@@ -76,7 +75,7 @@ class UpscaleOptions:
     compile: bool | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Raises InputError for values that are out of range."""
         if not 1 <= self.scale <= SCALE:
             raise InputError(f"a scale of {self.scale} is outside 1 to {SCALE}.")
         if (
@@ -88,47 +87,45 @@ class UpscaleOptions:
         if not 0 < self.fps <= 1000:
             raise InputError(f"a frame rate of {self.fps} is not between 0 and 1000.")
         if self.allow_damaged and self.conceal:
-            raise InputError(
-                "of a damaged video either all is used (conceal) or what lies before the damage, not both."
-            )
+            raise InputError("allow_damaged uses the frames before the damage, conceal uses all; choose one of them.")
         if self.start is not None and self.start < 0:
-            raise InputError(f"a start at {self.start:g} seconds lies before the video.")
+            raise InputError(f"start is {self.start:g} seconds; at least 0 was expected.")
         if self.end is not None and self.end <= (self.start or 0):
-            raise InputError(f"an end at {self.end:g} seconds leaves nothing after the start.")
+            raise InputError(f"end is {self.end:g} seconds; a time after the start was expected.")
 
     @property
     def is_cut(self) -> bool:
-        """Only a part of the input is wanted."""
+        """Only a part of the input is upscaled."""
         return self.start is not None or self.end is not None
 
     @property
     def damage(self) -> Damage:
-        """What becomes of a damaged video."""
+        """How a damaged video is treated."""
         return "conceal" if self.conceal else "stop" if self.allow_damaged else "refuse"
 
     def to_json(self) -> dict[str, Any]:
-        """The options as JSON holds them."""
+        """Returns the options as a JSON object."""
         return {**asdict(self), "model": str(self.model), "fps": str(self.fps)}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> UpscaleOptions:
-        """What :meth:`to_json` gave."""
+        """Returns the options that :meth:`to_json` wrote."""
         return cls(**{**stored, "fps": Fraction(stored["fps"])})
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How it is done, which changes nothing about the result.
+    """Settings of a run that do not change the frames it makes.
 
     Attributes:
-        resume: go on with an unfinished run; None for yes unless ``overwrite`` is given.
-        overwrite: replace the output, and start over unless ``resume`` is given as well.
-        strict: refuse, before any work, an output that cannot hold everything the source has.
+        resume: continue an unfinished run; None for yes unless ``overwrite`` is set.
+        overwrite: replace the output, and start over unless ``resume`` is set too.
+        strict: refuse, before any work, an output that cannot store everything the source has.
         compare: also make a picture (.png) or video (.mp4) of before and after, side by side.
-        preview: a .png that shows before and after of the shot that is worked on.
-        workers: processes; 0 for one per GPU, or this one alone.
-        ray: "auto" or the address of a Ray cluster whose machines do the work.
-        listener: is told what happens.
+        preview: a .png of before and after, updated with every shot.
+        workers: processes; 0 for one per GPU, or this process on a CPU.
+        ray: "auto" or the address of a Ray cluster that makes the chunks.
+        on_event: called with every event of the run.
     """
 
     resume: bool | None = None
@@ -138,10 +135,10 @@ class RunSettings:
     preview: Path | None = None
     workers: int = 0
     ray: str | None = None
-    listener: Listener | None = None
+    on_event: EventHandler | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Raises InputError for values that are out of range."""
         if self.workers < 0:
             raise InputError(f"{self.workers} workers were asked for; at least 1 was expected, or 0 to choose.")
         if self.ray is not None and self.workers:
@@ -151,19 +148,19 @@ class RunSettings:
 
     @property
     def resumes(self) -> bool:
-        """Go on with an unfinished run."""
+        """Whether to continue an unfinished run."""
         return not self.overwrite if self.resume is None else self.resume
 
 
 @dataclass(frozen=True)
 class UpscaleReport:
-    """What became of one input."""
+    """Report of one upscaled input."""
 
     input: str
     output: str
     frames: int
-    resumed_frames: int  #: of them, done by earlier runs
-    shards: int
+    resumed_frames: int  #: of them, made by earlier runs
+    chunks: int
     width: int
     height: int
     seconds: float
@@ -174,20 +171,20 @@ class UpscaleReport:
     motion: str
     device: str
     precision: str
-    workers: int = 1  #: processes, or Ray tasks at once where that is known
-    concealed_frames: int = 0  #: damaged ones that were patched
-    losses: list[str] = field(default_factory=list)  #: what of the source the output's container cannot hold
+    workers: int = 1  #: processes, or Ray tasks at once
+    concealed_frames: int = 0  #: damaged frames that were patched
+    losses: list[str] = field(default_factory=list)  #: what of the input the output cannot store
     compare: str | None = None
-    skipped_share: float | None = None  #: of this run's frames, those that others stood for; None if not asked for
+    skipped_share: float | None = None  #: share of this run's frames that are copies; None without skip_static
 
     def to_json(self) -> dict[str, Any]:
-        """The report as the command's ``--json`` prints it."""
-        return asdict(self)
+        """Returns the report as the command's ``--json`` prints it."""
+        return {"shards" if key == "chunks" else key: value for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What runs: the same for every input."""
+    """The network and how it is run: the same for every input."""
 
     model: LoadedModel
     kind: str
@@ -195,42 +192,49 @@ class Engine:
     options: UpscaleOptions
 
 
-def make_engine(settings: UpscaleOptions) -> Engine:
-    """Load what runs.
+def make_engine(options: UpscaleOptions) -> Engine:
+    """Loads the model and plans how it is run.
 
     Raises:
-        InputError: the model or the device is not there, or the model cannot run on the motion asked for.
-        CheckpointError: the model's file is not one.
+        InputError: the model or the device does not exist, or the model does not support the kind of motion.
+        CheckpointError: the model's file is not a checkpoint.
     """
-    device = choose_device(settings.device)
-    model = load_model(settings.model)
+    from codecvsr.engine.device import choose_device
+    from codecvsr.engine.plan import make_plan
+    from codecvsr.inference.infer import Ablations, choose_motion
+    from codecvsr.models.zoo import load_model
+
+    device = choose_device(options.device)
+    model = load_model(options.model)
     if model.scale != SCALE:
         raise InputError(
             f"{model.name}: restores pictures at the same size; upscale needs a network for x{SCALE}. "
             "'codecvsr infer' runs this one."
         )
-    kind = choose_motion(model, settings.motion, Ablations())
-    plan = make_plan(device, settings.precision, settings.compile, architecture=model.architecture)
-    return Engine(model, kind, plan, settings)
+    kind = choose_motion(model, options.motion, Ablations())
+    plan = make_plan(device, options.precision, options.compile, architecture=model.architecture)
+    return Engine(model, kind, plan, options)
 
 
 def output_size(
     height: int, width: int, options: UpscaleOptions, multiples: tuple[int, int] = (1, 1)
 ) -> tuple[int, int]:
-    """(height, width) of the output for an input of height x width.
+    """Returns (height, width) of the output in pixels.
 
     Args:
         height: of the input.
         width: of the input.
-        options: a size or a scale.
-        multiples: what height and width must be multiples of; a side that was not asked for is rounded.
+        options: have a size or a scale.
+        multiples: height and width must be multiples of these; a side that the options do not set is rounded.
 
     Raises:
-        InputError: a side that was asked for is no such multiple.
+        InputError: a side that the options set is no such multiple.
     """
     for name, side, multiple in zip(("height", "width"), (options.height, options.width), multiples, strict=True):
         if side is not None and side % multiple:
-            raise InputError(f"a {name} of {side} cannot be coded with halved chroma; an even one was expected.")
+            raise InputError(
+                f"a {name} of {side} cannot be encoded with subsampled chroma; a multiple of 2 was expected."
+            )
     tall, wide = options.height, options.width
     if tall is None and wide is None:
         tall, wide = height * options.scale, width * options.scale

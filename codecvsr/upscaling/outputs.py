@@ -13,17 +13,18 @@ import numpy.typing as npt
 
 from codecvsr.errors import OutputError
 from codecvsr.files import atomic_file, check_frame_folder, move_files, write_png
-from codecvsr.upscaling.checkpoint_dir import WorkFolder
-from codecvsr.upscaling.chunks import Shard
+from codecvsr.upscaling.checkpoint_dir import CheckpointDir
+from codecvsr.upscaling.chunks import Chunk
 from codecvsr.upscaling.frame_names import is_frame
 from codecvsr.video.mux import assemble
-from codecvsr.video.probe import Media, Scan
+from codecvsr.video.probe import Media
+from codecvsr.video.scan import Scan
 from codecvsr.video.segments import EncoderOptions, PictureFormat, SegmentWriter, count_frames, sync_folder
 from codecvsr.video.stream_mapping import StreamPlan, container_of
 
 
-class ShardWriter(Protocol):
-    """Takes the pictures of one shard; durable only after :meth:`close`."""
+class ChunkWriter(Protocol):
+    """Writes the pictures of one chunk; they are durable after :meth:`close`."""
 
     def __enter__(self) -> Self: ...
 
@@ -32,40 +33,40 @@ class ShardWriter(Protocol):
     ) -> None: ...
 
     def add(self, index: int, rgb: npt.NDArray[np.uint8]) -> None:
-        """Take picture ``index`` of the video, (H, W, 3) uint8."""
+        """Writes picture ``index`` of the video, (H, W, 3) uint8."""
 
     def close(self) -> None:
-        """Make what was taken durable."""
+        """Makes the pictures durable."""
 
 
 class Target(Protocol):
-    """An output that is made shard by shard.
+    """An output that is made chunk by chunk.
 
     Attributes:
-        is_copied: what the shards hold is written once more in the end.
+        is_copied: ``finish`` writes the data of the chunks a second time.
     """
 
     is_copied: bool
 
-    def is_done(self, shard: Shard) -> bool:
-        """The shard's pictures are there, all of them, from this run or an earlier one."""
+    def is_done(self, chunk: Chunk) -> bool:
+        """Whether all pictures of the chunk exist, from this run or an earlier one."""
 
-    def writer(self, shard: Shard) -> ShardWriter:
-        """Begin a shard."""
+    def writer(self, chunk: Chunk) -> ChunkWriter:
+        """Begins a chunk."""
 
-    def finish(self, shards: Sequence[Shard]) -> None:
-        """Put the output together and give it its name."""
+    def finish(self, chunks: Sequence[Chunk]) -> None:
+        """Makes the output from the chunks."""
 
 
 class VideoTarget:
-    """A video file: one segment per shard, put together at the end."""
+    """A video file: one segment per chunk, joined at the end."""
 
     is_copied = True
 
     def __init__(
         self,
         output: Path,
-        work: WorkFolder,
+        checkpoint: CheckpointDir,
         media: Media,
         scan: Scan,
         options: EncoderOptions,
@@ -74,38 +75,38 @@ class VideoTarget:
         *,
         cut: bool,
     ) -> None:
-        """Nothing is written yet."""
-        self._output, self._work, self._media, self._scan = output, work, media, scan
+        """Writes nothing yet."""
+        self._output, self._checkpoint, self._media, self._scan = output, checkpoint, media, scan
         self._options, self._form, self._plans, self._cut = options, form, plans, cut
 
-    def _segment(self, shard: Shard) -> Path:
-        return self._work.path / f"{shard.index:06d}.nut"
+    def _segment(self, chunk: Chunk) -> Path:
+        return self._checkpoint.path / f"{chunk.index:06d}.nut"
 
-    def is_done(self, shard: Shard) -> bool:
-        """The segment is there and whole."""
-        path = self._segment(shard)
-        return path.is_file() and count_frames(path) == shard.stop - shard.start
+    def is_done(self, chunk: Chunk) -> bool:
+        """Whether the segment exists and is complete."""
+        path = self._segment(chunk)
+        return path.is_file() and count_frames(path) == chunk.stop - chunk.start
 
-    def writer(self, shard: Shard) -> ShardWriter:
-        """Begin the shard's segment."""
-        return _VideoShard(SegmentWriter(self._segment(shard), self._options, self._form), self._scan)
+    def writer(self, chunk: Chunk) -> ChunkWriter:
+        """Begins the segment of a chunk."""
+        return _VideoChunk(SegmentWriter(self._segment(chunk), self._options, self._form), self._scan)
 
-    def finish(self, shards: Sequence[Shard]) -> None:
-        """Write the video with the source's other streams.
+    def finish(self, chunks: Sequence[Chunk]) -> None:
+        """Writes the video with the source's other streams.
 
         Raises:
             OutputError: it cannot be written, or a frame is missing.
         """
-        segments = [self._segment(shard) for shard in shards]
+        segments = [self._segment(chunk) for chunk in chunks]
         container = container_of(self._output)
         with atomic_file(self._output) as part:
             assemble(self._media, self._scan, segments, part, container, self._plans, cut=self._cut)
             with part.open("rb+") as file:
                 os.fsync(file.fileno())
-            self._work.mark_finished(part)
+            self._checkpoint.mark_finished(part)
 
 
-class _VideoShard:
+class _VideoChunk:
     def __init__(self, segment: SegmentWriter, scan: Scan) -> None:
         self._segment, self._scan = segment, scan
 
@@ -129,42 +130,42 @@ class PictureTarget:
 
     is_copied = False
 
-    def __init__(self, output: Path, work: WorkFolder, names: Sequence[str], pattern: str) -> None:
+    def __init__(self, output: Path, checkpoint: CheckpointDir, names: Sequence[str], pattern: str) -> None:
         """Checks that no other file in ``output`` would pass for a frame of this run.
 
         Args:
             output: the folder.
-            work: its checkpoint.
+            checkpoint: of the output.
             names: of the files of all frames.
             pattern: of the names, empty for the usual ones.
 
         Raises:
-            OutputError: ``output`` is a file, or holds such a file (the message names it).
+            OutputError: ``output`` is a file, or has such a file (the message names it).
         """
-        self._output, self._work, self._names, self._pattern = output, work, names, pattern
-        self._folder = work.path / "pictures"
+        self._output, self._checkpoint, self._names, self._pattern = output, checkpoint, names, pattern
+        self._folder = checkpoint.path / "pictures"
         self._check()
 
     def _check(self) -> None:
         check_frame_folder(self._output, set(self._names).__contains__, is_frame=is_frame(self._pattern))
 
-    def _note(self, shard: Shard) -> Path:
-        return self._work.path / f"{shard.index:06d}.done"
+    def _note(self, chunk: Chunk) -> Path:
+        return self._checkpoint.path / f"{chunk.index:06d}.done"
 
-    def is_done(self, shard: Shard) -> bool:
+    def is_done(self, chunk: Chunk) -> bool:
         """The chunk was noted as done, and its files exist."""
-        names = self._names[shard.start : shard.stop]
-        return self._note(shard).is_file() and all(
-            (self._folder / name).is_file() or self._work.has_moved(name) for name in names
+        names = self._names[chunk.start : chunk.stop]
+        return self._note(chunk).is_file() and all(
+            (self._folder / name).is_file() or self._checkpoint.has_moved(name) for name in names
         )
 
-    def writer(self, shard: Shard) -> ShardWriter:
-        """Begin the shard's files."""
+    def writer(self, chunk: Chunk) -> ChunkWriter:
+        """Begins the files of a chunk."""
         self._folder.mkdir(exist_ok=True)
-        return _PictureShard(self._folder, self._names, self._work, self._note(shard).name)
+        return _PictureChunk(self._folder, self._names, self._checkpoint, self._note(chunk).name)
 
-    def finish(self, shards: Sequence[Shard]) -> None:
-        """Move the files into the output folder.
+    def finish(self, chunks: Sequence[Chunk]) -> None:
+        """Moves the files into the output folder.
 
         Raises:
             OutputError: it cannot be written, or a file of others that would pass for a frame was put there meanwhile.
@@ -172,7 +173,7 @@ class PictureTarget:
         self._check()
         try:
             self._output.parent.mkdir(parents=True, exist_ok=True)
-            self._work.mark_pictures_finished(self._folder)
+            self._checkpoint.mark_pictures_finished(self._folder)
             if self._output.exists() and (self._output.is_symlink() or any(self._output.iterdir())):
                 move_files(self._folder, self._output)
                 sync_folder(self._output)
@@ -185,9 +186,9 @@ class PictureTarget:
             raise OutputError(f"{self._output}: cannot be written ({error.strerror or error}).") from error
 
 
-class _PictureShard:
-    def __init__(self, folder: Path, names: Sequence[str], work: WorkFolder, note: str) -> None:
-        self._folder, self._names, self._work, self._note = folder, names, work, note
+class _PictureChunk:
+    def __init__(self, folder: Path, names: Sequence[str], checkpoint: CheckpointDir, note: str) -> None:
+        self._folder, self._names, self._checkpoint, self._note = folder, names, checkpoint, note
         self._written: list[Path] = []
 
     def __enter__(self) -> Self:
@@ -196,7 +197,7 @@ class _PictureShard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Files without a note are made again."""
+        """Keeps the files: without a note they are made again."""
 
     def add(self, index: int, rgb: npt.NDArray[np.uint8]) -> None:
         path = self._folder / self._names[index]
@@ -208,4 +209,4 @@ class _PictureShard:
             with path.open("rb+") as file:
                 os.fsync(file.fileno())
         sync_folder(self._folder)
-        self._work.mark(self._note)
+        self._checkpoint.mark(self._note)

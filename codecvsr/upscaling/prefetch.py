@@ -1,4 +1,4 @@
-"""Stages of a pipeline in threads of their own, with a bounded store between them; errors come out where they are awaited."""
+"""Pipeline stages in threads, with bounded queues; errors are raised in the thread that waits for the result."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Generic, Self, TypeVar
 T = TypeVar("T")
 
 
-class Ahead(Generic[T]):
-    """Iterates in a thread, exactly one item ahead of whoever iterates over this."""
+class Prefetcher(Generic[T]):
+    """Iterates in a thread, one item ahead of its consumer."""
 
     def __init__(self, make: Callable[[Callable[[], bool]], Iterator[T]]) -> None:
-        """``make`` gets a function that says whether to stop, and returns the iterator."""
+        """``make`` returns the iterator; its argument is a function that tells whether to stop."""
         self._stop = threading.Event()
         self._items = make(self._stop.is_set)
         self._pool = ThreadPoolExecutor(1)
@@ -42,12 +42,12 @@ class Ahead(Generic[T]):
             yield made[0]
 
 
-class Behind:
-    """Does what it is given, in order, in a thread; at most ``room`` jobs wait. After one that fails, none is done."""
+class BackgroundRunner:
+    """Runs jobs in order in a thread; at most ``capacity`` jobs wait. After a job that fails, no other runs."""
 
-    def __init__(self, room: int) -> None:
-        """Nothing runs yet."""
-        self._room = room
+    def __init__(self, capacity: int) -> None:
+        """Starts without jobs."""
+        self._capacity = capacity
         self._pool = ThreadPoolExecutor(1)
         self._pending: deque[Future[None]] = deque()
         self._is_over = False
@@ -72,16 +72,16 @@ class Behind:
             self._is_over = True
             raise
 
-    def _collect(self, most: int) -> None:
-        """Wait until at most so many jobs are left; raise what went wrong in any that is done."""
-        while self._pending and (self._pending[0].done() or len(self._pending) > most):
+    def _collect(self, limit: int) -> None:
+        """Waits until at most ``limit`` jobs are pending; raises the error of a job that failed."""
+        while self._pending and (self._pending[0].done() or len(self._pending) > limit):
             self._pending.popleft().result()
 
     def submit(self, job: Callable[[], object]) -> None:
-        """Have ``job`` done after those before it; waits while there is no room.
+        """Queues ``job``; waits while the queue is full.
 
         Raises:
-            BaseException: whatever one of them raised.
+            BaseException: the error of an earlier job.
         """
         self._pending.append(self._pool.submit(self._run, job))
-        self._collect(self._room)
+        self._collect(self._capacity)

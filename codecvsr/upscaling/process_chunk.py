@@ -1,7 +1,7 @@
-"""Making shards: the same in this process, in worker processes and in tasks of a cluster.
+"""Makes chunks: in this process, in worker processes and in tasks of a cluster.
 
-A shard depends on nothing but its own frames and those it looks at, and is whole when its file has its name: it may be made
-anywhere, in any order, and twice.
+The result of a chunk depends on its own frames and its context frames only, and its file gets its name when it is complete: so
+chunks may be made anywhere, in any order, and twice.
 """
 
 from __future__ import annotations
@@ -24,33 +24,34 @@ from codecvsr.inference.runners import radius, usual_window
 from codecvsr.inference.skip_static import DuplicateFrames
 from codecvsr.inference.source import Source
 from codecvsr.upscaling import outputs
-from codecvsr.upscaling.checkpoint_dir import WorkFolder
+from codecvsr.upscaling.checkpoint_dir import CheckpointDir
 from codecvsr.upscaling.chunk_motion import make_source
-from codecvsr.upscaling.chunks import Shard, first_chunk, plan, usual_chunk
-from codecvsr.upscaling.comparison import split_picture
+from codecvsr.upscaling.chunks import Chunk, first_chunk, plan, usual_chunk
+from codecvsr.upscaling.comparison import side_by_side
 from codecvsr.upscaling.frame_names import frame_names
 from codecvsr.upscaling.options import Engine, output_size
-from codecvsr.upscaling.prefetch import Ahead, Behind
-from codecvsr.video.probe import Media, Scan
+from codecvsr.upscaling.prefetch import BackgroundRunner, Prefetcher
+from codecvsr.video.probe import Media
 from codecvsr.video.resize import resample
+from codecvsr.video.scan import Scan
 from codecvsr.video.seek import Decoder
 from codecvsr.video.segments import EncoderOptions, PictureFormat, even_sides, usual_pixel_format
 from codecvsr.video.stream_mapping import StreamPlan
 
-_ASPECT_TOLERANCE = Fraction(1, 100)  # a change of shape below comes from rounding the size and is not seen
-_BYTES_WAITING = 64 << 20  # pictures between network and encoder
+_ASPECT_TOLERANCE = Fraction(1, 100)  # a smaller change of shape comes from rounding the size and is invisible
+_QUEUE_BYTES = 64 << 20  # pictures between network and encoder
 _PREVIEW_SECONDS = 10  # between two previews within a shot
 
-#: Is told of every picture of a shard that was made, and with None when the shard is whole.
-Heard = Callable[[Shard, int | None], None]
+#: Called with a chunk and the index of a frame that was made; with None when the chunk is complete.
+FrameHandler = Callable[[Chunk, int | None], None]
 
 
-class ShardWork:
-    """What all shards of one input have in common.
+class ChunkProcessor:
+    """Makes the chunks of one input.
 
     Attributes:
         scan: the input's frames.
-        shards: how they are divided.
+        chunks: of those frames.
         target: where the pictures go.
         height: of the output, in pixels.
         width: of the output.
@@ -61,26 +62,26 @@ class ShardWork:
         engine: Engine,
         media: Media,
         scan: Scan,
-        work: WorkFolder,
+        checkpoint: CheckpointDir,
         pictures: str | None,
         plans: Sequence[StreamPlan] = (),
         preview: Path | None = None,
     ) -> None:
-        """Choose sizes, shards and the target.
+        """Chooses sizes, chunks and the target.
 
         Args:
-            engine: what runs.
+            engine: the network and how it is run.
             media: the input.
             scan: its frames.
-            work: the work folder of the output.
+            checkpoint: of the output.
             pictures: pattern of the names of PNG files, empty for the usual one; None for a video.
-            plans: what becomes of the input's other streams.
-            preview: a PNG that shows before and after of the latest shot.
+            plans: what is done with the input's other streams.
+            preview: a PNG file of before and after of the latest shot.
 
         Raises:
             InputError: the output cannot have this size.
         """
-        self._engine, self._media, self._work, self._preview = engine, media, work, preview
+        self._engine, self._media, self._checkpoint, self._preview = engine, media, checkpoint, preview
         self._shown = -float("inf")
         self.scan = scan
         options, network = engine.options, engine.model.network
@@ -88,14 +89,14 @@ class ShardWork:
         window = options.window or usual_window(network, engine.plan, scan.height, scan.width)
         self._plan = engine.plan.for_job(len(scan), scan.height, scan.width)
         self._budget = MemoryLimits(window, options.tile, duplicates=DuplicateFrames() if options.skip_static else None)
-        chunk = options.chunk or usual_chunk(scan.height, scan.width)
+        chunk_frames = options.chunk or usual_chunk(scan.height, scan.width)
         first = 0 if options.chunk else first_chunk(len(scan))
-        self.shards = plan(scan.keys.tolist(), chunk, self._overlap, first)
+        self.chunks = plan(scan.keys.tolist(), chunk_frames, self._overlap, first)
         self.target: outputs.Target
         if pictures is not None:
             self.height, self.width = output_size(scan.height, scan.width, options)
             names = frame_names(media, len(scan), scan.first, pictures)
-            self.target = outputs.PictureTarget(work.output, work, names, pictures)
+            self.target = outputs.PictureTarget(checkpoint.output, checkpoint, names, pictures)
             return
         pixel_format = options.pixel_format
         if pixel_format == "auto":
@@ -109,86 +110,86 @@ class ShardWork:
             self.height, self.width, media.time_base, media.rate, scan.colour, aspect.limit_denominator(9999)
         )
         self.target = outputs.VideoTarget(
-            work.output, work, media, scan, encoder, form, plans, cut=engine.options.is_cut
+            checkpoint.output, checkpoint, media, scan, encoder, form, plans, cut=engine.options.is_cut
         )
 
-    def pending(self) -> list[Shard]:
-        """The shards that are not done."""
-        return [shard for shard in self.shards if not self.target.is_done(shard)]
+    def pending(self) -> list[Chunk]:
+        """Returns the chunks that are not done."""
+        return [chunk for chunk in self.chunks if not self.target.is_done(chunk)]
 
-    def take_ablations(self) -> float:
-        """How many frames others stood for since this was last asked."""
+    def pop_skipped_frames(self) -> float:
+        """Returns how many frames were replaced by copies of others since the last call."""
         duplicates = self._budget.duplicates
         if duplicates is None:
             return 0.0
         count, duplicates.left_out = duplicates.left_out, 0.0
         return count
 
-    def make(self, shards: Iterable[Shard | None], heard: Heard) -> None:
-        """Make shards; decoding, network and encoding overlap.
+    def make(self, chunks: Iterable[Chunk | None], on_frame: FrameHandler) -> None:
+        """Makes chunks; decoding, network and encoding overlap.
 
         Args:
-            shards: best in the order of the video; the next one is asked for while one is worked on. None where none is
-                known yet.
-            heard: is told how far it is.
+            chunks: fastest in the order of the video; the next one is fetched while one is in the network. None where the
+                next one is not known yet.
+            on_frame: called after each frame and each chunk.
         """
         engine = self._engine
-        room = max(2, min(8, _BYTES_WAITING // (self.height * self.width * 3)))
-        with Ahead(functools.partial(self._sources, shards)) as sources:
-            for shard, source in sources:
-                windows = shard.windows(self._budget.window, self._overlap)
+        room = max(2, min(8, _QUEUE_BYTES // (self.height * self.width * 3)))
+        with Prefetcher(functools.partial(self._sources, chunks)) as sources:
+            for chunk, source in sources:
+                windows = chunk.windows(self._budget.window, self._overlap)
                 made = upscale_frames(engine.model, source, Ablations(), self._budget, self._plan, windows)
-                with self.target.writer(shard) as writer, Behind(room) as encoder:
-                    for index, picture in zip(range(shard.start, shard.stop), made, strict=True):
+                with self.target.writer(chunk) as writer, BackgroundRunner(room) as encoder:
+                    for index, picture in zip(range(chunk.start, chunk.stop), made, strict=True):
                         encoder.submit(functools.partial(self._finish, writer, index, picture))
-                        self._show(shard, source, index, picture)
-                        heard(shard, index)
+                        self._show(chunk, source, index, picture)
+                        on_frame(chunk, index)
                     encoder.submit(writer.close)
-                heard(shard, None)
+                on_frame(chunk, None)
 
-    def _finish(self, writer: outputs.ShardWriter, index: int, picture: npt.NDArray[np.uint8]) -> None:
+    def _finish(self, writer: outputs.ChunkWriter, index: int, picture: npt.NDArray[np.uint8]) -> None:
         writer.add(index, resample(picture, self.height, self.width))
 
-    def _show(self, shard: Shard, source: Source, index: int, picture: npt.NDArray[np.uint8]) -> None:
-        """Before and after of the frame, if it begins a shot or the last preview is old."""
+    def _show(self, chunk: Chunk, source: Source, index: int, picture: npt.NDArray[np.uint8]) -> None:
+        """Writes the preview if the frame begins a shot or the last preview is old."""
         if self._preview is None:
             return
-        place = index - shard.context_start
+        place = index - chunk.context_start
         begins = bool(source.motion.is_cut[place])
         if not begins and time.monotonic() - self._shown < _PREVIEW_SECONDS:
             return
         self._shown = time.monotonic()
         part = self._preview.with_name(f".{self._preview.stem}.{os.getpid()}.png")
         try:
-            write_png(part, split_picture(source.frames[place], picture))
+            write_png(part, side_by_side(source.frames[place], picture))
             os.replace(part, self._preview)
         finally:
             part.unlink(missing_ok=True)
 
-    def _sources(self, shards: Iterable[Shard | None], stopped: Callable[[], bool]) -> Iterator[tuple[Shard, Source]]:
-        """Shards decoded and with their motion; frames that the next one does not look at are let go."""
+    def _sources(self, chunks: Iterable[Chunk | None], stopped: Callable[[], bool]) -> Iterator[tuple[Chunk, Source]]:
+        """Yields chunks, decoded and with their motion; frames that the next one does not need are freed."""
         decoder = Decoder(self._media, self.scan, self._engine.options.damage)
-        for shard in shards:
+        for chunk in chunks:
             if stopped():
                 return
-            if shard is None:
+            if chunk is None:
                 continue
             frames = []
-            for frame in decoder.stretch(shard.context_start, shard.context_stop):
+            for frame in decoder.frames(chunk.context_start, chunk.context_stop):
                 if stopped():
                     return
                 if frame is not None:
                     frames.append(frame)
-            source = make_source(frames, self._media, self._engine.kind, self._engine.model, self._work.path)
-            del frames, frame  # while this waits for whoever asked for it, the pictures in it are enough
-            yield shard, source
+            source = make_source(frames, self._media, self._engine.kind, self._engine.model, self._checkpoint.path)
+            del frames, frame  # the source has the pixels: free the decoded frames while this waits
+            yield chunk, source
             del source
 
 
 def job_description(
     engine: Engine, media: Media, output: Path, pictures: str | None, preview: Path | None
 ) -> dict[str, Any]:
-    """What another process needs to make shards of a job that was planned here, as JSON holds it."""
+    """Returns what another process needs to make chunks of this job, as a JSON object."""
     options = engine.options.to_json()
     model = engine.model
     if model.path is not None:

@@ -1,8 +1,8 @@
-"""A worker process: ``python -m codecvsr.upscaling.worker`` makes the shards it is told to.
+"""A worker process: ``python -m codecvsr.upscaling.worker`` makes chunks of a job.
 
-It is told by lines of JSON on its standard input: a job description first, then numbers of shards, then null for no more. It
-tells on its standard output, an object per line: {"event": "frame" | "done", "shard": N, ...} or {"event": "failed", ...}.
-When its input ends before the null, whoever started it is gone, and so is it.
+It reads lines of JSON from its standard input: the job's description, then indices of chunks, then null. It writes the events
+of :mod:`codecvsr.upscaling.chunk_events` to its standard output. It exits at once if its input ends before the null, because
+then the process that started it has ended.
 """
 
 from __future__ import annotations
@@ -16,124 +16,105 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
 import av
 
-from codecvsr import errors
 from codecvsr.engine.device import peak_memory_bytes
 from codecvsr.errors import CodecVSRError, OutputError
-from codecvsr.upscaling.checkpoint_dir import WorkFolder
-from codecvsr.upscaling.chunks import Shard
+from codecvsr.upscaling.checkpoint_dir import CheckpointDir
+from codecvsr.upscaling.chunk_events import ChunkDone, ChunkEvent, FrameMade, JobFailed, to_line
+from codecvsr.upscaling.chunks import Chunk
 from codecvsr.upscaling.options import Engine, UpscaleOptions, make_engine
-from codecvsr.upscaling.process_chunk import ShardWork
+from codecvsr.upscaling.process_chunk import ChunkProcessor
 from codecvsr.video.probe import Media
 
-_PATIENCE = 0.2  # seconds between two looks at whether to stop
+_POLL_SECONDS = 0.2  # between two checks whether to stop
 
 
-def open_job(description: Mapping[str, Any]) -> tuple[Engine, ShardWork]:
-    """What ``shard_work.job_description`` described.
+def open_job(description: Mapping[str, Any]) -> tuple[Engine, ChunkProcessor]:
+    """Opens the job that ``process_chunk.job_description`` described.
 
     Raises:
-        CodecVSRError: the model or the input is not to be had here.
+        CodecVSRError: the model or the input cannot be read here.
     """
     engine = make_engine(UpscaleOptions.from_json(description["options"]))
-    work = WorkFolder(Path(description["output"]))
-    scan = work.load_scan()
+    checkpoint = CheckpointDir(Path(description["output"]))
+    scan = checkpoint.load_scan()
     if scan is None:
-        raise OutputError(f"{work.path}: cannot be read here; workers need the folder of the output at the same path.")
+        raise OutputError(
+            f"{checkpoint.path}: cannot be read here; workers need the folder of the output at the same path."
+        )
     media = Media.open(description["source"], engine.options.fps)
     preview = None if description["preview"] is None else Path(description["preview"])
-    return engine, ShardWork(engine, media, scan, work, description["pictures"], preview=preview)
+    return engine, ChunkProcessor(engine, media, scan, checkpoint, description["pictures"], preview=preview)
 
 
-def run_shard(description: str, index: int) -> dict[str, Any]:
-    """Make one shard, unless it is done already; a task of a cluster.
+def run_chunk(description: str, index: int) -> str:
+    """Makes one chunk, unless it is done already: a task of a cluster.
 
     Args:
         description: the job's, as JSON.
-        index: of the shard.
+        index: of the chunk.
 
     Returns:
-        An event: "done", or "failed" for what trying again would not mend.
+        An event as a line: ChunkDone, or JobFailed for a fault that trying again would not mend.
     """
     try:
-        engine, work = _opened(description)
-        shard = work.shards[index]
-        if not work.target.is_done(shard):
-            work.make([shard], lambda shard, frame: None)
+        engine, processor = _open_job(description)
+        chunk = processor.chunks[index]
+        if not processor.target.is_done(chunk):
+            processor.make([chunk], lambda chunk, frame: None)
     except (CodecVSRError, OSError, av.FFmpegError) as error:
-        return failed(error)
-    return done(shard, engine, work)
+        return to_line(JobFailed.of(error))
+    return to_line(_chunk_done(chunk, engine, processor))
 
 
-_opened = functools.lru_cache(1)(lambda description: open_job(json.loads(description)))
+_open_job = functools.lru_cache(1)(lambda description: open_job(json.loads(description)))
 
 
-def done(shard: Shard, engine: Engine, work: ShardWork) -> dict[str, Any]:
-    """The event that a shard is whole."""
-    memory = peak_memory_bytes(engine.plan.device)
-    return {"event": "done", "shard": shard.index, "peak_memory_bytes": memory, "left_out": work.take_ablations()}
-
-
-def failed(error: CodecVSRError | OSError | av.FFmpegError) -> dict[str, Any]:
-    """The event that the job cannot go on."""
-    if not isinstance(error, CodecVSRError) and error.errno is not None:
-        return {"event": "failed", "errno": error.errno, "error": error.strerror or str(error)}
-    return {"event": "failed", "kind": type(error).__name__, "error": str(error)}
-
-
-def raise_failure(event: Mapping[str, Any]) -> NoReturn:
-    """Raise what :func:`failed` told of.
-
-    Raises:
-        CodecVSRError: always, or OSError.
-    """
-    if "errno" in event:
-        raise OSError(event["errno"], event["error"])
-    kind = getattr(errors, event["kind"], CodecVSRError)
-    raise (kind if issubclass(kind, CodecVSRError) else CodecVSRError)(event["error"])
+def _chunk_done(chunk: Chunk, engine: Engine, processor: ChunkProcessor) -> ChunkDone:
+    return ChunkDone(chunk.index, processor.pop_skipped_frames(), peak_memory_bytes(engine.plan.device))
 
 
 def main() -> None:
-    """Work until there is no more to do."""
-    logging.disable(logging.WARNING)  # whoever started this has said it already
+    """Makes chunks until there are no more."""
+    logging.disable(logging.WARNING)  # the process that started this one has shown them
     out = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # whatever is printed by others is no event
+    os.dup2(2, 1)  # what libraries print must not mix with events
 
-    def tell(event: Mapping[str, Any]) -> None:
-        out.write(json.dumps(event) + "\n")
+    def emit(event: ChunkEvent | JobFailed) -> None:
+        out.write(to_line(event))
 
     description = json.loads(sys.stdin.readline() or "null")
     if description is None:
         return
     orders: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(sys.stdin, orders), daemon=True).start()
+    threading.Thread(target=_read_orders, args=(sys.stdin, orders), daemon=True).start()
     try:
-        engine, work = open_job(description)
+        engine, processor = open_job(description)
 
-        def heard(shard: Shard, frame: int | None) -> None:
-            tell({"event": "frame", "shard": shard.index} if frame is not None else done(shard, engine, work))
+        def on_frame(chunk: Chunk, frame: int | None) -> None:
+            emit(_chunk_done(chunk, engine, processor) if frame is None else FrameMade(chunk.index))
 
-        def ordered() -> Iterator[Shard | None]:
+        def ordered() -> Iterator[Chunk | None]:
             while True:
                 try:
-                    index = orders.get(timeout=_PATIENCE)
+                    index = orders.get(timeout=_POLL_SECONDS)
                 except queue.Empty:
                     yield None
                     continue
                 if index is None:
                     return
-                yield work.shards[index]
+                yield processor.chunks[index]
 
-        work.make(ordered(), heard)
+        processor.make(ordered(), on_frame)
     except (CodecVSRError, OSError, av.FFmpegError) as error:
-        tell(failed(error))
+        emit(JobFailed.of(error))
 
 
-def _listen(lines: TextIO, orders: queue.SimpleQueue[int | None]) -> None:
-    """Pass on what is ordered; end at once where nobody is there to order any more."""
+def _read_orders(lines: TextIO, orders: queue.SimpleQueue[int | None]) -> None:
+    """Queues the orders; ends the process when nobody is left to order."""
     for line in lines:
         index = json.loads(line)
         orders.put(index)

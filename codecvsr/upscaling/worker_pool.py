@@ -1,4 +1,4 @@
-"""Worker processes of this machine: shards handed out, lost workers replaced, failures raised here."""
+"""Worker processes of this machine: assigns chunks, replaces lost workers, raises their failures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Any, Self
@@ -18,14 +18,14 @@ from typing import IO, Any, Self
 import torch
 
 from codecvsr.errors import OutputError
-from codecvsr.upscaling.chunks import Shard
-from codecvsr.upscaling.worker import raise_failure
+from codecvsr.upscaling.chunk_events import ChunkDone, ChunkEventHandler, ChunkLost, JobFailed, from_line
+from codecvsr.upscaling.chunks import Chunk
 
-_MAX_TRIES = 3  # workers that may be lost on one shard
+_MAX_TRIES = 3  # workers that may be lost on one chunk
 
 
 def usual_workers(device: torch.device) -> int:
-    """One process per GPU where no particular one was asked for, else one."""
+    """Returns how many processes to use: one per GPU for device "cuda", else one."""
     if str(device) == "cuda":
         return max(torch.cuda.device_count(), 1)
     return 1
@@ -35,38 +35,38 @@ def usual_workers(device: torch.device) -> int:
 class _Worker:
     number: int
     process: subprocess.Popen[str]
-    shards: deque[int] = field(default_factory=deque)  #: at most two: the one worked on, and the one decoded meanwhile
+    chunks: deque[int] = field(default_factory=deque)  #: at most two: one in the network, one in decoding
 
     @property
     def orders(self) -> IO[str]:
         assert self.process.stdin is not None
         return self.process.stdin
 
-    def tell(self, order: Any) -> None:
-        """Order something; that a worker is lost is told by the end of its output."""
+    def send(self, order: Any) -> None:
+        """Writes an order; a lost worker is noticed by the end of its output."""
         with contextlib.suppress(BrokenPipeError):
             self.orders.write(json.dumps(order) + "\n")
             self.orders.flush()
 
-    def bury(self) -> int:
-        """Wait for its end; returns its exit status."""
+    def wait(self) -> int:
+        """Waits for the end of the process; returns its exit status."""
         with contextlib.suppress(BrokenPipeError):
             self.orders.close()
         return self.process.wait()
 
 
 class WorkerPool:
-    """So many worker processes on one job; leaving ends those that are still there."""
+    """Worker processes of one job; leaving the context ends them."""
 
     def __init__(self, count: int, description: Mapping[str, Any]) -> None:
-        """Start them.
+        """Starts the processes.
 
         Args:
-            count: how many; on a machine with several GPUs they take turns.
+            count: how many; several GPUs are assigned in turn.
             description: of the job.
         """
         self._description = description
-        self._events: queue.SimpleQueue[tuple[_Worker, str]] = queue.SimpleQueue()
+        self._lines: queue.SimpleQueue[tuple[_Worker, str]] = queue.SimpleQueue()
         self._workers: list[_Worker] = []
         self._count = count
         self._todo: deque[int] = deque()
@@ -84,63 +84,63 @@ class WorkerPool:
         for worker in self._workers:
             worker.process.kill()
         for worker in self._workers:
-            worker.bury()
+            worker.wait()
 
-    def run(self, pending: Sequence[Shard], heard: Callable[[Mapping[str, Any]], None]) -> None:
-        """Have all shards made.
+    def run(self, pending: Sequence[Chunk], on_event: ChunkEventHandler) -> None:
+        """Makes all chunks.
 
         Args:
-            pending: the shards.
-            heard: gets {"event": "frame" | "done" | "lost", "shard": N}.
+            pending: the chunks.
+            on_event: called with every event.
 
         Raises:
-            CodecVSRError: what a worker could not do, or OSError.
-            OutputError: the workers on one shard were lost again and again.
+            CodecVSRError: or OSError, what a worker failed with.
+            OutputError: workers on one chunk were lost again and again.
         """
-        self._todo.extend(shard.index for shard in pending)
-        left = {shard.index for shard in pending}
-        self._hand_out()
-        while left:
-            worker, line = self._events.get()
+        self._todo.extend(chunk.index for chunk in pending)
+        missing = {chunk.index for chunk in pending}
+        self._assign_chunks()
+        while missing:
+            worker, line = self._lines.get()
             if not line:
-                self._replace(worker, heard)
+                self._replace(worker, on_event)
                 continue
-            event = json.loads(line)
-            if event["event"] == "failed":
-                raise_failure(event)
-            if event["event"] == "done":
-                left.discard(event["shard"])
-                worker.shards.remove(event["shard"])
-                self.peak_memory_bytes = max(self.peak_memory_bytes, event["peak_memory_bytes"])
-                self._hand_out()
-            heard(event)
+            event = from_line(line)
+            if isinstance(event, JobFailed):
+                event.reraise()
+            if isinstance(event, ChunkDone):
+                missing.discard(event.chunk)
+                worker.chunks.remove(event.chunk)
+                self.peak_memory_bytes = max(self.peak_memory_bytes, event.peak_memory_bytes)
+                self._assign_chunks()
+            on_event(event)
 
-    def _hand_out(self) -> None:
-        """Give every idle worker a shard, and another to prepare where there are enough."""
-        for most in (1, 2):
+    def _assign_chunks(self) -> None:
+        """Sends every idle worker a chunk, and a second one to decode meanwhile where there are enough."""
+        for limit in (1, 2):
             for worker in self._workers:
-                if len(worker.shards) < most and len(self._todo) > (0 if most == 1 else self._count):
-                    worker.shards.append(self._todo.popleft())
-                    worker.tell(worker.shards[-1])
+                if len(worker.chunks) < limit and len(self._todo) > (0 if limit == 1 else self._count):
+                    worker.chunks.append(self._todo.popleft())
+                    worker.send(worker.chunks[-1])
 
-    def _replace(self, worker: _Worker, heard: Callable[[Mapping[str, Any]], None]) -> None:
-        status = worker.bury()
+    def _replace(self, worker: _Worker, on_event: ChunkEventHandler) -> None:
+        status = worker.wait()
         self.replaced += 1
-        if worker.shards:
-            self._lost[worker.shards[0]] += 1
-            for index in worker.shards:
-                heard({"event": "lost", "shard": index})
-            if self._lost[worker.shards[0]] >= _MAX_TRIES:
+        if worker.chunks:
+            self._lost[worker.chunks[0]] += 1
+            for index in worker.chunks:
+                on_event(ChunkLost(index))
+            if self._lost[worker.chunks[0]] >= _MAX_TRIES:
                 how = f"signal {-status}" if status < 0 else f"exit status {status}"
                 raise OutputError(
-                    f"{self._description['output']}: {_MAX_TRIES} workers ended early on the same stretch (the last by "
+                    f"{self._description['output']}: {_MAX_TRIES} workers ended early on the same chunk (the last by "
                     f"{how}); there may be too little memory for {self._count} of them: use fewer."
                 )
-            self._todo.extendleft(reversed(worker.shards))
+            self._todo.extendleft(reversed(worker.chunks))
         elif self.replaced > _MAX_TRIES * self._count:
             raise OutputError(f"{self._description['output']}: workers end before they begin (exit status {status}).")
         self._workers[self._workers.index(worker)] = self._start(worker.number)
-        self._hand_out()
+        self._assign_chunks()
 
     def _start(self, number: int) -> _Worker:
         description = json.loads(json.dumps(self._description))
@@ -153,10 +153,10 @@ class WorkerPool:
         process = subprocess.Popen(
             [sys.executable, "-m", "codecvsr.upscaling.worker"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", env=environment,
-            start_new_session=True,  # Ctrl-C is for the one who started it, who ends it
+            start_new_session=True,  # Ctrl-C goes to the process that started it, which ends it
         )  # fmt: skip
         worker = _Worker(number, process)
-        worker.tell(description)
+        worker.send(description)
         threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
         return worker
 
@@ -164,5 +164,5 @@ class WorkerPool:
         assert worker.process.stdout is not None
         with worker.process.stdout as lines:
             for line in lines:
-                self._events.put((worker, line))
-        self._events.put((worker, ""))
+                self._lines.put((worker, line))
+        self._lines.put((worker, ""))

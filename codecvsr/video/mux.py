@@ -1,4 +1,4 @@
-"""Putting the finished video together: the new pictures at the old times, and everything else the source had."""
+"""Writes the output video: the new pictures at the source's times, and the source's other streams."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ import av
 
 from codecvsr.bitstream.decode import open_video
 from codecvsr.errors import OutputError
-from codecvsr.video.probe import Media, Scan
+from codecvsr.video.probe import Media
+from codecvsr.video.scan import Scan
 from codecvsr.video.segments import read_packets
 from codecvsr.video.stream_mapping import COVER_TYPES, Action, StreamPlan, codec_name
 from codecvsr.video.subtitles import ASS_HEADER, parse_subrip, parse_timed_text, write_subrip, write_timed_text
 
-_BRANDS = ("major_brand", "minor_version", "compatible_brands", "encoder")  # of the old file, not of the film
+_BRANDS = ("major_brand", "minor_version", "compatible_brands", "encoder")  # they describe the old file
 _OF_OLD_STREAM = ("encoder", "bps", "duration", "number_of_frames", "number_of_bytes", "_statistics", "vendor_id")
-#: Tags MP4 has a place for; where there are others, all are written as keys and values (QuickTime's "mdta").
+#: Tags that MP4 has fields for; with any other tag all are written as keys and values (QuickTime's "mdta").
 _MP4_TAGS = {
     "title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping", "lyrics",
     "description", "synopsis", "show", "episode_id", "network", "keywords", "track", "disc", "creation_time", "location",
     "season_number", "episode_sort", "media_type", "hd_video", "gapless_playback", "compilation", "timecode", "language",
 }  # fmt: skip
-_FINEST = 1 << 31
+_MAX_TIMESCALE = 1 << 31
 _PREROLL = Fraction(1, 10)  # seconds: longer than a packet of sound
 
 
@@ -39,19 +40,19 @@ def assemble(
     *,
     cut: bool,
 ) -> None:
-    """Write the output: the segments' pictures at the source's times, and the source's other streams.
+    """Writes the output: the segments' pictures at the source's times, and the source's other streams.
 
     Args:
         media: the source.
         scan: its frames.
         segments: the encoded pictures, in order.
-        target: the file, written in place: call it inside an atomic one.
+        target: the file, written in place: call this inside ``atomic_file``.
         container: libav's name of its format.
-        plans: what :func:`plan_streams` said.
-        cut: only a part of the source is wanted: its other streams are cut to it, and time begins at 0.
+        plans: of :func:`plan_streams`.
+        cut: only a part of the source was upscaled: cut its other streams to that part, and begin time at 0.
 
     Raises:
-        OutputError: the output does not hold every frame, or the file cannot be written.
+        OutputError: a frame is missing, or the file cannot be written.
     """
     source = None if media.kind == "pictures" else open_video(media.path)[0]
     try:
@@ -64,7 +65,7 @@ def assemble(
             job.declare(first.streams.video[0], source, plans)
             job.copy(read_packets(segments, media.time_base, scan.pts), source)
         if job.written != len(scan):
-            raise OutputError(f"{target}: {job.written} of {len(scan)} frames were found; give -y to start over.")
+            raise OutputError(f"{target}: {job.written} of {len(scan)} frames were found; use -y to start over.")
     except av.FFmpegError as error:
         raise OutputError(f"{target}: cannot be written ({error.strerror or error}).") from error
     finally:
@@ -73,16 +74,16 @@ def assemble(
 
 
 def _options(media: Media, source: av.container.InputContainer | None, container: str) -> dict[str, str]:
-    """Options of the MP4 muxer.
+    """Returns the options of the muxer.
 
-    Where a stream begins is written in units of the whole film, a thousandth of a second if nothing else is said: too
-    coarse to keep times exactly.
+    MP4 stores the start of a stream in units of the movie timescale. The default of 1/1000 s is too coarse: it would move
+    streams.
     """
     if container == "matroska":
         return {}
     bases = [media.time_base] if source is None else [s.time_base for s in source.streams if s.time_base is not None]
     unit = math.lcm(media.time_base.denominator, *(base.denominator for base in bases))
-    unit = unit if unit < _FINEST else media.time_base.denominator
+    unit = unit if unit < _MAX_TIMESCALE else media.time_base.denominator
     options = {"movie_timescale": str(unit * -(-1000 // unit))}
     own = {key.lower() for key in source.metadata} - set(_BRANDS) if source is not None else set()
     if own - _MP4_TAGS:
@@ -91,7 +92,7 @@ def _options(media: Media, source: av.container.InputContainer | None, container
 
 
 class _Assembly:
-    """The output while it is written."""
+    """The output file while it is written."""
 
     def __init__(self, media: Media, scan: Scan, out: av.container.OutputContainer, cut: bool) -> None:
         self._media, self._scan, self._out = media, scan, out
@@ -107,7 +108,7 @@ class _Assembly:
         source: av.container.InputContainer | None,
         plans: Sequence[StreamPlan],
     ) -> None:
-        """Create every stream, in the source's order, with what is said of it, and write the header."""
+        """Creates every stream, in the source's order, with its tags, and writes the header."""
         if source is None:
             self._declare_video(template, None)
         else:
@@ -116,7 +117,7 @@ class _Assembly:
             for stream in source.streams:
                 if stream.index == video:
                     self._declare_video(template, stream)
-                elif (action := actions.get(stream.index, "drop")) not in ("drop", "implied"):
+                elif (action := actions.get(stream.index, "omit")) not in ("omit", "implied"):
                     self._declare_other(source, stream, action)
             self._out.metadata.update(_without(source.metadata, _BRANDS))
             self._out.set_chapters(self._chapters(source.chapters()))
@@ -127,7 +128,7 @@ class _Assembly:
         new.time_base = self._media.time_base
         new.codec_context.framerate = self._media.rate
         if self._is_mp4 and template.codec_context.name == "hevc":
-            new.codec_context.codec_tag = "hvc1"  # the one Apple's players know
+            new.codec_context.codec_tag = "hvc1"  # the tag that Apple's players support
         if self._scan.rotation is not None:
             new.set_display_matrix(self._scan.rotation)
         if old is not None:
@@ -159,7 +160,7 @@ class _Assembly:
             self._copies[old.index] = (new, action)
 
     def copy(self, pictures: Iterator[av.Packet], source: av.container.InputContainer | None) -> None:
-        """Write all packets, those of the video between those of the other streams by their time."""
+        """Writes all packets, interleaved by time."""
         waiting = next(pictures, None)
         if source is not None and self._copies:
             streams = [source.streams[index] for index in self._copies]
@@ -198,7 +199,7 @@ class _Assembly:
         self._out.mux_one(packet)
 
     def _cut(self, packet: av.Packet) -> bool:
-        """Move a packet's time to the part that is wanted; False where it lies outside."""
+        """Moves a packet's time to that of the selected part; returns False for a packet outside of it."""
         assert self._begin is not None and self._end is not None
         pts = packet.dts if packet.pts is None else packet.pts
         assert pts is not None
@@ -222,18 +223,18 @@ class _Assembly:
     def _chapters(self, chapters: list[Any]) -> list[Any]:
         if self._begin is None or self._end is None:
             return chapters
-        kept = []
+        selected = []
         for chapter in chapters:
             base = chapter["time_base"] or Fraction(1, 1000)
             start = max(chapter["start"] * base, self._begin) - self._begin
             stop = min(chapter["end"] * base, self._end) - self._begin
             if start < stop:
-                kept.append({**chapter, "start": round(start / base), "end": round(stop / base)})
-        return kept
+                selected.append({**chapter, "start": round(start / base), "end": round(stop / base)})
+        return selected
 
 
 def _video_index(media: Media) -> int:
-    """Which stream of a source is its video."""
+    """Returns the index of the video stream of a source."""
     container, stream = open_video(media.path)
     with container:
         return stream.index
@@ -251,7 +252,7 @@ def _fresh_packets(path: Path, index: int) -> Iterator[av.Packet]:
 
 
 def _shown(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
-    """Without what an edit list hides; but a decoder of sound needs the packet before the first one that is heard."""
+    """Yields packets that an edit list does not hide, and the hidden one before the first audio packet, for the decoder."""
     hidden: dict[int, av.Packet] = {}
     for packet in packets:
         if packet.is_discard:
@@ -271,7 +272,7 @@ def _time(packet: av.Packet) -> Fraction | None:
 
 
 def _convert(packet: av.Packet, action: Action) -> av.Packet | None:
-    """A subtitle packet in the other form; None where it shows nothing."""
+    """Returns a subtitle packet in the other format; None if it shows nothing."""
     if action == "to_mov_text":
         payload = write_timed_text(parse_subrip(bytes(packet)))
     else:

@@ -1,9 +1,9 @@
 """Bicubic resizing as MATLAB's ``imresize`` defines it: the benchmark's down-sampler and its baseline up-sampler.
 
-The kernel is Keys' cubic with a = -0.5; when shrinking it is stretched by the scale, so that it also removes what the
+The kernel is Keys' cubic with a = -0.5; for shrinking it is widened by the scale, which removes detail that the
 small picture cannot show (antialiasing). Beyond the border the picture continues as its mirror image, edge included.
-Sums are taken in double precision and rounded once, halves upwards; for scales that are powers of two every weight is a
-dyadic fraction and the sums are exact, so every machine gives the same bytes.
+Sums are in double precision and rounded once, .5 upwards; for scales that are powers of two every weight is a dyadic fraction
+and sums have no rounding error, so every machine makes the same bytes.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ def _cubic(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 @lru_cache(maxsize=32)
 def resize_weights(size: int, new_size: int, scale: Fraction) -> npt.NDArray[np.float64]:
-    """The (new_size, size) matrix that resizes one axis of ``size`` samples by ``scale`` (new / old).
+    """Returns the (new_size, size) matrix that resizes one axis of ``size`` samples by ``scale`` (new / old).
 
-    Rows sum to 1. Sample centres follow ``imresize``: output i looks at (i + 0.5) / scale - 0.5.
+    Rows sum to 1. Sample centres follow ``imresize``: output i is centred at (i + 0.5) / scale - 0.5.
     """
-    stretch = max(1.0, float(1 / scale))
+    support = max(1.0, float(1 / scale))
     centre = (np.arange(new_size) + 0.5) * float(1 / scale) - 0.5
-    first = np.floor(centre - 2 * stretch).astype(np.int64)
-    taps = first[:, None] + np.arange(int(np.ceil(4 * stretch)) + 2)
-    weights = _cubic((centre[:, None] - taps) / stretch)
+    first = np.floor(centre - 2 * support).astype(np.int64)
+    taps = first[:, None] + np.arange(int(np.ceil(4 * support)) + 2)
+    weights = _cubic((centre[:, None] - taps) / support)
     weights /= weights.sum(axis=1, keepdims=True)
     folded = taps % (2 * size)
     mirrored = np.where(folded < size, folded, 2 * size - 1 - folded)

@@ -1,4 +1,4 @@
-"""Frames of a part of an input, decoded from the nearest place where that can begin."""
+"""Frames of a part of an input, decoded from the nearest frame where decoding can begin."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import numpy as np
 
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.errors import InputError
-from codecvsr.video.probe import Damage, Media, Scan
+from codecvsr.video.probe import Damage, Media
+from codecvsr.video.scan import Scan
 
-_WORTH_SEEKING = 48  # frames: fewer are decoded and thrown away instead
+_WORTH_SEEKING = 48  # frames: fewer are decoded and discarded instead
 
 
 class Decoder:
-    """Hands out stretches of the surveyed frames of an input.
+    """Decodes ranges of the frames of a scan.
 
-    Stretches that begin later than the last one did are read on; those far ahead are sought, at a frame that nothing shown
-    from there on needs anything before. Frames are told by their time: where it is not that of the survey, or the container
-    cannot seek, everything is decoded from the start. Damaged videos always are, for what is patched depends on all before.
+    A range after the last one is decoded onward; one far ahead is found by seeking to a frame that decoding can begin with.
+    Frames are identified by their timestamps: if those differ from the scan's, or the container cannot seek, decoding begins at
+    the first frame. So it does for damaged videos, whose patched frames depend on all frames before.
     """
 
     def __init__(self, media: Media, scan: Scan, damage: Damage = "refuse") -> None:
@@ -28,30 +29,30 @@ class Decoder:
         self._media, self._scan, self._damage = media, scan, damage
         self._frames: Iterator[CodedFrame] | None = None
         self._at = 0  # index of the frame that comes next
-        self._held: dict[int, CodedFrame] = {}
+        self._buffer: dict[int, CodedFrame] = {}
         self._can_seek = damage == "refuse"
 
-    def stretch(self, start: int, stop: int) -> Iterator[CodedFrame | None]:
-        """Frames ``start`` to ``stop - 1`` of the survey; None while those before are passed over.
+    def frames(self, start: int, stop: int) -> Iterator[CodedFrame | None]:
+        """Yields frames ``start`` to ``stop - 1`` of the scan, and None for each frame before them that is decoded.
 
         Raises:
-            InputError: the input is not the one that was surveyed.
+            InputError: the input has fewer frames than the scan.
         """
-        self._held = {index: frame for index, frame in self._held.items() if start <= index < stop}
-        missing = next((i for i in range(start, stop) if i not in self._held), stop)
+        self._buffer = {index: frame for index, frame in self._buffer.items() if start <= index < stop}
+        missing = next((i for i in range(start, stop) if i not in self._buffer), stop)
         if missing < stop:
             self._go_to(missing)
         for index in range(start, stop):
-            while index not in self._held:
+            while index not in self._buffer:
                 frame = self._next()
                 if self._at > start:
-                    self._held[self._at - 1] = frame
+                    self._buffer[self._at - 1] = frame
                 else:
                     yield None
-            yield self._held[index]
+            yield self._buffer[index]
 
     def _go_to(self, index: int) -> None:
-        """Be at ``index`` or before."""
+        """Moves to ``index`` or a frame before."""
         if self._frames is not None and self._at <= index < self._at + _WORTH_SEEKING:
             return
         place = self._place(index)
@@ -62,7 +63,7 @@ class Decoder:
             self._frames, self._at = itertools.islice(self._media.frames(self._damage), self._scan.first, None), 0
 
     def _place(self, index: int) -> int | None:
-        """The last frame up to ``index`` that decoding can begin with."""
+        """Returns the last frame up to ``index`` that decoding can begin with."""
         if not self._can_seek:
             return None
         if self._media.kind == "pictures":
@@ -90,11 +91,11 @@ class Decoder:
         try:
             frame = next(self._frames)
         except StopIteration:
-            raise InputError(f"{self._media.path}: has fewer frames than at first; give -y to start over.") from None
+            raise InputError(f"{self._media.path}: has fewer frames than at first; use -y to start over.") from None
         self._at += 1
         return frame
 
 
 def frames_between(media: Media, scan: Scan, damage: Damage = "refuse") -> Iterator[CodedFrame]:
-    """The frames that were surveyed, decoded from the start of the input."""
+    """Yields the frames of a scan, decoded from the start of the input."""
     return itertools.islice(media.frames(damage), scan.first, scan.first + len(scan))

@@ -1,7 +1,7 @@
-"""Segments: the encoded pictures of one shard in a file of their own, and how they are read again.
+"""Segments: files of the encoded pictures of one chunk.
 
-A segment is a NUT file, which holds every codec and any time base as it is. It is written under a temporary name, forced to
-the disk and renamed: what is there is whole.
+A segment is a NUT file, which supports every codec and time base. It is written under a temporary name, synced to the disk and
+renamed: a file of that name is complete.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ import numpy.typing as npt
 from codecvsr.bitstream.encode import PRESETS
 from codecvsr.bitstream.picture_encoder import PictureEncoder, VideoFormat
 from codecvsr.errors import InputError, OutputError
-from codecvsr.video.probe import Colour
+from codecvsr.video.scan import Colour
 
 Codec = Literal["h264", "hevc", "ffv1"]
 
 ENCODERS: dict[str, str] = {"h264": "libx264", "hevc": "libx265", "ffv1": "ffv1"}
 
-#: Pixel formats of each codec by (bits, chroma): what ``auto`` may choose, and what can be asked for.
+#: Supported pixel formats of each codec.
 PIXEL_FORMATS: dict[str, tuple[str, ...]] = {
     "h264": ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"),
     "hevc": ("yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"),
     "ffv1": ("yuv420p", "yuv422p", "yuv444p", "bgr0"),
 }
 
-_THREADS = 4  #: the number changes the bytes of x264 (reproducibly), so it is fixed and not the machine's
-_MAX_SIDE = 16384  # what x264 and x265 take
+_THREADS = 4  #: fixed, because the bytes of x264 depend on it
+_MAX_SIDE = 16384  # limit of x264 and x265
 _MIN_HEVC_SIDE = 64  # x265 writes beyond its buffers below
 
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """What decides the bytes of the video, with its pictures.
+    """Encoder options: they decide, with the pictures, the bytes of the video.
 
     Attributes:
         codec: "h264", "hevc" or "ffv1" (lossless).
-        crf: constant rate factor, 0 to 51; nothing for FFV1.
-        preset: of x264 or x265; nothing for FFV1.
+        crf: constant rate factor, 0 to 51; unused for FFV1.
+        preset: of x264 or x265; unused for FFV1.
         pixel_format: one of :data:`PIXEL_FORMATS`.
     """
 
@@ -57,7 +57,7 @@ class EncoderOptions:
     pixel_format: str = "yuv420p"
 
     def __post_init__(self) -> None:
-        """Refuse what the encoder does not know."""
+        """Raises InputError for values that the encoder does not support."""
         if self.codec not in ENCODERS:
             raise InputError(f"the codec {self.codec!r} is unknown; use {', '.join(ENCODERS)}.")
         if not 0 <= self.crf <= 51:
@@ -66,11 +66,13 @@ class EncoderOptions:
             raise InputError(f"the preset {self.preset!r} is unknown; there are {', '.join(PRESETS)}.")
         if self.pixel_format not in PIXEL_FORMATS[self.codec]:
             known = ", ".join(PIXEL_FORMATS[self.codec])
-            raise InputError(f"{self.codec} takes no pixel format {self.pixel_format!r} here; it takes {known}.")
+            raise InputError(
+                f"{self.codec} does not support pixel format {self.pixel_format!r} here; choose one of {known}."
+            )
 
     @property
     def parameters(self) -> dict[str, str]:
-        """The encoder's options; those of x264 and x265 give the same bytes on every CPU and at every repetition."""
+        """The encoder's options; x264 and x265 make the same bytes on every CPU and in every run."""
         if self.codec == "ffv1":
             return {"level": "3", "slicecrc": "1"}
         common = {"preset": self.preset, "crf": f"{self.crf:g}"}
@@ -79,10 +81,10 @@ class EncoderOptions:
         return {**common, "x265-params": "log-level=none:pools=none:frame-threads=1"}
 
     def check_size(self, height: int, width: int) -> None:
-        """Refuse pictures the encoder cannot take.
+        """Checks the size of the pictures.
 
         Raises:
-            InputError: they are too large, too small, or odd where chroma is halved.
+            InputError: they are too large or too small for the encoder.
         """
         if self.codec != "ffv1" and max(height, width) > _MAX_SIDE:
             raise InputError(
@@ -93,12 +95,12 @@ class EncoderOptions:
 
 
 def even_sides(pixel_format: str) -> tuple[int, int]:
-    """What height and width must be multiples of."""
+    """Returns the numbers that height and width must be multiples of."""
     return (2 if "420" in pixel_format else 1), (2 if "420" in pixel_format or "422" in pixel_format else 1)
 
 
 def usual_pixel_format(codec: str, source: str) -> str:
-    """8 bits with the chroma the source has: 4:2:2 and 4:4:4 stay, RGB becomes 4:4:4, the rest 4:2:0; FFV1 codes RGB."""
+    """Returns 8 bits and the chroma of the source: 4:2:2 and 4:4:4 stay, RGB becomes 4:4:4, all others 4:2:0; FFV1 codes RGB."""
     if codec == "ffv1":
         return "bgr0"  # lossless for what the network makes, which is RGB
     if av.VideoFormat(source).is_rgb:
@@ -108,7 +110,7 @@ def usual_pixel_format(codec: str, source: str) -> str:
 
 @dataclass(frozen=True)
 class PictureFormat:
-    """How the coded pictures are to be shown."""
+    """How the encoded pictures are displayed."""
 
     height: int
     width: int
@@ -119,10 +121,10 @@ class PictureFormat:
 
 
 class SegmentWriter:
-    """Encodes pictures into a segment; :meth:`close` makes it durable under its name, leaving without it removes it."""
+    """Encodes pictures into a segment; :meth:`close` makes it durable; leaving the context without it removes the file."""
 
     def __init__(self, path: Path, options: EncoderOptions, form: PictureFormat) -> None:
-        """Begin the file, under a temporary name."""
+        """Creates the file under a temporary name."""
         self._path, self._part = path, path.with_name(f".{path.name}.{unique()}.part")
         self.frames = 0
         self._file = self._part.open("wb")
@@ -151,12 +153,12 @@ class SegmentWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._file.close()  # on a full disk this fails as well; the container's trailer is of no use any more
+            self._file.close()  # fails on a full disk too; the container needs no trailer any more
         finally:
             self._part.unlink(missing_ok=True)
 
     def add(self, rgb: npt.NDArray[np.uint8], pts: int) -> None:
-        """Encode (H, W, 3) uint8 RGB, shown from ``pts`` on.
+        """Encodes (H, W, 3) uint8 RGB, displayed from ``pts`` on.
 
         Raises:
             OSError: the file cannot be written.
@@ -165,7 +167,7 @@ class SegmentWriter:
         self.frames += 1
 
     def close(self) -> None:
-        """Finish the file, force it to the disk and give it its name.
+        """Finishes the file, syncs it to the disk and renames it.
 
         Raises:
             OSError: the file cannot be written.
@@ -184,12 +186,12 @@ class SegmentWriter:
 
 
 def unique() -> str:
-    """Tells this process from all others that may write to the same folder, those of other machines included."""
+    """Returns a name that no other process has, on this or another machine that writes to the same folder."""
     return f"{platform.node()}-{os.getpid()}"
 
 
 def sync_folder(folder: Path) -> None:
-    """Force a folder's names to the disk."""
+    """Syncs the names in a folder to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -198,7 +200,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def count_frames(path: Path) -> int:
-    """How many pictures a segment holds; 0 where it is not a whole one."""
+    """Returns the number of pictures of a segment; 0 if it is incomplete."""
     try:
         return len(_ranks(path))
     except (av.FFmpegError, OSError, IndexError):
@@ -206,25 +208,22 @@ def count_frames(path: Path) -> int:
 
 
 def read_packets(paths: Sequence[Path], time_base: Fraction, pts: npt.NDArray[np.int64]) -> Iterator[av.Packet]:
-    """The packets of all segments, one after the other, with the timestamps of one stream.
+    """Yields the packets of all segments with the timestamps of one stream.
 
-    The decoding times of the segments would overlap where they meet: they are counted anew over the whole video. The
-    packet at place j of the coding order is decoded when the picture at place j - d is shown, d being the most places by
-    which any picture is coded too late to be shown in the order of coding.
+    The decoding times of neighbouring segments overlap, so they are computed anew: packet j in coding order is decoded at the
+    display time of picture j - d. The delay d is the maximum, over all pictures, of coding position minus display position.
 
     Args:
         paths: segments in order.
         time_base: unit of ``pts``.
-        pts: (T,) when each of their pictures is shown, increasing.
+        pts: (T,) display times of their pictures, increasing.
 
     Raises:
-        OutputError: they do not hold T pictures.
+        OutputError: they do not have T pictures.
     """
     ranks = [_ranks(path) for path in paths]
     if sum(map(len, ranks)) != len(pts):
-        raise OutputError(
-            f"{paths[0].parent}: holds {sum(map(len, ranks))} of {len(pts)} frames; give -y to start over."
-        )
+        raise OutputError(f"{paths[0].parent}: has {sum(map(len, ranks))} of {len(pts)} frames; use -y to start over.")
     delay = max(int((np.arange(len(rank)) - rank).max(initial=0)) for rank in ranks)
     head = int(pts[min(delay, len(pts) - 1)] - pts[0])
     first = 0
@@ -242,9 +241,9 @@ def read_packets(paths: Sequence[Path], time_base: Fraction, pts: npt.NDArray[np
 
 
 def _ranks(path: Path) -> npt.NDArray[np.int64]:
-    """For each packet of a segment, in the order of coding, the place of its picture in the order of showing.
+    """Returns, for each packet of a segment in coding order, the position of its picture in display order.
 
-    The muxer may have moved the times, all by the same amount, and made their unit finer; their order is what counts.
+    Only the order of the times counts: the muxer may have shifted all by the same amount and refined their unit.
     """
     with av.open(f"file:{path}", format="nut") as container:
         shown = [packet.pts for packet in container.demux(container.streams.video[0]) if packet.size]

@@ -1,4 +1,4 @@
-"""What becomes of each stream of a source in the container that was chosen: found out before any work is done."""
+"""Plans, before any work, what is done with each stream of a source in the output's container."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from codecvsr.errors import InputError
 from codecvsr.video.probe import Media
 from codecvsr.video.subtitles import StyledText, parse_subrip, parse_timed_text
 
-#: Endings of video outputs and libav's names of their containers.
+#: Suffixes of video outputs, and libav's names of their containers.
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
-Action = Literal["copy", "attach", "to_mov_text", "to_subrip", "drop", "implied"]
+Action = Literal["copy", "attach", "to_mov_text", "to_subrip", "omit", "implied"]
 
-#: Cover pictures Matroska holds as files: codec -> (MIME type, ending).
+#: Cover pictures that Matroska stores as files: codec -> (MIME type, suffix).
 COVER_TYPES = {"mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png")}
 
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """What becomes of one stream of the source.
+    """Plan for one stream of the source.
 
     Attributes:
         index: of the stream.
-        title: what to call it in a message.
-        action: "copy" as it is; "attach" a cover picture as a file; convert a subtitle; "drop"; "implied" where the
-            container writes it anew from what else is copied (the chapter track and the timecode track of MP4).
-        loss: what is lost, empty where nothing is.
+        title: its name in messages.
+        action: "copy" without change; "attach" a cover picture as a file; convert a subtitle; "omit"; "implied" if the
+            container writes it again from other data (the chapter track and the timecode track of MP4).
+        loss: what the output lacks; empty for nothing.
     """
 
     index: int
@@ -44,10 +44,10 @@ class StreamPlan:
 
 
 def container_of(path: Path) -> str:
-    """Libav's name of the container an output's ending asks for.
+    """Returns libav's name of the container of an output, by its suffix.
 
     Raises:
-        InputError: the ending is none of :data:`CONTAINERS`.
+        InputError: the suffix is none of :data:`CONTAINERS`.
     """
     try:
         return CONTAINERS[path.suffix.lower()]
@@ -56,17 +56,17 @@ def container_of(path: Path) -> str:
 
 
 def check_codec(path: Path, codec: str) -> None:
-    """Refuse, before any work, a codec the container cannot hold.
+    """Checks that the container supports the codec.
 
     Raises:
-        InputError: it cannot.
+        InputError: it does not.
     """
     if codec == "ffv1" and container_of(path) != "matroska":
-        raise InputError(f"{path}: {path.suffix[1:].upper()} holds no FFV1; use an output that ends in .mkv.")
+        raise InputError(f"{path}: {path.suffix[1:].upper()} does not support FFV1; use an output that ends in .mkv.")
 
 
 def plan_streams(media: Media, target: Path) -> list[StreamPlan]:
-    """What becomes of every stream but the video itself, found out before any work is done."""
+    """Returns a plan for every stream except the main video."""
     if media.kind == "pictures":
         return []
     container, video = open_video(media.path)
@@ -80,7 +80,7 @@ def plan_streams(media: Media, target: Path) -> list[StreamPlan]:
 
 
 def losses(plans: Sequence[StreamPlan]) -> list[str]:
-    """What the output will lack, in words."""
+    """Returns, in words, what the output will lack."""
     return [f"{plan.title}: {plan.loss}" for plan in plans if plan.loss]
 
 
@@ -98,20 +98,20 @@ def _plan(path: Path, stream: av.stream.Stream, container: str, has_chapters: bo
         return StreamPlan(stream.index, title, "to_mov_text", _formatting_loss(path, stream.index, parse_subrip))
     if _fits(stream, container):
         return StreamPlan(stream.index, title, "copy")
-    return StreamPlan(stream.index, title, "drop", f"{_spoken(container)} cannot hold it, so it is left out")
+    return StreamPlan(stream.index, title, "omit", f"{_display_name(container)} cannot store it, so it is omitted")
 
 
 def codec_name(stream: av.stream.Stream) -> str:
-    """FFmpeg's name of a stream's codec, that of the file for an attachment, empty where it is unknown."""
+    """Returns FFmpeg's name of a stream's codec, for an attachment the file's name; empty if unknown."""
     return (stream.codec_context.name if stream.codec_context is not None else getattr(stream, "name", "")) or ""
 
 
-def _spoken(container: str) -> str:
+def _display_name(container: str) -> str:
     return "Matroska" if container == "matroska" else container.upper()
 
 
 def _fits(stream: av.stream.Stream, container: str) -> bool:
-    """Whether the muxer takes the stream: asked by beginning a file with it in memory."""
+    """Whether the muxer supports the stream, tried on a file in memory."""
     try:
         with av.open(io.BytesIO(), "w", format=container) as trial:
             trial.add_stream_from_template(stream, opaque=True)
@@ -122,10 +122,10 @@ def _fits(stream: av.stream.Stream, container: str) -> bool:
 
 
 def _formatting_loss(path: Path, index: int, parse: Callable[[bytes], StyledText]) -> str:
-    """Whether any packet of a subtitle stream holds more than bold, italic and underlined text."""
+    """Returns, in words, what of a subtitle stream's formatting is not bold, italic or underlined; empty for nothing."""
     with av.open(f"file:{path}") as container:
         stream = container.streams[index]
         for packet in container.demux(stream):
             if packet.size and parse(bytes(packet)).lost:
-                return "its formatting beyond bold, italic and underlined is left out"
+                return "its formatting beyond bold, italic and underlined is omitted"
     return ""

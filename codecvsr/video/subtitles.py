@@ -1,7 +1,7 @@
 """Text subtitles between SubRip (Matroska) and 3GPP timed text (MP4 and MOV, which FFmpeg calls ``mov_text``).
 
-Both hold plain text with bold, italic and underlined stretches: that much is carried over, whichever way. A timed-text sample
-is a 16-bit length, the text in UTF-8 and boxes, of which ``styl`` lists the stretches (3GPP TS 26.245 clauses 5.16, 5.17).
+Plain text with bold, italic and underlined ranges is converted in both directions. A timed-text sample is a 16-bit length, the
+text in UTF-8, and boxes; the box ``styl`` lists the ranges (3GPP TS 26.245 clauses 5.16, 5.17).
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 _FACES = {"b": 1, "i": 2, "u": 4}  # TS 26.245 clause 5.16.2, face-style-flags
 _TAG = re.compile(r"<\s*(/?)\s*([a-zA-Z][a-zA-Z0-9]*)([^<>]*)>|\{\\[^{}]*\}")
-_LONGEST = 0xFFFF
+_MAX_BYTES = 0xFFFF
 _FONT, _SIZE, _WHITE = 1, 16, 0xFFFFFFFF
 
-#: What an encoder of timed text derives its sample description from.
+#: The encoder of timed text derives its sample description from this.
 ASS_HEADER = (
     b"[Script Info]\r\nScriptType: v4.00+\r\nPlayResX: 384\r\nPlayResY: 288\r\n\r\n[V4+ Styles]\r\n"
     b"Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, "
@@ -27,12 +27,12 @@ ASS_HEADER = (
 
 @dataclass(frozen=True)
 class StyledText:
-    """Text, and the stretches of it that are set apart.
+    """Text with bold, italic and underlined ranges.
 
     Attributes:
         text: without any markup.
-        faces: for each character, 1 for bold, 2 for italic, 4 for underlined, added up.
-        lost: there was markup beyond these.
+        faces: for each character the sum of 1 for bold, 2 for italic, 4 for underlined.
+        lost: there was other markup.
     """
 
     text: str
@@ -41,7 +41,7 @@ class StyledText:
 
 
 def parse_subrip(payload: bytes) -> StyledText:
-    """The text of a SubRip packet."""
+    """Returns the text of a SubRip packet."""
     source = payload.decode("utf-8", "replace").replace("\r\n", "\n").rstrip("\n")
     text: list[str] = []
     faces: list[int] = []
@@ -49,9 +49,9 @@ def parse_subrip(payload: bytes) -> StyledText:
     lost = "\ufffd" in source
     at = 0
 
-    def add(piece: str) -> None:
-        text.append(piece)
-        faces.extend([sum(flag for name, flag in _FACES.items() if depth[name] > 0)] * len(piece))
+    def add(part: str) -> None:
+        text.append(part)
+        faces.extend([sum(flag for name, flag in _FACES.items() if depth[name] > 0)] * len(part))
 
     for tag in _TAG.finditer(source):
         add(source[at : tag.start()])
@@ -66,22 +66,22 @@ def parse_subrip(payload: bytes) -> StyledText:
 
 
 def write_subrip(styled: StyledText) -> bytes:
-    """A SubRip packet."""
-    pieces: list[str] = []
+    """Returns a SubRip packet."""
+    parts: list[str] = []
     opened: list[str] = []  # the innermost last: tags are never interleaved
     for character, face in zip(styled.text + "\0", (*styled.faces, 0), strict=True):
         while any(not face & _FACES[name] for name in opened):
-            pieces.append(f"</{opened.pop()}>")
+            parts.append(f"</{opened.pop()}>")
         for name, flag in _FACES.items():
             if face & flag and name not in opened:
-                pieces.append(f"<{name}>")
+                parts.append(f"<{name}>")
                 opened.append(name)
-        pieces.append(character)
-    return "".join(pieces[:-1]).encode()
+        parts.append(character)
+    return "".join(parts[:-1]).encode()
 
 
 def parse_timed_text(payload: bytes) -> StyledText:
-    """The text of a timed-text sample; empty where the sample only marks that nothing is shown."""
+    """Returns the text of a timed-text sample; empty for a sample that shows nothing."""
     if len(payload) < 2:
         return StyledText("", (), bool(payload))
     length = struct.unpack_from(">H", payload)[0]
@@ -109,14 +109,14 @@ def parse_timed_text(payload: bytes) -> StyledText:
 
 
 def write_timed_text(styled: StyledText) -> bytes:
-    """A timed-text sample.
+    """Returns a timed-text sample.
 
     Raises:
-        ValueError: the text is longer than a sample can hold.
+        ValueError: the text is longer than a sample can be.
     """
     raw = styled.text.encode()
-    if len(raw) > _LONGEST:
-        raise ValueError(f"a subtitle of {len(raw)} bytes; at most {_LONGEST} were expected")
+    if len(raw) > _MAX_BYTES:
+        raise ValueError(f"a subtitle of {len(raw)} bytes; at most {_MAX_BYTES} were expected")
     runs: list[tuple[int, int, int]] = []
     for place, face in enumerate(styled.faces):
         if runs and runs[-1][2] == face and runs[-1][1] == place:

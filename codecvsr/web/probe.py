@@ -14,7 +14,8 @@ from codecvsr.bitstream.decode import open_video
 from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.constants import SCALE
 from codecvsr.errors import InputError, UnsupportedInputError
-from codecvsr.video.probe import Media, scan
+from codecvsr.video.probe import Media
+from codecvsr.video.scan import scan
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters
 

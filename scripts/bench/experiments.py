@@ -29,7 +29,9 @@ from pathlib import Path
 import click
 from attention_maps import draw_attention
 
-from codecvsr.cli.common import CodecVSRCommand, device_option, info, warn
+from codecvsr.cli.common import CodecVSRCommand
+from codecvsr.cli.options import device_option
+from codecvsr.cli.output import info, warn
 from codecvsr.compare.comparison import Comparison
 from codecvsr.compare.measurements import Settings
 from codecvsr.compare.report import write_report

@@ -32,7 +32,8 @@ def main() -> None:
     from codecvsr.upscaling.chunk_motion import make_source
     from codecvsr.upscaling.chunks import first_chunk, plan, usual_chunk
     from codecvsr.upscaling.options import UpscaleOptions, make_engine
-    from codecvsr.video.probe import Media, scan
+    from codecvsr.video.probe import Media
+    from codecvsr.video.scan import scan
     from codecvsr.video.seek import Decoder
 
     done("other imports")
@@ -43,7 +44,7 @@ def main() -> None:
     done("scan")
     frames_per_chunk = usual_chunk(found.height, found.width)
     chunk = plan(found.keys.tolist(), frames_per_chunk, first=first_chunk(len(found)))[0]
-    decoded = Decoder(media, found, "refuse").stretch(chunk.context_start, chunk.context_stop)
+    decoded = Decoder(media, found, "refuse").frames(chunk.context_start, chunk.context_stop)
     frames = [frame for frame in decoded if frame is not None]
     source = make_source(frames, media, engine.kind, engine.model, Path(video).parent)
     done("decoding and motion")

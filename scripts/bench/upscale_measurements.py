@@ -174,7 +174,7 @@ def workers(clips: Path, work: Path, how: str) -> dict[str, Any]:
         with cluster(count) if how == "ray" else contextlib.nullcontext() as address:
             settings = {"ray": address} if how == "ray" else {"workers": count}
             begun = time.monotonic()
-            chunks = codecvsr.upscale(video, out, **common, **settings).shards
+            chunks = codecvsr.upscale(video, out, **common, **settings).chunks
             seconds[count] = time.monotonic() - begun
         results.append(packets(out))
     if results[0] != results[1]:

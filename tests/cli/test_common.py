@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from codecvsr.cli import COMMANDS, cli, common, output
+from codecvsr.cli import COMMANDS, cli, common, options, output
 from codecvsr.errors import InputError, QualityGateError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,10 +26,10 @@ ROOT = Path(__file__).resolve().parents[2]
 @click.option("--hr-root", default="none", help="A value.")
 @click.option("--two-words/--no-two-words", "flag", default=False, help="A flag.")
 @click.option("--fail", default="", help="What to raise.")
-@common.device_option
-@common.precision_option
-@common.overwrite_option
-@common.json_option
+@options.device_option
+@options.precision_option
+@options.overwrite_option
+@options.json_option
 def probe(hr_root: str, flag: bool, fail: str, device: str, precision: str, overwrite: bool, as_json: bool):
     """Print what came in, or fail in the way asked for."""
     failures = {
@@ -44,18 +44,18 @@ def probe(hr_root: str, flag: bool, fail: str, device: str, precision: str, over
         return common.ExitCode.PARTIAL
     if fail:
         raise failures[fail]
-    common.info("a log line")
-    common.detail("a detail")
-    common.warn("a warning")
-    list(common.track(range(3), "counting"))
-    common.print_json(
+    output.info("a log line")
+    output.detail("a detail")
+    output.warn("a warning")
+    list(output.track(range(3), "counting"))
+    output.print_json(
         {"hr_root": hr_root, "flag": flag, "device": device, "precision": precision, "json": as_json, "y": overwrite}
     )
 
 
 @click.group(cls=common.CodecVSRGroup, context_settings={"auto_envvar_prefix": "CODECVSR"})
 def group():
-    """Holds the probe."""
+    """Has the probe."""
 
 
 group.add_command(probe)
@@ -154,10 +154,10 @@ def test_library_logs_appear_like_our_own(capsys):
 def test_track_says_where_it_is_on_plain_stderr(capsys, monkeypatch):
     output.begin()
     monkeypatch.setattr(output, "PLAIN_PROGRESS_SECONDS", 0.0)
-    assert list(common.track((letter for letter in "abc"), "reading")) == ["a", "b", "c"]
+    assert list(output.track((letter for letter in "abc"), "reading")) == ["a", "b", "c"]
     lines = capsys.readouterr().err.splitlines()
     assert lines[:3] == ["reading: 1", "reading: 2", "reading: 3"] and lines[3].startswith("reading: 3 in ")
-    assert list(common.track("abc", "reading")) == ["a", "b", "c"]
+    assert list(output.track("abc", "reading")) == ["a", "b", "c"]
     assert capsys.readouterr().err.splitlines()[0] == "reading: 1/3"
 
 
@@ -171,7 +171,7 @@ def test_a_terminal_gets_colour_unless_no_color(monkeypatch):
         terminal = io.StringIO()
         monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
         monkeypatch.setattr(sys, "stderr", terminal)
-        common.warn("look")
+        output.warn("look")
         assert ("\x1b[" in terminal.getvalue() and "33m" in terminal.getvalue()) is coloured
     output.begin()
 
@@ -182,7 +182,7 @@ def test_print_json_writes_what_json_cannot_say(capsys):
         psnr: float
         path: Path
 
-    common.print_json(
+    output.print_json(
         {
             "inf": math.inf, "minus": -math.inf, "nan": math.nan, "numpy": np.float32(0.5), "count": np.int64(3),
             "array": np.array([1.0, math.inf]), "tuple": (1, 2), "score": Score(math.inf, Path("a/b")), 4: None,
@@ -237,7 +237,7 @@ def test_a_real_ctrl_c_exits_130(tmp_path):
     import signal
 
     code = (
-        "import sys, time, click; from codecvsr.cli.common import CodecVSRCommand, info\n"
+        "import sys, time, click; from codecvsr.cli.common import CodecVSRCommand; from codecvsr.cli.output import info\n"
         "@click.command(cls=CodecVSRCommand)\n"
         "def wait():\n    info('ready'); time.sleep(60)\n"
         "wait()"

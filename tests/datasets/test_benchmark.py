@@ -170,7 +170,7 @@ def test_existing_clips_stay_unless_overwriting(
     assert json.loads(meta.read_text())["gop"] == "ldp" and results.read_text() == "mine"
     (meta.parent / "lr" / "mine.png").write_text("mine")
     benchmark(*common, "-y", code=1)
-    assert "lr: holds mine.png, which this run does not make" in capsys.readouterr().err.replace("\n", " ")
+    assert "lr: has mine.png, which this run does not make" in capsys.readouterr().err.replace("\n", " ")
     assert json.loads(meta.read_text())["gop"] == "ldp" and (meta.parent / "lr" / "mine.png").exists()
 
 

@@ -379,7 +379,7 @@ def test_an_output_that_exists_stays_unless_asked(clip, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "00000003.png").write_text("mine")
-    with pytest.raises(OutputError, match="out: exists already; give -y"):
+    with pytest.raises(OutputError, match="out: exists already; use -y"):
         infer(clip, out, model="bicubic")
     assert [p.name for p in tmp_path.iterdir()] == ["out"] and (out / "00000003.png").read_text() == "mine"
     with pytest.raises(InputError):
@@ -389,7 +389,7 @@ def test_an_output_that_exists_stays_unless_asked(clip, tmp_path):
     assert sorted(p.name for p in out.iterdir()) == NAMES
     (out / "notes.txt").write_text("mine")
     (out / "family.jpg").write_text("mine")
-    with pytest.raises(OutputError, match=r"holds family.jpg, which this run does not make"):
+    with pytest.raises(OutputError, match=r"has family.jpg, which this run does not make"):
         infer(clip, out, model="bicubic", overwrite=True)
     (out / "family.jpg").unlink()
     infer(clip, out, model="bicubic", overwrite=True)

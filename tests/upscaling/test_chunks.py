@@ -7,27 +7,27 @@ from codecvsr.upscaling.chunks import first_chunk, plan, usual_chunk
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_shards_cover_every_frame_once(seed):
+def test_chunks_cover_every_frame_once(seed):
     rng = np.random.default_rng(seed)
-    frames, chunk, overlap = (int(rng.integers(a, b)) for a, b in ((1, 300), (1, 40), (0, 10)))
+    frames, longest, overlap = (int(rng.integers(a, b)) for a, b in ((1, 300), (1, 40), (0, 10)))
     keys = rng.random(frames) < rng.choice([0, 0.05, 1])
-    shards = plan(keys.tolist(), chunk, overlap)
-    assert [frame for s in shards for frame in range(s.start, s.stop)] == list(range(frames))
-    assert [s.index for s in shards] == list(range(len(shards)))
-    for shard in shards:
-        assert 1 <= shard.stop - shard.start <= chunk
-        assert shard.context_start == max(0, shard.start - overlap)
-        assert shard.context_stop == min(frames, shard.stop + overlap)
+    chunks = plan(keys.tolist(), longest, overlap)
+    assert [frame for s in chunks for frame in range(s.start, s.stop)] == list(range(frames))
+    assert [s.index for s in chunks] == list(range(len(chunks)))
+    for chunk in chunks:
+        assert 1 <= chunk.stop - chunk.start <= longest
+        assert chunk.context_start == max(0, chunk.start - overlap)
+        assert chunk.context_stop == min(frames, chunk.stop + overlap)
         length = int(rng.integers(1, 20))
-        windows = shard.windows(length, overlap)
-        kept = [shard.context_start + i for w in windows for i in range(w.keep_start, w.keep_stop)]
-        assert kept == list(range(shard.start, shard.stop))
+        windows = chunk.windows(length, overlap)
+        kept = [chunk.context_start + i for w in windows for i in range(w.keep_start, w.keep_stop)]
+        assert kept == list(range(chunk.start, chunk.stop))
         assert all(w.keep_stop - w.keep_start <= length for w in windows)
         assert all(0 <= w.start <= w.keep_start and w.keep_stop <= w.stop for w in windows)
-        assert windows[-1].stop <= shard.context_stop - shard.context_start
+        assert windows[-1].stop <= chunk.context_stop - chunk.context_start
 
 
-def test_shards_begin_where_a_scene_may():
+def test_chunks_begin_where_a_scene_may():
     keys = [i in (0, 7, 9, 30) for i in range(40)]
     assert [s.start for s in plan(keys, 10, 2)] == [0, 9, 17, 25, 30]
 
@@ -36,20 +36,20 @@ def test_without_scenes_they_are_even():
     assert [s.stop - s.start for s in plan([True] + [False] * 120, 60)] == [41, 40, 40]
 
 
-def test_long_videos_begin_with_a_short_shard():
+def test_long_videos_begin_with_a_short_chunk():
     assert first_chunk(479) == 0 and 0 < first_chunk(480) < 24
-    shards = plan([i % 50 == 0 for i in range(500)], 60, 8, first=4)
-    assert [s.start for s in shards][:3] == [0, 4, 50] and shards[0].context_stop == 12 and shards[1].context_start == 0
-    assert [frame for s in shards for frame in range(s.start, s.stop)] == list(range(500))
-    for frames, chunk in ((3, 60), (4, 60), (100, 4)):
-        assert plan([True] * frames, chunk, 8, first=4) == plan([True] * frames, chunk, 8)
+    chunks = plan([i % 50 == 0 for i in range(500)], 60, 8, first=4)
+    assert [s.start for s in chunks][:3] == [0, 4, 50] and chunks[0].context_stop == 12 and chunks[1].context_start == 0
+    assert [frame for s in chunks for frame in range(s.start, s.stop)] == list(range(500))
+    for frames, longest in ((3, 60), (4, 60), (100, 4)):
+        assert plan([True] * frames, longest, 8, first=4) == plan([True] * frames, longest, 8)
 
 
 def test_nothing_and_nonsense():
     assert plan([], 10) == []
-    for chunk, overlap in ((0, 1), (5, -1)):
+    for longest, overlap in ((0, 1), (5, -1)):
         with pytest.raises(ValueError, match="were expected"):
-            plan([True], chunk, overlap)
+            plan([True], longest, overlap)
 
 
 def test_large_frames_are_worked_on_few_at_a_time():

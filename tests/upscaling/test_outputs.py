@@ -10,7 +10,7 @@ import codecvsr
 from codecvsr.errors import OutputError
 from codecvsr.files import atomic_file, atomic_folder, list_images, read_image
 from codecvsr.upscaling import outputs
-from codecvsr.upscaling.checkpoint_dir import work_path
+from codecvsr.upscaling.checkpoint_dir import checkpoint_path
 from tests.videos import noisy_frames
 
 FRAMES = 3
@@ -38,12 +38,12 @@ def upscale(source, output, **options):
 def check_untouched(folder):
     for name in ("family.jpg", "thesis.txt", "shot1_00000.png", "album/00000000.png"):
         assert (folder / name).read_text() == name
-    assert not work_path(folder).exists() and not list(folder.rglob(".*"))
+    assert not checkpoint_path(folder).exists() and not list(folder.rglob(".*"))
 
 
 def test_a_folder_with_pictures_of_others_is_refused(source, folder):
     for overwrite in (False, True):
-        with pytest.raises(OutputError, match=r"out: holds family.jpg, which this run does not make"):
+        with pytest.raises(OutputError, match=r"out: has family.jpg, which this run does not make"):
             upscale(source, folder, overwrite=overwrite)
     check_untouched(folder)
     assert len(list(folder.iterdir())) == 4
@@ -53,7 +53,7 @@ def test_a_pattern_replaces_its_own_names_only(source, folder):
     shots = [f"shot2_{i:05d}.png" for i in range(FRAMES)]
     upscale(source, folder / "shot2_%05d.png")  # nothing is in its place
     check_untouched(folder)
-    with pytest.raises(OutputError, match="out: exists already; give -y"):
+    with pytest.raises(OutputError, match="out: exists already; use -y"):
         upscale(source, folder / "shot2_%05d.png")
     (folder / shots[1]).write_text("old")
     upscale(source, folder / "shot2_%05d.png", overwrite=True)
@@ -64,11 +64,11 @@ def test_a_pattern_replaces_its_own_names_only(source, folder):
 
 def test_frames_beyond_the_last_are_not_mixed_with_the_new_ones(source, folder):
     (folder / "shot2_00003.png").write_text("of a longer run")
-    with pytest.raises(OutputError, match="holds shot2_00003.png"):
+    with pytest.raises(OutputError, match="has shot2_00003.png"):
         upscale(source, folder / "shot2_%05d.png", overwrite=True)
     (folder / "shot2_00003.png").rename(folder / "shot2_3.txt")
     (folder / "shot2_00001.png").mkdir()
-    with pytest.raises(OutputError, match="holds shot2_00001.png"):
+    with pytest.raises(OutputError, match="has shot2_00001.png"):
         upscale(source, folder / "shot2_%05d.png", overwrite=True)
     check_untouched(folder)
     assert not list(folder.glob("shot2_00000.png"))
@@ -78,7 +78,7 @@ def test_other_files_in_a_folder_of_frames_stay(source, tmp_path):
     out = tmp_path / "out"
     upscale(source, out)
     (out / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputError, match="out: exists already; give -y"):
+    with pytest.raises(OutputError, match="out: exists already; use -y"):
         upscale(source, out)
     upscale(source, out, overwrite=True)
     assert (out / "thesis.txt").read_text() == "years of work" and len(list_images(out)) == FRAMES

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from codecvsr.upscaling.prefetch import Ahead, Behind
+from codecvsr.upscaling.prefetch import BackgroundRunner, Prefetcher
 
 
 def test_one_item_is_made_ahead_and_no_more():
@@ -16,7 +16,7 @@ def test_one_item_is_made_ahead_and_no_more():
             made.append(i)
             yield i
 
-    with Ahead(items) as ahead:
+    with Prefetcher(items) as ahead:
         for i in ahead:
             deadline = time.monotonic() + 5
             while len(made) < min(i + 2, 5) and time.monotonic() < deadline:
@@ -31,7 +31,7 @@ def test_errors_come_out_where_the_item_is_awaited():
         raise ValueError("broken")
 
     got = []
-    with pytest.raises(ValueError, match="broken"), Ahead(items) as ahead:
+    with pytest.raises(ValueError, match="broken"), Prefetcher(items) as ahead:
         for item in ahead:  # one by one: the list must hold what came before the error
             got += [item]
     assert got == [1]
@@ -47,7 +47,7 @@ def test_who_leaves_early_stops_the_thread():
             time.sleep(0.001)
         left.set()
 
-    with Ahead(items) as ahead:
+    with Prefetcher(items) as ahead:
         for _ in ahead:
             assert begun.wait(5)
             break
@@ -60,7 +60,7 @@ def test_jobs_are_done_in_order_and_none_after_one_that_fails():
     def fail():
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space"), Behind(8) as behind:
+    with pytest.raises(OSError, match="No space"), BackgroundRunner(8) as behind:
         for i in range(3):
             behind.submit(lambda i=i: done.append(i))
         behind.submit(fail)
@@ -76,7 +76,7 @@ def test_what_waits_is_passed_over_when_the_caller_fails():
         go.wait(5)
         done.append("slow")
 
-    with pytest.raises(KeyboardInterrupt), Behind(8) as behind:
+    with pytest.raises(KeyboardInterrupt), BackgroundRunner(8) as behind:
         behind.submit(slow)
         behind.submit(lambda: done.append("after"))
         started.wait(5)
@@ -87,7 +87,7 @@ def test_what_waits_is_passed_over_when_the_caller_fails():
 
 def test_no_more_wait_than_there_is_room_for():
     go, submitted = threading.Event(), []
-    with Behind(2) as behind:
+    with BackgroundRunner(2) as behind:
 
         def submit():
             for i in range(5):

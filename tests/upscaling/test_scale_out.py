@@ -16,13 +16,13 @@ import codecvsr
 from codecvsr.errors import InputError, OutputError
 from codecvsr.files import read_image
 from codecvsr.upscaling import worker_pool as worker_pool_module
-from codecvsr.upscaling.checkpoint_dir import work_path
+from codecvsr.upscaling.checkpoint_dir import checkpoint_path
 from codecvsr.upscaling.worker_pool import WorkerPool
 from tests.videos import make_video, read, small_network
 
 FRAMES = 24
 OPTIONS = {"preset": "ultrafast", "chunk": 4, "overlap": 2}
-SHARDS = 6
+CHUNKS = 6
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def small(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
-    return make_video(tmp_path_factory.mktemp("film") / "film.mkv", FRAMES)
+    return make_video(tmp_path_factory.mktemp("video") / "video.mkv", FRAMES)
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +60,17 @@ def test_two_workers_make_what_one_makes_and_a_lost_one_is_replaced(video, small
     out, preview = tmp_path / "o.mkv", tmp_path / "now.png"
     events, killed = [], []
 
-    def hear(event):
+    def listen(event):
         events.append(event)
         if event["event"] == "progress" and event["frame"] >= 3 and not killed:
             killed.append(children()[0])
             os.kill(killed[0], signal.SIGKILL)
 
-    report = codecvsr.upscale(video, out, model=small, workers=2, listener=hear, preview=preview, **OPTIONS)
+    report = codecvsr.upscale(video, out, model=small, workers=2, listener=listen, preview=preview, **OPTIONS)
     assert report.workers == 2 and report.frames == FRAMES and report.peak_memory_mb > 50
     assert read(out) == whole
     assert [e["event"] for e in events].count("retry") >= 1 and killed
-    assert events[-2]["frame"] == FRAMES and not children() and not work_path(out).exists()
+    assert events[-2]["frame"] == FRAMES and not children() and not checkpoint_path(out).exists()
     assert read_image(preview).shape == (4 * 32, 4 * 48, 3)
 
 
@@ -104,10 +104,10 @@ def test_what_a_worker_cannot_do_is_said_here(video, small, tmp_path):
 def test_workers_that_always_end_are_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(worker_pool_module.sys, "executable", "/bin/false")
     with (
-        WorkerPool(2, {"output": "o.mkv", "options": {"device": "cpu"}}) as crew,
+        WorkerPool(2, {"output": "o.mkv", "options": {"device": "cpu"}}) as pool,
         pytest.raises(OutputError, match="use fewer"),
     ):
-        crew.run([type("S", (), {"index": i})() for i in range(3)], lambda event: None)
+        pool.run([type("S", (), {"index": i})() for i in range(3)], lambda event: None)
 
 
 def test_workers_end_when_whoever_started_them_is_killed(video, small, tmp_path):
@@ -137,7 +137,7 @@ def test_no_cluster_is_said(video, small, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"pip install 'codecvsr\[ray\]'"):
         codecvsr.upscale(video, tmp_path / "o.mkv", model=small, ray="auto", **OPTIONS)
-    assert not work_path(tmp_path / "o.mkv").exists()
+    assert not checkpoint_path(tmp_path / "o.mkv").exists()
 
 
 @pytest.mark.slow
@@ -151,7 +151,7 @@ def test_a_cluster_of_two_nodes_one_of_which_dies(video, small, whole, tmp_path,
     second = cluster.add_node(num_cpus=1, include_dashboard=False)
     killed = []
 
-    def hear(event):
+    def listen(event):
         if event["event"] == "progress" and not killed:
             killed.append(event["frame"])
             cluster.remove_node(second, allow_graceful=False)
@@ -159,7 +159,7 @@ def test_a_cluster_of_two_nodes_one_of_which_dies(video, small, whole, tmp_path,
     try:
         cluster.wait_for_nodes()
         out = tmp_path / "o.mkv"
-        report = codecvsr.upscale(video, out, model=small, ray=cluster.address, listener=hear, **OPTIONS)
+        report = codecvsr.upscale(video, out, model=small, ray=cluster.address, listener=listen, **OPTIONS)
         assert report.frames == FRAMES and killed and killed[0] < FRAMES
         assert read(out) == whole
     finally:

@@ -38,8 +38,8 @@ def small(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("films")
-    return {suffix: make_video(folder / f"film.{suffix}", FRAMES) for suffix in ("mkv", "mp4", "ts")}
+    folder = tmp_path_factory.mktemp("videos")
+    return {suffix: make_video(folder / f"video.{suffix}", FRAMES) for suffix in ("mkv", "mp4", "ts")}
 
 
 @pytest.mark.parametrize("target", ["mp4", "mkv", "mov"])
@@ -47,7 +47,7 @@ def videos(tmp_path_factory):
 def test_every_frame_keeps_its_time_and_everything_else_survives(videos, tmp_path, source, target):
     out = tmp_path / f"out.{target}"
     report = codecvsr.upscale(videos[source], out, model="bicubic", chunk=5, overlap=2, **FAST)
-    assert (report.frames, report.resumed_frames, report.shards) == (FRAMES, 0, 3)
+    assert (report.frames, report.resumed_frames, report.chunks) == (FRAMES, 0, 3)
     _, old_times, old = pictures(videos[source])
     new_pixels, new_times, new = pictures(out)
     assert new_pixels.shape == (FRAMES, 4 * 32, 4 * 48, 3)
@@ -77,7 +77,7 @@ def test_every_frame_keeps_its_time_and_everything_else_survives(videos, tmp_pat
     if source != "ts":
         assert len(chapters) == 2 and [c[2] for c in chapters] == ["One", "Two"] == [c[2] for c in old_chapters]
         assert [c[0] for c in chapters] == [c[0] for c in old_chapters]
-        assert metadata["title" if "title" in metadata else "TITLE"] == old_metadata["title"] == "A small film"
+        assert metadata["title" if "title" in metadata else "TITLE"] == old_metadata["title"] == "A small video"
     subtitles = [s for s in streams if s[0] == "subtitle"]
     if source == "mkv":
         assert len(subtitles) == 1 and subtitles[0][1] == ("srt" if target == "mkv" else "mov_text")
@@ -101,8 +101,8 @@ def test_every_frame_keeps_its_time_and_everything_else_survives(videos, tmp_pat
         ("mp4", {"frames": 2, "extras": False}),
     ],
 )
-def test_unusual_films(tmp_path, suffix, options):
-    source = make_video(tmp_path / f"film.{suffix}", **options)
+def test_unusual_videos(tmp_path, suffix, options):
+    source = make_video(tmp_path / f"video.{suffix}", **options)
     before, times, _ = pictures(source)
     for target in ("mp4", "mkv"):
         out = tmp_path / f"out.{target}"
@@ -122,11 +122,11 @@ def test_unusual_films(tmp_path, suffix, options):
 def test_what_a_container_cannot_hold_is_named_or_refused(videos, small, tmp_path, caplog):
     arguments = [str(videos["mkv"]), "-o", str(tmp_path / "o.mp4"), "-m", str(small)]
     refused = CliRunner().invoke(cli, ["upscale", *arguments, "--strict"])
-    assert refused.exit_code == 1 and "would not hold everything (attachment stream 3 (font.ttf): MP4" in refused.stderr
+    assert refused.exit_code == 1 and "cannot store everything (attachment stream 3 (font.ttf): MP4" in refused.stderr
     assert list(tmp_path.iterdir()) == []
     done = CliRunner().invoke(cli, ["upscale", *arguments, "--preset", "ultrafast"])
     assert (
-        done.exit_code == 0 and "attachment stream 3 (font.ttf): MP4 cannot hold it, so it is left out" in done.stderr
+        done.exit_code == 0 and "attachment stream 3 (font.ttf): MP4 cannot store it, so it is omitted" in done.stderr
     )
     codecvsr.upscale(videos["mkv"], tmp_path / "o.mkv", model=small, strict=True, **FAST)
     assert [p.name for p in sorted(tmp_path.iterdir())] == ["o.mkv", "o.mp4"]  # no work folder is left
@@ -155,15 +155,15 @@ def test_one_that_fails_does_not_stop_the_others(videos, small, tmp_path):
     done = CliRunner().invoke(cli, arguments)
     assert done.exit_code == 3
     assert "broken.mp4 was not upscaled" in done.stderr and "not a readable media file" in done.stderr
-    told = json.loads(done.stdout)
-    assert [m["frames"] for m in told["made"]] == [FRAMES, FRAMES] and len(told["failed"]) == 1
-    assert sorted(p.name for p in out.iterdir()) == ["film.mp4", "good.mkv"]
+    result = json.loads(done.stdout)
+    assert [m["frames"] for m in result["made"]] == [FRAMES, FRAMES] and len(result["failed"]) == 1
+    assert sorted(p.name for p in out.iterdir()) == ["good.mkv", "video.mp4"]
     events = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
     assert [e["frame"] for e in events if e["event"] == "progress"] == [*range(1, FRAMES + 1)] * 2
     assert {"plan", "progress", "done", "failed"} <= {e["event"] for e in events}
     again = CliRunner().invoke(cli, arguments)
-    told = json.loads(again.stdout)["failed"]
-    assert again.exit_code == 1 and sum("exists already" in failure["error"] for failure in told) == 2
+    result = json.loads(again.stdout)["failed"]
+    assert again.exit_code == 1 and sum("exists already" in failure["error"] for failure in result) == 2
 
 
 def test_names_of_several_outputs(tmp_path):
@@ -185,27 +185,27 @@ def test_names_of_several_outputs(tmp_path):
 
 
 def test_a_percent_sign_in_a_name_is_only_that(tmp_path):
-    film = make_video(tmp_path / "film 100%.mp4", 2, extras=False)
+    clip = make_video(tmp_path / "video 100%.mp4", 2, extras=False)
     for name in ("50% of it.mkv", "100%"):
-        assert codecvsr.upscale(film, tmp_path / name, model="bicubic", **FAST).output == str(tmp_path / name)
+        assert codecvsr.upscale(clip, tmp_path / name, model="bicubic", **FAST).output == str(tmp_path / name)
     assert len(list((tmp_path / "100%").iterdir())) == 2
     for name in ("f%05d.mkv", "%.png", "%d%d.png"):
         with pytest.raises(InputError, match="a pattern of frames is like"):
-            codecvsr.upscale(film, tmp_path / name, model="bicubic", **FAST)
+            codecvsr.upscale(clip, tmp_path / name, model="bicubic", **FAST)
 
 
 def test_nothing_is_overwritten_unasked(videos, tmp_path):
-    source = tmp_path / "film.mkv"
+    source = tmp_path / "video.mkv"
     source.write_bytes(videos["mkv"].read_bytes())
     with pytest.raises(OutputError, match="is the input itself"):
         codecvsr.upscale(source, source, model="bicubic", overwrite=True)
     (tmp_path / "o.mp4").write_text("mine")
-    with pytest.raises(OutputError, match="o.mp4: exists already; give -y"):
+    with pytest.raises(OutputError, match="o.mp4: exists already; use -y"):
         codecvsr.upscale(source, tmp_path / "o.mp4", model="bicubic")
     with pytest.raises(InputError, match=r"an output ends in .mp4, .m4v, .mov, .mkv, or is a folder"):
         codecvsr.upscale(source, tmp_path / "o.avi", model="bicubic")
     assert (tmp_path / "o.mp4").read_text() == "mine" and source.read_bytes() == videos["mkv"].read_bytes()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["film.mkv", "o.mp4"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["o.mp4", "video.mkv"]
 
 
 def test_a_damaged_video_is_refused_before_any_work_or_used_as_far_as_it_is_sound(tmp_path):
@@ -243,25 +243,25 @@ def test_before_and_after(videos, small, tmp_path):
 
 
 def test_before_and_after_fall_on_nothing_else(tmp_path):
-    film = make_video(tmp_path / "film.mp4", 3, extras=False)
+    clip = make_video(tmp_path / "video.mp4", 3, extras=False)
     frames = noisy_frames(tmp_path / "in", 3, 16, 16)
-    (tmp_path / "link.mp4").symlink_to(film)
+    (tmp_path / "link.mp4").symlink_to(clip)
     (tmp_path / "file").touch()
     taken = frames / "frame_005.png"
-    kept = film.read_bytes(), taken.read_bytes()
+    kept = clip.read_bytes(), taken.read_bytes()
     for source, output, extra in (
-        (film, "o.mp4", {"compare": film}),
-        (film, "o.mp4", {"compare": tmp_path / "link.mp4"}),
-        (film, "o.mp4", {"compare": tmp_path / "sub" / ".." / "o.mp4"}),
-        (film, "out", {"compare": tmp_path / "out" / "c.png"}),
-        (film, "o.mp4", {"compare": tmp_path / "c.png", "preview": tmp_path / "c.png"}),
+        (clip, "o.mp4", {"compare": clip}),
+        (clip, "o.mp4", {"compare": tmp_path / "link.mp4"}),
+        (clip, "o.mp4", {"compare": tmp_path / "sub" / ".." / "o.mp4"}),
+        (clip, "out", {"compare": tmp_path / "out" / "c.png"}),
+        (clip, "o.mp4", {"compare": tmp_path / "c.png", "preview": tmp_path / "c.png"}),
         (frames, "o.mp4", {"preview": taken}),
         (frames, "o.mp4", {"compare": tmp_path / "file" / "c.png"}),
     ):
-        with pytest.raises(OutputError, match=r"would fall on|c\.png: cannot be written"):
+        with pytest.raises(OutputError, match=r"would replace a file of|c\.png: cannot be written"):
             codecvsr.upscale(source, tmp_path / output, model="bicubic", overwrite=True, **extra, **FAST)
         assert not (tmp_path / output).exists()
-    assert (film.read_bytes(), taken.read_bytes()) == kept
+    assert (clip.read_bytes(), taken.read_bytes()) == kept
 
 
 def test_plain_progress_says_speed_and_what_is_left(videos, small, tmp_path):

@@ -1,4 +1,4 @@
-"""Inputs and outputs of every kind: pixel formats, codecs, sizes, folders of frames, parts of a film."""
+"""Inputs and outputs of every kind: pixel formats, codecs, sizes, folders of frames, parts of a video."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import codecvsr
 from codecvsr.cli import cli
 from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.files import read_image
-from codecvsr.upscaling.checkpoint_dir import work_path
+from codecvsr.upscaling.checkpoint_dir import checkpoint_path
 from codecvsr.upscaling.options import UpscaleOptions, output_size
 from tests.streams import encode, moving_texture
 from tests.videos import make_video, noisy_frames, pictures, read, small_network
@@ -30,7 +30,7 @@ def small(tmp_path_factory):
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("films")
-    return {suffix: make_video(folder / f"film.{suffix}", FRAMES) for suffix in ("mkv", "mp4", "ts")}
+    return {suffix: make_video(folder / f"video.{suffix}", FRAMES) for suffix in ("mkv", "mp4", "ts")}
 
 
 @pytest.mark.parametrize(
@@ -51,13 +51,13 @@ def test_ten_bits_go_out_when_asked(tmp_path):
     source = encode(tmp_path / "s.mp4", moving_texture(3, 32, 48, 2, 1), pixel_format="yuv420p10le")
     codecvsr.upscale(source, tmp_path / "o.mkv", model="bicubic", pixel_format="yuv420p10le", **FAST)
     assert pictures(tmp_path / "o.mkv")[2].format.name == "yuv420p10le"
-    with pytest.raises(InputError, match="h264 takes no pixel format 'rgb48'"):
+    with pytest.raises(InputError, match="h264 does not support pixel format 'rgb48'"):
         codecvsr.upscale(source, tmp_path / "p.mkv", model="bicubic", pixel_format="rgb48")
-    assert not work_path(tmp_path / "p.mkv").exists()
+    assert not checkpoint_path(tmp_path / "p.mkv").exists()
 
 
 def test_undeclared_colours_of_small_video_are_declared(tmp_path):
-    """Players take undeclared video for BT.601 when it is small and for BT.709 when it is large."""
+    """Players display undeclared video as BT.601 if it is small and as BT.709 if it is large."""
     source = encode(tmp_path / "s.mp4", moving_texture(3, 32, 48, 2, 1))
     codecvsr.upscale(source, tmp_path / "o.mkv", model="bicubic", **FAST)
     assert int(pictures(source)[2].colorspace) == 2
@@ -97,7 +97,7 @@ def test_sizes(small, tmp_path, options, size):
 
 def test_sizes_that_cannot_be():
     options = UpscaleOptions(width=101)
-    with pytest.raises(InputError, match="a width of 101 cannot be coded with halved chroma"):
+    with pytest.raises(InputError, match="a width of 101 cannot be encoded with subsampled chroma"):
         output_size(36, 48, options, (2, 2))
     assert output_size(36, 48, options) == (76, 101)
     for wrong in (
@@ -118,7 +118,7 @@ def test_a_codec_without_vectors_gets_them_from_x264(small, tmp_path):
     arguments = ["upscale", str(source), "-m", str(small), "--preset", "ultrafast", "-o"]
     done = CliRunner().invoke(cli, [*arguments, str(tmp_path / "o.mkv")])
     assert done.exit_code == 0, done.output
-    assert "vp9 exports no motion vectors, so each stretch is coded with x264" in done.stderr.replace("libvpx-", "")
+    assert "vp9 exports no motion vectors; each chunk is encoded with x264" in done.stderr.replace("libvpx-", "")
     duplicates = CliRunner().invoke(cli, [*arguments, str(tmp_path / "zero.mkv"), "--motion", "zero"])
     assert duplicates.exit_code == 0
     flow = CliRunner().invoke(cli, [*arguments, str(tmp_path / "dis.mkv"), "--motion", "dis"])
@@ -159,7 +159,7 @@ def test_other_codecs_out(videos, tmp_path, codec):
         codecvsr.upscale(videos["mkv"], tmp_path / "frames", model="bicubic", chunk=5)
         lossless = np.stack([read_image(p) for p in sorted((tmp_path / "frames").iterdir())])
         assert np.array_equal(made, lossless)
-        with pytest.raises(InputError, match="MP4 holds no FFV1"):
+        with pytest.raises(InputError, match="MP4 does not support FFV1"):
             codecvsr.upscale(videos["mkv"], tmp_path / "o.mp4", model="bicubic", codec=codec)
     else:
         codecvsr.upscale(videos["mkv"], tmp_path / "o.mp4", model="bicubic", codec=codec, **FAST)
@@ -194,4 +194,4 @@ def test_a_part_of_a_film(videos, small, tmp_path):
     assert [c[2] for c in chapters] == ["One", "Two"] and chapters[0][0] == 0
     nothing = CliRunner().invoke(cli, [*arguments, "-y", "--start", "99"])
     assert nothing.exit_code == 1 and "no frame lies in the part asked for" in nothing.stderr
-    assert (tmp_path / "o.mkv").exists() and not work_path(tmp_path / "o.mkv").exists()
+    assert (tmp_path / "o.mkv").exists() and not checkpoint_path(tmp_path / "o.mkv").exists()

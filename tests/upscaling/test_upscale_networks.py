@@ -1,4 +1,4 @@
-"""Every kind of network runs through upscale, and those that slide make the same pictures in any shards."""
+"""Every kind of network runs through upscale, and sliding-window networks make the same pictures in chunks of any length."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ONE_OF_EACH = ("basicvsr", "iconvsr", "basicvsr-pp", "mvsr-seed", "edvr-m-wotsa"
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
-    return make_video(tmp_path_factory.mktemp("film") / "film.mkv", FRAMES, 16, 24, extras=False)
+    return make_video(tmp_path_factory.mktemp("video") / "video.mkv", FRAMES, 16, 24, extras=False)
 
 
 def run(video, target, network, **options):

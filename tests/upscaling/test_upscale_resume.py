@@ -15,7 +15,7 @@ import pytest
 
 import codecvsr
 from codecvsr.errors import OutputError
-from codecvsr.upscaling.checkpoint_dir import work_path
+from codecvsr.upscaling.checkpoint_dir import checkpoint_path
 from tests.videos import make_video, read, small_network, video_packets
 
 FRAMES = 14
@@ -31,17 +31,17 @@ def small(tmp_path_factory):
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     folder = tmp_path_factory.mktemp("films")
-    return {suffix: make_video(folder / f"film.{suffix}", FRAMES) for suffix in ("mkv", "mp4", "ts")}
+    return {suffix: make_video(folder / f"video.{suffix}", FRAMES) for suffix in ("mkv", "mp4", "ts")}
 
 
 def stop_after(frames):
     """A listener that is interrupted when so many frames were made."""
 
-    def hear(event):
+    def listen(event):
         if event["event"] == "progress" and event["frame"] >= frames:
             raise KeyboardInterrupt
 
-    return hear
+    return listen
 
 
 def test_an_interrupted_run_goes_on_and_ends_the_same(videos, small, tmp_path):
@@ -50,13 +50,16 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(videos, small, tmp_path):
     codecvsr.upscale(videos["mkv"], whole, **options)
     with pytest.raises(KeyboardInterrupt, match=r"6 of 14 frames are done .*Run the same command to go on"):
         codecvsr.upscale(videos["mkv"], parts, listener=stop_after(8), **options)
-    assert not parts.exists() and sorted(p.name for p in work_path(parts).glob("*.nut")) == ["000000.nut", "000001.nut"]
+    assert not parts.exists() and sorted(p.name for p in checkpoint_path(parts).glob("*.nut")) == [
+        "000000.nut",
+        "000001.nut",
+    ]
     events = []
     report = codecvsr.upscale(videos["mkv"], parts, listener=events.append, **options)
     assert report.resumed_frames == 6 and report.frames == FRAMES
     assert sum(event["event"] == "progress" for event in events) == FRAMES - 6
     assert read(parts) == read(whole)
-    assert not work_path(parts).exists()
+    assert not checkpoint_path(parts).exists()
 
 
 def test_an_unfinished_run_of_another_job_is_refused_and_y_starts_over(videos, small, tmp_path):
@@ -69,11 +72,11 @@ def test_an_unfinished_run_of_another_job_is_refused_and_y_starts_over(videos, s
         ({"model": "bicubic"}, "model name was None, is bicubic"),
         ({"scale": 2}, "options scale was 4, is 2"),
     ):
-        with pytest.raises(OutputError, match=rf"{words}.*give -y to start over, or repeat the earlier command"):
+        with pytest.raises(OutputError, match=rf"{words}.*use -y to start over, or repeat the earlier command"):
             codecvsr.upscale(videos["mkv"], out, **{**options, **change})
     with pytest.raises(OutputError, match="input bytes was"):
         codecvsr.upscale(videos["mp4"], out, **options)
-    assert len(list(work_path(out).glob("*.nut"))) == 2
+    assert len(list(checkpoint_path(out).glob("*.nut"))) == 2
     report = codecvsr.upscale(videos["mkv"], out, overwrite=True, resume=True, **options)
     assert report.resumed_frames == 6
     with pytest.raises(KeyboardInterrupt):
@@ -97,12 +100,12 @@ def test_frames_in_a_folder_go_on_too(videos, small, tmp_path):
 
 def test_stopped_when_only_tidying_was_left(videos, small, tmp_path, monkeypatch):
     out = tmp_path / "o.mkv"
-    monkeypatch.setattr("codecvsr.upscaling.checkpoint_dir.WorkFolder.remove", lambda self: None)
+    monkeypatch.setattr("codecvsr.upscaling.checkpoint_dir.CheckpointDir.remove", lambda self: None)
     codecvsr.upscale(videos["mkv"], out, model=small, **FAST)
     monkeypatch.undo()
     made = out.read_bytes()
     report = codecvsr.upscale(videos["mkv"], out, model=small, **FAST)  # not "exists already": it is this run's
-    assert report.resumed_frames == FRAMES and out.read_bytes() == made and not work_path(out).exists()
+    assert report.resumed_frames == FRAMES and out.read_bytes() == made and not checkpoint_path(out).exists()
     with pytest.raises(OutputError, match="exists already"):
         codecvsr.upscale(videos["mkv"], out, model=small, **FAST)
 
@@ -136,14 +139,14 @@ def test_killed_and_started_again(long_video, small, tmp_path, how):
     process = start([*arguments, "--json"], preexec_fn=heed)
     wait_for(8, process)
     process.send_signal(how)
-    told = process.communicate()[1]
+    messages = process.communicate()[1]
     assert process.returncode == (-9 if how == signal.SIGKILL else 130)
     if how == signal.SIGINT:
-        assert "error: interrupted. " in told and "Run the same command to go on." in told
-    assert not out.exists() and len(list(work_path(out).glob("0*.nut"))) >= 2
+        assert "error: interrupted. " in messages and "Run the same command to go on." in messages
+    assert not out.exists() and len(list(checkpoint_path(out).glob("0*.nut"))) >= 2
     process = start([*arguments, "--json"])
-    result, told = process.communicate()
-    assert process.returncode == 0, told
+    result, messages = process.communicate()
+    assert process.returncode == 0, messages
     made = json.loads(result)["made"][0]
     assert made["frames"] == LONG and 6 <= made["resumed_frames"] < LONG
     whole = tmp_path / "whole.mkv"
@@ -170,9 +173,15 @@ def test_a_full_disk_is_said_and_what_is_done_stays(long_video, small, tmp_path)
     ]
     most = 40_000
     process = start(arguments, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)))
-    _result, told = process.communicate()
-    assert process.returncode == 1 and "no space left on the disk" in told and "run the same command to go on" in told
-    assert [p.name for p in tmp_path.iterdir()] == [work_path(out).name] and not list(work_path(out).glob("*.part"))
+    _result, messages = process.communicate()
+    assert (
+        process.returncode == 1
+        and "no space left on the disk" in messages
+        and "run the same command to go on" in messages
+    )
+    assert [p.name for p in tmp_path.iterdir()] == [checkpoint_path(out).name] and not list(
+        checkpoint_path(out).glob("*.part")
+    )
     process = start(arguments)
     assert process.communicate() and process.returncode == 0
     assert len(video_packets(out)) == LONG

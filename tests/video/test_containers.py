@@ -35,8 +35,8 @@ Dialogue: 0,0:00:00.35,0:00:00.45,Default,more
 def tool(*command):
     """Run a program that must have nothing to complain about."""
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-    told = [line for line in done.stderr.splitlines() if " to muxer in stream " not in line]  # uneven times, rounded
-    assert done.returncode == 0 and not told, f"{command}: {done.stderr}"
+    result = [line for line in done.stderr.splitlines() if " to muxer in stream " not in line]  # uneven times, rounded
+    assert done.returncode == 0 and not result, f"{command}: {done.stderr}"
     return done.stdout
 
 
@@ -59,7 +59,7 @@ def packets(facts, stream):
 
 
 def with_subtitles(folder, video, name):
-    """The film with ASS subtitles in the place of SubRip."""
+    """The video with ASS subtitles in the place of SubRip."""
     (folder / "subs.ass").write_text(ASS)
     tool("ffmpeg", "-v", "error", "-i", video, "-i", folder / "subs.ass", "-map", "0:v", "-map", "0:a", "-map", "1",
          "-map", "0:t", "-c", "copy", folder / name)  # fmt: skip
@@ -67,7 +67,7 @@ def with_subtitles(folder, video, name):
 
 
 def trimmed(folder, video, name):
-    """The film without its beginning, by an edit list: the first pictures are decoded and not shown."""
+    """The video without its beginning, by an edit list: the first pictures are decoded and not shown."""
     tool("ffmpeg", "-v", "error", "-ss", "0.4", "-i", video, "-map", "0", "-map", "-0:d", "-c", "copy", folder / name)
     return folder / name
 
@@ -75,9 +75,9 @@ def trimmed(folder, video, name):
 def make_source(folder, case):
     long = "bframes=2:b-adapt=0:keyint=30"
     if case == "ass.mkv":
-        return with_subtitles(folder, make_video(folder / "film.mkv", FRAMES), case)
+        return with_subtitles(folder, make_video(folder / "video.mkv", FRAMES), case)
     if case == "editlist.mp4":
-        return trimmed(folder, make_video(folder / "film.mp4", FRAMES, parameters=long), case)
+        return trimmed(folder, make_video(folder / "video.mp4", FRAMES, parameters=long), case)
     options = {
         "opus.mkv": {"sound_codec": "libopus"},
         "opus.mp4": {"sound_codec": "libopus"},
@@ -94,7 +94,7 @@ CASES = ("aac.mp4", "srt.mkv", "aac.mov", "aac.ts", "ass.mkv", "opus.mkv", "opus
 
 @pytest.fixture(scope="module", params=CASES)
 def source(request, tmp_path_factory):
-    path = make_source(tmp_path_factory.mktemp("films"), request.param)
+    path = make_source(tmp_path_factory.mktemp("videos"), request.param)
     return path, probe(path)
 
 
@@ -128,20 +128,20 @@ def test_container(source, tmp_path, container):
     assert new_sound["codec_name"] == old_sound["codec_name"] == ("opus" if "opus" in case else "aac")
     order = [[s["codec_type"] for s in f["streams"]][:2] for f in (before, after)]
     assert order[0] == order[1] == (["video", "audio"] if case == "ass.mkv" else ["audio", "video"])
-    heard, hears = packets(before, old_sound), packets(after, new_sound)
+    old_audio, new_audio = packets(before, old_sound), packets(after, new_sound)
     shared = min(
-        len(heard), len(hears)
-    )  # the packet before the first one that is heard is hidden where that can be said
-    assert shared > 5 and max(len(heard), len(hears)) <= shared + 1
-    heard, hears = heard[-shared:], hears[-shared:]
+        len(old_audio), len(new_audio)
+    )  # the packet before the first audible one is hidden where the container can hide it
+    assert shared > 5 and max(len(old_audio), len(new_audio)) <= shared + 1
+    old_audio, new_audio = old_audio[-shared:], new_audio[-shared:]
     if not is_ts:
-        assert [h for _, h in heard] == [h for _, h in hears]
-    assert max(abs(b - a - moved) for (a, _), (b, _) in zip(heard, hears, strict=True)) <= Fraction(2, 1000)
+        assert [h for _, h in old_audio] == [h for _, h in new_audio]
+    assert max(abs(b - a - moved) for (a, _), (b, _) in zip(old_audio, new_audio, strict=True)) <= Fraction(2, 1000)
 
     if not is_ts:
         chapters = [[(c["start_time"], c["tags"]["title"]) for c in f["chapters"]] for f in (before, after)]
         assert [t for _, t in chapters[0]] == [t for _, t in chapters[1]] and len(chapters[1]) >= 1
-        assert {k.lower(): v for k, v in after["format"]["tags"].items()}["title"] == "A small film"
+        assert {k.lower(): v for k, v in after["format"]["tags"].items()}["title"] == "A small video"
     subtitles = [s["codec_name"] for s in of_type(after, "subtitle")]
     attached = [s["tags"]["filename"] for s in of_type(after, "attachment")]
     is_whole = container == "mkv" and path.suffix == ".mkv"

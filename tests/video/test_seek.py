@@ -8,12 +8,13 @@ import pytest
 from codecvsr.errors import InputError
 from codecvsr.motion import estimate_motion
 from codecvsr.video import seek
-from codecvsr.video.probe import Media, scan
+from codecvsr.video.probe import Media
+from codecvsr.video.scan import scan
 from codecvsr.video.seek import Decoder
 from tests.streams import encode, moving_texture, remux
 from tests.videos import make_video, noisy_frames
 
-FRAMES = 43  # so many that a film of uneven times ends with even ones: a gap there would be taken for damage
+FRAMES = 43  # so many that a video of uneven times ends with even ones: a gap there would be taken for damage
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +58,7 @@ def test_every_stretch_is_what_reading_from_the_start_gives(tmp_path, kind):
     media = Watched(media.path, media.kind, media.codec, media.time_base, media.rate, media.pictures)
     decoder = Decoder(media, found)
     for start, stop in ((17, 27), (21, 30), (36, 40), (0, 5), (3, 9), (30, 31)):
-        frames = [frame for frame in decoder.stretch(start, stop) if frame is not None]
+        frames = [frame for frame in decoder.frames(start, stop) if frame is not None]
         assert len(frames) == stop - start
         for frame, (rgb, vectors, qp, is_reference, is_idr) in zip(frames, every[start:stop], strict=True):
             assert np.array_equal(frame.rgb, rgb) and np.array_equal(frame.vectors, vectors)
@@ -70,7 +71,7 @@ def test_every_stretch_is_what_reading_from_the_start_gives(tmp_path, kind):
 def test_motion_of_a_stretch_that_was_sought_is_the_same(tmp_path):
     media = Media.open(make(tmp_path, "mkv"))
     found = scan(media)
-    sought = [frame for frame in Decoder(media, found).stretch(19, 31) if frame is not None]
+    sought = [frame for frame in Decoder(media, found).frames(19, 31) if frame is not None]
     read = list(media.frames())[19:31]
     a, b = estimate_motion(sought, threads=1), estimate_motion(read, threads=1)
     assert np.array_equal(a.to_prev, b.to_prev) and np.array_equal(a.to_next, b.to_next)
@@ -81,7 +82,7 @@ def test_a_part_of_a_film_counts_from_its_own_beginning(tmp_path):
     part = scan(media, start=0.7)
     assert 10 < part.first < 30
     every = [frame.rgb for frame in media.frames()]
-    got = [frame.rgb for frame in Decoder(media, part).stretch(4, 8) if frame is not None]
+    got = [frame.rgb for frame in Decoder(media, part).frames(4, 8) if frame is not None]
     assert all(np.array_equal(a, b) for a, b in zip(got, every[part.first + 4 :], strict=False)) and len(got) == 4
 
 
@@ -90,4 +91,4 @@ def test_an_input_that_became_shorter_is_said(tmp_path):
     found = scan(media)
     make_video(media.path, 10, extras=False)
     with pytest.raises(InputError, match="has fewer frames than at first"):
-        list(Decoder(media, found).stretch(0, FRAMES))
+        list(Decoder(media, found).frames(0, FRAMES))

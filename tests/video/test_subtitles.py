@@ -6,7 +6,7 @@ import pytest
 
 from codecvsr.video.subtitles import parse_subrip, parse_timed_text, write_subrip, write_timed_text
 
-KEPT = [
+UNCHANGED = [
     "plain",
     "",
     "two\nlines",
@@ -16,7 +16,7 @@ KEPT = [
 ]
 
 
-@pytest.mark.parametrize("text", KEPT)
+@pytest.mark.parametrize("text", UNCHANGED)
 def test_there_and_back(text):
     styled = parse_subrip(text.encode())
     assert not styled.lost

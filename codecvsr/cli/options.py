@@ -1,0 +1,112 @@
+"""Types of parameters and options that several commands have."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from codecvsr.errors import InputError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class InputPath(click.Path):
+    """A file or folder that must exist; checked before a command imports anything large."""
+
+    def __init__(self) -> None:
+        """As ``click.Path`` for ``Path`` objects."""
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Returns the path.
+
+        Raises:
+            InputError: it does not exist.
+        """
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        check_exists(path)
+        return path
+
+
+def check_exists(path: Path) -> None:
+    """Checks that an input exists.
+
+    Raises:
+        InputError: it does not.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder.")
+
+
+class DeviceType(click.ParamType):
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
+
+    name = "auto|cpu|cuda|cuda:N"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Returns the name; any other is a usage error."""
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+            self.fail(f"{value!r} is not one of auto, cpu, cuda, cuda:N.", param, ctx)
+        return value
+
+
+class FrameRateType(click.ParamType):
+    """Frames per second as a ``Fraction``: ``24``, ``23.976`` or ``24000/1001``."""
+
+    name = "fps"
+
+    def convert(self, value: str | Fraction, param: click.Parameter | None, ctx: click.Context | None) -> Fraction:
+        """Returns the rate; anything else is a usage error."""
+        try:
+            return Fraction(value)
+        except (ValueError, ZeroDivisionError):
+            self.fail(f"{value!r} is not a frame rate such as 24, 23.976 or 24000/1001.", param, ctx)
+
+
+def json_option(function: F) -> F:
+    """Add ``--json`` (parameter ``as_json``)."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout and nothing else.")(
+        function
+    )
+
+
+def overwrite_option(function: F) -> F:
+    """Add ``-y/--overwrite`` (parameter ``overwrite``)."""
+    return click.option("-y", "--overwrite", is_flag=True, help="Replace outputs that exist already.")(function)
+
+
+def device_option(function: F) -> F:
+    """Add ``-d/--device`` (parameter ``device``)."""
+    text = "Where to compute; auto: on a GPU if there is one."
+    return click.option("-d", "--device", type=DeviceType(), default="auto", show_default=True, help=text)(function)
+
+
+def tile_option(function: F) -> F:
+    """Add ``--tile`` (parameter ``tile``)."""
+    text = "Side of the tiles that frames are cut into, in pixels; 0: whole frames, if memory allows."
+    return click.option("--tile", type=click.IntRange(min=0), default=0, show_default=True, help=text)(function)
+
+
+def skip_static_option(function: F) -> F:
+    """Add ``--skip-static`` (parameter ``skip_static``)."""
+    text = "Copy duplicate frames instead of upscaling them; their share is reported."
+    return click.option("--skip-static", is_flag=True, help=text)(function)
+
+
+def precision_option(function: F) -> F:
+    """Add ``--precision`` (parameter ``precision``)."""
+    choice = click.Choice(["auto", "fp32", "fp16", "bf16"])
+    text = "Number format to compute in; auto: the fastest of the device."
+    return click.option("--precision", type=choice, default="auto", show_default=True, help=text)(function)
+
+
+def compile_option(function: F) -> F:
+    """Add ``--compile/--no-compile`` (parameter ``compile``)."""
+    text = "Use torch.compile, or not; by default only for jobs so long that its minute pays."
+    return click.option("--compile/--no-compile", default=None, help=text)(function)

@@ -1,0 +1,211 @@
+"""Scan of an input: one decoding pass, before any work, that finds its frames and their times."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from codecvsr.bitstream.conceal import ConcealedVideo
+from codecvsr.bitstream.decode import open_video, side_data
+from codecvsr.errors import InputError, UnsupportedInputError
+from codecvsr.video.probe import Damage, Media
+
+_HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}  # ITU-T H.273 TransferCharacteristics
+_UNSPECIFIED, _BT601 = 2, 6  # ITU-T H.273 code points
+_AS_IT_IS = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)  # the display matrix of no rotation
+_SD_LINES = 720  # players assume BT.601 for undeclared video of fewer lines, else BT.709
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Colour:
+    """Colour description, in ITU-T H.273 code points; 2 is "unspecified".
+
+    Attributes:
+        matrix: MatrixCoefficients.
+        primaries: ColourPrimaries.
+        transfer: TransferCharacteristics.
+        full_range: luma from 0 to 255.
+    """
+
+    matrix: int
+    primaries: int
+    transfer: int
+    full_range: bool
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Result of one decoding pass over the selected frames.
+
+    Attributes:
+        first: index of the first of them in the input.
+        pts: (T,) int64, display times in units of the time base; strictly increasing.
+        last_duration: duration of the last frame, in the same units.
+        keys: (T,) bool, frames a scene may begin with (intra pictures).
+        starts: (T,) bool, frames that decoding can begin with: no later frame depends on an earlier one.
+        height: of a frame, in pixels.
+        width: of a frame, in pixels.
+        pixel_format: FFmpeg's name of the decoded pictures' format.
+        colour: description of its pixels.
+        aspect: shape of a pixel, width / height.
+        rotation: the display matrix, 9 integers, where the container states one.
+        concealed: number of damaged frames that were patched.
+    """
+
+    first: int
+    pts: npt.NDArray[np.int64]
+    last_duration: int
+    keys: npt.NDArray[np.bool_]
+    starts: npt.NDArray[np.bool_]
+    height: int
+    width: int
+    pixel_format: str
+    colour: Colour
+    aspect: Fraction
+    rotation: tuple[int, ...] | None
+    concealed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether the display matrix changes the pictures."""
+        return self.rotation is not None and self.rotation != _AS_IT_IS
+
+    @property
+    def end_pts(self) -> int:
+        """End of the last frame, in units of the time base."""
+        return int(self.pts[-1]) + self.last_duration
+
+
+def scan(media: Media, *, start: float | None = None, end: float | None = None, damage: Damage = "refuse") -> Scan:
+    """Decodes an input once: finds the time of every frame, and whether all frames can be decoded.
+
+    Args:
+        media: the input.
+        start: seconds from the first frame; earlier frames are skipped.
+        end: seconds from the first frame; frames from there on are skipped.
+        damage: how a damaged video is treated.
+
+    Raises:
+        InputError: no frame lies between ``start`` and ``end``, or the input cannot be used.
+        UnsupportedInputError: it is HDR.
+    """
+    times: list[int | None] = []
+    keys: list[bool] = []
+    starts: list[bool] = []
+    facts, duration = None, 0
+    origin: Fraction | None = None
+    frames = media.frames(damage)
+    for frame in frames:
+        if facts is None:
+            facts = _facts(media, frame.picture)
+        pts = None if frame.pts_seconds is None else round(Fraction(frame.pts_seconds) / media.time_base)
+        if origin is None:
+            origin = (pts or 0) * media.time_base
+        if end is not None and _seconds(media, pts, frame.index) - origin >= Fraction(end):
+            break
+        times.append(pts)
+        is_key = bool(frame.picture.key_frame) and media.kind == "other"
+        keys.append(frame.type == "I" if media.kind == "h264" else is_key)
+        starts.append(frame.is_idr or is_key)
+        duration = int(frame.picture.duration or 0)
+    if facts is None or origin is None:
+        raise InputError(f"{media.path}: has no frames.")
+    pts_array = _increasing(media, times)
+    first = 0
+    if start is not None:
+        earliest = (origin + Fraction(start)) / media.time_base
+        first = int(np.searchsorted(pts_array, -(-earliest.numerator // earliest.denominator)))
+    if first >= len(pts_array):
+        shown = float(pts_array[-1] * media.time_base - origin) if len(pts_array) else 0.0
+        raise InputError(f"{media.path}: no frame lies in the part asked for; its last one is shown at {shown:.3f} s.")
+    concealed = frames.concealed if isinstance(frames, ConcealedVideo) else 0
+    if concealed:
+        _logger.warning("%s: damaged; %d of its %d frames were patched.", media.path, concealed, len(pts_array))
+    usual = round(1 / media.rate / media.time_base) or 1
+    if not duration and len(pts_array) > 1:
+        duration = int(pts_array[-1] - pts_array[-2])
+    return Scan(
+        first=first,
+        pts=pts_array[first:],
+        last_duration=duration or usual,
+        keys=np.array(keys[first:]),
+        starts=np.array(starts[first:]),
+        concealed=concealed,
+        **facts,
+    )
+
+
+def _seconds(media: Media, pts: int | None, index: int) -> Fraction:
+    return index / media.rate if pts is None else pts * media.time_base
+
+
+def _increasing(media: Media, times: list[int | None]) -> npt.NDArray[np.int64]:
+    """Returns increasing timestamps: those of the container, corrected where they are missing or repeated."""
+    step = max(round(1 / media.rate / media.time_base), 1)
+    none_known = all(time is None for time in times)
+    result: list[int] = []
+    mended = 0
+    for index, time in enumerate(times):
+        if time is None:
+            time = round(index / media.rate / media.time_base) if none_known or not result else result[-1] + step
+        if result and time <= result[-1]:
+            time, mended = result[-1] + 1, mended + 1
+        result.append(time)
+    if mended:
+        _logger.warning("%s: %d timestamps do not increase and were moved by the least amount.", media.path, mended)
+    return np.array(result, np.int64)
+
+
+def _facts(media: Media, picture: av.VideoFrame) -> dict[str, Any]:
+    """Returns the properties that the first picture has for all."""
+    name = picture.format.name
+    transfer = int(picture.color_trc)
+    if transfer in _HDR:
+        raise UnsupportedInputError(
+            f"{media.path}: is HDR, {_HDR[transfer]}, which the networks were not made for; SDR was expected. "
+            "Tone-map it first, for example with ffmpeg's filters zscale and tonemap."
+        )
+    if any(component.is_alpha for component in picture.format.components):
+        _logger.warning("%s: its transparency (%s) is left out.", media.path, name)
+    if picture.format.components[0].bits > 8:
+        _logger.info(
+            "%s: %d bits per sample are rounded to 8, which the networks work in.",
+            media.path,
+            picture.format.components[0].bits,
+        )
+    matrix, primaries = int(picture.colorspace), int(picture.color_primaries)
+    if picture.format.is_rgb:
+        matrix, primaries, transfer, full = 1, 1, 13, False  # sRGB, to be coded as BT.709
+    else:
+        full = name.startswith("yuvj") or int(picture.color_range) == 2
+        if matrix == _UNSPECIFIED and picture.height < _SD_LINES:
+            matrix = _BT601  # the enlarged picture would be displayed as BT.709
+    display: Any = side_data(picture).get("DISPLAYMATRIX")
+    rotation = None if display is None else tuple(int(v) for v in np.frombuffer(bytes(display), np.int32))
+    return {
+        "height": picture.height,
+        "width": picture.width,
+        "pixel_format": name,
+        "colour": Colour(matrix, primaries, transfer, full),
+        "aspect": _aspect(media),
+        "rotation": rotation,
+    }
+
+
+def _aspect(media: Media) -> Fraction:
+    if media.kind == "pictures":
+        return Fraction(1)
+    container, stream = open_video(media.path)
+    with container:
+        return stream.sample_aspect_ratio or Fraction(1)

@@ -1,0 +1,60 @@
+"""Help and a missing input need none of the large libraries."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import sys
+from codecvsr.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as error:
+    loaded = sorted({"torch", "av", "cv2", "numpy", "rich.table"} & set(sys.modules))
+    print("code", error.code, *loaded)
+"""
+
+
+def run(*arguments):
+    """The exit code, the large modules that were imported, and stderr."""
+    done = subprocess.run([sys.executable, "-c", CODE, *arguments], capture_output=True, text=True, check=True)
+    _, code, *loaded = done.stdout.splitlines()[-1].split()
+    return int(code), set(loaded), done.stderr
+
+
+def test_help_imports_no_large_library():
+    assert run("--help")[:2] == (0, set())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "upscale missing.mp4 -o x.mp4",
+        "infer --clip-root missing.mp4 --out-dir x",
+        "inspect missing.mp4",
+        "eval --sr-dir missing.mp4 --gt-dir x",
+        "benchmark --crf 25 --hr-root missing.mp4 --out-root x",
+        "compare --models codecvsr --gt-root missing.mp4 --clip-root missing.mp4",
+        "train --config missing.mp4",
+    ],
+)
+def test_a_missing_input_is_reported_before_torch_is_imported(arguments):
+    code, loaded, messages = run(*arguments.split())
+    assert code == 1 and messages == "error: missing.mp4: no such file or folder.\n"
+    assert "torch" not in loaded and "cv2" not in loaded
+
+
+def test_closed_stdout_is_no_error():
+    command = f"{shlex.quote(sys.executable)} -m codecvsr train --config missing >&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: missing: no such file or folder.\n")
+
+
+def test_file_names_of_any_bytes_are_printed():
+    code = r"from codecvsr.cli import output; import click; output.begin(); click.echo('a\udcff.mp4')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout == b"a\xff.mp4\n"
