@@ -10,7 +10,7 @@ import dataclasses
 import json
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +28,7 @@ from codecvsr.bitstream.reader import read_video
 from codecvsr.constants import SCALE
 from codecvsr.datasets.hr_sources import HRSource
 from codecvsr.errors import CodecVSRError, InputError
+from codecvsr.events import Progress
 from codecvsr.files import atomic_file, read_image
 from codecvsr.models.priors import make_priors
 from codecvsr.motion import estimate_motion
@@ -38,8 +39,6 @@ from codecvsr.video.resize import downsample, resample
 
 SETTINGS = "set.json"  #: file of the settings, in the set's folder
 RATES = (24, 25, 30, 50, 60)  #: frames per second to draw from
-
-Progress = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
 
 
 @dataclass(frozen=True)
