@@ -62,6 +62,8 @@ def metavar(command: click.Command, parameter: click.Option) -> str:
 def default_text(parameter: click.Option) -> str:
     """Returns the default as it would be typed; nothing for a flag or where there is none."""
     value = parameter.default
+    if isinstance(value, tuple) and value:
+        return f"`{' '.join(f'{each:g}' for each in value)}`"
     known = isinstance(value, str | int | float) and not isinstance(value, bool) and not parameter.is_flag
     return f"`{value}`" if known and value != "" else ""
 

@@ -77,8 +77,6 @@ def test_every_command_exists(page: Path, words: list[str]) -> None:
         for option in (word.split("=")[0] for word in rest[1:] if word.startswith("--")):
             assert option in text or "from codecvsr.cli" in text, f"{rest[0]} has no {option}"
     if program == "codecvsr":
-        if rest[0] == "prepare" and "prepare" not in cli_reference.COMMANDS:
-            pytest.skip("the command prepare is still a script")
         parse(rest)
 
 
