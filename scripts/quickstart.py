@@ -27,7 +27,8 @@ from codecvsr.datasets.benchmark import BuiltClip, make_benchmark
 from codecvsr.datasets.benchmark_settings import BenchmarkSettings
 from codecvsr.errors import CodecVSRError, QualityGateError
 from codecvsr.files import atomic_file, read_image, write_png
-from codecvsr.inference.infer import Ablations, infer
+from codecvsr.inference.ablations import Ablations
+from codecvsr.inference.infer import infer
 from codecvsr.metrics.report import evaluate
 from codecvsr.models.zoo import load_model
 

@@ -52,7 +52,8 @@ def command(clip_root: Path, out_dir: Path, as_json: bool, **options: Any) -> No
 
     Writes one PNG per input frame, named like the frames of lr/.
     """
-    from codecvsr.inference.infer import Ablations, infer
+    from codecvsr.inference.ablations import Ablations
+    from codecvsr.inference.infer import infer
 
     ablations = {key.removeprefix("ablate_"): options.pop(key) for key in list(options) if key.startswith("ablate_")}
     report = infer(clip_root, out_dir, ablations=Ablations(**ablations), **options)

@@ -19,9 +19,11 @@ from codecvsr.engine.cost import counting_macs, forget_peak, peak_bytes
 from codecvsr.engine.device import place
 from codecvsr.engine.plan import make_plan
 from codecvsr.errors import InputError
-from codecvsr.inference.infer import choose_motion, upscale_frames, with_motion
+from codecvsr.inference.ablations import choose_motion
+from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
-from codecvsr.inference.runners import SLIDING, usual_window
+from codecvsr.inference.motion_source import with_motion
+from codecvsr.inference.native_window import usual_window
 from codecvsr.inference.source import Source, load_source
 from codecvsr.metrics.lpips import Lpips, load_lpips
 from codecvsr.metrics.planes import comparable
@@ -153,7 +155,7 @@ def measure(
     motion_ms: float | None = 1e3 * (time.perf_counter() - begun) / frames
     if kind in ("codec", "raw"):
         motion_ms = _repair_ms(clip, options)
-    elif kind in ("none", "zero") or model.architecture in SLIDING:  # sliding networks compute flows inside network_ms
+    elif kind in ("none", "zero") or model.descriptor.is_sliding:  # sliding networks compute flows inside network_ms
         motion_ms = 0.0
     if device.type == "cuda":
         few = source if plan.graphs else source.cut(0, min(frames, _WARM_UP_FRAMES))
@@ -263,9 +265,7 @@ def _macs_per_pixel(variant: Variant, model: LoadedModel, source: Source, kind: 
     Convolutions cost the same at every pixel, so the corner represents the frame. Padding to multiples of 32 pixels is not
     counted.
     """
-    frames = min(
-        len(source.names), max(_COUNTED_FRAMES[model.architecture in SLIDING], variant.window, variant.segments)
-    )
+    frames = min(len(source.names), max(_COUNTED_FRAMES[model.descriptor.is_sliding], variant.window, variant.segments))
     height, width = (min(COUNTED_SIDE, side) for side in source.frames.shape[1:3])
     corner = source.cut(0, frames).crop(slice(0, height), slice(0, width))
     plan = replace(make_plan("cpu", "fp32", compile=False), native=False)

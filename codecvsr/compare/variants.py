@@ -5,20 +5,17 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import cast, get_args
 
 from codecvsr.errors import InputError
-from codecvsr.inference.infer import Ablations, MotionKind, choose_motion
-from codecvsr.inference.runners import SLIDING
+from codecvsr.inference.ablations import ABLATIONS, NO_ABLATIONS, Ablations, MotionKind, choose_motion
 from codecvsr.inference.windows import Window
 from codecvsr.models.zoo import LoadedModel
 
 BICUBIC = "bicubic"  #: the variant that every comparison has
 MOTIONS: tuple[str, ...] = get_args(MotionKind)
-PARTS: tuple[str, ...] = tuple(field.name for field in fields(Ablations))
-NO_ABLATIONS = Ablations()
-_RENAMED_PARTS = {"shake": "motion_jitter"}  # former names that remain valid
+_RENAMED_ABLATIONS = {"shake": "motion_jitter"}  # former names that remain valid
 SPELLING = "MODEL[@MOTION][+ablate-PART...][+segments=K|+window=N]"
 
 _ROW = re.compile(r"(?P<model>.+?)(?:@(?P<motion>[a-z]+))?(?P<options>(?:\+[a-z-]+(?:=\d+)?)*)")
@@ -67,13 +64,13 @@ def parse_variant(text: str) -> Variant:
     for option in filter(None, match["options"].split("+")):
         key, _, value = option.partition("=")
         part = key.removeprefix("ablate-").replace("-", "_")
-        part = _RENAMED_PARTS.get(part, part)
+        part = _RENAMED_ABLATIONS.get(part, part)
         if key in numbers and int(value or 0) > 0:
             numbers[key] = int(value)
-        elif key.startswith("ablate-") and part in PARTS and not value:
+        elif key.startswith("ablate-") and part in ABLATIONS and not value:
             parts.add(part)
         else:
-            known = ", ".join(f"+ablate-{name.replace('_', '-')}" for name in PARTS)
+            known = ", ".join(f"+ablate-{name.replace('_', '-')}" for name in ABLATIONS)
             raise InputError(f"'{text}': no option '+{option}'; there are {known}, +segments=K and +window=N.")
     if all(numbers.values()):
         raise InputError(f"'{text}': +segments and +window exclude each other; give two models.")
@@ -105,7 +102,7 @@ def ablation_variants(variant: Variant, model: LoadedModel) -> list[Variant]:
     """
     if variant.ablations.names or variant.segments or variant.window or model.training == "untrained":
         return []
-    sets = [(part,) for part in PARTS] + [("mvs", "second_order")]
+    sets = [(part,) for part in ABLATIONS] + [("mvs", "second_order")]
     found = []
     for parts in sets:
         ablations = Ablations(**dict.fromkeys(parts, True))
@@ -127,7 +124,7 @@ def windows_of(variant: Variant, model: LoadedModel, frames: int) -> list[Window
     """
     if not variant.segments and not variant.window:
         return None
-    if model.architecture in SLIDING:
+    if model.descriptor.is_sliding:
         raise InputError(f"{variant.name}: {model.architecture} has a window of its own; remove +segments and +window.")
     if variant.segments > frames or variant.window > frames:
         needs = (

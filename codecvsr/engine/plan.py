@@ -15,10 +15,7 @@ from codecvsr import native_libraries
 from codecvsr.engine.device import choose_device
 from codecvsr.engine.hardware import BF16_FEATURES, Gpu, Machine, detect_hardware
 from codecvsr.engine.native.net import has_bf16, is_worth_it
-
-#: Networks that lose below 0.003 dB in bf16 (scripts/results/speed.json). The published figures of the others are of fp32.
-TAKES_BF16 = frozenset({"codecvsr"})
-WITHOUT_LAYERS = frozenset({"bicubic"})  #: networks without a layer that the native library runs
+from codecvsr.models.registry import ARCHITECTURES
 
 _MAX_BYTES, _SHARE = 3 << 30, 4  # bytes of features at once, and the largest share of the memory: 1 / 4
 _STEP_ON_GPU = 4  # frames at once of networks that have a window per frame
@@ -145,9 +142,10 @@ def decide(
     ``gpu`` describes ``device`` if that is a GPU. ``has_library``: the native network library is built and faster than torch on
     this processor; ``has_bf16``: it multiplies bfloat16 there.
     """
-    takes_bf16 = has_bf16 and architecture in TAKES_BF16
+    network = ARCHITECTURES[architecture]
+    takes_bf16 = has_bf16 and network.is_bf16_safe
     is_native = (
-        has_library and gpu is None and architecture not in WITHOUT_LAYERS and not training
+        has_library and gpu is None and network.has_native_layers and not training
         and (precision in ("auto", "fp32") or (precision == "bf16" and takes_bf16)) and not compile
     )  # fmt: skip
     if is_native:
@@ -155,7 +153,7 @@ def decide(
         dtype, tf32, of_precision = torch.bfloat16 if uses_bf16 else torch.float32, False, _NATIVE[uses_bf16]
         compiles, compile_from, of_compile = False, None, "not compiled: the convolutions run in the C library."
     else:
-        dtype, tf32, of_precision = _precision(machine, gpu, precision, architecture in TAKES_BF16, training)
+        dtype, tf32, of_precision = _precision(machine, gpu, precision, network.is_bf16_safe, training)
         compiles, compile_from, of_compile = _compiling(machine, gpu, compile)
     graphs, of_graphs = _graphs(gpu)
     total = machine.memory_bytes if gpu is None else gpu.memory_bytes

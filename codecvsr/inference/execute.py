@@ -1,9 +1,11 @@
-"""A window of a clip through a network, whole or in tiles."""
+"""The frames of a clip through a network: window by window, whole or in tiles, with less at once where memory runs out."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,102 +15,151 @@ from torch import Tensor
 from codecvsr.engine.plan import Plan
 from codecvsr.engine.run import prepare, running
 from codecvsr.engine.transfer import to_host
+from codecvsr.inference.ablations import Ablations
 from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.motion_jitter import TRAINED_FRAMES, jittered
-from codecvsr.inference.runners import RUNNERS, SLIDING, NetworkAblations, run_native
-from codecvsr.inference.skip_static import DuplicateFrames, thinned
+from codecvsr.inference.native_window import run_native
+from codecvsr.inference.skip_static import DuplicateFrames, without_duplicates
 from codecvsr.inference.source import Source
+from codecvsr.inference.source_clip import SourceClip
 from codecvsr.inference.tiles import assembled, split_frame
-from codecvsr.inference.windows import Window
+from codecvsr.inference.windows import Window, split
+from codecvsr.models.adapters import Execution
 from codecvsr.models.zoo import LoadedModel
 
 
 class Overflow(Exception):
-    """The numbers of half precision did not suffice: something is infinite or no number."""
+    """A network's output in fp16 is not finite."""
 
 
-def upscale_window(
-    model: LoadedModel, source: Source, left_out: NetworkAblations, window: Window, limits: MemoryLimits, plan: Plan
+def upscale_frames(
+    model: LoadedModel,
+    source: Source,
+    ablations: Ablations,
+    limits: MemoryLimits,
+    plan: Plan,
+    windows: Sequence[Window] | None = None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """The frames that a window keeps, upscaled in one piece or in tiles: (scale * H, scale * W, 3) each.
+    """Upscale the frames of a clip, in order: (scale * H, scale * W, 3) uint8 each.
+
+    Where memory runs out, the remaining frames are made in shorter windows or in tiles; where fp16 overflows, in fp32.
+    ``limits`` is updated accordingly.
 
     Args:
         model: any of the zoo.
         source: the clip, with the motion to use.
-        left_out: parts to leave out inside the network.
-        window: frames to look at, and to keep.
-        limits: tiles, and whether frames that show nothing new are left out.
+        ablations: parts to leave out inside the network.
+        limits: frames per window (sliding networks do without), and tiles.
+        plan: how to run it.
+        windows: replaces the windows that ``limits`` implies; only the frames that they keep come out.
+
+    Raises:
+        InputError: memory does not suffice for the smallest tiles.
+    """
+    height, width = source.frames.shape[1:3]
+    waiting = deque(split(len(source.names), limits.window) if windows is None else windows)
+    while waiting:
+        window = waiting.popleft()
+        done = window.keep_start
+        try:
+            chosen = plan.fp32() if limits.is_fp32 else plan
+            for picture in upscale_window(model, source, ablations, window, limits, chosen):
+                yield picture
+                done += 1
+        except Overflow:
+            limits.use_fp32()
+            waiting.appendleft(replace(window, keep_start=done))
+        except (MemoryError, RuntimeError) as error:
+            by_window = not model.descriptor.is_sliding
+            limits.shrink(error, window.keep_stop - done, height, width, by_window=by_window)
+            waiting.appendleft(replace(window, keep_start=done))
+            waiting = deque(shorter for each in waiting for shorter in each.shortened(limits.window))
+        if done < window.keep_stop and plan.device.type == "cuda":  # the failed window's memory is unused by now
+            torch.cuda.empty_cache()
+
+
+def upscale_window(
+    model: LoadedModel, source: Source, ablations: Ablations, window: Window, limits: MemoryLimits, plan: Plan
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Upscale the frames that a window keeps, whole or in tiles: (scale * H, scale * W, 3) each.
+
+    Args:
+        model: any of the zoo.
+        source: the clip, with the motion to use.
+        ablations: parts to leave out inside the network.
+        window: frames to see, and to keep.
+        limits: tiles, and whether duplicate frames are skipped.
         plan: how to run the network.
 
     Raises:
         Overflow: the plan's precision does not suffice.
     """
-    if source.has_motion_jitter and not left_out.motion_jitter and window.stop - window.start > TRAINED_FRAMES:
+    if source.has_motion_jitter and not ablations.motion_jitter and window.stop - window.start > TRAINED_FRAMES:
         source = jittered(source, window.start, window.stop)
     size = source.frames.shape[1], source.frames.shape[2]
     tiles = split_frame(*size, limits.tile)
-    parts = [source] if len(tiles) == 1 else [source.crop(part.rows, part.columns) for part in tiles]
-    share = 1 / len(parts)
-    made = [_pictures_of(model, part, left_out, window, limits.duplicates, share, plan) for part in parts]
+    sources = [source] if len(tiles) == 1 else [source.crop(tile.rows, tile.columns) for tile in tiles]
+    share = 1 / len(sources)
+    made = [_upscale_tile(model, each, ablations, window, limits.duplicates, share, plan) for each in sources]
     yield from made[0] if len(tiles) == 1 else assembled(tiles, made, size, model.scale)
 
 
-def _pictures_of(
+def _upscale_tile(
     model: LoadedModel,
     source: Source,
-    left_out: NetworkAblations,
+    ablations: Ablations,
     window: Window,
     duplicates: DuplicateFrames | None,
     share: float,
     plan: Plan,
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """The frames that a window keeps of a clip, or of a tile that is ``share`` of it."""
+    """Upscale the frames that a window keeps of a clip, or of a tile that is ``share`` of it."""
     prepare(model.network, plan)
-    first = window.keep_start if model.architecture in SLIDING else window.start
-    stands = np.arange(first, window.stop) if duplicates is None else duplicates.stand_ins(source, first, window.stop)
-    wanted = stands[window.keep_start - first : window.keep_stop - first].tolist()
+    first = window.keep_start if model.descriptor.is_sliding else window.start
+    originals = (
+        np.arange(first, window.stop) if duplicates is None else duplicates.originals(source, first, window.stop)
+    )
+    wanted = originals[window.keep_start - first : window.keep_stop - first].tolist()
     if not wanted:
         return
-    kept, shown = np.unique(stands), -1
+    indices, shown = np.unique(originals), -1
     with running(plan):
-        made = _made(model, source, kept, int(np.searchsorted(kept, wanted[0])), left_out, plan)
-        for index, stand in enumerate(wanted, window.keep_start):
-            if stand != shown:
-                picture, shown = next(made), stand
-            if duplicates is not None and stand != index:
-                duplicates.left_out += share
+        made = _upscale(model, source, indices, int(np.searchsorted(indices, wanted[0])), ablations, plan)
+        for index, original in enumerate(wanted, window.keep_start):
+            if original != shown:
+                picture, shown = next(made), original
+            if duplicates is not None and original != index:
+                duplicates.skipped_frames += share
             yield picture
 
 
-def _made(
-    model: LoadedModel, source: Source, kept: npt.NDArray[np.int64], passed: int, left_out: NetworkAblations, plan: Plan
+def _upscale(
+    model: LoadedModel, source: Source, indices: npt.NDArray[np.int64], skip: int, ablations: Ablations, plan: Plan
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """What the network makes of the frames ``kept``, in order, but for the first ``passed`` of them."""
-    native = None
-    part = slice(int(kept[0]), int(kept[-1]) + 1)
-    if len(kept) == part.stop - part.start:
-        native = run_native(model.network, source, part, left_out, plan, passed)
-    elif model.architecture not in SLIDING:
-        source, part = thinned(source, kept), slice(0, len(kept))
-        native = run_native(model.network, source, part, left_out, plan, passed)
-    if native is not None:
-        yield from native
-        return
-    run = RUNNERS[model.architecture]
-    if len(kept) == part.stop - part.start:
-        outputs = run(model.network, source, part, left_out, plan)
-    else:  # those of SLIDING look at the frames around one, whether these are made or not
-        each = (slice(index, index + 1) for index in kept.tolist())
-        outputs = itertools.chain.from_iterable(run(model.network, source, one, left_out, plan) for one in each)
-    outputs = itertools.islice(outputs, passed, None)
+    """Upscale the frames ``indices``, in order, except the first ``skip`` of them."""
+    adapter = model.descriptor.adapter
+    execution = Execution(plan.frames_per_step, whole_window=plan.graphs)
+    if model.descriptor.is_sliding:  # it sees all frames around one, whether these are made or not
+        wanted = indices[skip:].tolist()
+        outputs = adapter(model.network, SourceClip(source, plan.device, ablations), wanted, execution)
+    else:
+        first, stop = int(indices[0]), int(indices[-1]) + 1
+        has_all = len(indices) == stop - first
+        window = source.cut(first, stop) if has_all else without_duplicates(source, indices)
+        native = run_native(model.network, window, ablations, plan, skip)
+        if native is not None:
+            yield from native
+            return
+        clip = SourceClip(window, plan.device, ablations)
+        outputs = itertools.islice(adapter(model.network, clip, range(len(clip)), execution), skip, None)
     yield from to_host((_as_bytes(output[0], plan) for output in outputs), plan.device)
 
 
 def _as_bytes(output: Tensor, plan: Plan) -> Tensor:
-    """A network's picture (3, H, W) in 0..1 as (H, W, 3) uint8, on its device.
+    """Return a network's picture (3, H, W) in 0..1 as (H, W, 3) uint8, on its device.
 
     Raises:
-        Overflow: see there.
+        Overflow: a value is not finite.
     """
     if plan.dtype == torch.float16 and not bool(output.isfinite().all()):
         raise Overflow

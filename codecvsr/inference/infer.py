@@ -1,62 +1,26 @@
-"""``codecvsr infer``: a clip through a network, with whatever is to be left out left out."""
+"""``codecvsr infer``: a clip through a network, one PNG per frame."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-import numpy.typing as npt
-import torch
+from typing import Any
 
 from codecvsr.engine.device import choose_device, peak_memory_bytes, place
-from codecvsr.engine.plan import Plan, make_plan
-from codecvsr.errors import InputError
+from codecvsr.engine.plan import make_plan
 from codecvsr.events import Progress
 from codecvsr.files import atomic_folder, check_frame_folder, write_png
-from codecvsr.inference.execute import Overflow, upscale_window
+from codecvsr.inference.ablations import NO_ABLATIONS, Ablations, MotionKind, choose_motion
+from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
-from codecvsr.inference.motion_jitter import has_motion_jitter
-from codecvsr.inference.runners import SLIDING, pictures, usual_window
+from codecvsr.inference.motion_source import load_motion
+from codecvsr.inference.native_window import usual_window
 from codecvsr.inference.skip_static import DuplicateFrames
-from codecvsr.inference.source import Source, load_source, with_dis, with_flows, without_motion
 from codecvsr.inference.tiles import check_tile
-from codecvsr.inference.windows import Window, split
-from codecvsr.models.spynet import SPyNet
-from codecvsr.models.zoo import LoadedModel, load_model
-from codecvsr.motion import MotionOptions
-
-MotionKind = Literal["codec", "spynet", "dis", "zero", "raw"]
-_CPU = torch.device("cpu")
-SPYNET_FROM = "basicvsr-reds4"  #: the model whose SPyNet serves networks without one
-
-
-@dataclass(frozen=True)
-class Ablations:
-    """What to leave out, to see what it was worth."""
-
-    mvs: bool = False  #: no motion of any kind: fields zero, motion priors neutral, no residual flow
-    second_order: bool = False  #: no features from the frame beyond the neighbour
-    p_inversion: bool = False  #: a missing direction of motion stays empty
-    resolve: bool = False  #: raw vectors, neither divided by reference distance nor repaired
-    refine: bool = False  #: repaired fields without the sub-pixel step
-    priors: bool = False  #: quantisers, frame types and matching errors neutral
-    motion_jitter: bool = False  #: codec motion as it is in long windows of published recurrent networks
-
-    @property
-    def names(self) -> list[str]:
-        """The parts that are left out."""
-        return [f.name for f in fields(self) if getattr(self, f.name)]
-
-    @property
-    def motion_options(self) -> MotionOptions:
-        """The part of them that concerns motion repair."""
-        return MotionOptions(resolve=not self.resolve, invert=not self.p_inversion, refine=not self.refine)
+from codecvsr.models.zoo import load_model
 
 
 @dataclass(frozen=True)
@@ -90,7 +54,7 @@ def infer(
     *,
     model: str | Path = "codecvsr",
     motion: MotionKind | None = None,
-    ablations: Ablations = Ablations(),
+    ablations: Ablations = NO_ABLATIONS,
     window: int = 0,
     tile: int = 0,
     skip_static: bool = False,
@@ -168,144 +132,8 @@ def infer(
         device=str(target),
         precision=plan.precision,
         out_dir=str(out_dir),
-        skipped_share=None if duplicates is None else duplicates.left_out / frames,
+        skipped_share=None if duplicates is None else duplicates.skipped_frames / frames,
     )
-
-
-def choose_motion(model: LoadedModel, motion: MotionKind | None, ablations: Ablations) -> str:
-    """The motion a model runs on: what was asked, or its usual one; "none" for a model without motion.
-
-    Raises:
-        InputError: the model cannot run on it, or cannot leave out what is to be left out.
-    """
-    if not model.motion:
-        if motion or ablations.names:
-            raise InputError(f"{model.name}: uses no motion; leave out --motion and the --ablate options.")
-        return "none"
-    own = [name for name in ablations.names if name in ("second_order", "priors") and not _has(model, name)]
-    if own:
-        raise InputError(
-            f"{model.name}: has no {' and no '.join(own)} to leave out; drop --ablate-{own[0].replace('_', '-')}."
-        )
-    kind = motion or model.motion[0]
-    if kind not in model.motion:
-        raise InputError(f"{model.name}: cannot run with --motion {kind}; it runs with {', '.join(model.motion)}.")
-    repair = [name for name in ablations.names if name in ("p_inversion", "resolve", "refine")]
-    if repair and kind != "codec":
-        raise InputError(f"--ablate-{repair[0].replace('_', '-')} is about codec motion, but the motion is {kind}.")
-    if ablations.motion_jitter and not (kind == "codec" and has_motion_jitter(model)):
-        raise InputError(f"--ablate-motion-jitter: the motion of {model.name} along {kind} does not tremble; drop it.")
-    if ablations.mvs and motion not in (None, "codec", "zero"):
-        raise InputError(f"--ablate-mvs leaves no motion, but --motion {kind} was given; drop one of them.")
-    return "zero" if ablations.mvs else kind
-
-
-def _has(model: LoadedModel, part: str) -> bool:
-    return model.architecture == "codecvsr" or (model.architecture == "mvsr-seed" and part == "second_order")
-
-
-def load_motion(
-    path: Path, kind: str, ablations: Ablations, *, model: LoadedModel | None = None, allow_damaged: bool = False
-) -> Source:
-    """Load a clip with the motion of ``kind``.
-
-    Args:
-        path: a clip folder or a video.
-        kind: what :func:`choose_motion` said.
-        ablations: parts of the repair to leave out.
-        model: whose own SPyNet is taken where it has one; otherwise it is that of :data:`SPYNET_FROM`.
-        allow_damaged: use the frames before the damage of a damaged video.
-
-    Raises:
-        InputError: the clip cannot be used, or SPyNet's weights are not there.
-    """
-    options = MotionOptions(resolve=False, refine=False) if kind == "raw" else ablations.motion_options
-    source = load_source(path, options, needs_vectors=kind in ("codec", "raw"), allow_damaged=allow_damaged)
-    return with_motion(source, kind, model)
-
-
-def with_motion(source: Source, kind: str, model: LoadedModel | None = None) -> Source:
-    """A clip that knows what the codec said, with the motion of ``kind`` instead; itself for "codec", "raw", "none"."""
-    if kind == "dis":
-        return with_dis(source)
-    if kind == "spynet":
-        return _with_spynet(source, model)
-    if kind == "zero":
-        return without_motion(source)
-    return replace(
-        source,
-        is_raw=kind == "raw",
-        has_motion_jitter=kind == "codec" and model is not None and has_motion_jitter(model),
-    )
-
-
-def upscale_frames(
-    model: LoadedModel,
-    source: Source,
-    ablations: Ablations,
-    limits: MemoryLimits,
-    plan: Plan,
-    windows: Sequence[Window] | None = None,
-) -> Iterator[npt.NDArray[np.uint8]]:
-    """The frames of a clip, upscaled, (scale * H, scale * W, 3) uint8 each, in order.
-
-    Where memory runs out, the rest goes on in shorter windows or in tiles; where fp16 overflows, in fp32. The
-    budget remembers it.
-
-    Args:
-        model: any of the zoo.
-        source: the clip, with the motion to use.
-        ablations: parts to leave out inside the network.
-        limits: frames per window (networks that look at a short window around every frame do without), and tiles.
-        plan: how to run it.
-        windows: the windows themselves, in place of the budget's; only the frames they keep come out.
-
-    Raises:
-        InputError: memory does not suffice for the smallest tiles.
-    """
-    height, width = source.frames.shape[1:3]
-    is_sliding = model.architecture in SLIDING
-    waiting = deque(split(len(source.names), limits.window) if windows is None else windows)
-    while waiting:
-        window = waiting.popleft()
-        done = window.keep_start
-        try:
-            chosen = plan.fp32() if limits.is_fp32 else plan
-            for picture in upscale_window(model, source, ablations, window, limits, chosen):
-                yield picture
-                done += 1
-        except Overflow:
-            limits.use_fp32()
-            waiting.appendleft(replace(window, keep_start=done))
-        except (MemoryError, RuntimeError) as error:
-            limits.shrink(error, window.keep_stop - done, height, width, by_window=not is_sliding)
-            waiting.appendleft(replace(window, keep_start=done))
-            waiting = deque(part for each in waiting for part in each.shortened(limits.window))
-        if done < window.keep_stop and plan.device.type == "cuda":  # what the error held is free by now
-            torch.cuda.empty_cache()
-
-
-def _with_spynet(source: Source, model: LoadedModel | None) -> Source:
-    """The same clip with SPyNet's optical flow for its motion: the model's own where it has one."""
-    spynet = getattr(model.network, "spynet", None) if model is not None else None
-    if spynet is None:
-        weight = next(model.network.parameters(), None) if model is not None else None
-        lent = place(load_model(SPYNET_FROM).network, _CPU if weight is None else weight.device)
-        spynet = lent.spynet
-    assert isinstance(spynet, SPyNet)
-
-    def between(here: int, there: int) -> npt.NDArray[np.float32]:
-        device = spynet.mean.device
-        with torch.inference_mode(), torch.autocast(device.type, enabled=False):
-            frames = pictures(source, [here, there], device)[0]
-            return spynet(frames[:1], frames[1:])[0].cpu().numpy()
-
-    count = len(source.names)
-    to_prev = np.zeros((count, 2, *source.frames.shape[1:3]), np.float32)
-    to_next = np.zeros_like(to_prev)
-    for t in range(1, count):
-        to_prev[t], to_next[t - 1] = between(t, t - 1), between(t - 1, t)
-    return replace(with_flows(source, to_prev, to_next), pairwise=between)
 
 
 def _check(pending: list[Future[None]], most: int = 8) -> None:

@@ -1,11 +1,11 @@
-"""Motion that trembles: what keeps a recurrent network steady over windows longer than those it was trained on.
+"""Motion jitter: keeps a recurrent network stable over windows longer than those it was trained on.
 
-BasicVSR's published weights learnt on 15 clean frames. Over longer windows they hand coding noise on from frame to frame and
-amplify it, most of all where nothing moves: there the warp repeats features as they are, while motion by a part of a pixel
-blends neighbours and so damps what is finest. Recurrent networks are known to diverge so (Chiche et al., "Stable Long-Term
-Recurrent Video Super-Resolution", CVPR 2022). The more exactly the fields follow the picture, the less they damp by chance;
-a tremor of a twentieth of a pixel, the same over the whole frame, puts that back at no cost of detail.
-``scripts/results/compare_96.json`` shows what it is worth.
+BasicVSR's published weights were trained on 15 clean frames. Over longer windows they propagate coding noise from frame to
+frame and amplify it, most of all in static regions: there the warp repeats features unchanged, while motion by a fraction of
+a pixel interpolates between neighbours and so damps the finest detail. Recurrent networks are known to diverge so (Chiche et
+al., "Stable Long-Term Recurrent Video Super-Resolution", CVPR 2022). The closer the fields follow the picture, the less they
+damp by chance; a jitter of a twentieth of a pixel, equal over the whole frame, restores the damping at no cost of detail.
+``scripts/results/compare_96.json`` has the figures.
 """
 
 from __future__ import annotations
@@ -15,22 +15,15 @@ from dataclasses import replace
 import numpy as np
 
 from codecvsr.inference.source import Source
-from codecvsr.models.zoo import LoadedModel
 
-TRAINED_FRAMES = 15  #: of the windows that published BasicVSR was trained on; up to there nothing trembles
+TRAINED_FRAMES = 15  #: per window when published BasicVSR was trained; windows up to this length have no jitter
 _PIXELS = 0.05  # standard deviation along each axis
-_JITTERED = frozenset({"basicvsr"})
-
-
-def has_motion_jitter(model: LoadedModel) -> bool:
-    """Whether motion is to tremble for a model: a published one of an architecture that this was measured on."""
-    return model.training == "official" and model.architecture in _JITTERED
 
 
 def jittered(source: Source, start: int, stop: int) -> Source:
-    """A clip whose motion trembles in frames ``start`` to ``stop - 1``, each frame's as a whole.
+    """Return a clip with jitter added to the motion of frames ``start`` to ``stop - 1``, one offset per frame and direction.
 
-    A frame trembles the same way in whatever window it is.
+    A frame's offsets do not depend on the window.
     """
     motion = source.motion
     offsets = np.zeros((2, len(motion), 2, 1, 1), np.float32)

@@ -1,9 +1,9 @@
-"""Frames that show nothing new: they need not be made again.
+"""Duplicate frames, which need not be upscaled again.
 
-Whole frames only, or whole tiles where there are tiles: what a recurrent network makes of a pixel depends on pixels far around
-it and on frames long ago, so that a part of a picture cannot be left out without being computed with a margin as wide.
-A still picture in a screen recording, a slide, a drawing shown for two frames or a frame doubled by a change of rate is the
-same picture again, vectors zero and residual empty; the frame that was made stands for it.
+Whole frames only, or whole tiles: a recurrent network's output at a pixel depends on pixels far around it and on frames long
+before, so that a part of a frame could only be skipped if a margin as wide were computed. A slide, a screen recording, an
+animation drawn on twos or a frame doubled by a change of rate shows the same picture again, with zero vectors and no
+residual; the frame that was upscaled stands in for it.
 """
 
 from __future__ import annotations
@@ -16,63 +16,62 @@ import numpy.typing as npt
 
 from codecvsr.inference.source import Source
 
-BLOCK = 8  #: pixels each way of the parts of a frame that must not have changed
-LARGEST_CHANGE = 1.0  #: mean absolute difference of a block, in 8-bit steps, up to which it shows nothing new
+BLOCK = 8  #: side in pixels of the blocks that are compared
+MAX_CHANGE = 1.0  #: mean absolute difference of a block, in 8-bit steps, up to which it is a duplicate
 
 
 @dataclass
 class DuplicateFrames:
-    """Leaves out frames, and counts how many it was.
+    """Finds duplicate frames, and counts those that were skipped.
 
     Attributes:
-        left_out: frames that others stood for; with tiles, the share of their tiles.
+        skipped_frames: the count; with tiles, a frame of which some are skipped counts by their share.
     """
 
-    left_out: float = 0.0
+    skipped_frames: float = 0.0
 
-    def stand_ins(self, source: Source, start: int, stop: int) -> npt.NDArray[np.int64]:
-        """For each of the frames ``start`` to ``stop - 1`` the one of them that shows the same: itself, or one before.
+    def originals(self, source: Source, start: int, stop: int) -> npt.NDArray[np.int64]:
+        """Return for each of the frames ``start`` to ``stop - 1`` the one it duplicates: itself, or one before.
 
-        Every frame is compared with the one that would stand for it, so that slow changes do not add up.
+        Every frame is compared with the one that would stand in for it, so that slow changes do not add up.
         """
         indices = np.arange(start, stop)
-        stand = start
+        original = start
         for index in range(start + 1, stop):
-            if source.motion.is_cut[index] or shows_something_new(source.frames[stand], source.frames[index]):
-                stand = index
-            indices[index - start] = stand
+            if source.motion.is_cut[index] or differs(source.frames[original], source.frames[index]):
+                original = index
+            indices[index - start] = original
         return indices
 
 
-def shows_something_new(shown: npt.NDArray[np.uint8], frame: npt.NDArray[np.uint8]) -> bool:
-    """Whether any block of a frame (H, W, 3) differs from ``shown`` by more than noise."""
+def differs(shown: npt.NDArray[np.uint8], frame: npt.NDArray[np.uint8]) -> bool:
+    """Return whether any block of a frame (H, W, 3) differs from ``shown`` by more than noise."""
     difference = cv2.absdiff(shown, frame)
     if not difference.any():
         return False
     height, width = difference.shape[:2]
     padded = cv2.copyMakeBorder(difference, 0, -height % BLOCK, 0, -width % BLOCK, cv2.BORDER_REPLICATE)
     blocks = padded.reshape(padded.shape[0] // BLOCK, BLOCK, padded.shape[1] // BLOCK, BLOCK * 3)
-    return bool(blocks.mean(axis=(1, 3)).max() > LARGEST_CHANGE)
+    return bool(blocks.mean(axis=(1, 3)).max() > MAX_CHANGE)
 
 
-def thinned(source: Source, kept: npt.NDArray[np.int64]) -> Source:
-    """A clip of the frames ``kept`` alone, each of which stands for those up to the next.
+def without_duplicates(source: Source, indices: npt.NDArray[np.int64]) -> Source:
+    """Return a clip of the frames ``indices`` alone, each of which stands in for those up to the next.
 
-    What leads to the next frame is taken from the last of those that a frame stands for: the motion between two frames is
-    that across the change between them.
+    Motion to the next frame is that of the last frame it stands in for: the motion across the change between the two.
     """
-    last = np.append(kept[1:] - 1, kept[-1])
+    last = np.append(indices[1:] - 1, indices[-1])
     motion = source.motion
-    taken = {field.name: getattr(motion, field.name)[kept] for field in fields(motion)}
-    taken["to_next"], taken["future"] = motion.to_next[last], motion.future[last]
+    values = {field.name: getattr(motion, field.name)[indices] for field in fields(motion)}
+    values["to_next"], values["future"] = motion.to_next[last], motion.future[last]
     for name in ("confidence", "error"):
-        taken[name][:, 1] = getattr(motion, name)[last, 1]
+        values[name][:, 1] = getattr(motion, name)[last, 1]
     estimate = source.pairwise
     return replace(
         source,
-        names=tuple(source.names[index] for index in kept),
-        frames=source.frames[kept],
-        motion=replace(motion, **taken),
-        dense=None if source.dense is None else (source.dense[0][kept], source.dense[1][last]),
-        pairwise=None if estimate is None else lambda here, there: estimate(int(kept[here]), int(kept[there])),
+        names=tuple(source.names[index] for index in indices),
+        frames=source.frames[indices],
+        motion=replace(motion, **values),
+        dense=None if source.dense is None else (source.dense[0][indices], source.dense[1][last]),
+        pairwise=None if estimate is None else lambda here, there: estimate(int(indices[here]), int(indices[there])),
     )

@@ -47,28 +47,3 @@ def split(frames: int, length: int, overlap: int = OVERLAP) -> list[Window]:
     if length < 1:
         raise ValueError(f"length = {length}; at least 1 was expected")
     return Window(0, frames, 0, frames).cut(length, overlap)
-
-
-def circled(centre: int, frames: int, radius: int) -> list[int]:
-    """The ``2 * reach + 1`` frames around ``centre``.
-
-    For those beyond an end come the next ones on the other side, farthest first (EDVR's ``new_info``: 4, 3, 0, 1, 2 around
-    0); in a clip too short for that, the nearest frame.
-    """
-    last = frames - 1
-    around = []
-    for i in range(centre - radius, centre + radius + 1):
-        if i < 0:
-            i = centre + radius - i
-        elif i > last:
-            i = centre - radius - (i - last)
-        around.append(min(max(i, 0), last))
-    return around
-
-
-def mirrored(index: int, frames: int) -> int:
-    """The frame at ``index`` of a clip that runs backwards beyond either end, and forwards again, as long as is needed."""
-    if frames == 1:
-        return 0
-    index %= 2 * (frames - 1)
-    return min(index, 2 * (frames - 1) - index)

@@ -9,7 +9,7 @@ from codecvsr.errors import CheckpointError
 from codecvsr.models import zoo
 from codecvsr.models.checkpoints import fetch
 from codecvsr.models.checkpoints.offers import Offer
-from codecvsr.models.registry import ARCHITECTURES, NETWORKS
+from codecvsr.models.registry import ARCHITECTURES, constructors
 
 
 def overview() -> list[dict[str, Any]]:
@@ -33,7 +33,7 @@ def overview() -> list[dict[str, Any]]:
                 "parameters": parameters,
                 "licence": model.licence,
                 "training": model.training,
-                "motion": ARCHITECTURES[model.architecture].motion,
+                "motion": ARCHITECTURES[model.architecture].motions,
                 "present": present,
                 "how_to_get": None if present else zoo.how_to_get(name),
                 "offer": None if model.offer is None else _offer(model.offer),
@@ -49,9 +49,9 @@ def networks() -> list[dict[str, Any]]:
             "name": name,
             "architecture": kind,
             "description": ARCHITECTURES[kind].title,
-            "motion": ARCHITECTURES[kind].motion,
+            "motion": ARCHITECTURES[kind].motions,
         }
-        for name, (kind, _) in NETWORKS.items()
+        for name, (kind, _) in constructors().items()
     ]
 
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from codecvsr.errors import CheckpointError, InputError
+from codecvsr.models.architecture import Architecture
 from codecvsr.models.checkpoints import fetch
 from codecvsr.models.checkpoints.offers import OFFERS, Offer
 from codecvsr.models.checkpoints.reading import read_state_dict
-from codecvsr.models.registry import ARCHITECTURES, NETWORKS, apply_settings
+from codecvsr.models.registry import ARCHITECTURES, apply_settings, constructors
 
 RANDOM = ":random"  #: behind the name of a network: it, with random weights
 _UNKNOWN_LICENCE = "the terms of whoever made the file"
@@ -73,6 +74,16 @@ class LoadedModel:
     sha256: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def descriptor(self) -> Architecture:
+        """What is known of its architecture."""
+        return ARCHITECTURES[self.architecture]
+
+    @property
+    def has_motion_jitter(self) -> bool:
+        """Motion over long windows needs jitter: a published network of an architecture for which that was measured."""
+        return self.training == "official" and self.descriptor.has_motion_jitter
+
 
 MODELS: dict[str, Model] = {
     "codecvsr": Model(
@@ -118,7 +129,9 @@ MODELS: dict[str, Model] = {
         parameters=0,
     ),
     **{
-        name: Model(NETWORKS[offer.network][0], offer.description, offer.licence, training="official", offer=offer)
+        name: Model(
+            constructors()[offer.network][0], offer.description, offer.licence, training="official", offer=offer
+        )
         for name, offer in OFFERS.items()
     },
 }
@@ -155,7 +168,7 @@ def load_model(name_or_path: str | Path) -> LoadedModel:
 
     A name wins over a file of the same name (write ``./NAME`` for the file). What a file holds is recognised from its
     keys; hyper-parameters need no configuration. Networks are those of
-    :data:`codecvsr.models.registry.NETWORKS`. Random weights are the same at every call.
+    :func:`codecvsr.models.registry.constructors`. Random weights are the same at every call.
 
     Raises:
         InputError: there is no such name or file, or the named weights are not there yet.
@@ -172,12 +185,12 @@ def load_model(name_or_path: str | Path) -> LoadedModel:
         return _load_file(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder; expected a weights file or a name of 'codecvsr models list'.")
-    if text in NETWORKS:
+    if text in constructors():
         raise InputError(
             f"'{text}' is a network, and codecvsr has no weights for it; give a weights file, a name of 'codecvsr models "
             f"list', or '{text}{RANDOM}' for random weights."
         )
-    close = difflib.get_close_matches(text, [*MODELS, *NETWORKS], n=1)
+    close = difflib.get_close_matches(text, [*MODELS, *constructors()], n=1)
     meant = f" Did you mean '{close[0]}'?" if close else ""
     raise InputError(f"'{text}' is neither a model nor a weights file; 'codecvsr models list' names the models.{meant}")
 
@@ -186,7 +199,7 @@ def _load_named(name: str) -> LoadedModel:
     model = MODELS[name]
     path = weights_path(name)
     if path is None:
-        network = ARCHITECTURES[model.architecture].default()
+        network = ARCHITECTURES[model.architecture].network()
         return _describe(name, model.architecture, network, training=model.training, licence=model.licence)
     if not path.is_file():
         raise InputError(f"the weights of '{name}' are not at {path}; {how_to_get(name)}.")
@@ -255,12 +268,12 @@ def _recognise(path: Path, state: Mapping[str, Tensor]) -> str:
 
 def _random(text: str) -> LoadedModel:
     name = text.removesuffix(RANDOM)
-    if name in MODELS and name not in NETWORKS:
+    if name in MODELS and name not in constructors():
         offer = MODELS[name].offer
         name = offer.network if offer else MODELS[name].architecture
-    if name not in NETWORKS:
-        raise InputError(f"'{text}': no network is called '{name}'; networks are {', '.join(NETWORKS)}.")
-    architecture, build = NETWORKS[name]
+    if name not in constructors():
+        raise InputError(f"'{text}': no network is called '{name}'; networks are {', '.join(constructors())}.")
+    architecture, build = constructors()[name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build()
@@ -284,7 +297,7 @@ def _describe(
         network=network.eval(),
         scale=int(getattr(network, "scale", 4)),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        motion=ARCHITECTURES[architecture].motion,
+        motion=ARCHITECTURES[architecture].motions,
         training=training,
         licence=licence,
         path=path,

@@ -13,8 +13,7 @@ import numpy.typing as npt
 from codecvsr.bitstream.encode import PROXY_CRF, EncodeSettings, encode_h264
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.reader import read_video
-from codecvsr.inference.infer import with_motion
-from codecvsr.inference.motion_jitter import has_motion_jitter
+from codecvsr.inference.motion_source import with_motion
 from codecvsr.inference.source import Source
 from codecvsr.models.zoo import LoadedModel
 from codecvsr.motion import MotionOptions, estimate_motion
@@ -47,7 +46,7 @@ def make_source(frames: Sequence[CodedFrame], media: Media, kind: str, model: Lo
     Args:
         frames: of the chunk, in display order.
         media: the input.
-        kind: kind of motion, from ``infer.choose_motion``.
+        kind: kind of motion, from :func:`codecvsr.inference.ablations.choose_motion`.
         model: has the SPyNet for motion of that kind.
         scratch: folder for a temporary file.
     """
@@ -62,7 +61,7 @@ def make_source(frames: Sequence[CodedFrame], media: Media, kind: str, model: Lo
     else:
         motion = unknown_motion(*pixels.shape[:3])
     source = with_motion(Source(names, pixels, motion), kind, model)
-    return replace(source, has_motion_jitter=kind in ("spynet", "dis") and has_motion_jitter(model))
+    return replace(source, has_motion_jitter=kind in ("spynet", "dis") and model.has_motion_jitter)
 
 
 def proxy(frames: Sequence[CodedFrame], rate: Fraction, path: Path) -> list[CodedFrame]:

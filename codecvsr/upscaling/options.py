@@ -16,7 +16,7 @@ from codecvsr.inference.windows import OVERLAP
 
 if TYPE_CHECKING:
     from codecvsr.engine.plan import Plan
-    from codecvsr.inference.infer import MotionKind
+    from codecvsr.inference.ablations import MotionKind
     from codecvsr.models.zoo import LoadedModel
     from codecvsr.video.probe import Damage
     from codecvsr.video.segments import Codec
@@ -201,7 +201,7 @@ def make_engine(options: UpscaleOptions) -> Engine:
     """
     from codecvsr.engine.device import choose_device
     from codecvsr.engine.plan import make_plan
-    from codecvsr.inference.infer import Ablations, choose_motion
+    from codecvsr.inference.ablations import Ablations, choose_motion
     from codecvsr.models.zoo import load_model
 
     device = choose_device(options.device)

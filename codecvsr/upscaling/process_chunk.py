@@ -18,11 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from codecvsr.files import write_png
-from codecvsr.inference.infer import Ablations, upscale_frames
+from codecvsr.inference.ablations import Ablations
+from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
-from codecvsr.inference.runners import radius, usual_window
+from codecvsr.inference.native_window import usual_window
 from codecvsr.inference.skip_static import DuplicateFrames
 from codecvsr.inference.source import Source
+from codecvsr.models.registry import temporal_radius
 from codecvsr.upscaling import outputs
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir
 from codecvsr.upscaling.chunk_motion import make_source
@@ -85,7 +87,7 @@ class ChunkProcessor:
         self._shown = -float("inf")
         self.scan = scan
         options, network = engine.options, engine.model.network
-        self._overlap = max(options.overlap, radius(network))
+        self._overlap = max(options.overlap, temporal_radius(network))
         window = options.window or usual_window(network, engine.plan, scan.height, scan.width)
         self._plan = engine.plan.for_job(len(scan), scan.height, scan.width)
         self._budget = MemoryLimits(window, options.tile, duplicates=DuplicateFrames() if options.skip_static else None)
@@ -122,7 +124,7 @@ class ChunkProcessor:
         duplicates = self._budget.duplicates
         if duplicates is None:
             return 0.0
-        count, duplicates.left_out = duplicates.left_out, 0.0
+        count, duplicates.skipped_frames = duplicates.skipped_frames, 0.0
         return count
 
     def make(self, chunks: Iterable[Chunk | None], on_frame: FrameHandler) -> None:

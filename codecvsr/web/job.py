@@ -22,8 +22,9 @@ from codecvsr.datasets.benchmark import make_benchmark
 from codecvsr.datasets.benchmark_settings import BenchmarkSettings
 from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.files import FRAME_NAME, atomic_file, list_images, read_image, write_png
+from codecvsr.inference.ablations import Ablations
 from codecvsr.inference.clip_folder import STREAM
-from codecvsr.inference.infer import Ablations, infer
+from codecvsr.inference.infer import infer
 from codecvsr.json_values import jsonable
 from codecvsr.metrics.report import EvalResult, evaluate
 from codecvsr.upscaling.api import upscale

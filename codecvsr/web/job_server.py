@@ -16,18 +16,14 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import Any, NoReturn
 
-from codecvsr.errors import CodecVSRError, InputError
+from codecvsr.errors import CodecVSRError
+from codecvsr.inference.ablations import usual_ablations
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters
-
-if TYPE_CHECKING:
-    from codecvsr.models.zoo import LoadedModel
 
 _POLL_SECONDS = 0.05
 _MAX_TEXT = 2000
@@ -48,6 +44,7 @@ def emit(event: dict[str, Any]) -> None:
 def models() -> list[dict[str, Any]]:
     """Returns the models with local weights: entries of ``codecvsr models list`` and the ablations of each."""
     from codecvsr.models import catalogue
+    from codecvsr.models.registry import ARCHITECTURES
 
     keys = ("name", "architecture", "description", "parameters", "licence", "training")
     rows = []
@@ -58,23 +55,10 @@ def models() -> list[dict[str, Any]]:
                 {
                     **{key: row[key] for key in keys},
                     "motion": motion,
-                    "ablations": _ablations(row),
+                    "ablations": usual_ablations(motion, ARCHITECTURES[row["architecture"]].ablations),
                 }
             )
     return rows
-
-
-def _ablations(row: dict[str, Any]) -> list[str]:
-    """Returns the ablations that ``infer`` accepts for a model with its default motion."""
-    from codecvsr.inference.infer import Ablations, choose_motion
-
-    model = SimpleNamespace(**{key: row[key] for key in ("name", "architecture", "motion", "training")})
-    names = []
-    for field in fields(Ablations):
-        with contextlib.suppress(InputError):
-            choose_motion(cast("LoadedModel", model), None, Ablations(**{field.name: True}))
-            names.append(field.name)
-    return names
 
 
 def main() -> None:

@@ -6,11 +6,11 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from codecvsr.errors import InputError
+from codecvsr.inference.ablations import MotionKind
 
-Motion = Literal["codec", "spynet", "dis", "zero", "raw"]
 DEMO = "demo"
 _CLIP = re.compile(r"demo|[0-9a-f]{32}")
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,2})?")
@@ -27,11 +27,11 @@ class Run:
     Attributes:
         model: a name of ``codecvsr models list``.
         motion: source of the motion; None for the model's default.
-        ablations: disabled parts, names of ``codecvsr.inference.infer.Ablations``.
+        ablations: disabled parts, names of ``codecvsr.inference.ablations.Ablations``.
     """
 
     model: str
-    motion: Motion | None = None
+    motion: MotionKind | None = None
     ablations: tuple[str, ...] = ()
 
     @property
@@ -161,4 +161,4 @@ def _run(value: object, models: Mapping[str, Mapping[str, Any]], where: str) -> 
     if unknown := [part for part in ablations if part not in allowed]:
         named = ", ".join(allowed) or "nothing"
         raise ParameterError(f"{where}ablations: {name} supports {named}, not {unknown[0][:40]!r}.")
-    return Run(name, cast(Motion | None, motion), tuple(part for part in allowed if part in ablations))
+    return Run(name, cast(MotionKind | None, motion), tuple(part for part in allowed if part in ablations))

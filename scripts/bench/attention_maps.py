@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from codecvsr.analysis import drawing
 from codecvsr.analysis.drawing import Picture
-from codecvsr.engine.plan import make_plan
-from codecvsr.inference.infer import Ablations
-from codecvsr.inference.runners import RUNNERS
 from codecvsr.inference.source import Source
+from codecvsr.inference.source_clip import SourceClip
+from codecvsr.models.adapters import FRAME_BY_FRAME
 from codecvsr.models.rate_groups import RateGroups
 from codecvsr.models.zoo import LoadedModel
 
@@ -38,11 +37,7 @@ def attention_weights(model: LoadedModel, source: Source, index: int) -> npt.NDA
     device = next(network.parameters()).device
     try:
         with torch.inference_mode():
-            list(
-                RUNNERS[model.architecture](
-                    network, source, slice(index, index + 1), Ablations(), make_plan(device, "fp32")
-                )
-            )
+            list(model.descriptor.adapter(network, SourceClip(source, device), [index], FRAME_BY_FRAME))
     finally:
         handle.remove()
     return seen[0][0].float().mean(dim=1).cpu().numpy()

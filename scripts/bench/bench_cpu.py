@@ -25,7 +25,8 @@ from step_times import timed_steps
 from codecvsr.compare.clips import TestClip, find_clips
 from codecvsr.engine.plan import make_plan
 from codecvsr.files import atomic_file
-from codecvsr.inference.infer import Ablations, upscale_frames
+from codecvsr.inference.ablations import Ablations
+from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.skip_static import DuplicateFrames
 from codecvsr.inference.source import Source, load_source
@@ -113,7 +114,7 @@ def _skipping(model: LoadedModel, clip: TestClip, frames: int) -> dict[str, Any]
         scores.append(statistics.fmean(psnr(a, b) for a, b in zip(made, originals, strict=True)))
     return {
         "frames": len(originals),
-        "left_out": duplicates.left_out,
+        "left_out": duplicates.skipped_frames,
         "psnr_db": [round(score, 4) for score in scores],
         "difference_db": round(scores[1] - scores[0], 4),
     }

@@ -42,7 +42,8 @@ from codecvsr.datasets.benchmark_settings import BenchmarkSettings, crf_label, p
 from codecvsr.datasets.hr_sources import find_sources
 from codecvsr.errors import InputError
 from codecvsr.files import atomic_file, write_png
-from codecvsr.inference.infer import Ablations, load_motion
+from codecvsr.inference.ablations import Ablations
+from codecvsr.inference.motion_source import load_motion
 from codecvsr.json_values import jsonable
 from codecvsr.models.zoo import load_model
 from codecvsr.train.loop import train, weights_name

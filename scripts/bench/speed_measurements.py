@@ -22,8 +22,10 @@ import codecvsr
 from codecvsr.engine.cost import counting_macs, forget_peak, peak_bytes
 from codecvsr.engine.native.buffers import spare_bytes
 from codecvsr.engine.plan import make_plan
-from codecvsr.inference.infer import Ablations, load_motion, upscale_frames
+from codecvsr.inference.ablations import Ablations
+from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
+from codecvsr.inference.motion_source import load_motion
 from codecvsr.metrics.psnr import psnr
 from codecvsr.models.zoo import load_model
 from codecvsr.train.data import original_frames

@@ -27,7 +27,8 @@ def main() -> None:
     import torch
 
     done("import of torch")
-    from codecvsr.inference.infer import Ablations, upscale_frames
+    from codecvsr.inference.ablations import Ablations
+    from codecvsr.inference.execute import upscale_frames
     from codecvsr.inference.memory_limits import MemoryLimits
     from codecvsr.upscaling.chunk_motion import make_source
     from codecvsr.upscaling.chunks import first_chunk, plan, usual_chunk

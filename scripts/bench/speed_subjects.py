@@ -17,10 +17,12 @@ from codecvsr.bitstream.encode import EncodeSettings, encode_h264
 from codecvsr.engine.hardware import detect_hardware
 from codecvsr.engine.plan import Plan, make_plan
 from codecvsr.engine.run import prepare, running
-from codecvsr.inference.infer import Ablations, load_motion, upscale_frames
+from codecvsr.inference.ablations import Ablations
+from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
-from codecvsr.inference.runners import pictures
+from codecvsr.inference.motion_source import load_motion
 from codecvsr.inference.source import Source
+from codecvsr.inference.source_clip import SourceClip
 from codecvsr.models.zoo import LoadedModel, load_model
 from codecvsr.train.data import original_frames
 from codecvsr.video.resize import resample
@@ -61,7 +63,7 @@ class Subject:
         """Every frame once, from bytes in memory to bytes in memory (the published call: to tensors)."""
         if self.is_published_call:
             with running(self.plan):
-                output = self.model.network(pictures(self.source, slice(0, self.frames), self.plan.device))
+                output = self.model.network(SourceClip(self.source, self.plan.device).frames())
                 output[0, -1, 0, 0, 0].item()
             return
         for _ in upscale_frames(

@@ -15,7 +15,8 @@ from codecvsr.compare.measurements import Settings
 from codecvsr.compare.run import compare
 from codecvsr.compare.tables import means_table, measurements_table
 from codecvsr.errors import InputError
-from codecvsr.inference.infer import Ablations, infer
+from codecvsr.inference.ablations import Ablations
+from codecvsr.inference.infer import infer
 from codecvsr.metrics.report import evaluate
 from tests.compare.conftest import FRAMES
 

@@ -14,7 +14,8 @@ from attention_maps import attention_weights
 from click.testing import CliRunner
 
 from codecvsr.files import read_image
-from codecvsr.inference.infer import Ablations, load_motion
+from codecvsr.inference.ablations import Ablations
+from codecvsr.inference.motion_source import load_motion
 from codecvsr.models.rate_groups import RateGroups
 from codecvsr.models.zoo import load_model
 from codecvsr.train.network import build

@@ -8,7 +8,7 @@ import pytest
 
 from codecvsr.compare.variants import Variant, ablation_variants, parse_variant, parse_variants, windows_of
 from codecvsr.errors import InputError
-from codecvsr.inference.infer import Ablations
+from codecvsr.inference.ablations import Ablations
 from codecvsr.inference.windows import Window
 from codecvsr.models.zoo import load_model
 

@@ -16,7 +16,8 @@ from codecvsr.engine.native.codecvsr import FastCodecVSR, is_supported
 from codecvsr.engine.native.net import BEST_ISA, NativeNet, has_bf16
 from codecvsr.engine.native.structs import Step
 from codecvsr.engine.plan import make_plan
-from codecvsr.inference.infer import Ablations, upscale_frames
+from codecvsr.inference.ablations import Ablations
+from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.source import Source, load_source
 from codecvsr.models.codecvsr import CodecVSR

@@ -18,12 +18,15 @@ from codecvsr.engine.cuda_graphs import Graphed
 from codecvsr.engine.plan import make_plan
 from codecvsr.engine.run import prepare, running
 from codecvsr.engine.transfer import to_device, to_host
-from codecvsr.inference.infer import Ablations, load_motion, upscale_frames
+from codecvsr.inference.ablations import Ablations
+from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
-from codecvsr.inference.runners import RUNNERS
+from codecvsr.inference.motion_source import load_motion
+from codecvsr.inference.source_clip import SourceClip
+from codecvsr.models.adapters import FRAME_BY_FRAME, Execution
 from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.layers.blocks import ConvResidualBlocks
-from codecvsr.models.registry import NETWORKS
+from codecvsr.models.registry import ARCHITECTURES, constructors
 from tests.streams import encode, moving_texture
 from tests.videos import small_network
 
@@ -118,14 +121,14 @@ def test_failed_or_wrong_capture_disables_graphs_with_one_warning(how, caplog):
 def test_whole_window_equals_frame_by_frame(model, source):
     """A graphed window against the plain one; captures run on the CPU here."""
     whole = dataclasses.replace(PLAIN, graphs=True)
-    run = RUNNERS["codecvsr"]
+    run, clip = ARCHITECTURES["codecvsr"].adapter, SourceClip(source, PLAIN.device)
     with running(PLAIN):
-        expected = list(run(prepare(model.network, PLAIN), source, slice(0, FRAMES), Ablations(), PLAIN))
+        expected = list(run(prepare(model.network, PLAIN), clip, range(FRAMES), FRAME_BY_FRAME))
         network = prepare(model.network, whole)
         assert isinstance(network.forward, Graphed)
         network.forward._capture = capture_on_cpu
         for _ in range(3):
-            made = list(run(network, source, slice(0, FRAMES), Ablations(), whole))
+            made = list(run(network, clip, range(FRAMES), Execution(whole_window=True)))
             assert all(torch.equal(a, b) for a, b in zip(made, expected, strict=True))
         assert len(network.forward._graphs) == 1
     prepare(model.network, PLAIN)
@@ -134,15 +137,16 @@ def test_whole_window_equals_frame_by_frame(model, source):
 
 def test_sliding_window_networks_compute_several_frames_at_once(source):
     """EDVR and bicubic, as on a GPU."""
-    several = dataclasses.replace(PLAIN, frames_per_step=4)
+    clip = SourceClip(source, PLAIN.device)
     torch.manual_seed(0)
     for name in ("edvr-m", "bicubic"):
-        architecture, build = NETWORKS[name]
+        architecture, build = constructors()[name]
         network = prepare(build() if name == "bicubic" else build(num_feat=8, num_reconstruct_block=1), PLAIN).eval()
         outputs = []
-        for plan in (PLAIN, several):
-            with running(plan):
-                outputs.append(list(RUNNERS[architecture](network, source, slice(0, FRAMES), Ablations(), plan)))
+        for step in (1, 4):
+            with running(PLAIN):
+                adapter = ARCHITECTURES[architecture].adapter
+                outputs.append(list(adapter(network, clip, range(FRAMES), Execution(frames_per_step=step))))
         assert len(outputs[0]) == len(outputs[1]) == FRAMES
         for one, other in zip(*outputs, strict=True):
             assert one.shape == other.shape and torch.allclose(one, other, atol=1e-5)
@@ -216,13 +220,13 @@ def test_bf16_is_within_0_02_db_of_fp32(model, source):
 
 def test_fp16_overflow_continues_in_fp32(model, source, monkeypatch, caplog):
     expected = list(upscale_frames(model, source, Ablations(), MemoryLimits(8), PLAIN))
-    real = RUNNERS["codecvsr"]
+    real = ARCHITECTURES["codecvsr"]
 
-    def overflowing(network, source, part, left_out, plan):
-        for index, output in enumerate(real(network, source, part, left_out, PLAIN)):
-            yield output * torch.inf if plan.dtype == torch.float16 and index == 2 else output
+    def overflowing(*arguments):
+        for index, output in enumerate(real.adapter(*arguments)):
+            yield output * torch.inf if torch.is_autocast_enabled("cpu") and index == 2 else output
 
-    monkeypatch.setitem(RUNNERS, "codecvsr", overflowing)
+    monkeypatch.setitem(ARCHITECTURES, "codecvsr", dataclasses.replace(real, adapter=overflowing))
     fp16_plan = dataclasses.replace(PLAIN, dtype=torch.float16)
     limits = MemoryLimits(8)
     with caplog.at_level(logging.WARNING):

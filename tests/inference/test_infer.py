@@ -14,14 +14,16 @@ from safetensors.torch import save_file
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
 from codecvsr.bitstream.reader import read_video
 from codecvsr.cli import cli, main
-from codecvsr.engine.plan import make_plan
 from codecvsr.errors import CheckpointError, InputError, OutputError, UnsupportedInputError
 from codecvsr.files import read_image, write_png
-from codecvsr.inference import infer as module
+from codecvsr.inference import execute, motion_source
+from codecvsr.inference import infer as infer_module
+from codecvsr.inference.ablations import Ablations
 from codecvsr.inference.clip_folder import write_motion
-from codecvsr.inference.infer import Ablations, infer, load_motion
-from codecvsr.inference.runners import RUNNERS, flow_between
-from codecvsr.inference.runners import pictures as pictures_of
+from codecvsr.inference.infer import infer
+from codecvsr.inference.motion_source import load_motion
+from codecvsr.inference.source_clip import SourceClip
+from codecvsr.models.adapters import FRAME_BY_FRAME
 from codecvsr.models.basicvsr import BasicVSR
 from codecvsr.models.basicvsr_pp import BasicVSRPlusPlus
 from codecvsr.models.codecvsr import CodecVSR
@@ -107,7 +109,7 @@ def test_untrained_codecvsr_starts_as_bicubic(clip, tmp_path):
 
 @pytest.mark.parametrize("which", ["codecvsr", "basicvsr"])
 def test_every_kind_of_motion_is_taken_and_matters(clip, tmp_path, small, small_basicvsr, which, monkeypatch):
-    monkeypatch.setattr(module, "SPYNET_FROM", small_basicvsr)
+    monkeypatch.setattr(motion_source, "SPYNET_FROM", small_basicvsr)
     model = small if which == "codecvsr" else small_basicvsr
     assert set(load_model(model).motion) == {"codec", "spynet", "dis", "zero", "raw"}
     results = {
@@ -124,7 +126,7 @@ def test_every_kind_of_motion_is_taken_and_matters(clip, tmp_path, small, small_
 
 def test_basicvsr_runs_on_its_own_spynet(clip, tmp_path, small_basicvsr, monkeypatch):
     """And not on that of the official weights, which need not be there."""
-    monkeypatch.setattr(module, "SPYNET_FROM", "no-such-model")
+    monkeypatch.setattr(motion_source, "SPYNET_FROM", "no-such-model")
     network = load_model(small_basicvsr).network
     _, result = run(clip, tmp_path / "out", small_basicvsr, motion="spynet")
     frames = (
@@ -175,14 +177,14 @@ def test_one_window_is_the_whole_clip(clip, tmp_path, small):
 def test_windows_join_where_the_clip_is_longer_than_they_see(tmp_path, small, monkeypatch):
     video = encode(tmp_path / "long.mp4", moving_texture(6, HEIGHT, WIDTH, 2, 1), options=B_FRAMES)
     infer(video, tmp_path / "whole", model=small)
-    monkeypatch.setattr(module, "split", lambda frames, length: real(frames, length, 1))
+    monkeypatch.setattr(execute, "split", lambda frames, length: real(frames, length, 1))
     infer(video, tmp_path / "parts", model=small, window=2)
     whole, parts = pictures(tmp_path / "whole"), pictures(tmp_path / "parts")
     assert len(parts) == 6 and not np.array_equal(whole, parts)
     assert abs(whole.astype(int) - parts).mean() < 40
 
 
-real = module.split
+real = execute.split
 
 
 def test_a_video_is_a_clip_too(clip, tmp_path, small):
@@ -212,6 +214,11 @@ def test_hevc_has_no_vectors_but_pictures(tmp_path, small):
 # --- the other networks -----------------------------------------------------------------------------------------------
 
 KINDS = ("codec", "spynet", "dis", "zero", "raw")
+CPU = torch.device("cpu")
+
+
+def outputs_of(model, source, wanted=range(FRAMES)):
+    return list(model.descriptor.adapter(model.network, SourceClip(source, CPU), wanted, FRAME_BY_FRAME))
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +238,7 @@ def others(tmp_path_factory):
 
 @pytest.mark.parametrize("name", ["iconvsr", "basicvsr-pp", "rbpn", "rate-groups", "mvsr-seed"])
 def test_every_network_with_motion_runs_on_every_kind(clip, tmp_path, others, small_basicvsr, name, monkeypatch):
-    monkeypatch.setattr(module, "SPYNET_FROM", small_basicvsr)  # for those without their own
+    monkeypatch.setattr(motion_source, "SPYNET_FROM", small_basicvsr)  # for those without their own
     usual = load_model(others[name]).motion[0]
     assert usual == {"rbpn": "dis", "mvsr-seed": "codec"}.get(name, "spynet")
     source = load_motion(clip, "zero", Ablations())
@@ -239,11 +246,8 @@ def test_every_network_with_motion_runs_on_every_kind(clip, tmp_path, others, sm
     for kind in KINDS:
         model = load_model(others[name])
         moved = load_motion(clip, kind, Ablations(), model=model)
-        runner = RUNNERS[model.architecture](
-            model.network, moved, slice(0, FRAMES), Ablations(), make_plan("cpu", "fp32")
-        )
         with torch.inference_mode():
-            floats[kind] = torch.cat(list(runner))
+            floats[kind] = torch.cat(outputs_of(model, moved))
         assert floats[kind].shape == (FRAMES, 3, 4 * HEIGHT, 4 * WIDTH)
     for a, b in combinations(KINDS, 2):
         assert not torch.equal(floats[a], floats[b]), (a, b)
@@ -269,11 +273,12 @@ def test_edvr_sees_the_window_of_its_paper_at_every_frame(clip, tmp_path, others
 
 def test_rbpn_sees_the_frame_itself_where_there_is_no_neighbour(clip, others):
     source = load_motion(clip, "dis", Ablations())
-    network, seen = load_model(others["rbpn"]).network, []
+    model = load_model(others["rbpn"])
+    network, seen = model.network, []
     network.register_forward_pre_hook(lambda module, args: seen.append(args))
     with torch.inference_mode():
-        list(RUNNERS["rbpn"](network, source, slice(0, FRAMES), Ablations(), make_plan("cpu", "fp32")))
-    whole = pictures_of(source, slice(0, FRAMES), torch.device("cpu"))
+        outputs_of(model, source)
+    whole = SourceClip(source, CPU).frames()
     target, neighbours, flows = seen[1]
     assert torch.equal(target, whole[:, 1])
     assert torch.equal(neighbours, whole[:, [1, 1, 0, 2, 3, 1]])
@@ -288,9 +293,9 @@ def test_rbpn_sees_the_frame_itself_where_there_is_no_neighbour(clip, others):
 def test_codec_motion_over_several_frames_is_composed(clip):
     source = load_motion(clip, "codec", Ablations())
     assert source.pairwise is None
-    flow = flow_between(source, 3, 0, torch.device("cpu"))[:, 8:-8, 8:-8]
+    flow = SourceClip(source, CPU).flow(3, 0)[0, :, 8:-8, 8:-8]
     assert (flow.mean((1, 2)) - torch.tensor([-6.0, -3.0])).abs().max() < 0.4
-    assert not flow_between(source, 2, 2, torch.device("cpu")).any()
+    assert not SourceClip(source, CPU).flow(2, 2).any()
     part = load_motion(clip, "dis", Ablations()).cut(1, 4)
     whole = load_motion(clip, "dis", Ablations())
     assert np.array_equal(part.pairwise(0, 2), whole.pairwise(1, 3))
@@ -298,12 +303,13 @@ def test_codec_motion_over_several_frames_is_composed(clip):
 
 def test_rate_groups_step_at_their_rates_and_turn_round_at_the_ends(clip, others):
     source = load_motion(clip, "zero", Ablations())
-    network, seen = load_model(others["rate-groups"]).network, []
+    model = load_model(others["rate-groups"])
+    network, seen = model.network, []
     network.rates = (1, 2, 3)
     network.register_forward_pre_hook(lambda module, args: seen.append(args))
     with torch.inference_mode():
-        list(RUNNERS["rate-groups"](network, source, slice(1, 2), Ablations(), make_plan("cpu", "fp32")))
-    whole = pictures_of(source, slice(0, FRAMES), torch.device("cpu"))
+        outputs_of(model, source, [1])
+    whole = SourceClip(source, CPU).frames()
     (groups, _) = seen[0]
     for group, expected in zip(groups, ([1, 0, 1, 2, 3], [3, 1, 1, 3, 1], [1, 2, 1, 2, 1]), strict=True):
         assert torch.equal(group, whole[:, expected])
@@ -411,7 +417,7 @@ def test_a_disk_that_fills_up_leaves_nothing(clip, tmp_path, monkeypatch):
             raise OutputError(f"{path}: cannot be written (No space left on device).")
         write_png(path, rgb)
 
-    monkeypatch.setattr(module, "write_png", full)
+    monkeypatch.setattr(infer_module, "write_png", full)
     with pytest.raises(OutputError, match="No space left"):
         infer(clip, tmp_path / "out", model="bicubic")
     assert list(tmp_path.iterdir()) == []

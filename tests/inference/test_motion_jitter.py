@@ -1,4 +1,4 @@
-"""The tremor of codec motion in long windows of published networks."""
+"""Jitter of codec motion in long windows of published networks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import torch
 from codecvsr.bitstream.reader import read_video
 from codecvsr.engine.plan import make_plan
 from codecvsr.errors import InputError
-from codecvsr.inference.infer import Ablations, choose_motion, upscale_frames, with_motion
+from codecvsr.inference.ablations import Ablations, choose_motion
+from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.motion_jitter import TRAINED_FRAMES, jittered
-from codecvsr.inference.runners import RUNNERS
+from codecvsr.inference.motion_source import with_motion
 from codecvsr.inference.source import Source
+from codecvsr.models.registry import ARCHITECTURES
 from codecvsr.models.zoo import load_model
 from codecvsr.motion.clip_motion import unknown_motion
 from codecvsr.upscaling.chunk_motion import make_source
@@ -42,29 +44,29 @@ def blank(frames, height, width):
     return Source(names, np.zeros((frames, height, width, 3), np.uint8), unknown_motion(frames, height, width))
 
 
-def upscaled(model, source, window=FRAMES, tile=0, **left_out):
+def upscaled(model, source, window=FRAMES, tile=0, **ablations):
     plan = make_plan("cpu", "fp32", compile=False)
-    made = upscale_frames(model, source, Ablations(**left_out), MemoryLimits(window, tile, is_fixed=True), plan)
+    made = upscale_frames(model, source, Ablations(**ablations), MemoryLimits(window, tile, is_fixed=True), plan)
     return np.stack(list(made))
 
 
-def test_frames_tremble_by_a_twentieth_of_a_pixel() -> None:
+def test_jitter_is_a_twentieth_of_a_pixel() -> None:
     duplicates = blank(400, 16, 16)
     moved = jittered(duplicates, 0, 400)
     offsets = np.stack((moved.motion.to_prev, moved.motion.to_next))
     assert offsets.std() == pytest.approx(0.05, rel=0.1) and abs(offsets.mean()) < 0.005
-    assert (offsets == offsets[..., :1, :1]).all()  # the same all over a frame
+    assert (offsets == offsets[..., :1, :1]).all()  # equal over a frame
     assert len(np.unique(offsets)) == 4 * 400  # and another one in every frame, direction and axis
-    assert not duplicates.motion.to_prev.any()  # the clip's own motion stays as it was
+    assert not duplicates.motion.to_prev.any()  # the clip itself is unchanged
 
 
-def test_a_frame_trembles_alike_in_every_window() -> None:
+def test_a_frames_jitter_does_not_depend_on_the_window() -> None:
     whole, part = (jittered(blank(20, 32, 32), *bounds).motion for bounds in ((0, 20), (7, 12)))
     np.testing.assert_array_equal(part.to_next[7:12], whole.to_next[7:12])
     assert not part.to_next[:7].any() and not part.to_next[12:].any()
 
 
-def test_flow_of_pixels_trembles_like_that_of_cells() -> None:
+def test_flow_of_pixels_has_the_jitter_of_cells() -> None:
     cells, clip = jittered(blank(5, 8, 8), 1, 4).motion, blank(5, 8, 8)
     zero = np.zeros((5, 2, 8, 8), np.float32)
     dense = jittered(replace(clip, dense=(zero, zero)), 1, 4).dense
@@ -73,7 +75,7 @@ def test_flow_of_pixels_trembles_like_that_of_cells() -> None:
         np.testing.assert_array_equal(pixels[..., ::4, ::4], expected)
 
 
-def test_long_windows_tremble_and_short_ones_do_not(official, source) -> None:
+def test_long_windows_have_jitter_and_short_ones_do_not(official, source) -> None:
     jittering = with_motion(source, "codec", official)
     assert jittering.has_motion_jitter
     assert not np.array_equal(upscaled(official, jittering), upscaled(official, jittering, motion_jitter=True))
@@ -82,14 +84,14 @@ def test_long_windows_tremble_and_short_ones_do_not(official, source) -> None:
     np.testing.assert_array_equal(upscaled(official, few), upscaled(official, few, motion_jitter=True))
 
 
-def test_tiles_tremble_as_the_frame_does(official, source, monkeypatch) -> None:
+def test_tiles_have_the_jitter_of_the_frame(official, source, monkeypatch) -> None:
     seen = []
 
-    def run(network, part, frames, left_out, plan):
-        seen.append(part.motion.to_prev)
-        return iter(torch.zeros(FRAMES, 1, 3, *(4 * side for side in part.frames.shape[1:3])))
+    def run(network, clip, wanted, execution):
+        seen.append(clip.cell_fields()[0][0].numpy())
+        return iter(torch.zeros(FRAMES, 1, 3, *(4 * side for side in clip.frames([0]).shape[-2:])))
 
-    monkeypatch.setitem(RUNNERS, "basicvsr", run)
+    monkeypatch.setitem(ARCHITECTURES, "basicvsr", replace(ARCHITECTURES["basicvsr"], adapter=run))
     jittering = with_motion(source, "codec", official)
     upscaled(official, jittering)
     upscaled(official, jittering, tile=32)
@@ -99,7 +101,7 @@ def test_tiles_tremble_as_the_frame_does(official, source, monkeypatch) -> None:
     np.testing.assert_array_equal(right, whole[..., -right.shape[-1] :])
 
 
-def test_only_codec_motion_of_published_networks_trembles(official, source) -> None:
+def test_only_codec_motion_of_published_networks_has_jitter(official, source) -> None:
     for kind in ("raw", "zero", "dis"):
         assert not with_motion(source, kind, official).has_motion_jitter, kind
     assert not with_motion(source, "codec", load_model("basicvsr:random")).has_motion_jitter
@@ -109,9 +111,9 @@ def test_only_codec_motion_of_published_networks_trembles(official, source) -> N
     assert not with_motion(source, "codec").has_motion_jitter
 
 
-def test_upscale_lets_optical_flow_tremble_too(official, tmp_path) -> None:
-    film = make_video(tmp_path / "film.mkv", 2, 16, 24, extras=False)
-    media, frames = Media.open(film), list(read_video(film))
+def test_upscale_adds_jitter_to_optical_flow_too(official, tmp_path) -> None:
+    video = make_video(tmp_path / "video.mkv", 2, 16, 24, extras=False)
+    media, frames = Media.open(video), list(read_video(video))
     found = {
         kind: make_source(frames, media, kind, official, tmp_path).has_motion_jitter
         for kind in ("codec", "dis", "zero")
@@ -120,10 +122,10 @@ def test_upscale_lets_optical_flow_tremble_too(official, tmp_path) -> None:
     assert not make_source(frames, media, "dis", load_model("basicvsr:random"), tmp_path).has_motion_jitter
 
 
-def test_it_can_be_left_out_where_there_is_any(official) -> None:
-    left_out = Ablations(motion_jitter=True)
-    assert choose_motion(official, "codec", left_out) == "codec"
-    with pytest.raises(InputError, match="--ablate-motion-jitter: .* along spynet does not tremble"):
-        choose_motion(official, "spynet", left_out)
-    with pytest.raises(InputError, match="--ablate-motion-jitter: .* along codec does not tremble"):
-        choose_motion(load_model("codecvsr:random"), None, left_out)
+def test_jitter_can_be_ablated_where_there_is_any(official) -> None:
+    ablations = Ablations(motion_jitter=True)
+    assert choose_motion(official, "codec", ablations) == "codec"
+    with pytest.raises(InputError, match="--ablate-motion-jitter: .* along spynet has no jitter"):
+        choose_motion(official, "spynet", ablations)
+    with pytest.raises(InputError, match="--ablate-motion-jitter: .* along codec has no jitter"):
+        choose_motion(load_model("codecvsr:random"), None, ablations)

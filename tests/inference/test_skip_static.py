@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from codecvsr.engine.plan import make_plan
-from codecvsr.inference.infer import Ablations, infer, upscale_frames
+from codecvsr.inference.ablations import Ablations
+from codecvsr.inference.execute import upscale_frames
+from codecvsr.inference.infer import infer
 from codecvsr.inference.memory_limits import MemoryLimits
-from codecvsr.inference.skip_static import DuplicateFrames, shows_something_new, thinned
+from codecvsr.inference.skip_static import DuplicateFrames, differs, without_duplicates
 from codecvsr.inference.source import Source, load_source
 from codecvsr.metrics.psnr import psnr
 from codecvsr.models.zoo import load_model
@@ -54,26 +56,26 @@ def made(source: Source, limits: MemoryLimits, model: str = "codecvsr", **more: 
 def test_noise_is_nothing_new_and_a_block_is() -> None:
     shown = np.full((37, 50, 3), 100, np.uint8)
     rng = np.random.default_rng(0)
-    assert not shows_something_new(shown, shown)
-    assert not shows_something_new(shown, shown + rng.integers(0, 2, shown.shape, np.uint8))
+    assert not differs(shown, shown)
+    assert not differs(shown, shown + rng.integers(0, 2, shown.shape, np.uint8))
     changed = shown.copy()
     changed[34:, 45:] += 9
-    assert shows_something_new(shown, changed)
+    assert differs(shown, changed)
 
 
 def test_slow_changes_do_not_add_up_and_a_cut_is_new(source: Source) -> None:
     fade = np.stack([np.full((16, 16, 3), 100 + k // 2, np.uint8) for k in range(8)])
     few = replace(source, frames=fade)
-    assert DuplicateFrames().stand_ins(few, 0, 8).tolist() == [0, 0, 0, 0, 4, 4, 4, 4]
+    assert DuplicateFrames().originals(few, 0, 8).tolist() == [0, 0, 0, 0, 4, 4, 4, 4]
     cut = few.motion.is_cut.copy()
     cut[2] = True
     few = replace(few, motion=replace(few.motion, is_cut=cut))
-    assert DuplicateFrames().stand_ins(few, 1, 5).tolist() == [1, 2, 2, 2]
+    assert DuplicateFrames().originals(few, 1, 5).tolist() == [1, 2, 2, 2]
 
 
 def test_the_motion_of_a_thinned_clip_leads_from_picture_to_picture(source: Source) -> None:
     kept = np.array([0, 2, 5, 6])
-    thin = thinned(source, kept)
+    thin = without_duplicates(source, kept)
     np.testing.assert_array_equal(thin.frames, source.frames[kept])
     np.testing.assert_array_equal(thin.motion.to_prev, source.motion.to_prev[kept])
     np.testing.assert_array_equal(thin.motion.to_next[:3], source.motion.to_next[[1, 4, 5]])
@@ -81,12 +83,12 @@ def test_the_motion_of_a_thinned_clip_leads_from_picture_to_picture(source: Sour
     assert np.median(thin.motion.to_next[:3, 0]) == pytest.approx(1.5, abs=0.3)
 
 
-@pytest.mark.parametrize("budget", [(8, 0), (3, 0)])
+@pytest.mark.parametrize("limits", [(8, 0), (3, 0)])
 def test_frames_stand_for_others_and_are_counted(source: Source, limits: tuple[int, int]) -> None:
     duplicates = DuplicateFrames()
     pictures = made(exact(source), MemoryLimits(*limits, duplicates=duplicates))
     assert len(pictures) == len(SHOWN)
-    assert duplicates.left_out == 4
+    assert duplicates.skipped_frames == 4
     for index in (1, 3, 4, 7):
         np.testing.assert_array_equal(pictures[index], pictures[index - 1])
     plain = made(exact(source), MemoryLimits(*limits))
@@ -111,13 +113,13 @@ def test_tiles_are_left_out_one_by_one(source: Source) -> None:
     )
     duplicates = DuplicateFrames()
     assert len(made(wide, MemoryLimits(8, 64, duplicates=duplicates))) == 8
-    assert duplicates.left_out == 7 * 1 / 4  # of four tiles one sees none of the right half
+    assert duplicates.skipped_frames == 7 * 1 / 4  # of four tiles one sees none of the right half
 
 
 def test_sliding_networks_make_the_frames_that_are_left(source: Source) -> None:
     duplicates = DuplicateFrames()
     pictures = made(exact(source), MemoryLimits(8, duplicates=duplicates), "bicubic")
-    assert duplicates.left_out == 4
+    assert duplicates.skipped_frames == 4
     for a, b in zip(pictures, made(exact(source), MemoryLimits(8), "bicubic"), strict=True):
         np.testing.assert_array_equal(a, b)
 

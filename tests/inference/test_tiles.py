@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,11 +13,14 @@ import codecvsr
 from codecvsr.engine.out_of_memory import is_out_of_memory
 from codecvsr.engine.plan import make_plan
 from codecvsr.errors import InputError
-from codecvsr.inference.infer import Ablations, infer, load_motion, upscale_frames
+from codecvsr.inference.ablations import Ablations
+from codecvsr.inference.execute import upscale_frames
+from codecvsr.inference.infer import infer
 from codecvsr.inference.memory_limits import MemoryLimits
-from codecvsr.inference.runners import RUNNERS
+from codecvsr.inference.motion_source import load_motion
 from codecvsr.inference.tiles import BLOCK, MARGIN, assembled, split_frame
 from codecvsr.inference.windows import Window
+from codecvsr.models.registry import ARCHITECTURES
 from codecvsr.models.zoo import load_model
 from tests.streams import encode, moving_texture
 from tests.videos import pictures, small_network
@@ -100,18 +104,18 @@ class Small:
     """A machine whose memory holds so many pixels of a window's frames at once; the last frame shows that it does not."""
 
     def __init__(self, monkeypatch, pixels, error=None):
-        self.calls, runner = [], RUNNERS["codecvsr"]
+        self.calls, real = [], ARCHITECTURES["codecvsr"]
 
-        def limited(network, source, part, left_out, plan):
-            frames = part.stop - part.start
-            size = frames * source.frames.shape[1] * source.frames.shape[2]
-            self.calls.append((frames, source.frames.shape[1:3]))
-            for index, output in enumerate(runner(network, source, part, left_out, plan)):
+        def limited(network, clip, wanted, execution):
+            frames, (height, width) = len(wanted), clip.frames([0]).shape[-2:]
+            size = frames * height * width
+            self.calls.append((frames, (height, width)))
+            for index, output in enumerate(real.adapter(network, clip, wanted, execution)):
                 if size > pixels and index == frames - 1:
                     raise torch.OutOfMemoryError("CUDA out of memory.") if error is None else error
                 yield output
 
-        monkeypatch.setitem(RUNNERS, "codecvsr", limited)
+        monkeypatch.setitem(ARCHITECTURES, "codecvsr", replace(real, adapter=limited))
 
 
 def test_windows_get_shorter_and_no_frame_is_lost(model, source, monkeypatch, caplog):
@@ -132,13 +136,13 @@ def test_a_long_window_is_halved_first(model, source, monkeypatch, caplog):
     limits = MemoryLimits(30)
     windows = [Window(0, FRAMES, 0, 1), Window(0, FRAMES, 1, FRAMES)]
     monkeypatch.setattr("codecvsr.inference.memory_limits._SHORTEST_WINDOW", 3)
-    real = RUNNERS["codecvsr"]
+    real = ARCHITECTURES["codecvsr"]
 
     def early(*arguments):  # before anything came out of it
-        outputs = list(real(*arguments))
+        outputs = list(real.adapter(*arguments))
         yield from outputs
 
-    monkeypatch.setitem(RUNNERS, "codecvsr", early)
+    monkeypatch.setitem(ARCHITECTURES, "codecvsr", replace(real, adapter=early))
     with caplog.at_level(logging.WARNING):
         made = run(model, source.cut(0, FRAMES), limits, windows[1:])
     assert len(made) == FRAMES - 1 and limits.window < 11 and limit.calls[0][0] == FRAMES

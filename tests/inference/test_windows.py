@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from codecvsr.engine.plan import make_plan
-from codecvsr.inference.runners import usual_window
-from codecvsr.inference.windows import OVERLAP, circled, longest_window, mirrored, split
+from codecvsr.inference.native_window import usual_window
+from codecvsr.inference.windows import OVERLAP, longest_window, split
+from codecvsr.models.adapters import circled, mirrored
 from codecvsr.models.codecvsr import CodecVSR
 
 

@@ -16,7 +16,6 @@ from safetensors.torch import save_file
 
 from codecvsr.cli.models import command
 from codecvsr.errors import CheckpointError, InputError
-from codecvsr.inference.runners import RUNNERS
 from codecvsr.metrics.lpips import LINEAR_LAYERS
 from codecvsr.models import catalogue, zoo
 from codecvsr.models.checkpoints import fetch
@@ -25,7 +24,7 @@ from codecvsr.models.checkpoints.offers import OFFERS
 from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.edvr import EDVR
 from codecvsr.models.rate_groups import RateGroups
-from codecvsr.models.registry import ARCHITECTURES, NETWORKS
+from codecvsr.models.registry import ARCHITECTURES, constructors
 from tests.goldens.published import fill, published_shapes
 from tests.streams import moving_texture
 
@@ -40,10 +39,9 @@ def test_every_name_is_consistent() -> None:
     for name, model in zoo.MODELS.items():
         assert model.architecture in ARCHITECTURES
         assert (model.training == "official") == (name in fetch.MEMBERS or model.offer is not None)
-        assert name not in NETWORKS or model.architecture == name, "a name must not mean two networks"
+        assert name not in constructors() or model.architecture == name, "a name must not mean two networks"
     assert set(fetch.MEMBERS) - {LINEAR_LAYERS} <= set(zoo.MODELS)
     assert not set(fetch.MEMBERS) & set(OFFERS)
-    assert set(RUNNERS) == set(ARCHITECTURES)
 
 
 def test_bicubic_needs_nothing() -> None:
@@ -101,9 +99,9 @@ def test_a_cached_file_that_is_not_the_official_one_is_refused(cache: Path) -> N
     assert zoo.load_model(path).training == "user"
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "bicubic"])
+@pytest.mark.parametrize("name", [name for name in constructors() if name != "bicubic"])
 def test_every_network_is_known_by_its_keys_and_built_again_from_them(name: str) -> None:
-    kind, build = NETWORKS[name]
+    kind, build = constructors()[name]
     with torch.device("meta"):  # shapes alone: the largest has 180 MB of weights
         network = build()
         state = network.state_dict()
@@ -154,7 +152,7 @@ def test_models_offered_elsewhere(cache: Path) -> None:
     assert rows["basicvsr-pp-ntire-decompress1"]["offer"]["sha256_prefix"] == "7b2eba02"
     assert rows["rbpn-x4"]["offer"]["sha256_prefix"] == "" and not rows["rbpn-x4"]["present"]
     for name, offer in OFFERS.items():
-        assert offer.network in NETWORKS, name
+        assert offer.network in constructors(), name
         assert offer.sha256_prefix or name == "rbpn-x4", name
 
 
@@ -213,7 +211,7 @@ def test_list_and_info_commands(cache: Path) -> None:
     rows = json.loads(run(command, ["list", "--json"]).stdout)["models"]
     assert [row["name"] for row in rows] == list(zoo.MODELS)
     networks = json.loads(run(command, ["list", "--json"]).stdout)["networks"]
-    assert [row["name"] for row in networks] == list(NETWORKS)
+    assert [row["name"] for row in networks] == list(constructors())
     assert "iconvsr_reds4_20210413-9e09d621.pth, SHA-256 9e09d621..., from https://download.openmmlab" in listed.stdout
     assert "edvr-m-wotsa, edvr-l" in listed.stdout
 

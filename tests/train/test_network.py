@@ -12,12 +12,12 @@ import torch
 from codecvsr.bitstream.reader import read_video
 from codecvsr.datasets.benchmark import make_benchmark
 from codecvsr.datasets.benchmark_settings import BenchmarkSettings
-from codecvsr.engine.plan import make_plan
 from codecvsr.errors import InputError
 from codecvsr.files import write_png
-from codecvsr.inference.infer import Ablations
-from codecvsr.inference.runners import RUNNERS
 from codecvsr.inference.source import Source
+from codecvsr.inference.source_clip import SourceClip
+from codecvsr.models.adapters import FRAME_BY_FRAME
+from codecvsr.models.registry import architecture_of
 from codecvsr.models.zoo import LoadedModel, load_model
 from codecvsr.motion import estimate_motion
 from codecvsr.train.loop import train
@@ -73,10 +73,8 @@ def filled(model: Model) -> torch.nn.Module:
 @torch.inference_mode()
 def test_a_batch_goes_through_as_a_clip_does(source: Source, name: str) -> None:
     network = filled(model_of(name))
-    architecture = metadata(model_of(name), network)["architecture"]
-    expected = torch.cat(
-        list(RUNNERS[architecture](network, source, slice(0, FRAMES), Ablations(), make_plan(CPU, "fp32")))
-    )
+    adapter = architecture_of(network).adapter
+    expected = torch.cat(list(adapter(network, SourceClip(source, CPU), range(FRAMES), FRAME_BY_FRAME)))
     output = run(network, batch_of(source))
     assert output.shape == (1, FRAMES, 3, 4 * HEIGHT, 4 * WIDTH)
     assert (output[0] - expected).abs().max() < 1e-3 * expected.abs().max()
@@ -171,8 +169,8 @@ def test_what_tensors_do_not_tell_of_the_study_network(source: Source, tmp_path:
         (Model(network="nothing"), "no network to be trained"),
         (Model(network="rbpn", motion="own"), "rbpn is trained on codec or zero"),
         (Model(network="basicvsr", motion="dis"), "basicvsr is trained on codec or own or zero"),
-        (Model(network="basicvsr", coupled=True), "are of 'study'"),
-        (Model(network="basicvsr", flow_head=False), "a flow head is of 'codecvsr'"),
+        (Model(network="basicvsr", coupled=True), "has no option coupled, which is for 'study'"),
+        (Model(network="basicvsr", flow_head=False), "has no option flow_head, which is for 'codecvsr'"),
         (Model(network="study", propagation="sideways"), "study cannot be made so"),
         (Model(network="study", propagation="unidirectional", coupled=True), "needs features from the future"),
         (Model(network="basicvsr-pp-decompress"), "keeps the size"),

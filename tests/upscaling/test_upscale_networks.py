@@ -8,8 +8,7 @@ import torch
 
 import codecvsr
 from codecvsr.files import read_image
-from codecvsr.inference.runners import RUNNERS, radius
-from codecvsr.models.zoo import NETWORKS
+from codecvsr.models.registry import ARCHITECTURES, constructors, temporal_radius
 from tests.videos import make_video
 
 FRAMES = 6
@@ -27,8 +26,8 @@ def run(video, target, network, **options):
 
 
 def test_one_of_each_is_run_here():
-    architectures = {NETWORKS[name][0] for name in ONE_OF_EACH}
-    assert architectures | {"codecvsr", "bicubic", "study"} == set(RUNNERS)  # "study" runs as BasicVSR does
+    architectures = {constructors()[name][0] for name in ONE_OF_EACH}
+    assert architectures | {"codecvsr", "bicubic", "study"} == set(ARCHITECTURES)  # "study" runs as BasicVSR does
 
 
 @pytest.mark.slow
@@ -48,4 +47,4 @@ def test_network(video, tmp_path, network):
 )
 def test_sliding_networks_say_how_far_they_look(network, frames):
     with torch.device("meta"):
-        assert radius(NETWORKS[network][1]()) == frames
+        assert temporal_radius(constructors()[network][1]()) == frames

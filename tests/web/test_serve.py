@@ -18,7 +18,7 @@ import pytest
 pytest.importorskip("flask", reason="Flask is not installed (pip install 'codecvsr[web]')")
 pytest.importorskip("waitress", reason="waitress is not installed (pip install 'codecvsr[web]')")
 
-from codecvsr.inference.infer import Ablations
+from codecvsr.inference.ablations import Ablations
 from tests.streams import encode, moving_texture
 from tests.web.hostile import hostile_uploads
 from tests.web.service import Service
