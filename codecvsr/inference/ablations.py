@@ -57,7 +57,9 @@ def choose_motion(model: LoadedModel, motion: MotionKind | None, ablations: Abla
         return "none"
     missing = [name for name in ablations.names if name in _NETWORK and name not in model.descriptor.ablations]
     if missing:
-        raise InputError(f"{model.name}: has no {' and no '.join(missing)} to leave out; drop {option_of(missing[0])}.")
+        raise InputError(
+            f"{model.name}: has no {' and no '.join(missing)} to leave out; remove {option_of(missing[0])}."
+        )
     kind = motion or model.motion[0]
     if kind not in model.motion:
         raise InputError(f"{model.name}: cannot run with --motion {kind}; it runs with {', '.join(model.motion)}.")
@@ -65,9 +67,9 @@ def choose_motion(model: LoadedModel, motion: MotionKind | None, ablations: Abla
     if repair and kind != "codec":
         raise InputError(f"{option_of(repair[0])} is about codec motion, but the motion is {kind}.")
     if ablations.motion_jitter and not (kind == "codec" and model.has_motion_jitter):
-        raise InputError(f"--ablate-motion-jitter: the motion of {model.name} along {kind} has no jitter; drop it.")
+        raise InputError(f"--ablate-motion-jitter: the motion of {model.name} along {kind} has no jitter; remove it.")
     if ablations.mvs and motion not in (None, "codec", "zero"):
-        raise InputError(f"--ablate-mvs leaves no motion, but --motion {motion} was given; drop one of them.")
+        raise InputError(f"--ablate-mvs leaves no motion, but --motion {motion} was given; remove one of them.")
     return "zero" if ablations.mvs else kind
 
 

@@ -22,8 +22,8 @@ from codecvsr.motion.field import grid_shape
 FORMAT_VERSION = 1
 FRAMES, STREAM, MOTION, META = "lr", "clip.mp4", "codec.npz", "meta.json"
 
-# Stored in half precision; the raw vectors stay exact (quarter-pels beyond 512 pixels do not fit into 16 bits).
-_HALF = ("to_prev", "to_next", "confidence", "error")
+# Stored as float16; raw vectors stay float32, as quarter-pels beyond 512 pixels do not fit into 16 bits.
+_FLOAT16 = ("to_prev", "to_next", "confidence", "error")
 
 
 def numbered_frames(folder: Path) -> tuple[Path, ...]:
@@ -88,7 +88,7 @@ class ClipFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> ClipFolder:
-        """Look at a folder without loading its frames.
+        """Open a folder without loading its frames.
 
         Raises:
             InputError: it is not a clip folder, or frames are missing.
@@ -144,7 +144,7 @@ class ClipFolder:
 def write_motion(path: Path, motion: ClipMotion) -> None:
     """Write ``codec.npz``: the fields of :class:`ClipMotion` under their names, and ``format_version``."""
     arrays = {field.name: getattr(motion, field.name) for field in fields(motion)}
-    for name in _HALF:
+    for name in _FLOAT16:
         arrays[name] = arrays[name].astype(np.float16)
     np.savez_compressed(path, format_version=np.int32(FORMAT_VERSION), **arrays)
 
@@ -164,7 +164,7 @@ def read_motion(path: Path) -> ClipMotion:
             if version != FORMAT_VERSION:
                 raise InputError(f"{path}: has format {version}, format {FORMAT_VERSION} was expected; {advice}")
             arrays = {field.name: stored[field.name] for field in fields(ClipMotion)}
-        for name in _HALF:
+        for name in _FLOAT16:
             arrays[name] = arrays[name].astype(np.float32)
         return ClipMotion(**arrays)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -73,15 +73,15 @@ def infer(
         model: a name of the zoo or a weights file.
         motion: what aligns the frames; the model's usual one by default.
         ablations: parts to leave out.
-        window: frames looked at together; 0 for as many as memory sensibly holds.
-        tile: pixels each way of the parts in which frames are worked on; 0 for whole frames.
-        skip_static: frames that show nothing new are not made again (:mod:`codecvsr.inference.skip_static`).
+        window: frames per window; 0 for as many as memory has room for.
+        tile: side of the tiles in pixels; 0 for whole frames.
+        skip_static: do not upscale duplicate frames again (:mod:`codecvsr.inference.skip_static`).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         compile: through torch.compile or not; None for where it pays.
         allow_damaged: use the frames before the damage of a damaged video.
         overwrite: replace frames of the same names; other files in ``out_dir`` stay.
-        progress: wraps the pictures as they come from the network, to tell how far it is.
+        progress: wraps the pictures as the network makes them, and shows progress.
 
     Raises:
         InputError: the clip cannot be used, or the model cannot do what is asked.

@@ -1,4 +1,4 @@
-"""What a network is fed with: the frames of a clip folder or a video, and their motion."""
+"""The input of a network: the frames of a clip folder or a video, and their motion."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Source:
         motion: codec data and fields on cells.
         dense: to_prev and to_next (T, 2, H, W) where the motion was estimated per pixel, None where it is the cells'.
         pairwise: estimates the flow (2, H, W) from one frame into any other, by their indices; None where it cannot be.
-        is_raw: the motion is the stream's vectors as they are.
-        has_motion_jitter: the motion is to tremble in long windows (:mod:`codecvsr.inference.motion_jitter`).
+        is_raw: the motion is the stream's vectors, unrepaired.
+        has_motion_jitter: the motion gets jitter in long windows (:mod:`codecvsr.inference.motion_jitter`).
     """
 
     names: tuple[str, ...]
@@ -119,8 +119,8 @@ def _load_folder(path: Path, options: MotionOptions, needs_vectors: bool) -> Sou
         motion = motion_fields(folder.stream, options)
     elif needs_vectors:
         raise InputError(
-            f"{path}: holds no clip.mp4 to take motion from{' again' if folder.has_motion else ' and no codec.npz'}; make "
-            "the clip with codecvsr benchmark, or give --motion dis."
+            f"{path}: has no clip.mp4 to read motion from{' again' if folder.has_motion else ' and no codec.npz'}; make "
+            "the clip with codecvsr benchmark, or add --motion dis."
         )
     else:
         motion = unknown_motion(*frames.shape[:3])

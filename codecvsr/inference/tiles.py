@@ -1,4 +1,4 @@
-"""Frames in parts: a picture too large for memory is upscaled tile by tile, each seeing some of what is around it."""
+"""Tiles: a frame too large for memory is upscaled tile by tile, each with a margin."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy.typing as npt
 
 from codecvsr.errors import InputError
 
-BLOCK = 16  #: tiles begin at macroblocks, so that vectors, quantisers and pixels are cut in one place
-MARGIN = 32  #: pixels that a tile sees beyond what is kept of it
-SMALLEST_TILE = 64
+BLOCK = 16  #: tiles begin at macroblocks, so that vectors, QP and pixels are cut at the same place
+MARGIN = 32  #: pixels around a tile that it sees and that are cut off again
+MIN_TILE = 64
 
 Picture = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Tile:
-    """Part of a frame: rows and columns that go in, and those of them that are kept."""
+    """Part of a frame: rows and columns of the input, and those kept of the output."""
 
     rows: slice
     columns: slice
@@ -28,23 +28,23 @@ class Tile:
     keep_columns: slice
 
     def put(self, picture: Picture, into: Picture, scale: int) -> None:
-        """Copy what is kept of the upscaled tile, (scale * h, scale * w, 3), to its place in the whole picture."""
+        """Copy an upscaled tile (scale * h, scale * w, 3), without margins, to its place in the whole picture."""
         inside = (_inside(self.keep_rows, self.rows, scale), _inside(self.keep_columns, self.columns, scale))
         into[_scaled(self.keep_rows, scale), _scaled(self.keep_columns, scale)] = picture[inside]
 
 
 def check_tile(side: int) -> None:
-    """Refuse tiles that would be mostly margin.
+    """Check the side of tiles: smaller ones would be mostly margin.
 
     Raises:
         InputError: ``side`` is neither 0 nor at least 64.
     """
-    if side and side < SMALLEST_TILE:
-        raise InputError(f"a tile of {side} pixels; at least {SMALLEST_TILE} were expected, or 0 for whole frames.")
+    if side and side < MIN_TILE:
+        raise InputError(f"a tile of {side} pixels; at least {MIN_TILE} were expected, or 0 for whole frames.")
 
 
 def split_frame(height: int, width: int, side: int) -> list[Tile]:
-    """Cut a frame into tiles that keep about ``side`` pixels each way, as even as macroblocks allow; one for side 0."""
+    """Cut a frame into tiles of about ``side`` pixels, of equal size as far as macroblocks allow; one tile for side 0."""
     return [
         Tile(_around(rows, height), _around(columns, width), rows, columns)
         for rows in _parts(height, side)
@@ -55,7 +55,7 @@ def split_frame(height: int, width: int, side: int) -> list[Tile]:
 def assembled(
     tiles: Sequence[Tile], made: Sequence[Iterator[Picture]], size: tuple[int, int], scale: int
 ) -> list[Picture]:
-    """The whole pictures (scale * H, scale * W, 3) of frames of ``size`` (H, W), one tile of all of them after the other."""
+    """Return the whole pictures (scale * H, scale * W, 3) of frames of ``size`` (H, W); reads the tiles one after the other."""
     whole: list[Picture] = []
     for number, (tile, pictures) in enumerate(zip(tiles, made, strict=True)):
         for index, picture in enumerate(pictures):

@@ -1,1 +1,1 @@
-"""The networks, their weights, and how to load them."""
+"""Networks, their weights, and how to load them."""

@@ -44,7 +44,7 @@ class Execution:
 
 FRAME_BY_FRAME = Execution()
 
-#: Takes the network, the clip, the ascending indices of the frames to make, and how; yields (N, 3, scale * H, scale * W)
+#: Called with the network, the clip, the ascending indices of the frames to make, and how; yields (N, 3, scale * H, scale * W)
 #: for each. For a recurrent network, the indices leave out equally many frames at both ends.
 Adapter = Callable[[Any, Clip, Sequence[int], Execution], Iterator[Tensor]]
 
@@ -108,7 +108,7 @@ def run_on_pairs(network: RBPN, clip: Clip, wanted: Sequence[int], execution: Ex
 
 def run_in_groups(network: RateGroups, clip: Clip, wanted: Sequence[int], execution: Execution) -> Iterator[Tensor]:
     """Pass groups of frames at several rates around every frame and the flows inside each; mirrored at the ends."""
-    half = GROUP // 2
+    radius = GROUP // 2
     cache: dict[tuple[int, int], Tensor] = {}
 
     def flow(here: int, there: int) -> Tensor:
@@ -120,7 +120,7 @@ def run_in_groups(network: RateGroups, clip: Clip, wanted: Sequence[int], execut
         return cache[key]
 
     for index in wanted:
-        steps = (range(-half * rate, half * rate + 1, rate) for rate in network.rates)
+        steps = (range(-radius * rate, radius * rate + 1, rate) for rate in network.rates)
         groups = [[mirrored(index + step, len(clip)) for step in group] for group in steps]
         flows = None
         if clip.has_motion:

@@ -36,7 +36,7 @@ class Training:
         channels: the constructor's argument for its channels.
         blocks: the constructor's argument for its blocks.
         motions: motion it can be trained on: "codec", "zero", or "own" for the optical-flow network inside.
-        options: further fields of the recipe's ``[model]`` that its constructor takes under the same name.
+        options: further fields of the recipe's ``[model]`` that its constructor has under the same name.
         derived: further arguments, from the channels.
     """
 

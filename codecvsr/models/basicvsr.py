@@ -17,7 +17,9 @@ from codecvsr.models.spynet import SPyNet, window_flows
 
 
 class BasicVSR(X4Head):
-    """x4 super-resolution of a window of frames; every frame sees the whole window.
+    """x4 super-resolution of a window of frames: (N, T, 3, H, W) to (N, T, 3, 4H, 4W); every frame sees the whole window.
+
+    Chan et al., "BasicVSR: The Search for Essential Components in Video Super-Resolution and Beyond", CVPR 2021.
 
     Args:
         num_feat: channels of the recurrent features.

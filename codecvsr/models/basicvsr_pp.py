@@ -24,7 +24,9 @@ _MAXIMUM = 10  # pixels that the alignment may leave the flow by (equation 6)
 
 
 class BasicVSRPlusPlus(X4Head):
-    """x4 super-resolution of a window of frames, or its restoration at the same size.
+    """x4 super-resolution of a window of frames, or its restoration: (N, T, 3, H, W) to (N, T, 3, scale * H, scale * W).
+
+    Chan et al., "BasicVSR++: Improving Video Super-Resolution with Enhanced Propagation and Alignment", CVPR 2022.
 
     Args:
         mid_channels: of every feature map.
@@ -161,7 +163,7 @@ class SecondOrderAlignment(ModulatedDeformConv):
         """
         one, two, mask = self.conv_offset(torch.cat((guide, first, second), dim=1)).chunk(3, dim=1)
         learnt = _MAXIMUM * torch.tanh(torch.cat((one, two), dim=1).float())
-        # Half of the groups belong to either state; offsets are y, then x.
+        # The first groups belong to one state, as many to the other; offsets are y, then x.
         repeats = learnt.shape[1] // 4
         offset = learnt + torch.cat(
             (first.flip(1).repeat(1, repeats, 1, 1), second.flip(1).repeat(1, repeats, 1, 1)), 1

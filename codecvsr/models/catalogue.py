@@ -1,4 +1,4 @@
-"""What ``codecvsr models`` says of the zoo, as plain values."""
+"""The zoo as plain values, for ``codecvsr models``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from codecvsr.models.registry import ARCHITECTURES, constructors
 def overview() -> list[dict[str, Any]]:
     """A row for every model: what it is, whether its weights are here, and how to get them where they are not.
 
-    ``parameters`` is None where only the weights' file would tell and it is missing or damaged.
+    ``parameters`` is None where only the weights' file has the number and it is missing or damaged.
     """
     rows = []
     for name, model in zoo.MODELS.items():
@@ -23,7 +23,7 @@ def overview() -> list[dict[str, Any]]:
         present = path is None or path.is_file()
         parameters = model.parameters
         if parameters is None and present:
-            with contextlib.suppress(CheckpointError):  # 'info' says what is wrong with a file; a list still lists
+            with contextlib.suppress(CheckpointError):  # 'info' reports a damaged file; a list goes on
                 parameters = zoo.load_model(name).parameters
         rows.append(
             {
@@ -98,7 +98,7 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     by_hand = [row for row in rows if row["offer"] and not row["present"]]
     if by_hand:
         place = f"put it under its own name into {fetch.models_folder()}"
-        missing += ["", f"To be downloaded from their owners by hand; give the file to --model, or {place}:"]
+        missing += ["", f"To be downloaded from their owners by hand; name the file with --model, or {place}:"]
         missing += [f"  {row['name']}: {_where(row['offer'])}" for row in by_hand]
     return [*lines, *([""] if missing else []), *missing]
 

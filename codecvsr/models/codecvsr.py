@@ -1,8 +1,8 @@
 """The network ``codecvsr``: bidirectional recurrent super-resolution on motion from the bitstream.
 
 Propagation and alignment of features follow BasicVSR (Chan et al., CVPR 2021), second-order propagation BasicVSR++ (Chan
-et al., CVPR 2022). What is different: no optical-flow network. The motion is the codec's, repaired; a small head may add what
-it still lacks; and what else the codec knows (QP, frame types, how well the motion matches) enters as priors.
+et al., CVPR 2022). The differences: no optical-flow network, as the motion is the codec's, repaired; a small head may correct it;
+and what else the codec knows (QP, frame types, matching errors) enters as priors.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ GAIN = 4.0  #: brings differences between aligned pictures to the size of the ot
 
 
 class CodecVSR(nn.Module):
-    """x4 super-resolution of a window of frames.
+    """x4 super-resolution of a window of frames: (N, T, 3, H, W), fields and priors to (N, T, 3, 4H, 4W).
 
     Args:
         channels: width of every feature map.
         blocks: residual blocks of each propagation direction.
-        flow_head: a small head looks at every pair of pictures and adds to the codec's motion what it still lacks.
+        flow_head: a small head sees every pair of pictures and corrects the codec's motion.
     """
 
     def __init__(self, *, channels: int = 32, blocks: int = 4, flow_head: bool = True) -> None:

@@ -21,7 +21,10 @@ _LEVELS = ("l3", "l2", "l1")  # coarsest first
 
 
 class EDVR(X4Head):
-    """x4 super-resolution of the middle frame of a window; with ``hr_in`` restoration at its own size.
+    """x4 super-resolution of the middle frame of a window: (N, num_frame, 3, H, W) to (N, 3, 4H, 4W).
+
+    With ``hr_in`` it restores the frame at its own size. Wang et al., "EDVR: Video Restoration with Enhanced Deformable
+    Convolutional Networks", CVPRW 2019.
 
     Args:
         num_feat: channels: 64 (M) or 128 (L).
@@ -124,7 +127,7 @@ class FeatureExtractor(nn.Module):
 
 
 def _add_alignment(network: Any, channels: int, frames: int, blocks: int, *, with_tsa: bool, with_first: bool) -> None:
-    """Give ``network`` the layers :func:`align_and_fuse` runs; they have no module of their own in the published keys."""
+    """Add to ``network`` the layers that :func:`align_and_fuse` runs; they have no module of their own in the published keys."""
     if with_first:
         network.conv_first = nn.Conv2d(3, channels, 3, padding=1)
     network.feature_extraction = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))
@@ -171,8 +174,8 @@ class PCDAlignment(nn.Module):
         """Pull a neighbour onto the reference.
 
         Args:
-            neighbour: its features (N, C, h, w) at a quarter, a half and the whole of the resolution.
-            reference: the middle frame's, the same way.
+            neighbour: its features (N, C, h, w) at 1/4, 1/2 and 1/1 of the resolution.
+            reference: the middle frame's, likewise.
 
         Returns:
             (N, C, H, W).

@@ -21,12 +21,14 @@ _MULTIPLE = 4  # of the sides, for the pyramid of EDVR
 
 
 class IconVSR(X4Head):
-    """x4 super-resolution of a window of frames; every frame sees the whole window.
+    """x4 super-resolution of a window of frames: (N, T, 3, H, W) to (N, T, 3, 4H, 4W); every frame sees the whole window.
+
+    Chan et al., "BasicVSR: The Search for Essential Components in Video Super-Resolution and Beyond", CVPR 2021, section 4.
 
     Args:
         num_feat: channels of the recurrent features.
         num_block: residual blocks of each direction.
-        keyframe_stride: every so many frames, and the last, are key frames; a state dict does not tell.
+        keyframe_stride: every so many frames, and the last, are key frames; not in a state dict.
         temporal_padding: frames that EDVR sees to either side of a key frame: 2 (REDS) or 3 (Vimeo-90K).
     """
 

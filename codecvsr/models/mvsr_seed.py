@@ -1,8 +1,8 @@
 """The seed project's network: second-order recurrence on motion vectors, with its motion as published or as it should be.
 
-The published arithmetic divides vectors by 4 that are in pixels already, and wants to turn a P-frame's past vectors around
-where there are no future ones but tests for the code of I-frames. Both can be left out: then the fields are taken as they
-come. State-dict keys are the seed project's own.
+The published arithmetic divides vectors by 4 that are in pixels already, and means to invert a P-frame's past vectors where
+there are no future ones, but tests for the code of I-frames. Both mistakes can be left out: then the fields are used
+unchanged. State-dict keys are the seed project's own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ _I_FRAME = 1  # in the published codes: 1 I, 2 P, 3 B
 
 
 class MVSRSeed(nn.Module):
-    """x4 super-resolution of a window of frames along given motion.
+    """x4 super-resolution of a window of frames along given motion: (N, T, 3, H, W) to (N, T, 3, 4H, 4W).
+
+    After BasicVSR (Chan et al., CVPR 2021), with motion vectors in place of optical flow.
 
     Args:
         channels: of every feature map.

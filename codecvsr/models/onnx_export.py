@@ -52,7 +52,7 @@ def export(
     """Write a model for windows of a fixed size.
 
     Args:
-        source: what :func:`codecvsr.models.zoo.load_model` takes.
+        source: as for :func:`codecvsr.models.zoo.load_model`.
         target: the file to write, ``*.onnx``.
         frames: of the window.
         height: of the input, in pixels.

@@ -29,13 +29,15 @@ HEADS = 4  #: of the multi-head form
 
 
 class RateGroups(nn.Module):
-    """x4 super-resolution of one frame.
+    """x4 super-resolution of one frame: three groups (N, 5, 3, H, W) around it to (N, 3, 4H, 4W).
+
+    After BasicVSR (Chan et al., CVPR 2021) with frame-rate groups and attention; state-dict keys of the attention project.
 
     Args:
         multi_head: four heads of attention, and batch norms behind it; else one head and none.
         mid_channels: of every feature map.
         num_blocks: residual blocks of each propagation direction.
-        rates: the step of each group; a state dict does not tell.
+        rates: the step of each group; not in a state dict.
     """
 
     scale = 4
@@ -124,14 +126,14 @@ class RateGroups(nn.Module):
     def _middle(self, frames: Tensor, flows_forward: Tensor | None, flows_backward: Tensor | None) -> Tensor:
         """The fused features (N, C, H, W) of the middle frame of a group."""
         forward, backward = window_flows(self.optical_module, frames, flows_forward, flows_backward)
-        half, last = GROUP // 2, GROUP - 1
+        middle, last = GROUP // 2, GROUP - 1
         start = frames.new_zeros(frames.shape[0], self.mid_channels, *frames.shape[-2:])
         from_future = self.backward_resblocks(torch.cat((frames[:, last], start), dim=1))
-        for i in range(last - 1, half - 1, -1):
+        for i in range(last - 1, middle - 1, -1):
             from_future = warp(from_future, backward[:, i], padding="zeros")
             from_future = self.backward_resblocks(torch.cat((frames[:, i], from_future), dim=1))
         from_past = self.forward_resblocks(torch.cat((frames[:, 0], start), dim=1))
-        for i in range(1, half + 1):
+        for i in range(1, middle + 1):
             from_past = warp(from_past, forward[:, i - 1], padding="zeros")
             from_past = self.forward_resblocks(torch.cat((frames[:, i], from_past), dim=1))
         return leaky_relu(self.fusion(torch.cat((from_future, from_past), dim=1)))

@@ -18,7 +18,9 @@ _KERNEL_SCALES = {6: 2, 8: 4, 12: 8}
 
 
 class RBPN(nn.Module):
-    """x4 super-resolution of one frame.
+    """x4 super-resolution of one frame: (N, 3, H, W), its neighbours and the flows into them to (N, 3, 4H, 4W).
+
+    Haris et al., "Recurrent Back-Projection Network for Video Super-Resolution", CVPR 2019.
 
     Args:
         base_filter: channels at low resolution.
@@ -91,8 +93,8 @@ class RBPN(nn.Module):
         high = []
         for neighbour, flow in zip(neighbours.unbind(1), flows.unbind(1), strict=True):
             alone = self.DBPN(features)
-            together = self.res_feat1(self.feat1(torch.cat((target, neighbour, flow), dim=1)))
-            high.append(alone + self.res_feat2(alone - together))
+            paired = self.res_feat1(self.feat1(torch.cat((target, neighbour, flow), dim=1)))
+            high.append(alone + self.res_feat2(alone - paired))
             features = self.res_feat3(high[-1])
         return self.output(torch.cat(high, dim=1))
 
@@ -151,7 +153,7 @@ class _Residual(Residual):
 
 
 class _Up(nn.Module):
-    """Up, and up again what was lost on the way back down."""
+    """Up, corrected by the difference that remains after going back down."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -165,7 +167,7 @@ class _Up(nn.Module):
 
 
 class _Down(nn.Module):
-    """Down, and down again what was lost on the way back up."""
+    """Down, corrected by the difference that remains after going back up."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

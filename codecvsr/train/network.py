@@ -75,7 +75,7 @@ def load_teacher(weights: str) -> nn.Module:
     model = load_model(weights)
     if model.descriptor.training is None:
         raise InputError(
-            f"distillation.weights = {weights!r}: is no network that frames can be learnt from; give a trained one."
+            f"distillation.weights = {weights!r}: is no network that frames can be learnt from; choose a trained one."
         )
     return model.network.requires_grad_(False)
 

@@ -29,7 +29,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Model:
-    """The network, a name of ``models.architectures.NETWORKS``, and its size; other arguments have their published values."""
+    """The network, a name of :func:`codecvsr.models.registry.constructors`, and its size; else it is as published."""
 
     network: str = "codecvsr"
     channels: int = 32

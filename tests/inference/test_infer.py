@@ -170,7 +170,7 @@ def test_one_window_is_the_whole_clip(clip, tmp_path, small):
     _, whole = run(clip, tmp_path / "whole", small)
     for window in (FRAMES, 100):
         assert np.array_equal(run(clip, tmp_path / f"w{window}", small, window=window)[1], whole)
-    # With 8 frames of overlap a window of 1 still sees all 4 frames.
+    # With 8 frames of overlap a window of 1 sees all 4 frames.
     assert np.array_equal(run(clip, tmp_path / "w1", small, window=1)[1], whole)
 
 
@@ -192,7 +192,7 @@ def test_a_video_is_a_clip_too(clip, tmp_path, small):
     assert sorted(p.name for p in (tmp_path / "video").iterdir()) == [f"{i:08d}.png" for i in range(FRAMES)]
     _, folder = run(clip, tmp_path / "folder", small)
     difference = abs(pictures(tmp_path / "video").astype(int) - folder)
-    assert difference.mean() < 0.3 and np.percentile(difference, 99) <= 2  # codec.npz holds half precision
+    assert difference.mean() < 0.3 and np.percentile(difference, 99) <= 2  # codec.npz has float16
 
 
 def test_hevc_has_no_vectors_but_pictures(tmp_path, small):
@@ -254,8 +254,8 @@ def test_every_network_with_motion_runs_on_every_kind(clip, tmp_path, others, sm
     assert not source.motion.to_prev.any()
     report, result = run(clip, tmp_path / "out", others[name])
     assert report.motion == usual and report.scale == 4
-    told = (floats[usual].clamp(0, 1) * 255).round().permute(0, 2, 3, 1).numpy()
-    assert abs(result - told).max() <= 1  # channels_last convolutions round otherwise
+    expected = (floats[usual].clamp(0, 1) * 255).round().permute(0, 2, 3, 1).numpy()
+    assert abs(result - expected).max() <= 1  # channels_last convolutions round otherwise
 
 
 def test_edvr_sees_the_window_of_its_paper_at_every_frame(clip, tmp_path, others):
@@ -347,7 +347,7 @@ def test_a_clip_of_one_frame_of_odd_size(tmp_path, others):
     [
         ("bicubic", {"motion": "codec"}, "bicubic: uses no motion"),
         ("bicubic", {"ablations": Ablations(mvs=True)}, "bicubic: uses no motion"),
-        ("basicvsr", {"ablations": Ablations(priors=True)}, "has no priors to leave out; drop --ablate-priors"),
+        ("basicvsr", {"ablations": Ablations(priors=True)}, "has no priors to leave out; remove --ablate-priors"),
         ("basicvsr", {"ablations": Ablations(second_order=True, priors=True)}, "no second_order and no priors"),
         (
             "codecvsr",
@@ -390,7 +390,7 @@ def test_an_output_that_exists_stays_unless_asked(clip, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["out"] and (out / "00000003.png").read_text() == "mine"
     with pytest.raises(InputError):
         infer(tmp_path / "absent", out, model="bicubic", overwrite=True)
-    assert (out / "00000003.png").read_text() == "mine"  # a run that fails takes nothing away
+    assert (out / "00000003.png").read_text() == "mine"  # a run that fails removes nothing
     infer(clip, out, model="bicubic", overwrite=True)
     assert sorted(p.name for p in out.iterdir()) == NAMES
     (out / "notes.txt").write_text("mine")
@@ -403,10 +403,10 @@ def test_an_output_that_exists_stays_unless_asked(clip, tmp_path):
 
 
 def test_an_output_that_cannot_be_written(clip, tmp_path):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in its place")
     with pytest.raises(OutputError, match="file/out: cannot be written"):
         infer(clip, tmp_path / "file" / "out", model="bicubic")
-    assert (tmp_path / "file").read_text() == "in the way"
+    assert (tmp_path / "file").read_text() == "in its place"
 
 
 def test_a_disk_that_fills_up_leaves_nothing(clip, tmp_path, monkeypatch):
@@ -448,9 +448,11 @@ def test_json_is_one_object_and_nothing_else(clip, tmp_path, small):
               "--ablate_second_order", "--json"],
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert told["frames"] == FRAMES and told["frames_per_second"] > 0 and told["peak_memory_mb"] > 0
-    assert told["ablations"] == ["mvs", "second_order"] and told["motion"] == "zero" and told["model"] == "small"
+    printed = json.loads(result.stdout)
+    assert printed["frames"] == FRAMES and printed["frames_per_second"] > 0 and printed["peak_memory_mb"] > 0
+    assert (
+        printed["ablations"] == ["mvs", "second_order"] and printed["motion"] == "zero" and printed["model"] == "small"
+    )
     assert len(list((tmp_path / "o").iterdir())) == FRAMES
 
 

@@ -35,7 +35,7 @@ def originals() -> np.ndarray:
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory, originals: np.ndarray) -> Path:
     small = np.stack([cv2.resize(frame, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) for frame in originals])
-    return encode(tmp_path_factory.mktemp("still") / "still.mp4", small, options={"crf": "20"})
+    return encode(tmp_path_factory.mktemp("static") / "static.mp4", small, options={"crf": "20"})
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def source(video: Path) -> Source:
     return load_source(video, MotionOptions(), needs_vectors=True)
 
 
-def exact(source: Source) -> Source:
+def noiseless(source: Source) -> Source:
     """The same with frames that are equal where they show the same."""
     first = [SHOWN.index(picture) for picture in SHOWN]
     return replace(source, frames=source.frames[first])
@@ -73,11 +73,11 @@ def test_slow_changes_do_not_add_up_and_a_cut_is_new(source: Source) -> None:
     assert DuplicateFrames().originals(few, 1, 5).tolist() == [1, 2, 2, 2]
 
 
-def test_the_motion_of_a_thinned_clip_leads_from_picture_to_picture(source: Source) -> None:
-    kept = np.array([0, 2, 5, 6])
-    thin = without_duplicates(source, kept)
-    np.testing.assert_array_equal(thin.frames, source.frames[kept])
-    np.testing.assert_array_equal(thin.motion.to_prev, source.motion.to_prev[kept])
+def test_motion_leads_across_skipped_frames(source: Source) -> None:
+    indices = np.array([0, 2, 5, 6])
+    thin = without_duplicates(source, indices)
+    np.testing.assert_array_equal(thin.frames, source.frames[indices])
+    np.testing.assert_array_equal(thin.motion.to_prev, source.motion.to_prev[indices])
     np.testing.assert_array_equal(thin.motion.to_next[:3], source.motion.to_next[[1, 4, 5]])
     np.testing.assert_array_equal(thin.motion.error[:3, 1], source.motion.error[[1, 4, 5], 1])
     assert np.median(thin.motion.to_next[:3, 0]) == pytest.approx(1.5, abs=0.3)
@@ -86,17 +86,17 @@ def test_the_motion_of_a_thinned_clip_leads_from_picture_to_picture(source: Sour
 @pytest.mark.parametrize("limits", [(8, 0), (3, 0)])
 def test_frames_stand_for_others_and_are_counted(source: Source, limits: tuple[int, int]) -> None:
     duplicates = DuplicateFrames()
-    pictures = made(exact(source), MemoryLimits(*limits, duplicates=duplicates))
+    pictures = made(noiseless(source), MemoryLimits(*limits, duplicates=duplicates))
     assert len(pictures) == len(SHOWN)
     assert duplicates.skipped_frames == 4
     for index in (1, 3, 4, 7):
         np.testing.assert_array_equal(pictures[index], pictures[index - 1])
-    plain = made(exact(source), MemoryLimits(*limits))
+    plain = made(noiseless(source), MemoryLimits(*limits))
     assert min(psnr(a, b) for a, b in zip(pictures, plain, strict=True)) > 33
 
 
 def test_tiles_are_left_out_one_by_one(source: Source) -> None:
-    """The left half stands still, the right half moves."""
+    """The left side is static, the right side moves."""
     frames = np.tile(source.frames[:1], (8, 1, 4, 1))
     frames[:, :, 2 * WIDTH :] = np.concatenate([source.frames, source.frames], axis=2)
     frames[:, :, 2 * WIDTH :] += np.arange(8, dtype=np.uint8)[:, None, None, None] * 5
@@ -113,14 +113,14 @@ def test_tiles_are_left_out_one_by_one(source: Source) -> None:
     )
     duplicates = DuplicateFrames()
     assert len(made(wide, MemoryLimits(8, 64, duplicates=duplicates))) == 8
-    assert duplicates.skipped_frames == 7 * 1 / 4  # of four tiles one sees none of the right half
+    assert duplicates.skipped_frames == 7 * 1 / 4  # of four tiles one sees nothing of the right side
 
 
 def test_sliding_networks_make_the_frames_that_are_left(source: Source) -> None:
     duplicates = DuplicateFrames()
-    pictures = made(exact(source), MemoryLimits(8, duplicates=duplicates), "bicubic")
+    pictures = made(noiseless(source), MemoryLimits(8, duplicates=duplicates), "bicubic")
     assert duplicates.skipped_frames == 4
-    for a, b in zip(pictures, made(exact(source), MemoryLimits(8), "bicubic"), strict=True):
+    for a, b in zip(pictures, made(noiseless(source), MemoryLimits(8), "bicubic"), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -138,6 +138,8 @@ def test_commands_report_what_was_left_out(tmp_path: Path, video: Path) -> None:
     assert len(list((tmp_path / "pictures").iterdir())) == len(SHOWN)
     assert infer(video, tmp_path / "all", model="bicubic").skipped_share is None
     for workers in (1, 2):
-        film = upscale(video, tmp_path / f"{workers}.mkv", model="bicubic", skip_static=True, workers=workers, chunk=4)
-        assert 0 < film.skipped_share <= 0.5
-        assert film.frames == len(SHOWN)
+        video_out = upscale(
+            video, tmp_path / f"{workers}.mkv", model="bicubic", skip_static=True, workers=workers, chunk=4
+        )
+        assert 0 < video_out.skipped_share <= 0.5
+        assert video_out.frames == len(SHOWN)

@@ -47,7 +47,7 @@ def test_a_clip_folder_and_its_video_are_the_same_source(made):
     assert folder.names == video.names == tuple(f"{i:08d}.png" for i in range(FRAMES))
     np.testing.assert_array_equal(folder.frames, video.frames)
     assert folder.frames.shape == (FRAMES, HEIGHT, WIDTH, 3)
-    np.testing.assert_allclose(folder.motion.to_prev, video.motion.to_prev, atol=0.01)  # stored in half precision
+    np.testing.assert_allclose(folder.motion.to_prev, video.motion.to_prev, atol=0.01)  # stored as float16
     assert folder.dense is None
     assert abs(folder.motion.to_prev[2, 0, 3:-3, 4:-4] + 2).mean() < 0.2
     part = folder.cut(1, 3)
@@ -70,14 +70,14 @@ def test_options_read_the_stream_again(clip):
     np.testing.assert_array_equal(raw.to_prev[1:], np.nan_to_num(raw.past[1:]))
     (clip / "clip.mp4").unlink()
     assert len(load_source(clip).motion) == FRAMES  # what is stored is enough for the whole repair
-    with pytest.raises(InputError, match=r"holds no clip\.mp4 to take motion from again"):
+    with pytest.raises(InputError, match=r"has no clip\.mp4 to read motion from again"):
         load_source(clip, MotionOptions(refine=False))
 
 
 def test_a_folder_of_frames_alone(clip):
     (clip / "codec.npz").unlink()
     (clip / "clip.mp4").unlink()
-    with pytest.raises(InputError, match=r"holds no clip\.mp4 .* and no codec\.npz.*--motion dis"):
+    with pytest.raises(InputError, match=r"has no clip\.mp4 .* and no codec\.npz.*--motion dis"):
         load_source(clip)
     source = load_source(clip, needs_vectors=False)
     assert not source.motion.to_prev.any() and not source.motion.types.any() and np.isnan(source.motion.past).all()

@@ -36,7 +36,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
-    path = tmp_path_factory.mktemp("films") / "film.mp4"
+    path = tmp_path_factory.mktemp("videos") / "video.mp4"
     encode(path, moving_texture(FRAMES, HEIGHT, WIDTH, 2, 1), options={"x264-params": "bframes=2:b-adapt=0"})
     return path
 
@@ -54,14 +54,14 @@ def run(model, source, limits, windows=None):
 @pytest.mark.parametrize("size", [(16, 16), (146, 210), (180, 320), (1, 700)])
 def test_every_pixel_is_kept_once_by_a_tile_that_sees_around_it(size, side):
     tiles = split_frame(*size, side)
-    kept = np.zeros(size, int)
+    count = np.zeros(size, int)
     for tile in tiles:
-        kept[tile.keep_rows, tile.keep_columns] += 1
-        for keep, look, length in ((tile.keep_rows, tile.rows, size[0]), (tile.keep_columns, tile.columns, size[1])):
-            assert keep.start % BLOCK == look.start % BLOCK == 0
-            assert look == slice(max(0, keep.start - MARGIN), min(length, keep.stop + MARGIN))
+        count[tile.keep_rows, tile.keep_columns] += 1
+        for keep, seen, length in ((tile.keep_rows, tile.rows, size[0]), (tile.keep_columns, tile.columns, size[1])):
+            assert keep.start % BLOCK == seen.start % BLOCK == 0
+            assert seen == slice(max(0, keep.start - MARGIN), min(length, keep.stop + MARGIN))
             assert not side or keep.stop - keep.start < side + BLOCK
-    assert (kept == 1).all()
+    assert (count == 1).all()
 
 
 def test_tiles_are_put_where_they_belong():
@@ -128,14 +128,14 @@ def test_windows_get_shorter_and_no_frame_is_lost(model, source, monkeypatch, ca
         made.shape == expected.shape and np.abs(made.astype(int) - expected)[:11].max() == 0
     )  # made before it happened
     assert limits == MemoryLimits(12, 64)  # one frame was left: it is the tiles that had to be smaller
-    assert [record.getMessage() for record in caplog.records] == ["Memory ran out: going on with tiles of 64 pixels."]
+    assert caplog.messages == ["Memory ran out: continuing with tiles of 64 pixels."]
 
 
 def test_a_long_window_is_halved_first(model, source, monkeypatch, caplog):
     limit = Small(monkeypatch, 11 * HEIGHT * WIDTH, RuntimeError("DefaultCPUAllocator: can't allocate memory"))
     limits = MemoryLimits(30)
     windows = [Window(0, FRAMES, 0, 1), Window(0, FRAMES, 1, FRAMES)]
-    monkeypatch.setattr("codecvsr.inference.memory_limits._SHORTEST_WINDOW", 3)
+    monkeypatch.setattr("codecvsr.inference.memory_limits._MIN_WINDOW", 3)
     real = ARCHITECTURES["codecvsr"]
 
     def early(*arguments):  # before anything came out of it
@@ -146,13 +146,13 @@ def test_a_long_window_is_halved_first(model, source, monkeypatch, caplog):
     with caplog.at_level(logging.WARNING):
         made = run(model, source.cut(0, FRAMES), limits, windows[1:])
     assert len(made) == FRAMES - 1 and limits.window < 11 and limit.calls[0][0] == FRAMES
-    assert all("Memory ran out: going on with" in record.getMessage() for record in caplog.records)
+    assert all("Memory ran out: continuing with" in message for message in caplog.messages)
     assert len(caplog.records) == len(limit.calls) - sum(f * s[0] * s[1] <= 11 * HEIGHT * WIDTH for f, s in limit.calls)
 
 
 def test_nothing_helps(model, source, monkeypatch):
     Small(monkeypatch, 0)
-    with pytest.raises(InputError, match="even with tiles of 64 pixels"):
+    with pytest.raises(InputError, match="with the smallest tiles .64 pixels."):
         run(model, source, MemoryLimits(8))
     with pytest.raises(torch.OutOfMemoryError):
         run(model, source, MemoryLimits(8, is_fixed=True))

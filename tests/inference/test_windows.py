@@ -22,8 +22,8 @@ def test_every_frame_is_kept_once_with_frames_around_it(frames, length, overlap)
     for w in windows:
         assert 0 < w.keep_stop - w.keep_start <= length
         assert w.start == max(0, w.keep_start - overlap) and w.stop == min(frames, w.keep_stop + overlap)
-    kept = [w.keep_stop - w.keep_start for w in windows]
-    assert max(kept) - min(kept) <= 1
+    lengths = [w.keep_stop - w.keep_start for w in windows]
+    assert max(lengths) - min(lengths) <= 1
     assert len(windows) == -(-frames // length)
 
 

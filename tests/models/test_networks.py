@@ -171,7 +171,7 @@ def test_attention_weights_add_up_to_one(name: str, heads: int) -> None:
 
 
 def test_every_network_learns_from_one_step() -> None:
-    """Gradients reach every parameter that the output depends on, the deformable convolutions' offsets included."""
+    """Gradients arrive at every parameter that the output depends on, the deformable convolutions' offsets included."""
     for name in ("edvr", "basicvsr-pp"):
         network = fill(SMALL[name]()).train()
         network(*inputs(name, 3, 16, 16)).square().mean().backward()
@@ -235,9 +235,9 @@ def test_deformable_convolution_is_its_definition(height: int, width: int) -> No
 @torch.inference_mode()
 def test_deformable_convolution_without_deformation_is_a_convolution() -> None:
     x, weight = noise("x", (2, 4, 9, 11)), noise("w", (5, 4, 3, 3))
-    still, whole = torch.zeros(2, 36, 9, 11), torch.ones(2, 18, 9, 11)
+    zero, whole = torch.zeros(2, 36, 9, 11), torch.ones(2, 18, 9, 11)
     expected = F.conv2d(x, weight, padding=1)
-    torch.testing.assert_close(modulated_deform_conv2d(x, still, whole, weight), expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(modulated_deform_conv2d(x, zero, whole, weight), expected, atol=1e-4, rtol=0)
     down, right = torch.zeros(2, 18, 2, 9, 11), torch.zeros(2, 18, 2, 9, 11)
     down[:, :, 0], right[:, :, 1] = 1.0, 1.0  # y comes first
     shifted = modulated_deform_conv2d(x, down.flatten(1, 2), whole, weight)
@@ -245,7 +245,7 @@ def test_deformable_convolution_without_deformation_is_a_convolution() -> None:
     shifted = modulated_deform_conv2d(x, right.flatten(1, 2), whole, weight)
     torch.testing.assert_close(shifted[..., 1:-1, 1:-2], expected[..., 1:-1, 2:-1], atol=1e-4, rtol=0)
     with pytest.raises(ValueError, match=r"offset\.shape = \(2, 18, 9, 11\)"):
-        modulated_deform_conv2d(x, still[:, :18], whole, weight)
+        modulated_deform_conv2d(x, zero[:, :18], whole, weight)
 
 
 @torch.inference_mode()

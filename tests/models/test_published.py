@@ -31,14 +31,14 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
 
 
 def _inputs(name: str, t: int, h: int, w: int) -> tuple[Tensor, ...]:
-    """What the published forward takes; frames, flows and vectors are those of the goldens' README."""
+    """The arguments of the published forward; frames, flows and vectors are those of the goldens' README."""
     if name.startswith("MStage"):
         return (moving_frames(name, 15, h, w).reshape(1, 3, 5, 3, h, w).unbind(1),)
     frames = moving_frames(name, t, h, w)
     if name == "RBPN":
         return frames[:, 3], frames[:, [0, 1, 2, 4, 5, 6]], noise("RBPNflow", (1, 6, 2, h, w)) * 2
     if name == "SeedMVSR":
-        vectors = (noise(f"SeedMVSR{way}", (1, t, 2, h, w)) * 3 for way in "fb")
+        vectors = (noise(f"SeedMVSR{direction}", (1, t, 2, h, w)) * 3 for direction in "fb")
         return frames, *vectors, torch.tensor([[1] + [2] * (t - 1)])
     return (frames,)
 

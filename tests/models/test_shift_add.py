@@ -13,7 +13,7 @@ SIZE = 24
 
 
 def scene(dx: float = 0.0, dy: float = 0.0) -> Tensor:
-    """(1, 1, H, W): a scene with more detail than the pixels can hold, sampled ``dx``, ``dy`` pixels further."""
+    """(1, 1, H, W): a scene with more detail than the pixels can show, sampled ``dx``, ``dy`` pixels further."""
     x, y = torch.arange(SIZE) + dx, torch.arange(SIZE)[:, None] + dy
     return (0.5 + 0.006 * torch.sin(4.1 * x + 0.7 * y) + 0.006 * torch.sin(3.7 * y - 0.4 * x))[None, None]
 

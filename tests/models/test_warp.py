@@ -43,9 +43,9 @@ def test_outside_is_the_border_or_zero(layout: torch.memory_format) -> None:
     border = warp(features, flow, padding="border")
     torch.testing.assert_close(border, features[..., -1:].expand_as(border), atol=2e-5, rtol=0)
     assert warp(features, flow, padding="zeros").abs().max() == 0
-    flow[:, 0] = 0.5  # the last column lies half outside
-    half = warp(features, flow, padding="zeros")[..., -1]
-    torch.testing.assert_close(half, features[..., -1] / 2, atol=2e-5, rtol=0)
+    flow[:, 0] = 0.5  # the last column lies 0.5 pixels outside
+    edge = warp(features, flow, padding="zeros")[..., -1]
+    torch.testing.assert_close(edge, features[..., -1] / 2, atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("padding", ["border", "zeros"])
@@ -66,7 +66,7 @@ def test_channels_last_gather_equals_grid_sample(padding: str, size: tuple[int, 
 
 
 def test_gradient_of_a_zero_flow_is_a_true_slope() -> None:
-    """On whole positions the weights have a kink: the gather takes the slope to the right, never half of each."""
+    """On whole positions the weights have a kink: the gather takes the slope to the right, never the mean of both."""
     features = _features(1, 4, 7, 8).contiguous(memory_format=torch.channels_last)
     flow = torch.zeros(1, 2, 7, 8, requires_grad=True)
     warp(features, flow).sum().backward()

@@ -175,8 +175,8 @@ def test_convert_writes_safetensors_that_load_the_same(tmp_path: Path) -> None:
     run = CliRunner().invoke
     done = run(command, ["convert", str(source), str(target), "--set", "rates=1,3,5", "--json"])
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert told["architecture"] == "rate-groups" and told["metadata"]["file.rates"] == "1,3,5"
+    printed = json.loads(done.stdout)
+    assert printed["architecture"] == "rate-groups" and printed["metadata"]["file.rates"] == "1,3,5"
     model = zoo.load_model(target)
     assert model.network.rates == (1, 3, 5) and model.network.multi_head
     assert model.metadata["file.source_sha256"] == fetch.sha256_of(source)

@@ -1,4 +1,4 @@
-"""Every network in training: the same function of frames and motion as in inference, learnt, kept and loaded again."""
+"""Every network in training: the same function of frames and motion as in inference, trained, saved and loaded again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NETWORKS = {
     "rate-groups": {}, "rate-groups-mh-135": {},
     "study": {"propagation": "local"},
     "study-refilled": {"refill": True, "coupled": True, "alignment": "image"},
-    "study-still": {"propagation": "unidirectional", "alignment": "none"},
+    "study-static": {"propagation": "unidirectional", "alignment": "none"},
 }  # fmt: skip
 
 
@@ -82,10 +82,10 @@ def test_a_batch_goes_through_as_a_clip_does(source: Source, name: str) -> None:
     assert core.shape[1] == 1 and torch.allclose(core[:, 0], output[:, 2], atol=1e-4)
     if name == "edvr-m":
         return
-    still = run(network, batch_of(source, use_motion=torch.zeros(1)))
-    assert torch.equal(still, output) == (name == "study-still")
-    if name not in ("study", "study-refilled", "study-still"):
-        assert torch.equal(still, run(network, batch_of(source), "zero"))
+    static = run(network, batch_of(source, use_motion=torch.zeros(1)))
+    assert torch.equal(static, output) == (name == "study-static")
+    if name not in ("study", "study-refilled", "study-static"):
+        assert torch.equal(static, run(network, batch_of(source), "zero"))
 
 
 @pytest.mark.parametrize("name", ["basicvsr", "rate-groups"])
@@ -151,7 +151,7 @@ def test_statistics_of_normalisations_are_kept(data: Data, tmp_path: Path) -> No
 def test_what_tensors_do_not_tell_of_the_study_network(source: Source, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    for name in ("study", "study-refilled", "study-still"):
+    for name in ("study", "study-refilled", "study-static"):
         model = model_of(name)
         network = filled(model)
         path = tmp_path / f"{name}.safetensors"

@@ -1,4 +1,4 @@
-"""Any accepted model file as safetensors: the same tensors under the names the networks here go by."""
+"""Converts any accepted model file to safetensors: the same tensors under codecvsr's names."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def convert(
     """Write a model's weights as safetensors and return what was written, loaded from there.
 
     Args:
-        source: what :func:`codecvsr.models.zoo.load_model` takes.
+        source: as for :func:`codecvsr.models.zoo.load_model`.
         target: the file to write, ``*.safetensors``.
-        settings: what tensors do not tell, by name (:attr:`codecvsr.models.registry.Architecture.settings`); kept in
-            the file and taken from it again.
+        settings: hyper-parameters that tensors do not show, by name
+            (:attr:`codecvsr.models.architecture.Architecture.settings`); written into the file.
         overwrite: replace ``target``.
 
     Raises:
@@ -40,9 +40,11 @@ def convert(
         raise InputError(f"{model.name}: has no weights to convert.")
     tensors = {key: tensor.contiguous() for key, tensor in model.network.state_dict().items()}
     known = ARCHITECTURES[model.architecture].settings
-    kept = {name: setting.write(getattr(model.network, name)) for name, setting in known.items()} | dict(settings or {})
-    apply_settings(model.architecture, model.network, kept)
-    metadata = {"architecture": model.architecture, "licence": model.licence, **kept}
+    values = {name: setting.write(getattr(model.network, name)) for name, setting in known.items()} | dict(
+        settings or {}
+    )
+    apply_settings(model.architecture, model.network, values)
+    metadata = {"architecture": model.architecture, "licence": model.licence, **values}
     if model.path is not None and model.sha256 is not None:
         metadata |= {"source": model.path.name, "source_sha256": model.sha256}
     with atomic_file(target) as part:

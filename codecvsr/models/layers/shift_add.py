@@ -1,9 +1,9 @@
 """Shift-and-add: the neighbours' pixels laid out on the finer grid, where the motion says they belong.
 
-The oldest way to super-resolve a moving scene (Elad and Hel-Or, "A fast super-resolution reconstruction algorithm",
+The oldest method to super-resolve a moving scene (Elad and Hel-Or, "A fast super-resolution reconstruction algorithm",
 IEEE Transactions on Image Processing 2001; Farsiu et al., "Fast and robust multiframe super resolution", ibid. 2004): each
-frame samples the scene at other points, so aligned samples together are a denser one. A network that sees only warped
-pictures would have to learn this product of pixel and sub-pixel position; here it is given the result as channels.
+frame samples the scene at other points, so that aligned samples are jointly denser. A network that sees only warped
+pictures would have to learn this product of pixel and sub-pixel position; here it gets the result as channels.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ def luma(frames: Tensor) -> Tensor:
 def shift_and_add(here: Tensor, neighbours: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
     """What samples of neighbouring frames add to a frame on the grid of its x4 picture.
 
-    Of every neighbour each pixel takes the sample that lands nearest to its centre, subtracts what the frame itself,
+    From every neighbour each pixel uses the sample that lands nearest to its centre, subtracts what the frame itself,
     interpolated, has at that very point, and shares the difference out to the nearest of its 4x4 finer grid points. A
     sample's weight falls with its distance to the grid point and with the difference itself.
 
     Args:
         here: (N, 1, H, W) luma of the frame in 0..1.
         neighbours: luma (N, 1, H, W) of each neighbour, the flow (N, 2, H, W) to it from the frame in pixels, and a gate
-            (N, 1, 1, 1) that is 0 for samples that must not be used.
+            (N, 1, 1, 1) that is 0 for samples to be ignored.
 
     Returns:
-        (N, 32, H, W): 16 mean differences by grid point, row by row, and 16 shares in 0..1 telling how much they rest on.
+        (N, 32, H, W): 16 mean differences by grid point, row by row, and 16 shares in 0..1: the weight behind each mean.
     """
     total = here.new_zeros(here.shape[0], SCALE**2, *here.shape[2:])
     weight = torch.zeros_like(total)

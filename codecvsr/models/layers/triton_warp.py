@@ -1,7 +1,7 @@
 """The bilinear warp of ``channels_last`` features on a GPU as one Triton kernel, against PyTorch's ``grid_sample``.
 
-``grid_sample`` wants the grid as a tensor, float32 features, and gives back planes that have to be turned into pixels again.
-This reads the flow itself and rows of channels as they lie, in half precision where that is what they are; positions and sums
+``grid_sample`` needs the grid as a tensor and float32 features, and returns planes that have to be turned into pixels again.
+This reads the flow itself and rows of channels in their own type, fp16 and bf16 included; positions and sums
 are float32. Not differentiable: training goes through ``grid_sample``.
 """
 
@@ -18,14 +18,14 @@ import torch
 from torch import Tensor
 
 _BLOCK = 64  # pixels of a program
-_TOLERANCE = 0.02  # of the features' range, against grid_sample, in half precision
+_TOLERANCE = 0.02  # of the features' range, against grid_sample, in fp16
 
 log = logging.getLogger(__name__)
-_checked: dict[tuple[torch.dtype, int, str], bool] = {}  # by kind of features: whether the kernel gave what it should
+_checked: dict[tuple[torch.dtype, int, str], bool] = {}  # by kind of features: whether the kernel is right
 
 
 def is_supported(features: Tensor, flow: Tensor) -> bool:
-    """Whether the kernel can take these: on a GPU, pixel by pixel in memory, without gradients, with Triton installed."""
+    """Whether the kernel supports these: on a GPU, pixel by pixel in memory, without gradients, with Triton installed."""
     return (
         features.device.type == "cuda"
         and features.dtype in (torch.float32, torch.float16, torch.bfloat16)
@@ -41,7 +41,7 @@ def warp_or_none(features: Tensor, flow: Tensor, padding: str, plain: Callable[[
     """The warp by the kernel, or None where it cannot be trusted; checked once for each kind of features.
 
     Args:
-        features: what :func:`is_supported` said yes to, (N, C, H, W).
+        features: (N, C, H, W), supported (:func:`is_supported`).
         flow: (N, 2, H, W) in pixels.
         padding: ``border`` or ``zeros``.
         plain: makes the same by ``grid_sample``.
@@ -65,7 +65,7 @@ def _is_right(features: Tensor, flow: Tensor, padding: str, expected: Tensor) ->
             raise
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     if why:
-        log.warning("The Triton warp is not used (%s): grid_sample takes its place.", why)
+        log.warning("The Triton warp is not used (%s): grid_sample is used.", why)
     return not why
 
 

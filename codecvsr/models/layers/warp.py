@@ -32,7 +32,7 @@ def warp(features: Tensor, flow: Tensor, *, padding: Padding = "border", mode: M
         (N, C, H, W) of the features' type.
 
     Raises:
-        ValueError: the two shapes do not belong together.
+        ValueError: the two shapes do not match.
     """
     if features.ndim != 4 or flow.shape != (features.shape[0], 2, *features.shape[2:]):
         raise ValueError(
