@@ -210,11 +210,11 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 def constructors() -> dict[str, tuple[str, Callable[..., nn.Module]]]:
     """Return every network that can be made with random weights: name -> (key of :data:`ARCHITECTURES`, constructor)."""
-    return {
-        name: (kind, build)
-        for kind, architecture in ARCHITECTURES.items()
-        for name, build in {kind: architecture.network, **architecture.variants}.items()
-    }
+    found: dict[str, tuple[str, Callable[..., nn.Module]]] = {}
+    for kind, architecture in ARCHITECTURES.items():
+        found[kind] = kind, architecture.network
+        found |= {name: (kind, build) for name, build in architecture.variants.items()}
+    return found
 
 
 def architecture_of(network: nn.Module) -> Architecture:
