@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from codecvsr.compare.variants import ablation_rows, parse_row
-from codecvsr.datasets.benchmark import BenchmarkSettings, make_benchmark
+from codecvsr.datasets.benchmark import make_benchmark
+from codecvsr.datasets.benchmark_settings import BenchmarkSettings
 from codecvsr.errors import InputError
 from codecvsr.files import write_png
 from codecvsr.inference.ablations import Ablations, choose_motion
