@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codecvsr.compare.variants import ablation_rows, parse_row
+from codecvsr.compare.variants import ablation_variants, parse_variant
 from codecvsr.datasets.benchmark import make_benchmark
 from codecvsr.datasets.benchmark_settings import BenchmarkSettings
 from codecvsr.errors import InputError
@@ -46,10 +46,10 @@ def test_it_upscales_a_clip(data: Data, tmp_path: Path, name: str) -> None:
 
 
 def test_compare_knows_its_rows() -> None:
-    row = parse_row("toy:random@dis+ablate-mvs")
+    row = parse_variant("toy:random@dis+ablate-mvs")
     assert (row.model, row.motion, row.ablations.names) == ("toy:random", "dis", ["mvs"])
     model = load_model("toy:random")
-    assert [one.name for one in ablation_rows(parse_row("toy:random"), model)] == []
+    assert [one.name for one in ablation_variants(parse_variant("toy:random"), model)] == []
     assert choose_motion(model, None, Ablations(mvs=True)) == "zero"
     with pytest.raises(InputError, match="has no priors to leave out"):
         choose_motion(model, None, Ablations(priors=True))

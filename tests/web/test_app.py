@@ -13,7 +13,6 @@ import pytest
 pytest.importorskip("flask", reason="Flask is not installed (pip install 'codecvsr[web]')")
 
 from codecvsr.errors import CodecVSRError, InputError
-from codecvsr.inference.ablations import ABLATIONS
 from codecvsr.web import sniff
 from codecvsr.web.app import FILES, create_app, demo_clip
 from codecvsr.web.limits import Limits
