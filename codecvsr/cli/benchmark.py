@@ -31,7 +31,6 @@ def _crfs(ctx: click.Context, param: click.Parameter, value: str) -> tuple[float
 @click.option(
     "--hr-root",
     required=True,
-    is_eager=True,
     type=InputPath(),
     help="Folder of HR clips: sub-folders of PNG or JPEG frames, or video files of any codec.",
 )

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from codecvsr.cli import output
+from codecvsr.cli.options import check_inputs
 from codecvsr.errors import CodecVSRError
 
 #: Options whose environment variable also exists without the command's name, for all commands at once.
@@ -126,6 +127,11 @@ class CodecVSRCommand(_BaseCommand):
                 if isinstance(option, click.Option):
                     option.envvar = environment_names(ctx.auto_envvar_prefix, option)
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Checks that the inputs exist, then runs the command's function."""
+        check_inputs(self, ctx.params)
+        return super().invoke(ctx)
 
 
 class CodecVSRGroup(_BaseCommand, click.Group):

@@ -25,27 +25,27 @@ if TYPE_CHECKING:
     from codecvsr.compare.tables import Table
 
 
-def _models(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+def _check_models(values: tuple[str, ...]) -> None:
+    """Checks the values of ``--models``; not in a callback, because this imports torch, before inputs are checked."""
     from codecvsr.compare.variants import parse_variants
     from codecvsr.errors import InputError
 
     try:
-        parse_variants(value)
+        parse_variants(values)
     except InputError as error:
-        raise click.BadParameter(str(error), ctx, param) from error
-    return value
+        raise click.BadParameter(str(error), param_hint="'--models'") from error
 
 
-def _reports(ctx: click.Context, param: click.Parameter, value: tuple[Path, ...]) -> tuple[Path, ...]:
+def _check_reports(values: tuple[Path, ...]) -> None:
+    """Checks the values of ``--report``; not in a callback, for the same reason."""
     from codecvsr.compare.report import check_report
     from codecvsr.errors import InputError
 
     try:
-        for path in value:
+        for path in values:
             check_report(path)
     except InputError as error:
-        raise click.BadParameter(str(error), ctx, param) from error
-    return value
+        raise click.BadParameter(str(error), param_hint="'--report'") from error
 
 
 def _crop(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int, int, int] | None:
@@ -61,16 +61,16 @@ def _crop(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
 
 
 @click.command(cls=CodecVSRCommand)
-@click.option("--clip-root", type=InputPath(), is_eager=True, multiple=True, required=True, metavar="CLIP...",
+@click.option("--clip-root", type=InputPath(), multiple=True, required=True, metavar="CLIP...",
               help="Clip folders, benchmark folders such as OUT/val_CRF25, or folders of those; several may follow.")  # fmt: skip
-@click.argument("more_clips", nargs=-1, type=InputPath(), is_eager=True, metavar="")
-@click.option("--gt-root", type=InputPath(), is_eager=True, required=True,
+@click.argument("more_clips", nargs=-1, type=InputPath(), metavar="")
+@click.option("--gt-root", type=InputPath(), required=True,
               help="Their originals: a sub-folder of frames, or a video, named like each clip.")  # fmt: skip
-@click.option("--models", multiple=True, required=True, callback=_models, metavar="A[,B...]",
+@click.option("--models", multiple=True, required=True, metavar="A[,B...]",
               help="Names, weights files or NETWORK:random, each optionally with @MOTION, +ablate-PART, +segments=K or "
                    "+window=N: basicvsr-reds4@codec.")  # fmt: skip
 @click.option("--ablations", is_flag=True, help="Add a row for every part that a model has, without that part.")
-@click.option("--report", "reports", multiple=True, type=click.Path(path_type=Path, dir_okay=False), callback=_reports,
+@click.option("--report", "reports", multiple=True, type=click.Path(path_type=Path, dir_okay=False),
               metavar="HTML|MD", help="Write tables, plots and pictures; an HTML page is self-contained.")  # fmt: skip
 @click.option("--out-dir", type=click.Path(path_type=Path), default=Path("out/compare"), show_default=True,
               help="Folder of stored measurements; an interrupted run continues from them.")  # fmt: skip
@@ -124,6 +124,8 @@ def command(
     Bicubic is always a row. A row that fails is named, and the others are measured. Random weights are marked
     'untrained' and have no scores. Measurements are stored: the same command continues an interrupted run.
     """
+    _check_models(models)
+    _check_reports(reports)
     from codecvsr.compare.measurements import Settings
     from codecvsr.compare.report import write_report
     from codecvsr.compare.run import compare

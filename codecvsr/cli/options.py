@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,21 +16,25 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class InputPath(click.Path):
-    """A file or folder that must exist; checked before a command imports anything large."""
+    """A file or folder that must exist; the command checks it before it imports large libraries."""
 
     def __init__(self) -> None:
         """As ``click.Path`` for ``Path`` objects."""
         super().__init__(path_type=Path)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Returns the path.
 
-        Raises:
-            InputError: it does not exist.
-        """
-        path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        check_exists(path)
-        return path
+def check_inputs(command: click.Command, values: Mapping[str, Any]) -> None:
+    """Checks that the values of all :class:`InputPath` parameters exist.
+
+    Raises:
+        InputError: one does not.
+    """
+    for parameter in command.params:
+        if isinstance(parameter.type, InputPath):
+            value = values.get(parameter.name or "")
+            for path in value if isinstance(value, tuple) else (value,):
+                if path is not None:
+                    check_exists(path)
 
 
 def check_exists(path: Path) -> None:

@@ -147,7 +147,7 @@ def test_that_png_files_cannot_be_turned_is_said(tmp_path, caplog):
     for source, is_warned in ((turned, True), (upright, False)):
         caplog.clear()
         codecvsr.upscale(source, tmp_path / f"out-{source.stem}", model="bicubic")
-        assert ("which PNG files cannot say" in caplog.text) == is_warned
+        assert ("which PNG files cannot express" in caplog.text) == is_warned
 
 
 @pytest.mark.parametrize("codec", ["hevc", "ffv1"])
