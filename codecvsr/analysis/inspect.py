@@ -20,8 +20,8 @@ from codecvsr.errors import InputError
 from codecvsr.events import Progress
 from codecvsr.metrics.alignment import BORDER, TRACK_FRAMES, AlignmentTable
 from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion
-from codecvsr.motion.ops.reference import Array
 from codecvsr.motion.optical_flow import dis_flows
+from codecvsr.motion.types import Array
 
 _CHUNK_PIXELS = 2**26  #: pixels of luma in memory at once; about 20 bytes for each
 _CHUNK_FRAMES = (16, 600)  #: fewest and most frames of a chunk

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from codecvsr.bitstream.frame import CodedFrame
-from codecvsr.motion.clip_motion import TYPE_CODES, ClipMotion
-from codecvsr.motion.ops.reference import Luma, matching_error, pad_to_cells
-from codecvsr.motion.references import FUTURE, PAST, StreamFacts, block_velocity, usable_references
+from codecvsr.motion import ops
+from codecvsr.motion.grid import pad_to_cells
+from codecvsr.motion.references import StreamFacts, block_velocity, usable_references
+from codecvsr.motion.types import FUTURE, PAST, TYPE_CODES, ClipMotion, Luma
 
 PARTITIONS = {10: "16x16", 9: "16x8", 6: "8x16", 5: "8x8", 0: "none"}  #: codes of ``BlockField.partition``
 LISTS = ("past", "future")
@@ -45,7 +46,7 @@ def reference_distances(motion: ClipMotion, lumas: Sequence[Luma]) -> npt.NDArra
             references = usable_references(facts, t, direction)
             resolved = block_velocity(t, raw[t], references, lumas)
             if resolved is not None and (known := np.isfinite(raw[t, 0]) & np.isfinite(resolved[1])).any():
-                matches = np.stack([matching_error(lumas[t], lumas[r], raw[t])[known] for r in references])
+                matches = np.stack([ops.table().matching_error(lumas[t], lumas[r], raw[t])[known] for r in references])
                 chosen = np.abs(matches - resolved[1][known]).argmin(axis=0)
                 found[direction, t][known] = np.abs(np.array(references) - t)[chosen]
     return found

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from codecvsr.errors import InputError
 from codecvsr.files import VIDEO_SUFFIXES, list_images, read_image
 from codecvsr.motion import ClipMotion
-from codecvsr.motion.field import grid_shape
+from codecvsr.motion.grid import grid_shape
 
 FORMAT_VERSION = 1
 FRAMES, STREAM, MOTION, META = "lr", "clip.mp4", "codec.npz", "meta.json"

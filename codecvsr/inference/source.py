@@ -20,9 +20,10 @@ from codecvsr.files import FRAME_NAME
 from codecvsr.inference.clip_folder import ClipFolder
 from codecvsr.inference.tiles import BLOCK
 from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion, motion_fields
-from codecvsr.motion.clip_motion import FULL_REPAIR, measured, unknown_motion
-from codecvsr.motion.ops.reference import pad_to_cells, to_cells
+from codecvsr.motion.confidence import with_fields
+from codecvsr.motion.grid import pad_to_cells, to_cells
 from codecvsr.motion.optical_flow import dis_between, dis_flows
+from codecvsr.motion.types import FULL_REPAIR, unknown_motion
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def with_flows(source: Source, to_prev: npt.NDArray[np.float32], to_next: npt.ND
     lumas = [pad_to_cells(luma_of(frame)) for frame in source.frames]
     cells = [np.stack([_cells(field) for field in flow]) for flow in (to_prev, to_next)]
     return replace(
-        source, motion=measured(source.motion, cells[0], cells[1], lumas), dense=(to_prev, to_next), pairwise=None
+        source, motion=with_fields(source.motion, cells[0], cells[1], lumas), dense=(to_prev, to_next), pairwise=None
     )
 
 
@@ -161,7 +162,7 @@ def without_motion(source: Source) -> Source:
     """The same clip with no motion at all."""
     zero = np.zeros_like(source.motion.to_prev)
     lumas = [pad_to_cells(luma_of(frame)) for frame in source.frames]
-    return replace(source, motion=measured(source.motion, zero, zero, lumas), dense=None, pairwise=None)
+    return replace(source, motion=with_fields(source.motion, zero, zero, lumas), dense=None, pairwise=None)
 
 
 def luma_of(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from codecvsr.metrics.psnr import PEAK
-from codecvsr.motion.ops.reference import Array, to_pixels, warp
+from codecvsr.motion import ops
+from codecvsr.motion.grid import to_pixels
+from codecvsr.motion.types import Array
 
 Direction = Literal["to_prev", "to_next"]
 Pictures = Sequence[npt.NDArray[np.uint8]] | Sequence[Array]
@@ -108,7 +110,7 @@ def compose(motion: Array, direction: Direction, start: int, length: int, size: 
         if composed is None:
             composed = step
         else:
-            composed = step + np.stack([warp(part, step) for part in composed])
+            composed = step + np.stack([ops.table().warp(part, step) for part in composed])
     if composed is None:
         raise ValueError(f"length = {length}; at least 1 expected.")
     return composed
@@ -226,5 +228,5 @@ def _pulled_psnr(source: npt.NDArray[Any], target: npt.NDArray[Any], flow: Array
         flow = np.stack([cv2.resize(np.ascontiguousarray(part), (width, height)) for part in flow]) * np.float32(scale)
     edge = border * scale
     inside = (slice(edge, target.shape[0] - edge), slice(edge, target.shape[1] - edge))
-    difference = warp(source.astype(np.float32), flow)[inside] - target.astype(np.float32)[inside]
+    difference = ops.table().warp(source.astype(np.float32), flow)[inside] - target.astype(np.float32)[inside]
     return 10.0 * math.log10(PEAK * PEAK / max(float((difference.astype(np.float64) ** 2).mean()), _MIN_SQUARE))

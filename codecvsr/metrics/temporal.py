@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from codecvsr.constants import CELL
 from codecvsr.metrics.planes import luma
-from codecvsr.motion.ops.reference import Array, warp
+from codecvsr.motion import ops
+from codecvsr.motion.types import Array
 
 FOLLOWED = 8.0  #: 8-bit luma steps: pixels whose original the field follows more closely are looked at
 
@@ -43,7 +44,9 @@ class WarpingError:
         pair = luma(picture).astype(np.float32), luma(original).astype(np.float32)
         if self._before is not None and not self._is_cut[self._index]:
             flow = self._flow(pair[0].shape)
-            errors = [np.abs(now - warp(before, flow)) for now, before in zip(pair, self._before, strict=True)]
+            errors = [
+                np.abs(now - ops.table().warp(before, flow)) for now, before in zip(pair, self._before, strict=True)
+            ]
             seen = errors[1] < FOLLOWED
             self._sums += [float(error[seen].sum(dtype=np.float64)) for error in errors]
             self._count += int(seen.sum())

@@ -1,4 +1,4 @@
-"""Vectors to motion: of a whole clip, of a file, or of a stream without end."""
+"""Vectors to motion: of a whole clip, of a file, or of an endless stream."""
 
 from __future__ import annotations
 
@@ -12,66 +12,68 @@ from pathlib import Path
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.reader import Backend, read_video
 from codecvsr.errors import InputError
-from codecvsr.motion.clip_motion import FULL_REPAIR, ClipMotion, MotionOptions, join
 from codecvsr.motion.motion_stream import MotionStream
-from codecvsr.motion.ops.native import Mapper
+from codecvsr.motion.types import FULL_REPAIR, ClipMotion, Mapper, MotionOptions, join
 
-STRETCH = 8  #: frames of a stream in which motion to the next frame is chosen backwards in one go
+RESTART = 8  #: frames of a stream in which motion to the next frame is chosen backwards at once
 _MAX_THREADS = 8
-_AT_ONCE = 8  # frames that are read before what can be finished is
+_BATCH = 8  # frames that are read before the stages run
 
 
 def estimate_motion(
     frames: Iterable[CodedFrame],
     options: MotionOptions = FULL_REPAIR,
     *,
-    stretch: int | None = None,
+    restart: int | None = None,
     threads: int | None = None,
 ) -> ClipMotion:
-    """Repair the vectors of a clip into motion between neighbouring frames.
+    """Repairs the vectors of a clip into motion between neighbouring frames.
 
     Args:
-        frames: the clip in display order, one size. Only its luma and codec data are kept in memory.
-        options: what to leave out.
-        stretch: as in :func:`stream_motion`; None: the whole clip is one stretch.
-        threads: how many to use, at least 1; None for one per processor, at most 8. The result is the same with any.
+        frames: the clip in display order, one size. Only its luma and codec data stay in memory.
+        options: parts of the repair that are on.
+        restart: as in :func:`stream_motion`; None: never.
+        threads: their number, at least 1; None for one per processor, at most 8. The result does not depend on it.
 
     Raises:
         InputError: there are no frames.
     """
-    pieces = list(_pieces(frames, options, stretch, threads))
-    if not pieces:
+    parts = list(_parts(frames, options, restart, threads))
+    if not parts:
         raise InputError("The clip holds no frames; at least one was expected.")
-    return pieces[0] if len(pieces) == 1 else join(pieces)
+    return parts[0] if len(parts) == 1 else join(parts)
 
 
 def stream_motion(
     frames: Iterable[CodedFrame],
     options: MotionOptions = FULL_REPAIR,
     *,
-    stretch: int = STRETCH,
+    stretch: int = RESTART,
     threads: int | None = None,
 ) -> Iterator[tuple[list[CodedFrame], ClipMotion]]:
-    """Repair the vectors of a stream of any length in one pass: pieces of a few frames with their motion, in order.
+    """Repairs the vectors of a stream of any length in one pass.
 
-    Joined, the pieces are what :func:`estimate_motion` makes of the whole with the same ``stretch``, bit by bit. No more
-    than about 50 frames are held; the first piece comes when so many were read.
+    Joined, the parts are bit by bit the result of :func:`estimate_motion` of the whole with ``restart=stretch``. At most about
+    50 frames are in memory; the first part is yielded when so many were read.
 
     Args:
         frames: the stream in display order, one size.
-        options: what to leave out.
-        stretch: every so many frames the motion to the next frame is found without the help of the frame after it.
-        threads: how many to use, at least 1; None for one per processor, at most 8. The result is the same with any.
+        options: parts of the repair that are on.
+        stretch: after so many frames the motion to the next frame is found without the help of the frame after it.
+        threads: their number, at least 1; None for one per processor, at most 8. The result does not depend on it.
+
+    Yields:
+        Consecutive frames, and their motion.
     """
     waiting: deque[CodedFrame] = deque()
 
-    def held() -> Iterator[CodedFrame]:
+    def stored() -> Iterator[CodedFrame]:
         for frame in frames:
             waiting.append(frame)
             yield frame
 
-    for piece in _pieces(held(), options, stretch, threads):
-        yield [waiting.popleft() for _ in range(len(piece))], piece
+    for part in _parts(stored(), options, stretch, threads):
+        yield [waiting.popleft() for _ in range(len(part))], part
 
 
 def motion_fields(
@@ -82,27 +84,27 @@ def motion_fields(
     allow_damaged: bool = False,
     threads: int | None = None,
 ) -> ClipMotion:
-    """The repaired motion of an H.264 file: :func:`estimate_motion` of :func:`read_video`, which names the errors."""
+    """Returns the repaired motion of an H.264 file: :func:`estimate_motion` of :func:`read_video`, which lists the errors."""
     frames = read_video(path, backend=backend, allow_damaged=allow_damaged)
     return estimate_motion(frames, options, threads=threads)
 
 
-def _pieces(
-    frames: Iterable[CodedFrame], options: MotionOptions, stretch: int | None, threads: int | None
+def _parts(
+    frames: Iterable[CodedFrame], options: MotionOptions, restart: int | None, threads: int | None
 ) -> Iterator[ClipMotion]:
     with _mapper(threads) as mapper:
-        stream = MotionStream(options, stretch, mapper)
+        stream = MotionStream(options, restart, mapper)
         for count, frame in enumerate(frames, 1):
             stream.add(frame)
-            if count % _AT_ONCE == 0 and (piece := stream.take()):
-                yield piece
-        if piece := stream.take(ended=True):
-            yield piece
+            if count % _BATCH == 0 and (part := stream.advance()):
+                yield part
+        if part := stream.advance(ended=True):
+            yield part
 
 
 @contextmanager
 def _mapper(threads: int | None) -> Iterator[Mapper]:
-    """``map``, or that of a pool of threads."""
+    """Yields ``map``, or that of a pool of threads."""
     count = threads or min(os.cpu_count() or 1, _MAX_THREADS)
     if count == 1:
         yield map

@@ -1,8 +1,8 @@
 """From raw vectors to motion between neighbouring frames.
 
-A vector says how a block moved since *some* reference picture, one to several frames away. Here, per cell: which
-reference it was, how fast that is per frame, and, for both directions, which of several plausible velocities matches the
-decoded pictures best.
+A vector says how a block moved since *some* reference picture, one to several frames away. Here, per cell: which reference it
+was, how fast that is per frame, and, for both directions, which of several plausible velocities matches the decoded pictures
+best.
 """
 
 from __future__ import annotations
@@ -15,41 +15,29 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.constants import CELL
-from codecvsr.motion.field import BlockField
-from codecvsr.motion.ops import native
-from codecvsr.motion.ops.native import Candidate
-from codecvsr.motion.ops.reference import (
-    Array,
-    Luma,
-    fill_holes_numpy,
-    matching_error,
-    matching_error_numpy,
-    splat_numpy,
-)
-from codecvsr.native_libraries import field_library
+from codecvsr.motion import ops
+from codecvsr.motion.grid import grid_shape
+from codecvsr.motion.ops.records import Candidate
+from codecvsr.motion.types import PAST, STEPS, TYPE_CODES, Array, BlockField, Luma
 
-PAST, FUTURE = 0, 1
-_STEP = (-1, +1)  # display index of the neighbour in each direction
 _MAX_REFERENCES = (4, 3)  # pictures tried per list, nearest first
 _FARTHER_MUST_WIN_BY = 0.92
-_B = 3  # of StreamFacts.types
 _MAX_REORDERED = 32  # places between the orders of decoding and of display; the standard allows 16 frames
-MAX_REFERENCE = (32, 16)  #: frames; encoders put at most 16 B-frames between two others
+MAX_REFERENCE = (32, 16)  #: frames, by direction; encoders put at most 16 B-frames between two others
 
-Velocity = tuple[Array, Array]  #: what :func:`block_velocity` returns
+Velocity = tuple[Array, Array]  #: the result of :func:`block_velocity`
 
 
 @dataclass(frozen=True)
 class StreamFacts:
-    """What the stream says of each of T frames, in display order.
+    """Codec data of T frames, in display order.
 
     Attributes:
         types: (T,) uint8, 1 = I, 2 = P, 3 = B.
         is_reference: (T,) bool.
         is_idr: (T,) bool.
         decode_order: (T,) int, the decode index of each displayed frame.
-        max_references: pictures that are kept for reference at once (``max_num_ref_frames``), None where not known.
+        max_references: number of pictures in the reference buffer (``max_num_ref_frames``), None where unknown.
     """
 
     types: npt.NDArray[np.uint8]
@@ -71,7 +59,7 @@ class StreamFacts:
     @cached_property
     def anchors(self) -> list[int]:
         """The decode indices of the reference pictures that are no B-frames, in rising order."""
-        return sorted(self.decode_order[self.is_reference & (self.types != _B)].tolist())
+        return sorted(self.decode_order[self.is_reference & (self.types != TYPE_CODES["B"])].tolist())
 
     @cached_property
     def idrs(self) -> list[int]:
@@ -80,24 +68,24 @@ class StreamFacts:
 
 
 def usable_references(facts: StreamFacts, t: int, direction: int) -> list[int]:
-    """Frames that a block of frame ``t`` can be predicted from, nearest first.
+    """Returns the frames that a block of frame ``t`` can be predicted from, nearest first.
 
     A reference picture was decoded earlier, is marked as used for reference, and is not older than the last IDR
-    picture in decode order (ITU-T H.264 clause 8.2.5.1). Of those, ``max_references`` are kept, the last decoded ones
-    (clause 8.2.5.3); B-frames do not count, since encoders give them up before their turn. None is farther away than
+    picture in decode order (ITU-T H.264 clause 8.2.5.1). Of those, the last ``max_references`` decoded ones remain
+    (clause 8.2.5.3); B-frames do not count, since encoders remove them earlier. None is farther away than
     :data:`MAX_REFERENCE`.
     """
     decode, is_reference = facts.order, facts.used
     limit = _MAX_REFERENCES[direction]
-    kept_from = -1
+    oldest_anchor = -1
     if facts.max_references:
         limit = min(limit, facts.max_references)
         earlier = bisect_left(facts.anchors, decode[t])
         if earlier >= facts.max_references:
-            kept_from = facts.anchors[earlier - facts.max_references]
+            oldest_anchor = facts.anchors[earlier - facts.max_references]
     idrs = bisect_right(facts.idrs, decode[t])
-    oldest = max(facts.idrs[idrs - 1] if idrs else -1, kept_from)
-    step = _STEP[direction]
+    oldest = max(facts.idrs[idrs - 1] if idrs else -1, oldest_anchor)
+    step = STEPS[direction]
     found: list[int] = []
     r = t + step
     while 0 <= r < len(decode) and len(found) < limit and abs(r - t) <= MAX_REFERENCE[direction]:
@@ -109,89 +97,28 @@ def usable_references(facts: StreamFacts, t: int, direction: int) -> list[int]:
     return found
 
 
-def best_reference_numpy(
-    current: Luma, others: Sequence[Luma], distances: Sequence[int], raw: Array
-) -> tuple[Array, Array]:
-    """Which of ``others`` the vectors ``raw`` (2, h, w) point at, per cell; a later one must win by a margin.
-
-    Returns:
-        velocity (2, h, w): ``raw`` divided by the distance of the picture chosen, NaN where there is none;
-        error (h, w): its matching error, infinity where there is none.
-    """
-    best = np.full(raw.shape[1:], np.inf, np.float32)
-    distance = np.full_like(best, np.nan)
-    for other, far in zip(others, distances, strict=True):
-        match = matching_error_numpy(current, other, raw)
-        better = match < best * np.float32(_FARTHER_MUST_WIN_BY)
-        best[better] = match[better]
-        distance[better] = far
-    return raw / distance, best
-
-
-def best_reference(current: Luma, others: Sequence[Luma], distances: Sequence[int], raw: Array) -> tuple[Array, Array]:
-    """:func:`best_reference_numpy`, done by the native library where it was built."""
-    library = field_library()
-    if library is None:
-        return best_reference_numpy(current, others, distances, raw)
-    return native.best_reference(library, current, others, distances, raw, _FARTHER_MUST_WIN_BY)
-
-
-def best_candidate_numpy(
-    current: Luma, other: Luma, candidates: Sequence[Candidate], cells: tuple[int, int]
-) -> tuple[Array, Array]:
-    """Per cell the candidate that matches best, the first of equal ones; those empty everywhere are left out.
-
-    Returns:
-        field (2, h, w) in pixels and error (h, w) in luma steps.
-    """
-    known: list[Array] = []
-    for candidate in candidates:
-        if candidate.field is None:
-            known.append(np.zeros((2, *cells), np.float32))
-            continue
-        if candidate.priority is None:
-            field = candidate.field * np.float32(candidate.sign)
-        else:
-            field = splat_numpy(candidate.field, candidate.sign, candidate.priority)
-        if np.isfinite(field).all(axis=0).any():
-            known.append(fill_holes_numpy(field))
-    matches = np.stack([matching_error_numpy(current, other, c) for c in known])
-    best = matches.argmin(axis=0)
-    error = np.take_along_axis(matches, best[None], 0)[0]
-    return np.take_along_axis(np.stack(known), best[None, None], 0)[0], error
-
-
-def best_candidate(
-    current: Luma, other: Luma, candidates: Sequence[Candidate], cells: tuple[int, int]
-) -> tuple[Array, Array]:
-    """:func:`best_candidate_numpy`, done by the native library where it was built."""
-    library = field_library()
-    if library is None:
-        return best_candidate_numpy(current, other, candidates, cells)
-    return native.best_candidate(library, current, other, candidates, cells)
-
-
 def block_velocity(
     t: int, raw: Array, references: Sequence[int], lumas: Mapping[int, Luma] | Sequence[Luma]
 ) -> Velocity | None:
-    """The motion per frame of every block of frame ``t``, and how well its best reference matches.
+    """Returns the motion per frame of every block of frame ``t``, and how well its best reference matches.
 
     Args:
-        t: the frame.
-        raw: (2, h, w) its vectors of one list, NaN where there are none.
-        references: what they may point at (:func:`usable_references`).
+        t: index of the frame.
+        raw: (2, h, w) its vectors of one list in pixels, NaN where there are none.
+        references: frames that they may point at (:func:`usable_references`).
         lumas: pictures by frame, whole cells.
 
     Returns:
         velocity (2, h, w) in pixels per frame along the list's direction, NaN where there is none, and error (h, w), the
-        matching error of the chosen reference, infinity where there is none; None where there is none anywhere.
+        matching error of the chosen reference in luma steps, infinity where there is none; None if no cell has a vector.
     """
     if not references or np.isnan(raw[0]).all():
         return None
-    return best_reference(lumas[t], [lumas[r] for r in references], [abs(r - t) for r in references], raw)
+    pictures, distances = [lumas[r] for r in references], [abs(r - t) for r in references]
+    return ops.table().best_reference(lumas[t], pictures, distances, raw, _FARTHER_MUST_WIN_BY)
 
 
-def choose(
+def best_motion(
     t: int,
     direction: int,
     lumas: Mapping[int, Luma] | Sequence[Luma],
@@ -200,29 +127,29 @@ def choose(
     *,
     invert: bool = True,
 ) -> tuple[Array, Array]:
-    """Motion from frame ``t`` to its neighbour in ``direction``: per cell the candidate that matches best.
+    """Returns motion from frame ``t`` to its neighbour in ``direction``: per cell the candidate that matches best.
 
     Candidates: the block's own velocity; its velocity in the other list, negated; the neighbour's motion towards this
     frame, carried along itself and negated; the opposite neighbour's motion, carried here; the field found before for
     the neighbour, carried here; no motion. Without ``invert`` only the block's own velocity.
 
     Args:
-        t: the frame; its neighbour exists.
+        t: index of the frame; its neighbour exists.
         direction: ``PAST`` or ``FUTURE``.
         lumas: pictures by frame, whole cells.
         velocities: :func:`block_velocity` by frame, of both lists, for ``t`` and the frames around it that exist.
-        found: what this function returned for the neighbour, if it was asked.
+        found: results of this function by frame; used if the neighbour's is among them.
         invert: off: a missing direction stays empty.
 
     Returns:
         field (2, h, w) in pixels and error (h, w) in luma steps.
     """
-    other, n, opposite = 1 - direction, t + _STEP[direction], t - _STEP[direction]
-    cells = (lumas[t].shape[0] // CELL, lumas[t].shape[1] // CELL)
+    other, n, opposite = 1 - direction, t + STEPS[direction], t - STEPS[direction]
+    cells = grid_shape(*lumas[t].shape)
     own = velocities[t][direction]
     if not invert:
         field = np.zeros((2, *cells), np.float32) if own is None else np.where(np.isnan(own[0]), np.float32(0), own[0])
-        return field, matching_error(lumas[t], lumas[n], field)
+        return field, ops.table().matching_error(lumas[t], lumas[n], field)
     candidates = [Candidate(own[0])] if own else []
     if reverse := velocities[t][other]:
         candidates.append(Candidate(reverse[0], -1))
@@ -233,14 +160,14 @@ def choose(
     if n in found:
         candidates.append(Candidate(-found[n][0], -1, found[n][1]))
     candidates.append(Candidate(None))
-    return best_candidate(lumas[t], lumas[n], candidates, cells)
+    return ops.table().best_candidate(lumas[t], lumas[n], candidates, cells)
 
 
 def raw_field(block: BlockField, direction: int) -> Array:
-    """Vectors taken as motion between neighbours whatever their reference: what ``--ablate-resolve`` shows.
+    """Returns vectors as motion between neighbours whatever their reference: ``--ablate-resolve``.
 
-    Centred and scaled right, but not divided by the reference distance; a frame without future vectors gets its own
-    past vectors negated. (2, h, w), zero where there is no vector.
+    Centred and scaled correctly, but not divided by the reference distance; a frame without future vectors gets its own
+    past vectors negated. (2, h, w) in pixels, zero where there is no vector.
     """
     if direction == PAST:
         return np.nan_to_num(block.past, nan=0.0)

@@ -17,7 +17,7 @@ from codecvsr.inference.motion_source import with_motion
 from codecvsr.inference.source import Source
 from codecvsr.models.zoo import LoadedModel
 from codecvsr.motion import MotionOptions, estimate_motion
-from codecvsr.motion.clip_motion import unknown_motion
+from codecvsr.motion.types import unknown_motion
 from codecvsr.video.probe import Media
 from codecvsr.video.segments import unique
 

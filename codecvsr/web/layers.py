@@ -66,7 +66,7 @@ def frame_layers(frame: CodedFrame, motion: ClipMotion, t: int) -> dict[str, Any
 
     ``vectors``: int16, seven per vector: x and y of the block's upper left corner, its width and height in pixels, the
     displacement x and y in quarter-pels, and the list (0 past, 1 future). ``qp``: uint8 by macroblock. ``partition``: uint8
-    by cell, ``motion.field.BlockField``'s codes, 0 intra. ``motion``: int16 by cell, x then y to the previous frame, in
+    by cell, ``motion.types.BlockField``'s codes, 0 intra. ``motion``: int16 by cell, x then y to the previous frame, in
     sixteenths of a pixel. ``confidence``: uint8 by cell, 0..255.
     """
     vectors = frame.vectors

@@ -13,8 +13,7 @@ from codecvsr.bitstream import native_reader
 from codecvsr.bitstream.frame import VECTOR_DTYPE
 from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import CodecVSRError, DamagedInputError, InputError, UnsupportedInputError
-from codecvsr.motion.field import rasterise_numpy
-from codecvsr.motion.ops.rasterise import rasterise
+from codecvsr.motion.ops import native, reference
 from tests.streams import encode, moving_texture
 
 needs_fields = pytest.mark.skipif(
@@ -73,9 +72,9 @@ def hostile_vectors(rng, count):
 
 
 def assert_same_field(vectors, height, width):
-    past, future, partition = rasterise(native_libraries.field_library(), vectors, height, width)
-    expected = rasterise_numpy(vectors, height, width)
-    for got, wanted in ((past, expected.past), (future, expected.future), (partition, expected.partition)):
+    found, expected = native.rasterise(vectors, height, width), reference.rasterise(vectors, height, width)
+    for name in ("past", "future", "partition"):
+        got, wanted = getattr(found, name), getattr(expected, name)
         assert got.dtype == wanted.dtype
         np.testing.assert_array_equal(got, wanted)
 
@@ -94,7 +93,7 @@ def test_a_vector_longer_than_any_stream_may_hold_is_none():
     vectors["source"], vectors["w"], vectors["h"], vectors["motion_scale"] = -1, 8, 8, 4
     vectors["dst_x"], vectors["dst_y"], vectors["motion_y"] = [4, 12], 4, [4 * 4096, 4 * 4096 + 1]
     assert_same_field(vectors, 8, 16)
-    past = rasterise_numpy(vectors, 8, 16).past
+    past = reference.rasterise(vectors, 8, 16).past
     np.testing.assert_array_equal(past[1, 0], [4096, 4096, np.nan, np.nan])
     assert np.isnan(past[0, :, 2:]).all()
 
@@ -112,11 +111,10 @@ def test_rasterise_equals_numpy_on_real_streams(streams, name):
 
 @needs_fields
 def test_rasterise_refuses_what_would_read_or_write_elsewhere():
-    library = native_libraries.field_library()
     with pytest.raises(TypeError, match="a 1-d array"):
-        rasterise(library, np.zeros(3, np.uint8), 16, 16)
+        native.rasterise(np.zeros(3, np.uint8), 16, 16)
     with pytest.raises(ValueError, match="negative"):
-        rasterise(library, np.zeros(3, VECTOR_DTYPE), -16, 16)
+        native.rasterise(np.zeros(3, VECTOR_DTYPE), -16, 16)
 
 
 @needs_reader

@@ -19,7 +19,7 @@ from codecvsr.inference.motion_source import with_motion
 from codecvsr.inference.source import Source
 from codecvsr.models.registry import ARCHITECTURES
 from codecvsr.models.zoo import load_model
-from codecvsr.motion.clip_motion import unknown_motion
+from codecvsr.motion.types import unknown_motion
 from codecvsr.upscaling.chunk_motion import make_source
 from codecvsr.video.probe import Media
 from tests.videos import make_video

@@ -1,4 +1,4 @@
-"""Cells looked for where no vector leads to them."""
+"""Block search for cells that no vector leads to."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from codecvsr import native_libraries
 from codecvsr.bitstream.reader import read_video
 from codecvsr.constants import CELL
-from codecvsr.motion import block_search, estimate_motion
-from codecvsr.motion.ops.reference import matching_error
+from codecvsr.motion import block_search, estimate_motion, ops
+from codecvsr.motion.ops import reference
 from tests.streams import encode
 
 CELLS = (30, 44)
@@ -19,10 +18,10 @@ SIZE = (CELLS[0] * CELL, CELLS[1] * CELL)
 
 
 @pytest.fixture(params=["native", "numpy"], autouse=True)
-def _either_way(request, monkeypatch):
+def _both_tables(request, monkeypatch):
     if request.param == "numpy":
-        monkeypatch.setattr(native_libraries, "is_enabled", lambda: False)
-    elif native_libraries.field_library() is None:
+        monkeypatch.setattr(ops, "table", lambda: reference)
+    elif ops.table() is reference:
         pytest.skip("the native field library is not built")
 
 
@@ -49,12 +48,12 @@ def disc_moved(by):
 def test_what_moved_far_is_found(by):
     current, other, inside = disc_moved(by)
     nothing = np.zeros((2, *CELLS), np.float32)
-    before = matching_error(current, other, nothing)
+    before = ops.table().matching_error(current, other, nothing)
     field, error = block_search.search(current, other, nothing, before, QP)
     np.testing.assert_array_equal(field[:, inside].T, np.tile(np.float32(by), (inside.sum(), 1)))
     assert error[inside].max() < 0.5
     assert before[inside].mean() > 10
-    np.testing.assert_array_equal(error, matching_error(current, other, field))
+    np.testing.assert_array_equal(error, ops.table().matching_error(current, other, field))
     far = cv2.dilate(inside.astype(np.uint8), np.ones((9, 9))) == 0
     assert not (field[:, far].any(axis=0) & (before[far] < block_search.BAD_ERROR)).any()
 
@@ -68,44 +67,44 @@ def test_what_matches_is_left_alone():
     assert found[1] is error
 
 
-def test_fine_texture_a_little_apart_is_not_looked_for():
-    """What it differs by is large, but no larger than that of neighbouring pixels."""
+def test_fine_texture_with_a_small_displacement_is_not_searched_for():
+    """The difference is large, but no larger than that of neighbouring pixels."""
     pattern = texture(np.random.default_rng(6), SIZE[0] + 40, SIZE[1] + 40, blur=0.6)
     current, other = pattern[20:-20, 20:-20], np.roll(pattern, (9, 12), (0, 1))[20:-20, 20:-20]
     right = np.tile(np.float32([[[12.0]], [[9.0]]]), (1, *CELLS))
     field = right + np.float32(0.4)
-    error = matching_error(current, other, field)
+    error = ops.table().matching_error(current, other, field)
     assert (error > 2 * block_search.BAD_ERROR).mean() > 0.9
     inside = (slice(None), slice(5, -5), slice(5, -5))
     np.testing.assert_array_equal(block_search.search(current, other, field, error, QP)[0][inside], field[inside])
 
 
 def test_a_lonely_cell_does_not_bend_the_field_around_it():
-    """A match for one cell alone, amid others that rest, would be mixed into theirs: it is dropped."""
+    """A match for a single cell amid static ones would be mixed into theirs, so it is rejected."""
     rng = np.random.default_rng(7)
     current = texture(rng, *SIZE, blur=3)
     other = current.copy()
     current = current.copy()
     current[40:44, 60:64] = other[80:84, 100:104]
     nothing = np.zeros((2, *CELLS), np.float32)
-    error = matching_error(current, other, nothing)
+    error = ops.table().matching_error(current, other, nothing)
     assert error[10, 15] > block_search.BAD_ERROR
     assert block_search.search(current, other, nothing, error, QP)[0] is nothing
 
 
 def test_large_pictures_are_searched_farther():
-    """Of more than 96 cells both ways: eight samples of a smaller picture are many pixels of it."""
+    """Of more than 96 cells along both axes: eight samples of a smaller picture are many of its pixels."""
     rng = np.random.default_rng(8)
     pattern = texture(rng, 600, 700, blur=6)
     current, other = pattern[80:496, 90:522], pattern[134:550, 40:472]
     rows, columns = 104, 108
     nothing = np.zeros((2, rows, columns), np.float32)
-    error = matching_error(current, other, nothing)
+    error = ops.table().matching_error(current, other, nothing)
     field, after = block_search.search(current, other, nothing, error, QP)
-    looked_for = error > 12
-    assert looked_for.sum() > 1000
+    searched = error > 12
+    assert searched.sum() > 1000
     right = (field == np.float32([[[50.0]], [[-54.0]]])).all(axis=0)
-    assert right[16:-16, 16:-16][looked_for[16:-16, 16:-16]].mean() > 0.95
+    assert right[16:-16, 16:-16][searched[16:-16, 16:-16]].mean() > 0.95
     assert after.mean() < 0.5 * error.mean()
 
 

@@ -10,10 +10,11 @@ import pytest
 from codecvsr import native_libraries
 from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import InputError
-from codecvsr.motion import ClipMotion, MotionOptions, drift, estimate_motion, motion_fields
-from codecvsr.motion import refine as refinement
-from codecvsr.motion.ops.reference import matching_error, pad_to_cells, to_cells, to_pixels, warp
-from codecvsr.motion.refine import prepare, prepare_numpy, refine
+from codecvsr.motion import ClipMotion, MotionOptions, drift, estimate_motion, motion_fields, ops
+from codecvsr.motion.grid import pad_to_cells, to_cells, to_pixels
+from codecvsr.motion.ops import reference
+from codecvsr.motion.ops.reference import refinement
+from codecvsr.motion.refine import refine
 from tests.streams import encode, moving_texture, texture
 
 PYRAMID = "bframes=3:b-pyramid=normal:ref=3:b-adapt=0:scenecut=0"
@@ -44,7 +45,7 @@ def test_a_clip_shifted_by_known_integers_warps_back(tmp_path, dx, dy):
                 continue
             error = abs(field - np.array(wanted, np.float32)[:, None, None])[:, *INSIDE]
             assert error.mean() < 0.1 and np.median(error) < 0.05, (t, n)
-            pulled = warp(lumas[n], to_pixels(field, smooth=True))[20:-20, 24:-24]
+            pulled = ops.table().warp(lumas[n], to_pixels(field, smooth=True))[20:-20, 24:-24]
             assert psnr(pulled, lumas[t][20:-20, 24:-24]) > psnr(lumas[n][20:-20, 24:-24], lumas[t][20:-20, 24:-24]) + 8
             assert psnr(pulled, lumas[t][20:-20, 24:-24]) > 34
     assert motion.confidence[1:-1][:, :, *INSIDE].min() > 0.3
@@ -74,8 +75,8 @@ def test_vectors_lie_where_their_blocks_are(tmp_path):
     off_centre = []
     for t in range(1, 6):
         shifted = np.roll(raw[t], (2, 2), (1, 2))  # 8 pixels
-        right += psnr(warp(lumas[t - 1], to_pixels(raw[t], smooth=False)), lumas[t]) / 5
-        wrong += psnr(warp(lumas[t - 1], to_pixels(shifted, smooth=False)), lumas[t]) / 5
+        right += psnr(ops.table().warp(lumas[t - 1], to_pixels(raw[t], smooth=False)), lumas[t]) / 5
+        wrong += psnr(ops.table().warp(lumas[t - 1], to_pixels(shifted, smooth=False)), lumas[t]) / 5
         moved = np.argwhere(abs(raw[t] - np.array([-4, -2], np.float32)[:, None, None]).max(axis=0) < 0.6)
         assert len(moved) > 40  # of 64 cells
         off_centre.append((moved.mean(axis=0) + 0.5) * 4 - (corners[t][1] + 16, corners[t][0] + 16))
@@ -140,18 +141,18 @@ def test_refinement_finds_the_fraction_a_field_lacks(off_x, off_y):
     big = texture(128, 160, 4)[..., 1]
     flow = np.zeros((2, 128, 160), np.float32)
     flow[0], flow[1] = 2 + off_x, 1 + off_y
-    current = np.rint(warp(big.astype(np.float32), flow)).astype(np.uint8)
+    current = np.rint(ops.table().warp(big.astype(np.float32), flow)).astype(np.uint8)
     field = np.zeros((2, 32, 40), np.float32)
     field[0], field[1] = 2, 1
-    refined = refine(prepare(current), prepare(big), field, qp=20.0)
+    refined = refine(ops.table().prepare(current), ops.table().prepare(big), field, qp=20.0)
     before = abs(field - to_cells_of(flow))[:, *INSIDE].mean()
     after = abs(refined - to_cells_of(flow))[:, *INSIDE].mean()
     assert after < 0.65 * before  # two damped steps
-    converged = refine(prepare(current), prepare(big), field, qp=20.0, steps=12)
+    converged = refine(ops.table().prepare(current), ops.table().prepare(big), field, qp=20.0, steps=12)
     assert abs(converged - to_cells_of(flow))[:, *INSIDE].mean() < 0.3 * before
     assert refined.dtype == np.float32 and refined.shape == field.shape
-    improved = matching_error(current, big, refined)[INSIDE].mean()
-    assert improved < 0.6 * matching_error(current, big, field)[INSIDE].mean()
+    improved = ops.table().matching_error(current, big, refined)[INSIDE].mean()
+    assert improved < 0.6 * ops.table().matching_error(current, big, field)[INSIDE].mean()
 
 
 def to_cells_of(flow):
@@ -161,9 +162,9 @@ def to_cells_of(flow):
 def test_refinement_leaves_a_right_field_alone_and_never_goes_far():
     luma = np.ascontiguousarray(texture(64, 96, 2)[..., 1])
     zero = np.zeros((2, 16, 24), np.float32)
-    assert abs(refine(prepare(luma), prepare(luma), zero, qp=25.0)).max() < 1e-3
+    assert abs(refine(ops.table().prepare(luma), ops.table().prepare(luma), zero, qp=25.0)).max() < 1e-3
     noise = np.random.default_rng(0).integers(0, 255, (64, 96)).astype(np.uint8)
-    refined = refine(prepare(luma), prepare(noise), zero, qp=25.0)
+    refined = refine(ops.table().prepare(luma), ops.table().prepare(noise), zero, qp=25.0)
     assert np.isfinite(refined).all() and abs(refined).max() <= 2.01  # two steps of a pixel at most
 
 
@@ -172,10 +173,10 @@ def test_a_change_of_light_is_little_motion(monkeypatch):
     luma = (texture(120, 160, 3)[..., 1] * 0.6 + 40).astype(np.uint8)
     brighter = (luma + 6 + np.arange(160) // 32).astype(np.uint8)
     zero = np.zeros((2, 30, 40), np.float32)
-    moved = abs(refine(prepare(luma), prepare(brighter), zero, qp=20.0)).mean()
+    moved = abs(refine(ops.table().prepare(luma), ops.table().prepare(brighter), zero, qp=20.0)).mean()
     assert moved < 0.7
-    monkeypatch.setattr(refinement, "_SHARE", 0)
-    pictures = prepare_numpy(luma), prepare_numpy(brighter)
+    monkeypatch.setattr(refinement, "_MEAN_SHARE", 0)
+    pictures = reference.prepare(luma), reference.prepare(brighter)
     assert moved < 0.6 * abs(refine(*pictures, zero, qp=20.0)).mean()
 
 

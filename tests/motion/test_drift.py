@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codecvsr.motion import drift
-from codecvsr.motion.ops.reference import warp
-from codecvsr.motion.refine import prepare
+from codecvsr.motion import drift, ops
+from codecvsr.motion.ops import reference
 from tests.streams import texture
 
 INSIDE = (slice(None), slice(5, -5), slice(5, -5))
@@ -20,7 +19,9 @@ def clip(dx, dy, frames=10):
     """Pictures (T, 96, 128) whose content moves by a fraction of a pixel a frame."""
     big = texture(160, 192, 4)[..., 1].astype(np.float32)
     static = np.ones((2, 160, 192), np.float32)
-    moved = [warp(big, static * np.array([-t * dx, -t * dy], np.float32)[:, None, None]) for t in range(frames)]
+    moved = [
+        ops.table().warp(big, static * np.array([-t * dx, -t * dy], np.float32)[:, None, None]) for t in range(frames)
+    ]
     return [np.rint(picture[32:-32, 32:-32]).astype(np.uint8) for picture in moved]
 
 
@@ -51,7 +52,7 @@ def constant(x, y, frames=10):
 @pytest.mark.parametrize(("dx", "dy"), [(0.6, -0.3), (2.4, 1.7)])
 def test_a_small_error_of_every_field_shrinks(step, dx, dy):
     """A tenth of a pixel, too little to see between neighbours, is four tenths over four frames."""
-    prepared = [prepare(picture) for picture in clip(dx, dy)]
+    prepared = [ops.table().prepare(picture) for picture in clip(dx, dy)]
     true = constant(step * dx, step * dy)
     wrong = true + np.array([0.1, -0.08], np.float32)[None, :, None, None]
     corrected = correct(wrong, step, prepared, QP, NO_CUT)
@@ -63,7 +64,7 @@ def test_a_small_error_of_every_field_shrinks(step, dx, dy):
 
 def test_a_field_never_changes_by_more_than_the_step_allows():
     rng = np.random.default_rng(3)
-    noise = [prepare(rng.integers(0, 255, (96, 128)).astype(np.uint8)) for _ in range(10)]
+    noise = [ops.table().prepare(rng.integers(0, 255, (96, 128)).astype(np.uint8)) for _ in range(10)]
     field = constant(0, 0)
     changed = np.linalg.norm(correct(field, -1, noise, QP, NO_CUT), axis=1)
     assert 0.01 < changed.max() <= 0.2251
@@ -72,8 +73,8 @@ def test_a_field_never_changes_by_more_than_the_step_allows():
 @pytest.mark.parametrize("step", STEPS)
 def test_no_match_crosses_a_cut(step):
     """Whatever the other scene shows, fields stay what they are without it."""
-    prepared = [prepare(picture) for picture in clip(0.6, -0.3)]
-    other = [prepare(picture) for picture in clip(-1, 2, 5)]
+    prepared = [ops.table().prepare(picture) for picture in clip(0.6, -0.3)]
+    other = [ops.table().prepare(picture) for picture in clip(-1, 2, 5)]
     is_cut = NO_CUT.copy()
     is_cut[5] = True
     field = constant(step * 0.5, step * -0.2)
@@ -84,7 +85,7 @@ def test_no_match_crosses_a_cut(step):
 
 
 def test_clips_shorter_than_a_match_stay_as_they_are():
-    prepared = [prepare(picture) for picture in clip(0.6, -0.3, 4)]
+    prepared = [ops.table().prepare(picture) for picture in clip(0.6, -0.3, 4)]
     field = constant(-0.5, 0.2, 4)
     np.testing.assert_array_equal(correct(field, -1, prepared, QP, NO_CUT[:4]), field)
     np.testing.assert_array_equal(correct(field[:0], -1, [], QP, NO_CUT[:0]), field[:0])
@@ -92,8 +93,8 @@ def test_clips_shorter_than_a_match_stay_as_they_are():
 
 def test_composition_of_two_shifts_is_their_sum_and_follows_the_first():
     a, b = constant(3, -2, 1)[0], constant(-1, 5, 1)[0]
-    np.testing.assert_allclose(drift.compose_numpy(a, b), a + b)
+    np.testing.assert_allclose(reference.compose([(a, b)])[0], a + b)
     ramp = np.zeros_like(a)
     ramp[0] = np.arange(32, dtype=np.float32)
-    shifted = drift.compose_numpy(constant(8, 0, 1)[0], ramp)  # two cells to the right
+    (shifted,) = reference.compose([(constant(8, 0, 1)[0], ramp)])  # two cells to the right
     np.testing.assert_allclose(shifted[0, :, :-2], 8 + ramp[0, :, :-2] + 2)

@@ -1,4 +1,4 @@
-"""A stream in pieces: the same motion as of the whole, and no more held than a window of frames."""
+"""A stream in parts: the same motion as of the whole, and memory for a window of frames."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from codecvsr.bitstream.reader import read_video
 from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion, stream_motion
-from codecvsr.motion.clip_motion import join
-from codecvsr.motion.estimate import STRETCH
+from codecvsr.motion.estimate import RESTART
+from codecvsr.motion.types import join
 from tests.streams import encode, moving_texture
 
 PYRAMID = "bframes=3:b-pyramid=normal:ref=3:keyint=30:scenecut=0:b-adapt=0"
@@ -34,36 +34,36 @@ def assert_equal(a, b):
     "options", [MotionOptions(), MotionOptions(resolve=False), MotionOptions(refine=False, invert=False)]
 )
 @pytest.mark.parametrize("threads", [1, 3])
-def test_the_pieces_are_the_whole(frames, options, threads):
-    pieces = list(stream_motion(iter(frames), options, threads=threads))
-    assert len(pieces) > 3
-    assert [frame.index for held, _ in pieces for frame in held] == list(range(70))
-    assert all(len(held) == len(motion) for held, motion in pieces)
-    whole = estimate_motion(frames, options, stretch=STRETCH, threads=2)
-    assert_equal(join([motion for _, motion in pieces]), whole)
+def test_the_parts_are_the_whole(frames, options, threads):
+    parts = list(stream_motion(iter(frames), options, threads=threads))
+    assert len(parts) > 3
+    assert [frame.index for stored, _ in parts for frame in stored] == list(range(70))
+    assert all(len(stored) == len(motion) for stored, motion in parts)
+    whole = estimate_motion(frames, options, restart=RESTART, threads=2)
+    assert_equal(join([motion for _, motion in parts]), whole)
     assert np.flatnonzero(whole.is_cut).tolist() == (
         [21, 30] if options.resolve else np.flatnonzero(whole.is_cut).tolist()
     )
 
 
-def test_stretches_change_little_and_without_refinement_only_what_runs_backwards(frames):
+def test_restarts_change_little_and_without_refinement_only_what_runs_backwards(frames):
     repaired = MotionOptions(refine=False)
-    whole, stretches = estimate_motion(frames, repaired), estimate_motion(frames, repaired, stretch=STRETCH)
-    np.testing.assert_array_equal(whole.to_prev, stretches.to_prev)
-    assert not np.array_equal(whole.to_next, stretches.to_next)
-    whole, stretches = estimate_motion(frames), estimate_motion(frames, stretch=STRETCH)
-    np.testing.assert_array_equal(whole.is_cut, stretches.is_cut)
+    whole, restarted = estimate_motion(frames, repaired), estimate_motion(frames, repaired, restart=RESTART)
+    np.testing.assert_array_equal(whole.to_prev, restarted.to_prev)
+    assert not np.array_equal(whole.to_next, restarted.to_next)
+    whole, restarted = estimate_motion(frames), estimate_motion(frames, restart=RESTART)
+    np.testing.assert_array_equal(whole.is_cut, restarted.is_cut)
     for name, most in (("to_prev", 0.02), ("to_next", 0.05)):
-        assert (abs(getattr(whole, name) - getattr(stretches, name)).max(axis=1) > 0.1).mean() < most, name
+        assert (abs(getattr(whole, name) - getattr(restarted, name)).max(axis=1) > 0.1).mean() < most, name
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 17])
 def test_short_streams(frames, count):
-    pieces = list(stream_motion(frames[:count], threads=1))
-    assert_equal(join([motion for _, motion in pieces]), estimate_motion(frames[:count], stretch=STRETCH))
+    parts = list(stream_motion(frames[:count], threads=1))
+    assert_equal(join([motion for _, motion in parts]), estimate_motion(frames[:count], restart=RESTART))
 
 
-def test_nothing_comes_of_nothing():
+def test_no_frames_yield_nothing():
     assert list(stream_motion([])) == []
 
 
@@ -89,7 +89,7 @@ def test_memory_does_not_grow_with_the_stream(frames):
 
 
 def test_missing_references_harm_nothing(frames):
-    """After a seek, or in a stream that begins without a key frame, what vectors point at is not there."""
+    """After a seek, or in a stream that begins without a key frame, the references are missing."""
     motion = estimate_motion(frames[5:15])
     for name in ("to_prev", "to_next", "confidence", "error"):
         assert np.isfinite(getattr(motion, name)).all(), name
@@ -109,4 +109,6 @@ def test_vectors_that_point_out_of_the_picture_harm_nothing(frames):
     motion = estimate_motion([thrown(frame) for frame in frames[:8]])
     for name in ("to_prev", "to_next", "confidence", "error"):
         assert np.isfinite(getattr(motion, name)).all(), name
-    assert abs(motion.to_prev).max() < 100 and abs(motion.to_next).max() < 100  # what points nowhere was not believed
+    assert (
+        abs(motion.to_prev).max() < 100 and abs(motion.to_next).max() < 100
+    )  # vectors out of the picture were rejected

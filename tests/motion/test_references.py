@@ -8,17 +8,10 @@ import numpy as np
 import pytest
 
 from codecvsr.bitstream.reader import read_video
-from codecvsr.motion.field import BlockField, rasterise
-from codecvsr.motion.ops.reference import pad_to_cells
-from codecvsr.motion.references import (
-    FUTURE,
-    PAST,
-    StreamFacts,
-    block_velocity,
-    choose,
-    raw_field,
-    usable_references,
-)
+from codecvsr.motion.field import rasterise
+from codecvsr.motion.grid import pad_to_cells
+from codecvsr.motion.references import StreamFacts, best_motion, block_velocity, raw_field, usable_references
+from codecvsr.motion.types import FUTURE, PAST, BlockField
 from tests.streams import encode, moving_texture
 
 PYRAMID = "bframes=3:b-pyramid=normal:ref=3:keyint=12:min-keyint=12:scenecut=0:b-adapt=0:open-gop=0:weightp=0"
@@ -180,7 +173,7 @@ def test_both_directions_are_filled_on_p_frames_unless_nothing_is_inverted(pyram
     def chosen(direction, order, invert=True):
         found = {}
         for t in order:
-            found[t] = choose(t, direction, lumas, velocity, found, invert=invert)
+            found[t] = best_motion(t, direction, lumas, velocity, found, invert=invert)
         return {t: field for t, (field, _) in found.items()}
 
     last = len(frames) - 1

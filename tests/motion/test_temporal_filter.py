@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codecvsr.motion.temporal_filter import filtered, temporal_filter_numpy
+from codecvsr.motion.ops.records import TemporalWindow
+from codecvsr.motion.ops.reference import temporal_filter
+from codecvsr.motion.temporal_filter import filter_over_time
 
 CELLS = (6, 8)
 QP = 25.0
@@ -13,6 +15,16 @@ QP = 25.0
 
 def constant(x, y):
     return np.stack([np.full(CELLS, v, np.float32) for v in (x, y)])
+
+
+def filtered(t, step, along, against, qp, stays, both=True):
+    """The averaged field of one frame and one direction."""
+    fields = (along, against) if step < 0 else (against, along)
+    return filter_over_time([t], fields, {t: qp}, stays, both=both)[step > 0][t]
+
+
+def average(field, other, share, tolerance):
+    return temporal_filter([TemporalWindow(field, [other], tolerance)], [share])[0]
 
 
 def scene(frames, cut=None):
@@ -31,7 +43,7 @@ def moving(velocities):
 
 
 @pytest.mark.parametrize("step", [-1, +1])
-def test_a_stutter_is_evened_out_and_a_real_change_is_not(step):
+def test_a_stutter_is_averaged_out_and_a_real_change_is_not(step):
     jerky = [0.45, 0.55] * 5
     fields = moving(jerky)[:: 1 if step < 0 else -1]
     found = [filtered(t, step, *fields, 30.0, scene(11))[0].mean() for t in range(3, 8)]
@@ -59,9 +71,9 @@ def test_the_other_direction_can_be_left_out():
     assert (filtered(4, -1, along, against, QP, scene(9))[0] < -0.11).all()
 
 
-def test_shares_fall_to_half_at_the_tolerance():
+def test_shares_fall_to_50_percent_at_the_tolerance():
     field, other = constant(0, 0), constant(0.2, 0)
-    np.testing.assert_allclose(temporal_filter_numpy(field, [other], [1.0], 0.2)[0], 0.2 * 0.5 / 1.5, rtol=1e-5)
-    np.testing.assert_allclose(temporal_filter_numpy(field, [-other], [-1.0], 0.2)[0], 0.2 * 0.5 / 1.5, rtol=1e-5)
+    np.testing.assert_allclose(average(field, other, 1.0, 0.2)[0], 0.2 * 0.5 / 1.5, rtol=1e-5)
+    np.testing.assert_allclose(average(field, -other, -1.0, 0.2)[0], 0.2 * 0.5 / 1.5, rtol=1e-5)
     other[:, 0, 0] = np.nan
-    assert temporal_filter_numpy(field, [other], [1.0], 0.2)[0, 0, 0] == 0
+    assert average(field, other, 1.0, 0.2)[0, 0, 0] == 0
