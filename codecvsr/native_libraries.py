@@ -12,7 +12,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-_ABI = {"field": 10, "reader": 3, "net": 3}  #: CVSR_FIELD_ABI, CVSR_READER_ABI and CVSR_NET_ABI of native/include
+_ABI = {"field": 11, "reader": 3, "net": 3}  #: CVSR_FIELD_ABI, CVSR_READER_ABI and CVSR_NET_ABI of native/include
 _problems: dict[str, str] = {}
 
 

@@ -22,7 +22,7 @@ def search(current: Luma, other: Luma, field: Array, error: Array, qp: float) ->
         other: its neighbour.
         field: (2, h, w) in pixels.
         error: (h, w) matching errors of ``field`` in luma steps.
-        qp: mean luma QP of the frame; at high QP a match says less.
+        qp: mean luma QP of the frame; at high QP a match is weaker evidence.
     """
     found, count = ops.table().search(current, other, field, error, BAD_ERROR, by_qp(_MAX_RATIO, qp))
     return (found, ops.table().matching_error(current, other, found)) if count else (field, error)

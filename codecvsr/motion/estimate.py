@@ -40,7 +40,7 @@ def estimate_motion(
     """
     parts = list(_parts(frames, options, restart, threads))
     if not parts:
-        raise InputError("The clip holds no frames; at least one was expected.")
+        raise InputError("The clip has no frames; at least one was expected.")
     return parts[0] if len(parts) == 1 else join(parts)
 
 

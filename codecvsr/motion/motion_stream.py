@@ -171,7 +171,7 @@ class MotionStream:
         return self._finishing.done
 
     def _refine(self, end: int) -> None:
-        """Takes sub-pixel steps, and prepares the pictures for them and for the matches over several frames."""
+        """Refines by sub-pixel steps, and prepares the pictures for them and for the matches over several frames."""
         table, coded = ops.table(), self._coded
 
         def prepare(t: int) -> None:

@@ -1,8 +1,8 @@
 """From raw vectors to motion between neighbouring frames.
 
-A vector says how a block moved since *some* reference picture, one to several frames away. Here, per cell: which reference it
-was, how fast that is per frame, and, for both directions, which of several plausible velocities matches the decoded pictures
-best.
+A vector is the displacement of a block since *some* reference picture, one to several frames away. This module finds, per cell,
+which reference it was, how fast that is per frame, and, for both directions, which of several plausible velocities matches the
+decoded pictures best.
 """
 
 from __future__ import annotations

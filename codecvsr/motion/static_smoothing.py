@@ -1,6 +1,6 @@
 """Smooth motion where the codec saw none for several frames.
 
-An encoder that leaves a cell in place, frame after frame and over all the distances to its references, says that the cell moves
+An encoder that leaves a cell in place, frame after frame and over all the distances to its references, shows that the cell moves
 by less than a few hundredths of a pixel per frame: the camera is fixed, or drifts slowly. The gradients find this drift, common
 to many cells, and noise, different in each, which adds up to pixels along a track. So the vectors of such cells are drawn to
 the robust mean of those around them, by as much as they deviate from it on average; larger deviations stay.

@@ -1,6 +1,6 @@
 """Fields averaged over a few frames and both directions, wherever they agree.
 
-A coarse quantiser makes pictures move as the codec said, not as the scene did: a copied block does not move for one frame and
+A high QP makes pictures move as the codec said, not as the scene did: a copied block does not move for one frame and
 catches up in the next. Single fields then err by tenths of a pixel to both sides, and their mean over neighbouring frames errs
 far less. The weights fall with the distance from a field's own vector (Tomasi and Manduchi 1998, along time), so that real
 changes stay.

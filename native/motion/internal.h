@@ -1,4 +1,4 @@
-/* What the files of the motion functions share: arithmetic on single values, and one another's loops. */
+/* Shared by the motion functions: arithmetic on single values, and the loops that several files use. */
 #ifndef CVSR_MOTION_INTERNAL_H
 #define CVSR_MOTION_INTERNAL_H
 
@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The loops over pixels are compiled three times on x86-64; the loader picks by processor. No operation is fused or
- * reordered (-ffp-contract=off, no -ffast-math), so all give the same bits. */
+/* Instruction sets: the compiler clones the loops over pixels for each, and the loader picks one by processor. Sources and
+ * results are the same for all of them, as no operation is fused or reordered (-ffp-contract=off, no -ffast-math). native/net
+ * has a second scheme, one object per instruction set, because its code differs between them (tile sizes, bfloat16, fused
+ * sums) and tests choose the instruction set by name; neither is needed here. */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(CVSR_NO_CLONES)
 #if __GNUC__ >= 12 && !defined(__clang__)
 #define CVSR_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2", "default"))) /* AVX-512, on 16-bit numbers too */
@@ -25,7 +27,7 @@
 #else
 #define CVSR_INLINE static inline
 #endif
-/* Before a short loop that is to become one vector operation rather than so many single ones. */
+/* Before a short loop that should become one vector operation instead of being unrolled. */
 #if defined(__GNUC__) && !defined(__clang__)
 #define CVSR_AS_VECTOR _Pragma("GCC unroll 1")
 #else
@@ -43,14 +45,14 @@
 
 enum { CELL = CVSR_CELL };
 
-#define FARTHEST 1048576.0f /* pixels; vectors are cut to it, beyond there is only border */
+#define MAX_VECTOR 1048576.0f /* pixels; longer vectors are clamped, beyond there is only border */
 
 CVSR_INLINE int is_finite(float value)
 {
     return fabsf(value) <= FLT_MAX;
 }
 
-/* The largest integer that is not above a bounded value; without a call or a branch. */
+/* Rounds a bounded value down, without a call or a branch. */
 CVSR_INLINE int32_t whole(float value)
 {
     const int32_t towards_zero = (int32_t)value;
@@ -67,24 +69,24 @@ CVSR_INLINE float mix(float from, float to, float share)
     return from + (to - from) * share;
 }
 
-CVSR_INLINE float least(float a, float b)
+CVSR_INLINE float min_of(float a, float b)
 {
     return a < b ? a : b;
 }
 
-CVSR_INLINE float most(float a, float b)
+CVSR_INLINE float max_of(float a, float b)
 {
     return a > b ? a : b;
 }
 
 CVSR_INLINE float bounded(float value)
 {
-    return value == value ? least(most(value, -FARTHEST), FARTHEST) : 0.0f;
+    return value == value ? min_of(max_of(value, -MAX_VECTOR), MAX_VECTOR) : 0.0f;
 }
 
 CVSR_INLINE int sizes_are_wrong(int32_t rows, int32_t columns)
 {
-    return rows < 0 || columns < 0 || rows > CVSR_MOST_CELLS || columns > CVSR_MOST_CELLS ||
+    return rows < 0 || columns < 0 || rows > CVSR_MAX_CELLS || columns > CVSR_MAX_CELLS ||
            (int64_t)rows * columns > INT32_MAX / (CELL * CELL); /* pixels are counted in 32 bits */
 }
 
@@ -93,14 +95,14 @@ CVSR_INLINE float *floats(size_t count)
     return malloc((count ? count : 1) * sizeof(float));
 }
 
-/* The nearest whole number, ties to even, for |value| < 2^22. */
+/* Rounds to the nearest integer, as rintf does, for |value| < 2^22. */
 CVSR_INLINE float rounded(float value)
 {
     return (value + 12582912.0f) - 12582912.0f;
 }
 
-/* Vectors as pictures are matched with them, in sixteenths of a pixel: x in the lower and y in the upper half of a number. */
-enum { SIXTEENTHS = 16, LONGEST = 32767 /* sixteenths; H.264 has no longer vectors */ };
+/* Keys: vectors in sixteenths of a pixel, x in the lower and y in the upper 16 bits. */
+enum { SIXTEENTHS = 16, MAX_MATCHED = 32767 /* sixteenths; H.264 has no longer vectors */ };
 
 CVSR_INLINE int32_t key_of(int32_t x, int32_t y)
 {
@@ -117,38 +119,82 @@ CVSR_INLINE int32_t y_of(int32_t key)
     return (int16_t)(uint16_t)((uint32_t)key >> 16);
 }
 
-/* What a cell's sum of differences says where there is none: it is to be made, or the cell has no vector. */
+/* In place of a cell's sum of differences: it must be computed, or the cell has no vector. */
 enum { CVSR_WANTED = -1, CVSR_EMPTY = -2 };
 
-/* The keys of the vectors of a field: where two are equal, so are the sums. `sums` becomes CVSR_WANTED or CVSR_EMPTY. */
+/* Computes the keys of a field; equal keys have equal sums. `sums` becomes CVSR_WANTED or CVSR_EMPTY. */
 void cvsr_find_keys(const float *field, size_t plane, int32_t *keys, int32_t *sums);
 
-/* Makes those sums of differences of cells that are wanted. scratch: cvsr_match_scratch(columns) numbers. */
+/* Computes the sums of differences of cells that are CVSR_WANTED. scratch: cvsr_match_scratch(columns) numbers. */
 void cvsr_sum_differences(const uint8_t *current, const uint8_t *other, const int32_t *keys, int32_t rows,
                           int32_t columns, int32_t *sums, int32_t *scratch);
 
-/* Sums to errors, weighed with those of the cells around. scratch: as above. */
-void cvsr_weigh(const int32_t *sums, int32_t rows, int32_t columns, float *error, int32_t *scratch);
+/* Turns sums into matching errors, weighted with those of the cells around. scratch: as above. */
+void cvsr_errors_of_sums(const int32_t *sums, int32_t rows, int32_t columns, float *error, int32_t *scratch);
 size_t cvsr_match_scratch(int32_t columns);
 
 struct cvsr_vector {
     int32_t x, y;
 };
 
-/* A cell that is looked for, and what was found. */
-struct cvsr_found {
-    int32_t row, column, least; /* what the pixels in and around it differ by */
-    float is_now;
-    struct cvsr_vector found, theirs; /* and what a neighbour found that fits better */
-    int takes, drops;
+CVSR_INLINE uint16_t abs_difference(uint16_t a, uint16_t b)
+{
+    const uint16_t more = a > b ? a : b, less = a > b ? b : a;
+    return (uint16_t)(more - less);
+}
+
+/* Means of cells of both pictures, or means of 2x2 samples of the level before. */
+struct cvsr_level {
+    uint16_t *current, *other;
+    int32_t rows, columns;
 };
 
-/* Clears `takes` of cells whose vectors leave more than `better` times the differences that there were without them. memory:
- * four planes, the first of them the keys of the field. */
-void cvsr_drop(const uint8_t *current, const uint8_t *other, int32_t rows, int32_t columns, struct cvsr_found *cells,
-               size_t count, float better, int32_t *memory);
+enum { CVSR_MAX_LEVELS = 16 };
 
-/* A symmetric separable filter on a plane; taps[0] is the middle one. Returns -2 where memory ran out, or 0. */
+/* Finds the sizes of all levels; returns how many there are. */
+int cvsr_pyramid_sizes(int32_t rows, int32_t columns, struct cvsr_level *levels);
+
+/* Returns the number of samples of one picture of a level. */
+size_t cvsr_level_size(const struct cvsr_level *level);
+
+/* Fills all levels. memory: room for both pictures of each. */
+void cvsr_fill_pyramid(const uint8_t *current, const uint8_t *other, struct cvsr_level *levels, int count,
+                       uint16_t *memory);
+
+/* Returns the vector of a cell, in cells, from the smallest level to the largest. */
+struct cvsr_vector cvsr_search_pyramid(const struct cvsr_level *levels, int count, int32_t row, int32_t column);
+
+/* A cell that was searched for, and the vector found. */
+struct cvsr_found {
+    int32_t row, column, least; /* sum of differences of the 12x12 pixels in and around it */
+    float error_before;
+    struct cvsr_vector found, theirs; /* theirs: of a neighbour, where that matches better */
+    int accepted, rejected;
+};
+
+/* Clears `accepted` of cells whose vectors leave more than `max_ratio` times the differences without them. memory: four
+ * planes, the first of them the keys of the field. */
+void cvsr_validate_vectors(const uint8_t *current, const uint8_t *other, int32_t rows, int32_t columns,
+                           struct cvsr_found *cells, size_t count, float max_ratio, int32_t *memory);
+
+/* `parts` pictures side by side, `stride` samples apart, whose last `stored` lines are in memory, line i at i % stored. */
+struct cvsr_lines {
+    const float *values;
+    int32_t stored, height, width;
+    int parts;
+    size_t stride;
+};
+
+/* Filters line y; taps[0] is the middle one. Each part has CVSR_MAX_RADIUS samples of border in `line` and `blurred`, and in
+ * `lines` too where there are several. */
+void cvsr_blur_line(const struct cvsr_lines *lines, const float *taps, int32_t radius, int32_t y, float *line,
+                    float *blurred);
+
+/* A symmetric separable filter on a plane. scratch: columns + 2 * CVSR_MAX_RADIUS floats. */
+void cvsr_blur_with_scratch(const float *plane, int32_t rows, int32_t columns, const float *taps, int32_t radius,
+                            float *scratch, float *blurred);
+
+/* The same with scratch of its own. Returns 0, or -2 where memory ran out. */
 int32_t cvsr_blur_plane(const float *plane, int32_t rows, int32_t columns, const float *taps, int32_t radius,
                         float *blurred);
 

@@ -1,11 +1,11 @@
-/* How well a picture matches another one warped onto it, cell by cell, in whole numbers throughout: what comes out does not
- * depend on the order of sums, and sums already made can be used again. */
+/* How well a picture matches another one warped onto it, cell by cell, in integers throughout: the result does not depend on
+ * the order of sums, and known sums can be reused. */
 #include "internal.h"
 
 enum {
-    UNIT = 2 * CELL, /* pixels to a side of what is fetched at once: most vectors belong to two cells or more */
-    TAPS = CELL + 1, /* lines of pixels that the lines of a cell are mixed from */
-    TILE = 16,       /* units matched at once */
+    UNIT = 2 * CELL, /* width of a fetched block in pixels: most vectors belong to two cells or more */
+    TAPS = CELL + 1, /* lines of pixels that the lines of a cell are interpolated from */
+    TILE = 16,       /* units at a time */
 };
 
 /* -------------------------------------------------------------------------------------------------------- one vector */
@@ -17,8 +17,8 @@ static void find_keys(const float *restrict field, size_t plane, int32_t *restri
     for (size_t i = 0; i < plane; i++) {
         const float nothing = (field[i] - field[i]) + (field_y[i] - field_y[i]); /* 0, or NaN where empty */
         float x = nothing == 0.0f ? field[i] * SIXTEENTHS : 0.0f, y = nothing == 0.0f ? field_y[i] * SIXTEENTHS : 0.0f;
-        x = least(most(x, -LONGEST), LONGEST);
-        y = least(most(y, -LONGEST), LONGEST);
+        x = min_of(max_of(x, -MAX_MATCHED), MAX_MATCHED);
+        y = min_of(max_of(y, -MAX_MATCHED), MAX_MATCHED);
         const int32_t to_x = (int32_t)rounded(x), to_y = (int32_t)rounded(y);
         keys[i] = key_of(to_x, to_y);
         sums[i] = nothing == 0.0f ? CVSR_WANTED : CVSR_EMPTY;
@@ -30,7 +30,7 @@ void cvsr_find_keys(const float *field, size_t plane, int32_t *keys, int32_t *su
     find_keys(field, plane, keys, sums);
 }
 
-/* What units are matched with: TAPS lines of the pixels and of those right of them, the pixels of the current picture, and
+/* The data of some units: TAPS lines of the pixels and of those right of them, the pixels of the current picture, and
  * the sixteenths for every pixel. */
 struct tile {
     uint8_t left[TAPS][TILE * UNIT], right[TAPS][TILE * UNIT], here[CELL][TILE * UNIT];
@@ -39,7 +39,7 @@ struct tile {
     int32_t cell[TILE], wanted[TILE]; /* the left cell of a unit; which of its cells are wanted */
 };
 
-/* A line of UNIT + 1 pixels from x on, the border repeated. */
+/* Copies UNIT + 1 pixels of a line from x on, the border repeated. */
 static void copy_line(const uint8_t *line, int32_t width, int32_t x, uint8_t *copy)
 {
     if (x >= 0 && x + UNIT <= width) {
@@ -51,7 +51,7 @@ static void copy_line(const uint8_t *line, int32_t width, int32_t x, uint8_t *co
     }
 }
 
-/* Unit `i` of a tile: its left cell is that in `row` and `column`, `key` its vector. */
+/* Fetches unit `i` of a tile, whose left cell is at `row` and `column` and whose vector is `key`. */
 CVSR_INLINE void fetch(const uint8_t *current, const uint8_t *other, int32_t rows, int32_t columns, int32_t row,
                        int32_t column, int32_t key, int32_t i, struct tile *tile)
 {
@@ -85,7 +85,7 @@ CVSR_INLINE void fetch(const uint8_t *current, const uint8_t *other, int32_t row
     tile->part_y[i] = part_y * 0x0101010101010101u;
 }
 
-/* Bilinear between four pixels, in quarters of a luma step; |current - that|, summed over the lines of a cell. */
+/* Sums |current - interpolated| over the lines of a cell, in quarters of a luma step. */
 CVSR_INLINE void sum_lines(struct tile *restrict tile)
 {
     const uint8_t *parts_x = (const uint8_t *)tile->part_x, *parts_y = (const uint8_t *)tile->part_y;
@@ -107,8 +107,7 @@ CVSR_INLINE void sum_lines(struct tile *restrict tile)
 
 /* ------------------------------------------------------------------------------------------------------ all vectors */
 
-/* Which units of a row of cells are to be matched: their left cells, their vectors, and whether the sums of the left (1) and
- * of the right cell (2) are wanted. Returns how many there are. */
+/* A unit: its left cell, its vector, and whether the sums of the left (1) and of the right cell (2) are wanted. */
 struct unit {
     int32_t column, key, wanted;
 };
@@ -118,18 +117,18 @@ CVSR_INLINE int32_t list_units(const int32_t *restrict keys, const int32_t *rest
 {
     int32_t count = 0;
     for (int32_t pair = 0; pair < columns; pair += 2) {
-        /* where the number of columns is odd, the last unit holds a cell of the one before, too */
+        /* if the number of columns is odd, the last unit overlaps the one before */
         const int is_odd = pair + 1 == columns, is_alone = columns == 1;
         const int32_t left = is_odd > is_alone ? pair - 1 : pair, right = is_alone ? left : left + 1;
         const int wants_left = (sums[left] == CVSR_WANTED) & (is_alone | (is_odd ^ 1));
         const int wants_right = (sums[right] == CVSR_WANTED) & (is_alone ^ 1);
-        const int together = keys[left] == keys[right];
-        const int both = together & wants_right;
+        const int is_shared = keys[left] == keys[right];
+        const int both = is_shared & wants_right;
         const struct unit first = {left, keys[left], wants_left + 2 * both}, second = {left, keys[right], 2};
         units[count] = first;
         count += wants_left | both;
         units[count] = second;
-        count += wants_right & (together ^ 1);
+        count += wants_right & (is_shared ^ 1);
     }
     return count;
 }
@@ -138,11 +137,11 @@ CVSR_INLINE void finish(struct tile *tile, int32_t count, int32_t *sums)
 {
     sum_lines(tile);
     for (int32_t i = 0; i < count; i++) {
-        uint64_t halves[2]; /* four sums of 16 bits each; their own sum fits, too */
+        uint64_t two_cells[2]; /* four sums of 16 bits each, whose sum fits into 16 bits */
         int32_t nowhere, *to = sums + tile->cell[i];
-        memcpy(halves, tile->sums + UNIT * i, sizeof halves);
-        *(tile->wanted[i] & 1 ? to : &nowhere) = (int32_t)(halves[0] * 0x0001000100010001u >> 48);
-        *(tile->wanted[i] & 2 ? to + 1 : &nowhere) = (int32_t)(halves[1] * 0x0001000100010001u >> 48);
+        memcpy(two_cells, tile->sums + UNIT * i, sizeof two_cells);
+        *(tile->wanted[i] & 1 ? to : &nowhere) = (int32_t)(two_cells[0] * 0x0001000100010001u >> 48);
+        *(tile->wanted[i] & 2 ? to + 1 : &nowhere) = (int32_t)(two_cells[1] * 0x0001000100010001u >> 48);
     }
 }
 
@@ -182,7 +181,7 @@ size_t cvsr_match_scratch(int32_t columns)
     return 4 * ((size_t)columns + 2);
 }
 
-/* One line along x: 1 4 1; an empty neighbour counts like the cell itself. `padded` holds columns + 2. */
+/* Filters a line with 1 4 1; an empty neighbour counts like the cell itself. padded: columns + 2 numbers. */
 CVSR_INLINE void weigh_line(const int32_t *restrict sums, int32_t columns, int32_t *restrict padded,
                             int32_t *restrict weighed)
 {
@@ -221,7 +220,7 @@ static void weigh(const int32_t *sums, int32_t rows, int32_t columns, float *res
     }
 }
 
-void cvsr_weigh(const int32_t *sums, int32_t rows, int32_t columns, float *error, int32_t *scratch)
+void cvsr_errors_of_sums(const int32_t *sums, int32_t rows, int32_t columns, float *error, int32_t *scratch)
 {
     weigh(sums, rows, columns, error, scratch);
 }
@@ -237,7 +236,7 @@ int32_t cvsr_matching_error(const uint8_t *current, const uint8_t *other, const 
         return -2;
     cvsr_find_keys(field, plane, keys, keys + plane);
     cvsr_sum_differences(current, other, keys, rows, columns, keys + plane, keys + 2 * plane);
-    cvsr_weigh(keys + plane, rows, columns, error, keys + 2 * plane);
+    cvsr_errors_of_sums(keys + plane, rows, columns, error, keys + 2 * plane);
     free(keys);
     return 0;
 }

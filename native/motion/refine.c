@@ -1,128 +1,25 @@
-/* Sub-pixel steps: a field moved to where the pictures match best. */
+/* Sub-pixel steps: a field moved to where the pictures match best, see cvsr_motion.h. */
 #include "internal.h"
 
 enum {
-    KINDS = 5,                          /* sums of products that make up a system */
-    SYSTEMS = 2 * CVSR_MOST_RADIUS + 1, /* lines of systems kept at a time */
-    TILE = 128,                         /* cells done at once */
-    GROUP = CELL,                       /* samples of a cell done at once: one in each line */
+    KINDS = 5,                          /* sums of products in a 2x2 system */
+    SYSTEMS = 2 * CVSR_MAX_RADIUS + 1, /* lines of systems in memory */
+    TILE = 128,                         /* cells at a time */
+    GROUP = CELL,                       /* samples of a cell at a time: one in each line */
     SAMPLES = 2 * GROUP,
     UNITS = 128, /* of a prepared picture, in one luma step */
 };
-
-/* ------------------------------------------------------------------------------------------------------------- blur */
-
-/* Down: lines above and below, nearest first. */
-CVSR_INLINE void blur_down(const float *here, const float *const *above, const float *const *below, size_t width,
-                           const float *taps, int radius, float *restrict line)
-{
-    for (size_t x = 0; x < width; x++) {
-        float sum = taps[0] * here[x];
-        for (int i = 0; i < radius; i++)
-            sum += taps[i + 1] * (above[i][x] + below[i][x]);
-        line[x] = sum;
-    }
-}
-
-/* Repeat the border of a line. */
-CVSR_INLINE void extend(float *line, int32_t width, int radius)
-{
-    for (int i = 1; i <= radius; i++) {
-        line[-i] = line[0];
-        line[width - 1 + i] = line[width - 1];
-    }
-}
-
-CVSR_INLINE void blur_along(const float *restrict line, size_t width, const float *taps, int radius,
-                            float *restrict blurred)
-{
-    for (size_t x = 0; x < width; x++) {
-        float sum = taps[0] * line[x];
-        for (int i = 1; i <= radius; i++)
-            sum += taps[i] * (*(line + x - i) + line[x + (size_t)i]);
-        blurred[x] = sum;
-    }
-}
-
-/* Line y of `parts` pictures side by side, `stride` samples apart, of which the last `kept` lines are there, line i at
- * i % kept. Each has CVSR_MOST_RADIUS samples of border in `line` and `blurred`; in `lines` only where there are several. */
-CVSR_INLINE void blur_line(const float *lines, int32_t kept, int32_t height, int32_t width, int parts, size_t stride,
-                           const float *taps, int radius, int32_t y, float *line, float *blurred)
-{
-    const float *above[CVSR_MOST_RADIUS], *below[CVSR_MOST_RADIUS];
-    const size_t all = (size_t)parts * stride;
-    const float *here = lines + (size_t)(y % kept) * all;
-    for (int32_t i = 0; i < radius; i++) {
-        above[i] = lines + (size_t)(within(y - 1 - i, height) % kept) * all;
-        below[i] = lines + (size_t)(within(y + 1 + i, height) % kept) * all;
-    }
-    blur_down(here, above, below, all, taps, radius, line);
-    for (int part = 0; part < parts; part++)
-        extend(line + (size_t)part * stride + (parts > 1 ? CVSR_MOST_RADIUS : 0), width, radius);
-    if (parts > 1)
-        blur_along(line + CVSR_MOST_RADIUS, all - 2 * CVSR_MOST_RADIUS, taps, radius, blurred + CVSR_MOST_RADIUS);
-    else
-        blur_along(line, all, taps, radius, blurred);
-}
-
-/* The radius is a constant in each branch, so that the loops unroll. */
-CVSR_CLONES
-static void blur_at(const float *lines, int32_t kept, int32_t height, int32_t width, int parts, size_t stride,
-                    const float *taps, int32_t radius, int32_t y, float *line, float *blurred)
-{
-#define CVSR_BLUR_CASE(R) \
-    case R: \
-        blur_line(lines, kept, height, width, parts, stride, taps, R, y, line, blurred); \
-        break
-    switch (radius) {
-        CVSR_BLUR_CASE(0);
-        CVSR_BLUR_CASE(1);
-        CVSR_BLUR_CASE(2);
-        CVSR_BLUR_CASE(3);
-        CVSR_BLUR_CASE(4);
-        CVSR_BLUR_CASE(5);
-        CVSR_BLUR_CASE(6);
-        CVSR_BLUR_CASE(7);
-        CVSR_BLUR_CASE(8);
-    }
-#undef CVSR_BLUR_CASE
-}
-
-/* scratch: width + 2 * CVSR_MOST_RADIUS. */
-static void blur_plane(const float *picture, int32_t height, int32_t width, const float *taps, int32_t radius,
-                       float *scratch, float *blurred)
-{
-    float own_taps[CVSR_MOST_RADIUS + 1];
-    memcpy(own_taps, taps, ((size_t)radius + 1) * sizeof *taps);
-    for (int32_t y = 0; y < height; y++)
-        blur_at(picture, height, height, width, 1, (size_t)width, own_taps, radius, y, scratch + CVSR_MOST_RADIUS,
-                blurred + (size_t)y * (size_t)width);
-}
-
-int32_t cvsr_blur_plane(const float *plane, int32_t rows, int32_t columns, const float *taps, int32_t radius,
-                        float *blurred)
-{
-    float *scratch = floats((size_t)columns + 2 * CVSR_MOST_RADIUS);
-    if (!scratch)
-        return -2;
-    if (columns)
-        blur_plane(plane, rows, columns, taps, radius, scratch, blurred);
-    free(scratch);
-    return 0;
-}
-
-/* ------------------------------------------------------------------------------------------------------------ steps */
 
 struct workspace {
     float *vectors[3][2];  /* x and y of three rows of cells, finite, columns + 2 */
     float *lines[CELL][2]; /* x and y of the lines of pixels of a row of cells, columns + 2 */
     float *systems;        /* SYSTEMS lines of KINDS * stride */
     float *line, *blurred; /* lines of that size */
-    size_t stride;         /* columns and a border of CVSR_MOST_RADIUS to each side */
+    size_t stride;         /* columns and a border of CVSR_MAX_RADIUS to each side */
 };
 
-/* One group of samples of up to TILE cells: the pixels that each is mixed from, as they lie in a prepared picture, the left
- * ones and the right ones in turn, and the shares of the lower and right ones. */
+/* One group of samples of up to TILE cells: the pixels that each is mixed from, as they lie in a prepared picture, left and
+ * right alternating, and the shares of the lower and right ones. */
 struct tile {
     uint32_t pairs[GROUP][2 * TILE];
     float part_x[GROUP][TILE], part_y[GROUP][TILE];
@@ -137,7 +34,7 @@ struct tile {
 #define CVSR_LOWER(PAIR) ((float)((int32_t)(PAIR) >> 16))
 #endif
 
-CVSR_INLINE void take_row(const float *restrict row, int32_t columns, float *restrict line)
+CVSR_INLINE void load_row(const float *restrict row, int32_t columns, float *restrict line)
 {
     for (int32_t i = 0; i < columns; i++)
         line[i + 1] = bounded(row[i]);
@@ -145,8 +42,8 @@ CVSR_INLINE void take_row(const float *restrict row, int32_t columns, float *res
     line[columns + 1] = line[columns];
 }
 
-/* Where sample `pixel` of the cells of a row comes from, in line y: the field is bilinear between the centres of cells.
- * Beyond the border the two outermost pixels stand for all. */
+/* Finds where sample `pixel` of the cells of a row comes from, in line y: the field is bilinear between the centres of cells.
+ * Beyond the border the two outermost pixels are repeated. */
 CVSR_INLINE void find_samples(const int16_t *other, float *const *flow, int32_t pixel, int32_t y, int32_t height,
                               int32_t width, int32_t begin, int32_t count, float *restrict part_x,
                               float *restrict part_y, uint32_t *restrict pairs)
@@ -158,8 +55,8 @@ CVSR_INLINE void find_samples(const int16_t *other, float *const *flow, int32_t 
     for (int32_t i = 0; i < count; i++) {
         const int32_t x = CELL * (begin + i) + pixel;
         const float vx = mix(flow_x[i], flow_x[i + 1], share), vy = mix(flow_y[i], flow_y[i + 1], share);
-        const float dx = least(most(vx, (float)-x), (float)(width - 1 - x));
-        const float dy = least(most(vy, (float)-y), (float)(height - 1 - y));
+        const float dx = min_of(max_of(vx, (float)-x), (float)(width - 1 - x));
+        const float dy = min_of(max_of(vy, (float)-y), (float)(height - 1 - y));
         const int32_t to_x = (int32_t)((float)x + dx), to_y = (int32_t)((float)y + dy);
         const int32_t left = to_x < width - 2 ? to_x : width - 2, top = to_y < height - 2 ? to_y : height - 2;
         part_x[i] = dx - (float)(left - x);
@@ -167,13 +64,13 @@ CVSR_INLINE void find_samples(const int16_t *other, float *const *flow, int32_t 
         at[i] = top * width + left;
     }
     for (int32_t i = 0; i < count; i++) {
-        double both; /* which holds two pairs */
+        double both; /* 64 bits: two pairs */
         memcpy(&both, other + 2 * (size_t)at[i], sizeof both);
         memcpy(pairs + 2 * i, &both, sizeof both);
     }
 }
 
-/* What one sample of a cell differs by from the current picture. */
+/* Returns the difference of one sample of a cell to the current picture. */
 CVSR_INLINE float difference(const struct tile *tile, int k, int32_t i, int16_t here)
 {
     const uint32_t left = tile->pairs[k][2 * i], right = tile->pairs[k][2 * i + 1];
@@ -183,8 +80,8 @@ CVSR_INLINE float difference(const struct tile *tile, int k, int32_t i, int16_t 
     return mix(from, to, tile->part_x[k][i]) - (float)here;
 }
 
-/* Adds one group of samples of each cell to the systems. A sample at the robust limit counts half; four quotients are had at
- * the price of one. here: the values of the first sample; those of the others, and differences along and down, lie whole
+/* Adds one group of samples of each cell to the systems. A sample at the robust limit gets the weight 0.5; one division
+ * serves four quotients. here: the values of the first sample; those of the others, and differences along and down, lie whole
  * planes behind. */
 CVSR_INLINE void add_group(const struct tile *restrict tile, const int16_t *restrict here, size_t plane, int32_t count,
                            float falloff, int is_first, float *restrict sums, size_t stride)
@@ -225,7 +122,7 @@ CVSR_INLINE void add_group(const struct tile *restrict tile, const int16_t *rest
     }
 }
 
-/* The systems of a row of cells. */
+/* Computes the systems of a row of cells. */
 CVSR_INLINE void row_of_systems(const int16_t *current, const int16_t *other, const struct workspace *work, int32_t row,
                                 int32_t rows, int32_t columns, int groups, float falloff, float *systems)
 {
@@ -250,7 +147,7 @@ CVSR_INLINE void row_of_systems(const int16_t *current, const int16_t *other, co
             for (int k = 0; k < GROUP; k++)
                 find_samples(other, work->lines[k], (2 * CELL - k + 2 * group) % CELL, row * CELL + k, rows * CELL,
                              columns * CELL, begin, count, tile.part_x[k], tile.part_y[k], tile.pairs[k]);
-            float *sums = systems + CVSR_MOST_RADIUS + begin;
+            float *sums = systems + CVSR_MAX_RADIUS + begin;
             if (group)
                 add_group(&tile, here, plane, count, falloff, 0, sums, work->stride);
             else
@@ -259,17 +156,17 @@ CVSR_INLINE void row_of_systems(const int16_t *current, const int16_t *other, co
     }
 }
 
-/* Solve a line of systems and move the field, each vector by at most `longest` pixels. A difference in x or y spans two
+/* Solves a line of systems and moves the field, each vector by at most `longest` pixels. A difference in x or y spans two
  * pixels. */
 CVSR_INLINE void move_cells(const float *restrict systems, size_t stride, int32_t columns, float scale, float damping,
                             float longest, float *restrict field_x, float *restrict field_y)
 {
     const float *restrict a11 = systems, *restrict a12 = a11 + stride, *restrict a22 = a12 + stride;
     const float *restrict b1 = a22 + stride, *restrict b2 = b1 + stride;
-    const float half = 0.5f * scale, quarter = 0.25f * scale;
+    const float scale_2 = 0.5f * scale, scale_4 = 0.25f * scale;
     for (int32_t i = 0; i < columns; i++) {
-        const float p = a11[i] * quarter + damping, q = a12[i] * quarter, r = a22[i] * quarter + damping;
-        const float c1 = b1[i] * half, c2 = b2[i] * half;
+        const float p = a11[i] * scale_4 + damping, q = a12[i] * scale_4, r = a22[i] * scale_4 + damping;
+        const float c1 = b1[i] * scale_2, c2 = b2[i] * scale_2;
         const float one = 1.0f / (p * r - q * q);
         const float x = (q * c2 - r * c1) * one, y = (q * c1 - p * c2) * one;
         const float length = sqrtf(x * x + y * y);
@@ -279,7 +176,7 @@ CVSR_INLINE void move_cells(const float *restrict systems, size_t stride, int32_
     }
 }
 
-/* One step over the whole field, row by row: systems of as many rows as the window spans are kept. */
+/* One step over the whole field, row by row: systems of as many rows as the window spans are in memory. */
 CVSR_CLONES
 static void one_step(const int16_t *current, const int16_t *other, float *field, int32_t rows, int32_t columns,
                      const struct cvsr_refinement *how, int groups, const struct workspace *work)
@@ -288,19 +185,19 @@ static void one_step(const int16_t *current, const int16_t *other, float *field,
     const size_t plane = (size_t)rows * (size_t)columns, all = KINDS * work->stride;
     const float falloff = 1.0f / (how->robust * how->robust * (UNITS * UNITS));
     const float scale = 1.0f / (float)(groups * GROUP * UNITS * UNITS);
-    float window[CVSR_MOST_RADIUS + 1];
-    int32_t solved = 0, taken = 0; /* rows of cells */
+    const struct cvsr_lines lines = {work->systems, SYSTEMS, rows, columns, KINDS, work->stride};
+    float window[CVSR_MAX_RADIUS + 1];
+    int32_t solved = 0, loaded = 0; /* rows of cells */
     memcpy(window, how->window, ((size_t)radius + 1) * sizeof *window);
     for (int32_t row = 0; row < rows; row++) {
-        for (; taken <= row + 1 && taken < rows; taken++)
+        for (; loaded <= row + 1 && loaded < rows; loaded++)
             for (size_t part = 0; part < 2; part++)
-                take_row(field + part * plane + (size_t)taken * (size_t)columns, columns, work->vectors[taken % 3][part]);
+                load_row(field + part * plane + (size_t)loaded * (size_t)columns, columns, work->vectors[loaded % 3][part]);
         float *systems = work->systems + (size_t)(row % SYSTEMS) * all;
         row_of_systems(current, other, work, row, rows, columns, groups, falloff, systems);
         for (; solved < rows && (solved + radius <= row || row == rows - 1); solved++) {
-            blur_at(work->systems, SYSTEMS, rows, columns, KINDS, work->stride, window, radius, solved, work->line,
-                    work->blurred);
-            move_cells(work->blurred + CVSR_MOST_RADIUS, work->stride, columns, scale, how->damping, how->longest_step,
+            cvsr_blur_line(&lines, window, radius, solved, work->line, work->blurred);
+            move_cells(work->blurred + CVSR_MAX_RADIUS, work->stride, columns, scale, how->damping, how->max_step,
                        field + (size_t)solved * (size_t)columns, field + plane + (size_t)solved * (size_t)columns);
         }
     }
@@ -308,8 +205,8 @@ static void one_step(const int16_t *current, const int16_t *other, float *field,
 
 static int is_usable(const struct cvsr_refinement *how)
 {
-    return how && how->window && how->robust >= 0.01f && how->window_radius >= 0 && how->window_radius <= CVSR_MOST_RADIUS &&
-           (!how->smooth || (how->smooth_radius >= 0 && how->smooth_radius <= CVSR_MOST_RADIUS));
+    return how && how->window && how->robust >= 0.01f && how->window_radius >= 0 && how->window_radius <= CVSR_MAX_RADIUS &&
+           (!how->smooth || (how->smooth_radius >= 0 && how->smooth_radius <= CVSR_MAX_RADIUS));
 }
 
 /* cvsr_refine in place, without its checks. */
@@ -317,7 +214,7 @@ static int32_t refine(const int16_t *current, const int16_t *other, float *field
                       const struct cvsr_refinement *how)
 {
     const size_t plane = (size_t)rows * (size_t)columns, line = (size_t)columns + 2;
-    struct workspace work = {.stride = (size_t)columns + 2 * CVSR_MOST_RADIUS};
+    struct workspace work = {.stride = (size_t)columns + 2 * CVSR_MAX_RADIUS};
     const size_t all = KINDS * work.stride;
     if (!plane)
         return 0;
@@ -338,8 +235,8 @@ static int32_t refine(const int16_t *current, const int16_t *other, float *field
         one_step(current, other, field, rows, columns, how, step == how->steps - 1 ? 2 : 1, &work);
     if (how->smooth) {
         for (size_t part = 0; part < 2; part++)
-            blur_plane(field + part * plane, rows, columns, how->smooth, how->smooth_radius, work.line,
-                       smoothed + part * plane);
+            cvsr_blur_with_scratch(field + part * plane, rows, columns, how->smooth, how->smooth_radius, work.line,
+                                   smoothed + part * plane);
         memcpy(field, smoothed, 2 * plane * sizeof *field);
     }
     free(memory);
@@ -355,7 +252,7 @@ int32_t cvsr_refine(const int16_t *current, const int16_t *other, const float *f
     return refine(current, other, refined, rows, columns, how);
 }
 
-int32_t cvsr_correct(const struct cvsr_correction *jobs, int32_t count, int32_t rows, int32_t columns)
+int32_t cvsr_correct_composed(const struct cvsr_composed_match *jobs, int32_t count, int32_t rows, int32_t columns)
 {
     if (sizes_are_wrong(rows, columns) || count < 0 || (count && !jobs))
         return -1;

@@ -1,9 +1,9 @@
-/* Smoothness where the codec saw no motion, see cvsr_motion.h. */
+/* Smooth motion where the codec saw none, see cvsr_motion.h. */
 #include "internal.h"
 
-static const float HALF_WEIGHT = 0.03f; /* pixels: a vector so far from its surroundings' counts half in their mean */
-static const float FARTHEST_DEVIATION = 0.1f; /* pixels: more counts as that in the mean deviation */
-static const float NOTHING = 1e-6f;     /* lest nothing be divided by nothing */
+static const float ROBUST = 0.03f; /* pixels: a vector so far from the mean gets the weight 0.5 in it */
+static const float MAX_DEVIATION = 0.1f; /* pixels: more counts as that in the mean deviation */
+static const float EPSILON = 1e-6f;     /* against a division by zero */
 enum { ROUNDS = 2 };
 
 CVSR_INLINE float squared_distance(float x, float y, float mean_x, float mean_y)
@@ -12,7 +12,7 @@ CVSR_INLINE float squared_distance(float x, float y, float mean_x, float mean_y)
     return dx * dx + dy * dy;
 }
 
-/* The weighted means around each cell: `sums` of weights and of weighted vectors, filtered. */
+/* Writes weights and weighted vectors, which the filter turns into weighted means. */
 CVSR_CLONES
 static void weigh(const float *field, const float *weights, size_t plane, float *sums)
 {
@@ -27,9 +27,9 @@ static void weigh(const float *field, const float *weights, size_t plane, float 
 CVSR_CLONES
 static void compare(const float *field, const float *share, const float *sums, size_t plane, float *weights, float *mean)
 {
-    const float falloff = 1.0f / (HALF_WEIGHT * HALF_WEIGHT);
+    const float falloff = 1.0f / (ROBUST * ROBUST);
     for (size_t i = 0; i < plane; i++) {
-        const float one = 1.0f / (sums[i] + NOTHING);
+        const float one = 1.0f / (sums[i] + EPSILON);
         mean[i] = sums[plane + i] * one;
         mean[plane + i] = sums[2 * plane + i] * one;
         const float apart = squared_distance(field[i], field[plane + i], mean[i], mean[plane + i]);
@@ -38,23 +38,23 @@ static void compare(const float *field, const float *share, const float *sums, s
 }
 
 CVSR_CLONES
-static void pull(const float *field, const float *share, const float *mean, size_t plane, float tolerance, float *evened)
+static void draw_to_mean(const float *field, const float *share, const float *mean, size_t plane, float tolerance, float *smoothed)
 {
     const float squared = tolerance * tolerance;
     for (size_t i = 0; i < plane; i++) {
         const float apart = squared_distance(field[i], field[plane + i], mean[i], mean[plane + i]);
-        const float bound = squared * share[i], kept = bound > 0.0f ? apart / (apart + bound) : 1.0f;
-        evened[i] = share[i] > 0.0f ? mean[i] + (field[i] - mean[i]) * kept : field[i];
-        evened[plane + i] =
-            share[i] > 0.0f ? mean[plane + i] + (field[plane + i] - mean[plane + i]) * kept : field[plane + i];
+        const float bound = squared * share[i], remaining = bound > 0.0f ? apart / (apart + bound) : 1.0f;
+        smoothed[i] = share[i] > 0.0f ? mean[i] + (field[i] - mean[i]) * remaining : field[i];
+        smoothed[plane + i] =
+            share[i] > 0.0f ? mean[plane + i] + (field[plane + i] - mean[plane + i]) * remaining : field[plane + i];
     }
 }
 
-int32_t cvsr_even(const float *field, const float *shares, const float *taps, int32_t radius, float strength,
-                  float most_tolerance, int32_t rows, int32_t columns, float *evened)
+int32_t cvsr_static_smoothing(const float *field, const float *shares, const float *taps, int32_t radius, float strength,
+                  float max_tolerance, int32_t rows, int32_t columns, float *smoothed)
 {
-    if (sizes_are_wrong(rows, columns) || !field || !shares || !taps || radius < 0 || radius > CVSR_MOST_RADIUS ||
-        !evened)
+    if (sizes_are_wrong(rows, columns) || !field || !shares || !taps || radius < 0 || radius > CVSR_MAX_RADIUS ||
+        !smoothed)
         return -1;
     const size_t plane = (size_t)rows * (size_t)columns;
     float *memory = floats(10 * plane);
@@ -64,8 +64,8 @@ int32_t cvsr_even(const float *field, const float *shares, const float *taps, in
     float *blurred = sums + 3 * plane;
     double total = 0.0, deviation = 0.0;
     for (size_t i = 0; i < plane; i++) {
-        const int counts = shares[i] > 0.0f && shares[i] <= 1.0f && fabsf(field[i]) <= FARTHEST &&
-                           fabsf(field[plane + i]) <= FARTHEST;
+        const int counts = shares[i] > 0.0f && shares[i] <= 1.0f && fabsf(field[i]) <= MAX_VECTOR &&
+                           fabsf(field[plane + i]) <= MAX_VECTOR;
         weights[i] = share[i] = counts ? shares[i] : 0.0f;
         total += share[i];
     }
@@ -78,14 +78,14 @@ int32_t cvsr_even(const float *field, const float *shares, const float *taps, in
     }
     for (size_t i = 0; i < plane && total > 0.0; i++)
         if (share[i] > 0.0f)
-            deviation += share[i] * least(sqrtf(squared_distance(field[i], field[plane + i], mean[i], mean[plane + i])),
-                                          FARTHEST_DEVIATION);
+            deviation += share[i] * min_of(sqrtf(squared_distance(field[i], field[plane + i], mean[i], mean[plane + i])),
+                                          MAX_DEVIATION);
     if (!status && total > 0.0) {
         const float usual = (float)(deviation / (total > 1.0 ? total : 1.0));
-        pull(field, share, mean, plane, least(strength * usual, most_tolerance), evened);
+        draw_to_mean(field, share, mean, plane, min_of(strength * usual, max_tolerance), smoothed);
     }
     if (!status && !(total > 0.0))
-        memcpy(evened, field, 2 * plane * sizeof *field);
+        memcpy(smoothed, field, 2 * plane * sizeof *field);
     free(memory);
     return status;
 }

@@ -1,19 +1,19 @@
-/* Whether vectors found for single cells hold among those around them: a field is bilinear between cells. */
+/* Validates vectors found for single cells among those around them: a field is bilinear between cells. */
 #include "internal.h"
 
 enum {
-    SIDE = 3, /* cells to a side of what is compared */
+    SIDE = 3, /* cells on a side of the compared square */
     ROUNDS = 3,
     UNKNOWN = -1,
 };
 
-/* The index of a cell, of one at the border where it is outside. */
+/* Returns the index of a cell, of one at the border where it is outside. */
 CVSR_INLINE size_t index_of(int32_t rows, int32_t columns, int32_t row, int32_t column)
 {
     return (size_t)within(row, rows) * (size_t)columns + (size_t)within(column, columns);
 }
 
-/* How much of the vectors of the 3x3 cells around makes up that of each pixel of a cell, in 64ths: 3 1 0 0 of the cell to one
+/* The weights of the vectors of the 3x3 cells around in that of each pixel of a cell, in 64ths: 3 1 0 0 of the cell to one
  * side, 5 7 7 5 of its own and 0 0 1 3 of that to the other, along and down. */
 static const int32_t SHARES[SIDE * SIDE][CELL * CELL] = {
     {9, 3, 0, 0, 3, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
@@ -27,7 +27,7 @@ static const int32_t SHARES[SIDE * SIDE][CELL * CELL] = {
     {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3, 0, 0, 3, 9},
 };
 
-/* What a cell differs by, in quarters of a luma step, where the vectors of cells are mixed for every pixel. */
+/* Returns the sum of differences of a cell, in quarters of a luma step, with a vector for every pixel. */
 CVSR_CLONES
 static int32_t cell_differences(const uint8_t *current, const uint8_t *other, const int32_t *keys, int32_t rows,
                                 int32_t columns, int32_t row, int32_t column)
@@ -74,7 +74,7 @@ static int32_t cell_differences(const uint8_t *current, const uint8_t *other, co
     return sum;
 }
 
-/* The same of the 3x3 cells around one; `known` keeps what was worked out before. */
+/* Returns the same of the 3x3 cells around one; `known` stores the sums of single cells. */
 static int32_t differences_around(const uint8_t *current, const uint8_t *other, const int32_t *keys, int32_t rows,
                                   int32_t columns, int32_t row, int32_t column, int32_t *known)
 {
@@ -90,7 +90,7 @@ static int32_t differences_around(const uint8_t *current, const uint8_t *other, 
     return sum;
 }
 
-/* Puts a vector into the field; what cells around differ by is no longer known. */
+/* Writes a vector into the field and marks the sums of the cells around as unknown. */
 static void put(int32_t *mixed, int32_t *known, int32_t rows, int32_t columns, const struct cvsr_found *cell,
                 int32_t key)
 {
@@ -100,8 +100,8 @@ static void put(int32_t *mixed, int32_t *known, int32_t rows, int32_t columns, c
             known[index_of(rows, columns, cell->row + i, cell->column + j)] = UNKNOWN;
 }
 
-void cvsr_drop(const uint8_t *current, const uint8_t *other, int32_t rows, int32_t columns, struct cvsr_found *cells,
-               size_t count, float better, int32_t *memory)
+void cvsr_validate_vectors(const uint8_t *current, const uint8_t *other, int32_t rows, int32_t columns, struct cvsr_found *cells,
+               size_t count, float max_ratio, int32_t *memory)
 {
     const size_t plane = (size_t)rows * (size_t)columns;
     int32_t *keys = memory, *mixed = keys + plane, *before = mixed + plane, *after = before + plane;
@@ -109,23 +109,23 @@ void cvsr_drop(const uint8_t *current, const uint8_t *other, int32_t rows, int32
     for (size_t i = 0; i < plane; i++)
         before[i] = after[i] = UNKNOWN;
     for (size_t n = 0; n < count; n++)
-        if (cells[n].takes)
+        if (cells[n].accepted)
             put(mixed, after, rows, columns, cells + n,
                 key_of(SIXTEENTHS * cells[n].found.x, SIXTEENTHS * cells[n].found.y));
-    for (int round = 0, drops = 1; round < ROUNDS && drops; round++) {
-        drops = 0;
+    for (int round = 0, rejected = 1; round < ROUNDS && rejected; round++) {
+        rejected = 0;
         for (struct cvsr_found *cell = cells; cell < cells + count; cell++) {
-            if (!cell->takes)
+            if (!cell->accepted)
                 continue;
             const int32_t row = cell->row, column = cell->column;
             const int32_t now = differences_around(current, other, mixed, rows, columns, row, column, after);
             const int32_t then = differences_around(current, other, keys, rows, columns, row, column, before);
-            cell->drops = !((float)now < (float)then * better);
-            drops |= cell->drops;
+            cell->rejected = !((float)now < (float)then * max_ratio);
+            rejected |= cell->rejected;
         }
         for (struct cvsr_found *cell = cells; cell < cells + count; cell++)
-            if (cell->takes && cell->drops) {
-                cell->takes = 0;
+            if (cell->accepted && cell->rejected) {
+                cell->accepted = 0;
                 put(mixed, after, rows, columns, cell, keys[index_of(rows, columns, cell->row, cell->column)]);
             }
     }

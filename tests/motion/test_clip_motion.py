@@ -66,11 +66,11 @@ def foreground(frames=6, height=96, width=128):
 
 
 def test_vectors_lie_where_their_blocks_are(tmp_path):
-    """Half a block to the right and down, as if dst were a corner, is worse."""
+    """A shift of 0.5 blocks to the right and down, as if dst were a corner, is worse."""
     clip, corners = foreground()
     path = encode(tmp_path / "block.mp4", clip, options={"crf": "14", "x264-params": "bframes=0:ref=1:scenecut=0"})
     lumas = [pad_to_cells(frame.luma).astype(np.float32) for frame in read_video(path)]
-    raw = motion_fields(path, MotionOptions(resolve=False)).to_prev  # the repair would find its way back from a shift
+    raw = motion_fields(path, MotionOptions(resolve=False)).to_prev  # the repair would undo a shift
     right = wrong = 0.0
     off_centre = []
     for t in range(1, 6):
@@ -169,7 +169,7 @@ def test_refinement_leaves_a_right_field_alone_and_never_goes_far():
 
 
 def test_a_change_of_light_is_little_motion(monkeypatch):
-    """It was a pixel and more before local means were taken off."""
+    """Without the subtraction of local means it is a pixel and more."""
     luma = (texture(120, 160, 3)[..., 1] * 0.6 + 40).astype(np.uint8)
     brighter = (luma + 6 + np.arange(160) // 32).astype(np.uint8)
     zero = np.zeros((2, 30, 40), np.float32)
@@ -261,5 +261,5 @@ def test_one_frame_has_no_motion_and_none_is_an_error(tmp_path):
     motion = motion_fields(path)
     assert motion.to_prev.shape == (1, 2, 8, 12)
     assert not motion.to_prev.any() and not motion.to_next.any() and not motion.confidence.any()
-    with pytest.raises(InputError, match="holds no frames"):
+    with pytest.raises(InputError, match="has no frames"):
         estimate_motion([])

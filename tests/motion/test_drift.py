@@ -26,7 +26,7 @@ def clip(dx, dy, frames=10):
 
 
 def correct(field, step, prepared, qp, is_cut):
-    """All frames of a clip at once, and again in two parts: the same either way."""
+    """All frames of a clip at once, and again in two parts, with the same result."""
 
     def stays(t, end):
         both = range(len(field))

@@ -140,12 +140,12 @@ def test_the_same_cells_are_found_by_both(grid, bad_error):
     current, other = whole[40 : 40 + height, 40 : 40 + width], whole[60 : 60 + height, 27 : 27 + width]
     vectors = field(rng, *grid, 5, holes=0.05, quarter_pels=False)
     error = native.matching_error(current, other, vectors)
-    found, taken = native.search(current, other, vectors, error, bad_error, 0.8)
-    twin, taken_by_twin = reference.search(current, other, vectors, error, bad_error, 0.8)
+    found, accepted = native.search(current, other, vectors, error, bad_error, 0.8)
+    twin, accepted_by_twin = reference.search(current, other, vectors, error, bad_error, 0.8)
     np.testing.assert_array_equal(found, twin)
     changed = ~((found == vectors) | (np.isnan(found) & np.isnan(vectors))).all(axis=0)
-    assert taken_by_twin == taken >= changed.sum()
-    assert taken or vectors.size < 100 or bad_error > 2
+    assert accepted_by_twin == accepted >= changed.sum()
+    assert accepted or vectors.size < 100 or bad_error > 2
 
 
 @pytest.mark.parametrize("size", [0.3, 4, 90])
@@ -186,9 +186,9 @@ def test_hostile_values_harm_nothing(grid):
     chosen, chosen_error = native.best_candidate(current, other, candidates, grid)
     assert np.isfinite(chosen).all()
     assert np.isfinite(chosen_error).all()
-    found, taken = native.search(current, other, vectors, error, 3.0, 0.7)
+    found, accepted = native.search(current, other, vectors, error, 3.0, 0.7)
     np.testing.assert_array_equal(found, reference.search(current, other, vectors, error, 3.0, 0.7)[0])
-    assert 0 <= taken <= error.size
+    assert 0 <= accepted <= error.size
     for how in (refine.settings(30.0), drift.settings(20.0)):
         prepared = native.prepare(current), native.prepare(other)
         assert native.refine(*prepared, vectors, how).shape == vectors.shape

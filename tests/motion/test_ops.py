@@ -114,8 +114,8 @@ def test_matching_error_is_the_difference_to_what_is_pointed_at():
     assert error[2:6, 3:].max() == 0
     assert ops.table().matching_error(current, other, -right)[1:6, 3:9].mean() > 5
     np.testing.assert_array_equal(ops.table().matching_error(current, current + 3, field(8, 12, 0)), 3)
-    half = ops.table().matching_error(current * 0, np.tile(np.uint8([10, 20]), (32, 24)), field(8, 12, 0.5))
-    np.testing.assert_array_equal(half[:, :10], 15)  # halfway between two pixels; the border is repeated
+    between = ops.table().matching_error(current * 0, np.tile(np.uint8([10, 20]), (32, 24)), field(8, 12, 0.5))
+    np.testing.assert_array_equal(between[:, :10], 15)  # in the middle of two pixels; the border is repeated
     right[:, 2, 5] = NAN
     error = ops.table().matching_error(current, other, right)
     assert np.isinf(error[2, 5]) and np.isfinite(error).sum() == 95

@@ -57,7 +57,7 @@ def test_pictures_that_are_no_references_are_not_used():
 def test_nothing_is_used_across_an_idr():
     ippp = facts(range(9), range(9), idr=(0, 5))
     assert [usable_references(ippp, t, PAST) for t in (4, 5, 6, 7)] == [[3, 2, 1, 0], [], [5], [6, 5]]
-    # A B picture shown before an IDR picture but decoded after it does not look behind it (x264 never makes one).
+    # A B picture shown before an IDR picture but decoded after it has no references before it (x264 never makes one).
     late = facts([0, 1, 3, 2], [0, 1, 3], idr=(0, 3))
     assert usable_references(late, 2, PAST) == []
     assert usable_references(late, 2, FUTURE) == [3]
@@ -82,7 +82,7 @@ def test_no_more_references_than_the_stream_keeps():
     ibbp = limited(facts([0, 2, 3, 1, 5, 6, 4], [0, 3, 6]), 2)
     assert (usable_references(ibbp, 4, PAST), usable_references(ibbp, 4, FUTURE)) == ([3], [6])
     assert usable_references(ibbp, 6, PAST) == [3, 0]
-    # B-frames that are references may have been given up: they do not push anything out
+    # B-frames that are references may have been removed: they do not replace anything
     with_b = dataclasses.replace(limited(BP, 4), types=np.array([1, 3, 3, 3, 2, 3, 3, 3, 2], np.uint8))
     assert [usable_references(with_b, 7, d) for d in (PAST, FUTURE)] == [[6, 4, 2, 0], [8]]
 
@@ -148,7 +148,7 @@ def test_velocities_are_per_frame_although_raw_vectors_are_multiples(pyramid):
             close = (abs(got[0][has] - sign * 2) < 0.3) & (abs(got[1][has] + sign) < 0.3)
             assert close.mean() > 0.95, (t, frame.type, direction)
             assert np.isfinite(velocity[t][direction][1][4:-4, 6:-6][has]).all()
-    assert ("P", PAST, -4) in seen  # P4 looks four frames back
+    assert ("P", PAST, -4) in seen  # P4 refers to a frame four before it
     assert {entry[:2] for entry in seen} == {("P", PAST), ("B", PAST), ("B", FUTURE)}
     assert len({abs(distance) for _, _, distance in seen}) > 1
 

@@ -1,8 +1,8 @@
 """The function table of the motion stages, chosen once, like a codec's table of DSP functions (dav1d's ``DSPContext``).
 
 ``ops.reference`` and ``ops.native`` are modules with the functions of :class:`MotionOps`. The first is numpy and readable, the
-second calls the native field library. Pictures are matched and prepared in integers, with equal results in both; the rest is
-float32, equal but for the order of sums (1e-3 pixels, see ``tests/motion/test_native_motion.py``).
+second calls the native field library. Pictures are matched and prepared in integers, with equal results in both; all other
+results are float32, equal but for the order of sums (1e-3 pixels, see ``tests/motion/test_native_motion.py``).
 """
 
 from __future__ import annotations

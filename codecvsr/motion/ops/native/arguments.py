@@ -1,4 +1,4 @@
-"""Checks of the arrays that the library is given, since C cannot check them. Each returns a contiguous array."""
+"""Checks of the arrays that the library reads, since C cannot check them. Each returns a contiguous array."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from codecvsr.motion.ops.records import MAX_OTHERS, MAX_PARTS, ComposedMatch, Te
 from codecvsr.motion.types import Array, Mapper, Prepared
 
 _MAX_JOBS = 4  # in one call
-_MAX_CELLS = 20000  # in one call, unless it has one job; with more, a job takes long enough
+_MAX_CELLS = 20000  # in one call, unless it has one job; with more, one job is long enough for a call
 
 
 class _Pointers:
@@ -77,7 +77,7 @@ def correct_composed(matches: Sequence[ComposedMatch], mapper: Mapper = map) -> 
         )
         for match, struct, output in zip(matches, structs, at, strict=True)
     ]
-    _call(library().cvsr_correct, jobs, pointers.cells, mapper)
+    _call(library().cvsr_correct_composed, jobs, pointers.cells, mapper)
     return corrections
 
 
@@ -91,7 +91,7 @@ def add_mean(sums: Sequence[tuple[Array, Sequence[Array]]], gain: float, mapper:
         (pointers.field(field), *_padded([pointers.field(part) for part in parts], MAX_PARTS), output)
         for (field, parts), output in zip(sums, at, strict=True)
     ]
-    _call(library().cvsr_spread, jobs, pointers.cells, mapper, gain)
+    _call(library().cvsr_add_mean, jobs, pointers.cells, mapper, gain)
     return corrected
 
 
@@ -107,7 +107,7 @@ def temporal_filter(windows: Sequence[TemporalWindow], shares: Sequence[float], 
         jobs.append((pointers.field(window.field), *_padded(others, MAX_OTHERS), output))
     weights = np.array([*shares, *[0.0] * (MAX_OTHERS - len(shares))], np.float32)
     tolerances = np.array([window.tolerance for window in windows], np.float32)
-    _call(library().cvsr_steady, jobs, pointers.cells, mapper, address(weights), by_job=address(tolerances))
+    _call(library().cvsr_temporal_filter, jobs, pointers.cells, mapper, address(weights), by_job=address(tolerances))
     return filtered
 
 

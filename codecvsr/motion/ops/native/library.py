@@ -20,14 +20,14 @@ _SIGNATURES: dict[str, list[type]] = {
     "cvsr_splat": [_POINTER, _FLOAT, _POINTER, _INT, _INT, _POINTER],
     "cvsr_fill_holes": [_POINTER, _INT, _INT, _POINTER],
     "cvsr_best_candidate": [_POINTER, _POINTER, _POINTER, _INT, _INT, _INT, _POINTER, _POINTER],
-    "cvsr_search": [_POINTER, _POINTER, _POINTER, _POINTER, _INT, _INT, _FLOAT, _FLOAT, _POINTER, _POINTER],
+    "cvsr_block_search": [_POINTER, _POINTER, _POINTER, _POINTER, _INT, _INT, _FLOAT, _FLOAT, _POINTER, _POINTER],
     "cvsr_prepare": [_POINTER, _INT, _INT, _POINTER],
     "cvsr_refine": [_POINTER, _POINTER, _POINTER, _INT, _INT, _POINTER, _POINTER],
     "cvsr_compose": [_POINTER, _INT, _INT, _INT],
-    "cvsr_correct": [_POINTER, _INT, _INT, _INT],
-    "cvsr_spread": [_POINTER, _INT, _FLOAT, _INT, _INT],
-    "cvsr_steady": [_POINTER, _INT, _POINTER, _POINTER, _INT, _INT],
-    "cvsr_even": [_POINTER, _POINTER, _POINTER, _INT, _FLOAT, _FLOAT, _INT, _INT, _POINTER],
+    "cvsr_correct_composed": [_POINTER, _INT, _INT, _INT],
+    "cvsr_add_mean": [_POINTER, _INT, _FLOAT, _INT, _INT],
+    "cvsr_temporal_filter": [_POINTER, _INT, _POINTER, _POINTER, _INT, _INT],
+    "cvsr_static_smoothing": [_POINTER, _POINTER, _POINTER, _INT, _FLOAT, _FLOAT, _INT, _INT, _POINTER],
     "cvsr_warp": [_POINTER, _POINTER, _INT, _INT, _POINTER],
 }
 
@@ -85,8 +85,8 @@ def library() -> ctypes.CDLL:
     return found
 
 
-def address(array: npt.NDArray[Any]) -> int:
-    """Returns the address of an array's data, in a quarter of the time of ``array.ctypes``."""
+def address(array: Any) -> int:
+    """Returns the address of the data of a numpy array, in a quarter of the time of ``array.ctypes``."""
     if array.size and array.flags.writeable and array.flags.c_contiguous:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))
     return int(array.ctypes.data)

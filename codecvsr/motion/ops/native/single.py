@@ -117,7 +117,7 @@ def search(
     field, error = floats(field, field.shape), floats(error, cells)
     found, count = np.empty_like(field), ctypes.c_int32()
     inputs = (address(current), address(other), address(field), address(error), *cells, bad_error, max_ratio)
-    check(library().cvsr_search(*inputs, address(found), ctypes.addressof(count)))
+    check(library().cvsr_block_search(*inputs, address(found), ctypes.addressof(count)))
     return found, count.value
 
 
@@ -146,5 +146,5 @@ def static_smoothing(field: Array, share: Array, taps: Array, strength: float, m
     field, share, taps = floats(field, field.shape), floats(share, cells), floats(taps, (len(taps),))
     smoothed = np.empty_like(field)
     inputs = (address(field), address(share), address(taps), len(taps) - 1, strength, max_tolerance, *cells)
-    check(library().cvsr_even(*inputs, address(smoothed)))
+    check(library().cvsr_static_smoothing(*inputs, address(smoothed)))
     return smoothed

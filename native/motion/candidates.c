@@ -1,9 +1,9 @@
-/* The best reference and the best candidate of each cell, and the carrying and filling of fields on the way there. */
+/* The best reference and the best candidate of each cell, and the carrying and filling of fields. See cvsr_motion.h. */
 #include "internal.h"
 
-/* Where `match` is below `must_win_by` times `error`, it and the vectors divided by `divisor` take their place. */
+/* Replaces error and vectors where `match` is below `must_win_by` times `error`; vectors are divided by `divisor`. */
 CVSR_CLONES
-static void take_better(const float *restrict match, const float *restrict tried, float divisor, float must_win_by,
+static void select_better(const float *restrict match, const float *restrict tried, float divisor, float must_win_by,
                         size_t plane, float *restrict field, float *restrict error)
 {
     for (size_t i = 0; i < plane; i++) {
@@ -38,8 +38,8 @@ int32_t cvsr_best_reference(const uint8_t *current, const uint8_t *const *others
     for (int32_t k = 0; k < count; k++) {
         memcpy(sums, wanted, plane * sizeof *sums);
         cvsr_sum_differences(current, others[k], keys, rows, columns, sums, scratch);
-        cvsr_weigh(sums, rows, columns, match, scratch);
-        take_better(match, raw, distances[k], must_win_by, plane, velocity, error);
+        cvsr_errors_of_sums(sums, rows, columns, match, scratch);
+        select_better(match, raw, distances[k], must_win_by, plane, velocity, error);
     }
     free(keys);
     return 0;
@@ -98,7 +98,7 @@ int32_t cvsr_splat(const float *field, float sign, const float *priority, int32_
     return 0;
 }
 
-/* How many vectors there are, and 1 in `known` where one is. */
+/* Writes 1 into `known` where there is a vector; returns how many there are. */
 CVSR_CLONES
 static int32_t find_known(const float *restrict field_x, const float *restrict field_y, int32_t rows, int32_t columns,
                           unsigned char *restrict known)
@@ -116,7 +116,7 @@ static int32_t find_known(const float *restrict field_x, const float *restrict f
     return count;
 }
 
-/* Fill the cells of `field` in place. holes: a plane of places; known: a bordered plane, (rows + 2) * (columns + 2).
+/* Fills the cells of `field` in place. holes: a plane of places; known: a bordered plane, (rows + 2) * (columns + 2).
  * Returns 0 where nothing is known. */
 static int fill_holes(float *field, int32_t rows, int32_t columns, int32_t *holes, unsigned char *known)
 {
@@ -135,8 +135,8 @@ static int fill_holes(float *field, int32_t rows, int32_t columns, int32_t *hole
         for (int32_t column = 0; column < columns; column++)
             if (!known[(row + 1) * stride + column + 1])
                 holes[left++] = row << 16 | column;
-    while (left) { /* one ring: cells reached in it become known when it is complete */
-        int32_t keep = 0, reached = 0;
+    while (left) { /* one ring: its cells become known when it is complete */
+        int32_t remaining = 0, filled = 0;
         for (int32_t i = 0; i < left; i++) {
             const int32_t row = holes[i] >> 16, column = holes[i] & 0xffff, at = row * columns + column;
             unsigned char *here = known + (row + 1) * stride + column + 1;
@@ -152,21 +152,21 @@ static int fill_holes(float *field, int32_t rows, int32_t columns, int32_t *hole
                 field_x[at] = sum_x / count;
                 field_y[at] = sum_y / count;
                 *here = 2;
-                reached++;
+                filled++;
             } else {
-                holes[keep++] = holes[i];
+                holes[remaining++] = holes[i];
             }
         }
-        if (!reached)
+        if (!filled)
             break;
         for (size_t i = 0; i < (size_t)(rows + 2) * (size_t)stride; i++)
             known[i] = known[i] != 0;
-        left = keep;
+        left = remaining;
     }
     return 1;
 }
 
-static size_t fill_scratch(int32_t rows, int32_t columns) /* in floats, for holes and known together */
+static size_t fill_scratch(int32_t rows, int32_t columns) /* in floats, for holes and known */
 {
     return (size_t)rows * (size_t)columns + ((size_t)rows + 2) * ((size_t)columns + 2) / sizeof(float) + 1;
 }
@@ -206,9 +206,9 @@ static int prepare(const struct cvsr_candidate *candidate, int32_t rows, int32_t
     return fill_holes(field, rows, columns, holes, (unsigned char *)(holes + plane));
 }
 
-/* Take the sums of differences from an earlier candidate wherever that has the same vector. */
+/* Copies the sums of differences of an earlier candidate wherever that has the same vector. */
 CVSR_CLONES
-static void take_known(const int32_t *restrict earlier_keys, const int32_t *restrict earlier_sums,
+static void reuse_known(const int32_t *restrict earlier_keys, const int32_t *restrict earlier_sums,
                        const int32_t *restrict keys, size_t plane, int32_t *restrict sums)
 {
     for (size_t i = 0; i < plane; i++) {
@@ -220,7 +220,7 @@ static void take_known(const int32_t *restrict earlier_keys, const int32_t *rest
 int32_t cvsr_best_candidate(const uint8_t *current, const uint8_t *other, const struct cvsr_candidate *candidates,
                             int32_t count, int32_t rows, int32_t columns, float *field, float *error)
 {
-    if (sizes_are_wrong(rows, columns) || count < 0 || count > CVSR_MOST_CANDIDATES || !current || !other ||
+    if (sizes_are_wrong(rows, columns) || count < 0 || count > CVSR_MAX_CANDIDATES || !current || !other ||
         (count && !candidates) || !field || !error)
         return -1;
     const size_t plane = (size_t)rows * (size_t)columns, all = (size_t)count * plane;
@@ -241,11 +241,11 @@ int32_t cvsr_best_candidate(const uint8_t *current, const uint8_t *other, const 
         int32_t *keys = all_keys + (size_t)known * plane, *sums = all_sums + (size_t)known * plane;
         cvsr_find_keys(tried, plane, keys, sums);
         for (size_t i = 0; i < (size_t)known; i++)
-            take_known(all_keys + i * plane, all_sums + i * plane, keys, plane, sums);
+            reuse_known(all_keys + i * plane, all_sums + i * plane, keys, plane, sums);
         known++;
         cvsr_sum_differences(current, other, keys, rows, columns, sums, scratch);
-        cvsr_weigh(sums, rows, columns, match, scratch);
-        take_better(match, tried, 1.0f, 1.0f, plane, field, error);
+        cvsr_errors_of_sums(sums, rows, columns, match, scratch);
+        select_better(match, tried, 1.0f, 1.0f, plane, field, error);
     }
     free(tried);
     return 0;
