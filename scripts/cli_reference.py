@@ -96,8 +96,8 @@ def reference() -> str:
 
 def page(text: str) -> str:
     """Returns ``text``, the page as it is, with the generated part renewed."""
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n{reference()}\n{END}{rest.split(END)[1]}"
+    before, after = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{reference()}\n{END}{after.split(END)[1]}"
 
 
 @click.command(help=__doc__)

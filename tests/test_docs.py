@@ -62,22 +62,22 @@ def parse(words: list[str]) -> None:
 
 @pytest.mark.parametrize(("page", "words"), COMMANDS)
 def test_every_command_exists(page: Path, words: list[str]) -> None:
-    program, *rest = words
+    program, *arguments = words
     if program.startswith("scripts/"):
         assert (ROOT / program).is_file()
         return
     assert program in PROGRAMS, f"{page.name}: unknown program {program}"
     if program == "torchrun":
-        rest = rest[rest.index("-m") + 1 :]
-        program, *rest = rest
+        arguments = arguments[arguments.index("-m") + 1 :]
+        program, *arguments = arguments
     if program == "python":
-        script = ROOT / rest[0]
+        script = ROOT / arguments[0]
         assert script.is_file()
         text = script.read_text(encoding="utf-8")
-        for option in (word.split("=")[0] for word in rest[1:] if word.startswith("--")):
-            assert option in text or "from codecvsr.cli" in text, f"{rest[0]} has no {option}"
+        for option in (word.split("=")[0] for word in arguments[1:] if word.startswith("--")):
+            assert option in text or "from codecvsr.cli" in text, f"{arguments[0]} has no {option}"
     if program == "codecvsr":
-        parse(rest)
+        parse(arguments)
 
 
 @pytest.mark.parametrize(

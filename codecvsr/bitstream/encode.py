@@ -32,7 +32,7 @@ GOP_PARAMETERS: dict[Gop, dict[str, int]] = {
     "ldp": {"bframes": 0, "ref": 1, "rc-lookahead": 0, "sync-lookahead": 0},
 }
 
-#: Always passed to x264. Its AVX-512 code for macroblock-tree rate control (core 165) reads uninitialised memory:
+#: Always an option of x264. Its AVX-512 code for macroblock-tree rate control (core 165) reads uninitialised memory:
 #: the same frames gave up to ten different streams. The code without it costs no measurable time at this size.
 _REPRODUCIBLE = {"cpu-independent": 1}
 

@@ -56,7 +56,7 @@ _COMMAND_LINE = "codecvsr.command_line"
 
 
 def command_line() -> str:
-    """Returns the running command line, which results record."""
+    """Returns the running command line, which results files name."""
     return str(click.get_current_context().meta[_COMMAND_LINE])
 
 

@@ -69,11 +69,11 @@ def command(
     """Prepare a training set in the folder OUT for codecvsr train (data.prepared = ["OUT"] in the recipe).
 
     Clips and photographs are scaled down by 4, compressed in several versions and stored with the codec's motion. CRF, preset,
-    GOP and frame rate are drawn for every version. Existing chunks are kept: the same command continues an interrupted
+    GOP and frame rate are drawn for every version. Existing chunks stay: the same command continues an interrupted
     run, and further sources can be added. A source that cannot be used is named and skipped (exit code 3).
     """
     if not clips and not photos and reds is None:
-        raise click.UsageError("give at least one of --clips, --photos and --reds.")
+        raise click.UsageError("expected at least one of --clips, --photos and --reds.")
     from codecvsr.errors import InputError
     from codecvsr.train.prepare import prepare
     from codecvsr.train.prepare_plan import Preparation, plan_sources

@@ -223,7 +223,7 @@ class _Scorer:
         if original.shape[:2] != expected:
             raise InputError(
                 f"{self._clip.original.path}: is {original.shape[1]}x{original.shape[0]}, but the frames of "
-                f"{self._clip.folder.path} need {expected[1]}x{expected[0]}; give the originals of this clip."
+                f"{self._clip.folder.path} need {expected[1]}x{expected[0]}; use the originals of this clip."
             )
         if self._scale == 1:
             original = downsample(original, SCALE)

@@ -116,7 +116,7 @@ def _measure_or_fail(
         log.info("%s on %s: failed", variant.name, clip.key)
         return
     except (MemoryError, torch.OutOfMemoryError):
-        reason = "ran out of memory; give --window a small number, or --frames."
+        reason = "ran out of memory; set --window to a small number, or --frames."
         result.failed.append(Failed(variant.name, clip.key, reason))
         return
     result.measurements.append(measurement)

@@ -73,7 +73,7 @@ def parse_variant(text: str) -> Variant:
             known = ", ".join(f"+ablate-{name.replace('_', '-')}" for name in ABLATIONS)
             raise InputError(f"'{text}': no option '+{option}'; there are {known}, +segments=K and +window=N.")
     if all(numbers.values()):
-        raise InputError(f"'{text}': +segments and +window exclude each other; give two models.")
+        raise InputError(f"'{text}': +segments and +window exclude each other; use two models.")
     return Variant(
         match["model"],
         cast(MotionKind | None, motion),

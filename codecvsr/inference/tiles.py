@@ -20,7 +20,7 @@ Picture = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Tile:
-    """Part of a frame: rows and columns of the input, and those kept of the output."""
+    """Part of a frame: rows and columns of the input, and those it contributes to the output."""
 
     rows: slice
     columns: slice

@@ -138,7 +138,7 @@ def _edge_blocks(plane: Plane) -> list[tuple[int, int]]:
 
 
 def _lattice(plane: Plane, blocks: list[tuple[int, int]]) -> float:
-    """Excess power in dB at a quarter and a half of the sampling frequency, along rows and along columns."""
+    """Excess power in dB at periods of 4 and 2 pixels, along rows and along columns."""
     if not blocks:
         return float("nan")
     window = np.hanning(BLOCK + 2)[1:-1].astype(np.float32)

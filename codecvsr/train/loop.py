@@ -76,7 +76,7 @@ def train(
         replaces_run = is_other_run(out, recipe.model, resume)
         if processes.agreed(replaces_run and not overwrite):
             raise OutputError(
-                f"{out}: has a training run already; give --resume {out} to continue it, -y/--overwrite to replace it, or "
+                f"{out}: has a training run already; add --resume {out} to continue it, -y/--overwrite to replace it, or "
                 "another --out folder."
             )
         return _train(recipe, out, processes, resume, initial, minutes, budget, precision, replaces_run, begun)

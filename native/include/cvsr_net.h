@@ -4,7 +4,7 @@
  * Pictures and features are float32 arrays (height, width, channels) without gaps. The work on a frame is a list of steps, each
  * with the parameters of its kind. cvsr_net_run computes the steps row by row of 4x4 tiles: the output of one step is in the
  * cache when the next reads it, and threads can share a frame. Results depend on neither. Pointers and sizes are not checked
- * unless stated; pictures and flows may hold any value, NaN and infinity included. */
+ * unless stated; pictures and flows may contain any value, NaN and infinity included. */
 #ifndef CVSR_NET_H
 #define CVSR_NET_H
 

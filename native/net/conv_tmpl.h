@@ -1,5 +1,5 @@
 /* Convolutions of 1x1 pixels, and of 3x3 pixels by Winograd's minimal filtering F(4x4, 3x3) (Lavin and Gray, "Fast algorithms
- * for convolutional neural networks", CVPR 2016), which takes 36 multiplications for 4x4 pixels instead of 144.
+ * for convolutional neural networks", CVPR 2016), which needs 36 multiplications for 4x4 pixels instead of 144.
  *
  * A block of tiles is transformed, multiplied and transformed back before the next begins, so that everything but the pictures
  * stays in the second-level cache. With bfloat16 the factors are rounded; sums are float. */

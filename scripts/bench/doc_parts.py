@@ -16,6 +16,6 @@ def read_part(page: Path, name: str) -> str:
 def replace_part(page: Path, name: str, part: str) -> None:
     """Writes ``part`` between the markers of ``name``."""
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-    before, rest = page.read_text(encoding="utf-8").split(begin)
+    before, after = page.read_text(encoding="utf-8").split(begin)
     with atomic_file(page) as target:
-        target.write_text(f"{before}{begin}\n{part.strip()}\n{end}{rest.split(end)[1]}", encoding="utf-8")
+        target.write_text(f"{before}{begin}\n{part.strip()}\n{end}{after.split(end)[1]}", encoding="utf-8")

@@ -175,7 +175,7 @@ def main(
         rows = rows_of(experiment, model)
     else:
         if train_root is None:
-            warn("trained and compared on the same clips; give --train-root for others.")
+            warn("trained and compared on the same clips; use --train-root for others.")
         train_folders = folders if train_root is None else prepare(train_root, out, crf)
         rows = trained(experiment, train_root or hr_root, train_folders, out, steps, sets, device)
         if experiment == "rates":

@@ -255,7 +255,7 @@ def _native_profile(subject: Subject) -> dict[str, Any]:
         begun = time.process_time()
         subject.run()
         total = time.process_time() - begun
-    spent["the rest, in Python"] = total - sum(spent.values())
+    spent["everything else, in Python"] = total - sum(spent.values())
     return {
         "by": "processor time of the native library's steps, one by one",
         "ms": round(1e3 * total / subject.frames, 2),

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @options.overwrite_option
 @options.json_option
 def probe(hr_root: str, flag: bool, fail: str, device: str, precision: str, overwrite: bool, as_json: bool):
-    """Print what came in, or fail in the way asked for."""
+    """Print what came in, or fail as asked for."""
     failures = {
         "input": InputError("clip.mp4: is empty; a video was expected."),
         "gate": QualityGateError("PSNR is 1 dB; 2 dB was asked for."),
@@ -246,8 +246,8 @@ def test_a_real_ctrl_c_exits_130(tmp_path):
     assert child.stderr is not None and child.stderr.readline() == "ready\n"
     time.sleep(0.1)
     child.send_signal(signal.SIGINT)
-    _, rest = child.communicate(timeout=30)
-    assert child.returncode == 130 and rest.strip() == "error: interrupted."
+    _, errors = child.communicate(timeout=30)
+    assert child.returncode == 130 and errors.strip() == "error: interrupted."
 
 
 def leaves(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], click.Command]]:

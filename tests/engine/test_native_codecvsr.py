@@ -65,10 +65,10 @@ def window(frames: int, height: int, width: int) -> tuple[np.ndarray, ...]:
 
 
 def readable(network: CodecVSR, inputs: tuple[np.ndarray, ...], **switches: bool) -> np.ndarray:
-    frames, *rest = (torch.from_numpy(part)[None] for part in inputs)
+    frames, *others = (torch.from_numpy(part)[None] for part in inputs)
     flags = {name: torch.full((1,), float(value)) for name, value in switches.items()}
     with torch.no_grad():
-        return network(frames.permute(0, 1, 4, 2, 3) / 255, *rest, **flags)[0].permute(0, 2, 3, 1).numpy()
+        return network(frames.permute(0, 1, 4, 2, 3) / 255, *others, **flags)[0].permute(0, 2, 3, 1).numpy()
 
 
 def fast(

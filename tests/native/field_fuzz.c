@@ -1,9 +1,9 @@
-/* cvsr_rasterise on pseudo-random records, meant to be built with -fsanitize=address,undefined.
+/* cvsr_rasterise on pseudo-random vectors, meant to be built with -fsanitize=address,undefined.
  *
  *   field_fuzz COUNT SEED
  *
  * Every buffer is exactly as large as promised, so that the sanitizer sees a step outside. Each cell is also worked out a
- * second way, from the definition: the last block of a list that covers the cell, in units of a pixel. */
+ * second implementation, from the definition: the last block of a list that covers the cell, in units of a pixel. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,20 +25,20 @@ static int16_t draw_centre(int32_t extent)
     return draw() % 4 ? (int16_t)((int32_t)(draw() % (uint32_t)(extent + 80)) - 40) : (int16_t)draw();
 }
 
-static void draw_record(uint8_t *record, int32_t height, int32_t width)
+static void draw_vector(uint8_t *vector, int32_t height, int32_t width)
 {
     for (int i = 0; i < CVSR_VECTOR_BYTES; i++)
-        record[i] = (uint8_t)draw();
+        vector[i] = (uint8_t)draw();
     const int16_t x = draw_centre(width), y = draw_centre(height);
-    memcpy(record + 6, &x, 2);
-    memcpy(record + 8, &y, 2);
+    memcpy(vector + 6, &x, 2);
+    memcpy(vector + 8, &y, 2);
     if (draw() % 2) {
-        record[4] = (uint8_t)(8 + draw() % 2 * 8);
-        record[5] = (uint8_t)(8 + draw() % 2 * 8);
+        vector[4] = (uint8_t)(8 + draw() % 2 * 8);
+        vector[5] = (uint8_t)(8 + draw() % 2 * 8);
     }
     if (draw() % 2) {
         const uint16_t quarter_pels = draw() % 8 ? 4 : 0;
-        memcpy(record + 18, &quarter_pels, 2);
+        memcpy(vector + 18, &quarter_pels, 2);
     }
 }
 
@@ -48,12 +48,12 @@ static long floor_division(long value, long by)
     return value % by && (value < 0) != (by < 0) ? quotient - 1 : quotient;
 }
 
-static int covers(const uint8_t *record, long row, long column)
+static int covers(const uint8_t *vector, long row, long column)
 {
     int16_t x, y;
-    memcpy(&x, record + 6, 2);
-    memcpy(&y, record + 8, 2);
-    const long half_width = record[4] / 2, half_height = record[5] / 2;
+    memcpy(&x, vector + 6, 2);
+    memcpy(&y, vector + 8, 2);
+    const long half_width = vector[4] / 2, half_height = vector[5] / 2;
     return column >= floor_division(x - half_width, 4) && column < floor_division(x + half_width, 4) &&
            row >= floor_division(y - half_height, 4) && row < floor_division(y + half_height, 4);
 }
@@ -63,27 +63,27 @@ static int same(float a, float b)
     return isnan(a) ? isnan(b) : a == b;
 }
 
-static int cell_is_right(const uint8_t *records, size_t count, long row, long column, float px, float py, float fx,
+static int cell_is_right(const uint8_t *vectors, size_t count, long row, long column, float px, float py, float fx,
                          float fy, uint8_t partition)
 {
     float past[2] = {NAN, NAN}, future[2] = {NAN, NAN};
     uint8_t shape = 0;
     for (size_t i = 0; i < count; i++) {
-        const uint8_t *record = records + i * CVSR_VECTOR_BYTES;
-        if (!covers(record, row, column))
+        const uint8_t *vector = vectors + i * CVSR_VECTOR_BYTES;
+        if (!covers(vector, row, column))
             continue;
         int32_t source, motion_x, motion_y;
         uint16_t scale;
-        memcpy(&source, record, 4);
-        memcpy(&motion_x, record + 10, 4);
-        memcpy(&motion_y, record + 14, 4);
-        memcpy(&scale, record + 18, 2);
+        memcpy(&source, vector, 4);
+        memcpy(&motion_x, vector + 10, 4);
+        memcpy(&motion_y, vector + 14, 4);
+        memcpy(&scale, vector + 18, 2);
         float *field = source < 0 ? past : future;
         field[0] = (float)motion_x / (float)(scale ? scale : 1);
         field[1] = (float)motion_y / (float)(scale ? scale : 1);
         if (fabsf(field[0]) > 4096.0f || fabsf(field[1]) > 4096.0f)
             field[0] = field[1] = NAN;
-        shape = (uint8_t)((record[4] >> 3) * 4 + (record[5] >> 3));
+        shape = (uint8_t)((vector[4] >> 3) * 4 + (vector[5] >> 3));
     }
     return same(px, past[0]) && same(py, past[1]) && same(fx, future[0]) && same(fy, future[1]) && partition == shape;
 }
@@ -99,21 +99,21 @@ static int one_input(void)
     const int32_t height = (int32_t)(draw() % 50), width = (int32_t)(draw() % 50);
     const size_t count = draw() % 24, rows = (size_t)(height + 3) / 4, columns = (size_t)(width + 3) / 4;
     const size_t cells = rows * columns;
-    uint8_t *records = allocate(count * CVSR_VECTOR_BYTES), *partition = allocate(cells);
+    uint8_t *vectors = allocate(count * CVSR_VECTOR_BYTES), *partition = allocate(cells);
     float *past = allocate(2 * cells * sizeof *past), *future = allocate(2 * cells * sizeof *future);
-    int wrong = !records || !partition || !past || !future;
+    int wrong = !vectors || !partition || !past || !future;
 
     for (size_t i = 0; !wrong && i < count; i++)
-        draw_record(records + i * CVSR_VECTOR_BYTES, height, width);
+        draw_vector(vectors + i * CVSR_VECTOR_BYTES, height, width);
     if (!wrong)
-        wrong = cvsr_rasterise(records, count, height, width, past, future, partition) != 0;
+        wrong = cvsr_rasterise(vectors, count, height, width, past, future, partition) != 0;
     for (size_t row = 0; !wrong && row < rows; row++)
         for (size_t column = 0; !wrong && column < columns; column++) {
             const size_t at = row * columns + column;
-            wrong = !cell_is_right(records, count, (long)row, (long)column, past[at], past[cells + at], future[at],
+            wrong = !cell_is_right(vectors, count, (long)row, (long)column, past[at], past[cells + at], future[at],
                                    future[cells + at], partition[at]);
         }
-    free(records);
+    free(vectors);
     free(partition);
     free(past);
     free(future);
@@ -123,11 +123,11 @@ static int one_input(void)
 static int refuses_nonsense(void)
 {
     float planes[2];
-    uint8_t partition[1], record[CVSR_VECTOR_BYTES] = {0};
-    return cvsr_rasterise(record, 1, -1, 4, planes, planes, partition) == -1 &&
-           cvsr_rasterise(record, 1, 4, INT32_MIN, planes, planes, partition) == -1 &&
+    uint8_t partition[1], vector[CVSR_VECTOR_BYTES] = {0};
+    return cvsr_rasterise(vector, 1, -1, 4, planes, planes, partition) == -1 &&
+           cvsr_rasterise(vector, 1, 4, INT32_MIN, planes, planes, partition) == -1 &&
            cvsr_rasterise(NULL, 1, 4, 4, planes, planes, partition) == -1 &&
-           cvsr_rasterise(record, 1, 4, 4, NULL, planes, partition) == -1;
+           cvsr_rasterise(vector, 1, 4, 4, NULL, planes, partition) == -1;
 }
 
 int main(int argc, char **argv)

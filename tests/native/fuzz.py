@@ -57,7 +57,7 @@ def damaged_files(program: Path, minutes: float, folder: Path) -> tuple[int, int
         file.write_bytes(damage(content, rng))
         done = run(program, file)
         if done.returncode not in (0, 1):
-            sys.exit(f"{file} is kept:\n{done.stderr}")
+            sys.exit(f"{file} stays for a debugger:\n{done.stderr}")
         count, refused = count + 1, refused + done.returncode
     return count, refused
 

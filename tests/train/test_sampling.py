@@ -62,7 +62,7 @@ def test_batches_match_the_clip(material: Path) -> None:
                     < np.abs(luma[n, there] - luma[n, here])[inside].mean()
                 )
             seen.add(tuple(np.sign(batch.to_prev[n, 1].mean((1, 2)).numpy())))
-    assert len(seen) == 4  # flips and reversals give all four directions
+    assert len(seen) == 4  # flips and reversals yield all four directions
 
 
 @pytest.mark.parametrize("negate_cb", [False, True])

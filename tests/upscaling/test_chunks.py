@@ -20,8 +20,8 @@ def test_chunks_cover_every_frame_once(seed):
         assert chunk.context_stop == min(frames, chunk.stop + overlap)
         length = int(rng.integers(1, 20))
         windows = chunk.windows(length, overlap)
-        kept = [chunk.context_start + i for w in windows for i in range(w.keep_start, w.keep_stop)]
-        assert kept == list(range(chunk.start, chunk.stop))
+        indices = [chunk.context_start + i for w in windows for i in range(w.keep_start, w.keep_stop)]
+        assert indices == list(range(chunk.start, chunk.stop))
         assert all(w.keep_stop - w.keep_start <= length for w in windows)
         assert all(0 <= w.start <= w.keep_start and w.keep_stop <= w.stop for w in windows)
         assert windows[-1].stop <= chunk.context_stop - chunk.context_start

@@ -32,7 +32,7 @@ def test_errors_come_out_where_the_item_is_awaited():
 
     got = []
     with pytest.raises(ValueError, match="broken"), Prefetcher(items) as ahead:
-        for item in ahead:  # one by one: the list must hold what came before the error
+        for item in ahead:  # one by one: the list must have what came before the error
             got += [item]
     assert got == [1]
 

@@ -73,7 +73,7 @@ def test_every_frame_keeps_its_time_and_everything_else_survives(videos, tmp_pat
     if source != "ts":  # which wraps every packet in a header of its own
         assert [data for _, data in sound[0][2]] == [data for _, data in old_sound[0][2]]
     drift = [a - b for (a, _), (b, _) in zip(sound[0][2], old_sound[0][2], strict=True)]
-    assert max(abs(d - moved) for d in drift) <= tolerance * 2  # sound and picture stay together
+    assert max(abs(d - moved) for d in drift) <= tolerance * 2  # sound and picture stay in step
     if source != "ts":
         assert len(chapters) == 2 and [c[2] for c in chapters] == ["One", "Two"] == [c[2] for c in old_chapters]
         assert [c[0] for c in chapters] == [c[0] for c in old_chapters]
@@ -248,7 +248,7 @@ def test_before_and_after_fall_on_nothing_else(tmp_path):
     (tmp_path / "link.mp4").symlink_to(clip)
     (tmp_path / "file").touch()
     taken = frames / "frame_005.png"
-    kept = clip.read_bytes(), taken.read_bytes()
+    before = clip.read_bytes(), taken.read_bytes()
     for source, output, extra in (
         (clip, "o.mp4", {"compare": clip}),
         (clip, "o.mp4", {"compare": tmp_path / "link.mp4"}),
@@ -261,7 +261,7 @@ def test_before_and_after_fall_on_nothing_else(tmp_path):
         with pytest.raises(OutputError, match=r"would replace a file of|c\.png: cannot be written"):
             codecvsr.upscale(source, tmp_path / output, model="bicubic", overwrite=True, **extra, **FAST)
         assert not (tmp_path / output).exists()
-    assert (clip.read_bytes(), taken.read_bytes()) == kept
+    assert (clip.read_bytes(), taken.read_bytes()) == before
 
 
 def test_plain_progress_says_speed_and_what_is_left(videos, small, tmp_path):

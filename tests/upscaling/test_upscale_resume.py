@@ -135,7 +135,7 @@ def long_video(tmp_path_factory):
 def test_killed_and_started_again(long_video, small, tmp_path, how):
     out = tmp_path / "o.mkv"
     arguments = [long_video, "-o", out, "-m", small, "--chunk", "3", "--overlap", "1", "--preset", "ultrafast"]
-    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which shells take from background jobs
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which shells withhold from background jobs
     process = start([*arguments, "--json"], preexec_fn=heed)
     wait_for(8, process)
     process.send_signal(how)

@@ -161,7 +161,7 @@ class FastCodecVSR:
             is_cut: (T,), frames that begin a new scene.
             use_motion: False for zero motion (the caller passes neutral priors).
             use_second_order: False to ignore the frame beyond the neighbour.
-            skip: number of frames at the start that give context only, without output.
+            skip: number of frames at the start that are context only, without output.
             output: ``bytes``, clamped and rounded to uint8, or ``floats``, not clamped.
 
         Yields:
