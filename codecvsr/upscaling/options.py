@@ -177,6 +177,11 @@ class UpscaleReport:
     compare: str | None = None
     skipped_share: float | None = None  #: share of this run's frames that are copies; None without skip_static
 
+    @property
+    def shards(self) -> int:
+        """Returns :attr:`chunks`, by its former name."""
+        return self.chunks
+
     def to_json(self) -> dict[str, Any]:
         """Returns the report as the command's ``--json`` prints it."""
         return {"shards" if key == "chunks" else key: value for key, value in asdict(self).items()}
