@@ -156,7 +156,7 @@ def test_an_upload_with_a_hostile_name_and_a_failure(
     assert browser.run("return document.images.length === 0 && window.hurt === undefined")
     (tmp_path / "notes.mp4").write_text("no video")
     browser.type("#file", str(tmp_path / "notes.mp4"))
-    browser.wait("return document.getElementById('make-error').textContent.includes('this is no video')")
+    browser.wait("return document.getElementById('make-error').textContent.includes('this is not a video')")
     assert [text for text in browser.messages() if "415" not in text] == []  # Chromium logs the refused upload
 
 
