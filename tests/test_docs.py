@@ -130,7 +130,7 @@ def test_first_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for words in chosen:
         done = CliRunner().invoke(cli, words)
         assert done.exit_code == 0, done.output
-    assert (tmp_path / "out.mp4").is_file()
+    assert (tmp_path / "in_4x.mp4").is_file() and (tmp_path / "fast.mp4").is_file()
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/python.md"])

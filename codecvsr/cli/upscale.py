@@ -39,11 +39,12 @@ def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> floa
 
 @click.command("upscale", cls=CodecVSRCommand)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, metavar="OUT",
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT",
               help="A file that ends in .mp4, .mkv or .mov; a folder of PNG frames, or their pattern such as "
-                   "frames/%08d.png; with several inputs, a folder for one output each.")  # fmt: skip
+                   "frames/%08d.png; with several inputs, a folder for one output each. By default NAME_4x beside the "
+                   "input, in its container.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["auto", "mp4", "mkv", "mov", "png"]), default="auto",
-              show_default=True, help="Format of the outputs of several inputs; auto: the input's container, else mkv.")  # fmt: skip
+              show_default=True, help="Format of outputs that -o does not name one by one; auto: the input's container, else mkv.")  # fmt: skip
 @click.option("-m", "--model", default="codecvsr", show_default=True,
               help="A name of 'codecvsr models list' or a weights file.")  # fmt: skip
 @click.option("--motion", type=click.Choice(["codec", "spynet", "dis", "zero", "raw"]),
@@ -96,7 +97,7 @@ def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> floa
 @json_option
 def command(
     inputs: tuple[Path, ...],
-    output: Path,
+    output: Path | None,
     form: str,
     as_json: bool,
     resume: bool | None,

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.events import Failed
-from codecvsr.files import FRAME_NAME, VIDEO_SUFFIXES
+from codecvsr.files import FRAME_NAME, VIDEO_SUFFIXES, refuse_existing
+from codecvsr.upscaling.checkpoint_dir import CheckpointDir
+from codecvsr.upscaling.default_output import default_output
 from codecvsr.upscaling.frame_names import split_pattern
 from codecvsr.upscaling.options import RunSettings, UpscaleOptions, UpscaleReport, make_engine
 from codecvsr.video.probe import is_folder_of_frames
@@ -33,13 +35,13 @@ class BatchResult:
 
 
 def upscale_all(
-    inputs: Sequence[Path], output: Path, options: UpscaleOptions, settings: RunSettings, *, form: str = "auto"
+    inputs: Sequence[Path], output: Path | None, options: UpscaleOptions, settings: RunSettings, *, form: str = "auto"
 ) -> BatchResult:
-    """Upscales inputs into ``output``, or into one output each in the folder ``output``.
+    """Upscales inputs into ``output``, or into one output each in the folder ``output``, or beside the inputs.
 
     Args:
         inputs: videos, folders of frames, folders of videos.
-        output: see :func:`plan_outputs`.
+        output: see :func:`plan_outputs`; None for :func:`default_output` of every input.
         options: decide the result.
         settings: of the run.
         form: see :func:`plan_outputs`.
@@ -47,7 +49,7 @@ def upscale_all(
     Raises:
         CodecVSRError: the options cannot be used; or there is one input, and it failed.
     """
-    jobs = plan_outputs(inputs, output, form)
+    jobs = plan_outputs(inputs, output, form) if output is not None else plan_default_outputs(inputs, options, form)
     if settings.compare is not None and len(jobs) > 1:
         raise InputError("--compare is for one input; name the inputs one by one.")
     from codecvsr.upscaling.api import upscale_one  # imports torch, in more than a second
@@ -57,6 +59,8 @@ def upscale_all(
     failed: list[Failure] = []
     for source, target in jobs:
         try:
+            if output is None and not CheckpointDir(target).is_finished:
+                refuse_existing(target, overwrite=settings.overwrite, choose="another output with -o")
             made.append(upscale_one(engine, source, target, settings))
         except CodecVSRError as error:
             if len(jobs) == 1:
@@ -65,6 +69,27 @@ def upscale_all(
             if settings.on_event is not None:
                 settings.on_event(Failed(str(source), str(error)))
     return BatchResult(made, failed)
+
+
+def plan_default_outputs(inputs: Sequence[Path], options: UpscaleOptions, form: str) -> list[tuple[Path, Path]]:
+    """Returns every input with its output beside it; a folder of videos has a folder of outputs beside it.
+
+    Raises:
+        InputError: two inputs would have the same output, or a folder has neither frames nor videos.
+    """
+    jobs: list[tuple[Path, Path]] = []
+    for path in inputs:
+        output = default_output(path, options, form)
+        is_folder_of_videos = path.is_dir() and not is_folder_of_frames(path)
+        jobs += plan_outputs([path], output, form) if is_folder_of_videos else [(path, output)]
+    _refuse_same(jobs, "upscale them one by one, each with -o")
+    return jobs
+
+
+def _refuse_same(jobs: Sequence[tuple[Path, Path]], advice: str) -> None:
+    twice = [str(target) for target, count in Counter(target for _, target in jobs).items() if count > 1]
+    if twice:
+        raise InputError(f"two inputs would become {twice[0]}; {advice}.")
 
 
 def plan_outputs(inputs: Sequence[Path], output: Path, form: str = "auto") -> list[tuple[Path, Path]]:
@@ -92,9 +117,7 @@ def plan_outputs(inputs: Sequence[Path], output: Path, form: str = "auto") -> li
     if is_file or split_pattern(output)[1] is not None:
         raise InputError(f"{output}: several inputs need a folder for their outputs.")
     jobs = [(source, output / _name(source, form)) for source in sources]
-    twice = [str(target) for target, count in Counter(target for _, target in jobs).items() if count > 1]
-    if twice:
-        raise InputError(f"{output}: two inputs would become {twice[0]}; name them one by one.")
+    _refuse_same(jobs, "name them one by one")
     return jobs
 
 

@@ -1,0 +1,52 @@
+"""The output of ``upscale`` where none is named: ``clip_4x.mp4`` beside ``clip.mp4``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from codecvsr.errors import CodecVSRError
+from codecvsr.files import FRAME_NAME
+from codecvsr.upscaling.options import UpscaleOptions
+from codecvsr.video.probe import Media, is_folder_of_frames
+from codecvsr.video.stream_mapping import CONTAINERS, losses, plan_streams
+
+
+def default_output(source: Path, options: UpscaleOptions, form: str = "auto") -> Path:
+    """Returns the output of one input, beside it.
+
+    Args:
+        source: a video, a folder of frames or a folder of videos; the output of the last is a folder.
+        options: have the size, which the name states, and the codec.
+        form: format of the output; "auto" for the container of the input where it can be written, else for MP4 if that
+            stores all streams, else for Matroska.
+    """
+    source = source if source.name not in ("", "..") else source.resolve()
+    is_folder = source.is_dir()
+    stem = f"{source.name if is_folder else source.stem}_{_size(options)}"
+    if is_folder and not is_folder_of_frames(source):
+        return source.with_name(stem)
+    if form == "png":
+        return source.with_name(stem) / FRAME_NAME
+    return source.with_name(stem + (_suffix(source, options) if form == "auto" else f".{form}"))
+
+
+def _size(options: UpscaleOptions) -> str:
+    if options.width is not None and options.height is not None:
+        return f"{options.width}x{options.height}"
+    if options.height is not None:
+        return f"{options.height}p"
+    return f"{options.scale}x" if options.width is None else f"{options.width}w"
+
+
+def _suffix(source: Path, options: UpscaleOptions) -> str:
+    if options.codec == "ffv1":
+        return ".mkv"
+    if source.is_dir():
+        return ".mp4"
+    if source.suffix.lower() in CONTAINERS:
+        return source.suffix
+    try:
+        media = Media.open(source, options.fps)
+        return ".mkv" if losses(plan_streams(media, Path("output.mp4"))) else ".mp4"
+    except (CodecVSRError, OSError):
+        return ".mkv"  # the run reports what is wrong with the input
