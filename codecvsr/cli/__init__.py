@@ -13,9 +13,9 @@ from codecvsr.cli.common import CodecVSRGroup
 
 #: Every command in the order of ``codecvsr --help``: its module is ``codecvsr.cli.NAME``; the text is shown in that help.
 COMMANDS: dict[str, str] = {
+    "upscale": "Upscale whole videos of any length, with their sound and everything else they have.",
     "benchmark": "Compress HR clips into low-resolution test clips with their codec data.",
     "infer": "Super-resolve a clip or a video into PNG frames.",
-    "upscale": "Upscale whole videos of any length, with their sound and everything else they have.",
     "eval": "Score super-resolved frames against the originals: PSNR and SSIM.",
     "compare": "Compare models on benchmark clips: quality, size, speed and memory in one table.",
     "inspect": "Show the structure of a video and the quality of its vectors, as tables or drawn over it.",
@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "train": "Train a network, or continue a training run.",
     "serve": "Serve a page for the browser: upload, upscale, compare, show vectors.",
     "doctor": "Show versions, devices and which backends are active.",
+    "help": "Show all commands, or the options of one.",
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from codecvsr.cli import output
+from codecvsr.cli import output, usage_errors
 from codecvsr.cli.options import check_inputs
 from codecvsr.errors import CodecVSRError
 
@@ -143,6 +143,22 @@ class CodecVSRGroup(_BaseCommand, click.Group):
         """As ``click.Group``."""
         super().__init__(*args, **_with_context_settings(kwargs))
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Shows the commands where none is named."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(ExitCode.USAGE)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds a command; the error for a misspelt one has a suggestion."""
+        name = args[0]
+        if not ctx.resilient_parsing and not name.startswith("-") and self.get_command(ctx, name) is None:
+            raise usage_errors.unknown_command(ctx, name, self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
+
 
 def _exit_after(run: Callable[[], object]) -> NoReturn:
     try:
@@ -184,7 +200,7 @@ def _explain(error: BaseException) -> int:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         hint = f" Try '{context.command_path} --help'." if context is not None else ""
-        output.print_error(error.format_message() + hint)
+        output.print_error(usage_errors.describe(error) + hint)
         return error.exit_code
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("codecvsr"):
         output.print_error(f"the Python package '{error.name}' is not installed; install it with pip and run again.")

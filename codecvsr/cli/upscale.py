@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from codecvsr.cli.common import CodecVSRCommand, ExitCode
 from codecvsr.cli.options import (
@@ -35,6 +36,14 @@ def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> floa
         raise click.BadParameter(f"{value!r} is not a time such as 83.5, 1:23.5 or 0:01:23.5.", ctx, param)
     hours, minutes, seconds = match.groups()
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+
+
+def _refuse_pair(ctx: click.Context, *names: str) -> None:
+    """Raises a usage error if both options are on the command line."""
+    if all(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in names):
+        raise click.UsageError(
+            f"{' and '.join(f'--{name}' for name in names)} exclude each other; choose one of them.", ctx
+        )
 
 
 @click.command("upscale", cls=CodecVSRCommand)
@@ -95,7 +104,9 @@ def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> floa
 @compile_option
 @overwrite_option
 @json_option
+@click.pass_context
 def command(
+    ctx: click.Context,
     inputs: tuple[Path, ...],
     output: Path | None,
     form: str,
@@ -115,6 +126,8 @@ def command(
     that was stopped: finished chunks are saved in .OUT.codecvsr beside the output. With --json the result is one object on
     stdout, and progress is printed on stderr as one JSON object per line.
     """
+    _refuse_pair(ctx, "scale", "width")
+    _refuse_pair(ctx, "scale", "height")
     if len(inputs) == 1:
         check_exists(inputs[0])
     from codecvsr.upscaling.batch import upscale_all
