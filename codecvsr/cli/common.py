@@ -145,7 +145,7 @@ class CodecVSRGroup(_BaseCommand, click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Shows the commands where none is named."""
-        if not args and not ctx.resilient_parsing:
+        if not args and self.no_args_is_help and not ctx.resilient_parsing:
             click.echo(ctx.get_help(), err=True)
             ctx.exit(ExitCode.USAGE)
         return super().parse_args(ctx, args)

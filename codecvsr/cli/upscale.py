@@ -24,6 +24,7 @@ from codecvsr.cli.options import (
 from codecvsr.cli.output import print_json, warn
 from codecvsr.cli.progress import ProgressPrinter
 
+_QUALITIES = {"fast": "codecvsr-fast", "balanced": "codecvsr"}
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
 
 
@@ -56,6 +57,8 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
               show_default=True, help="Format of outputs that -o does not name one by one; auto: the input's container, else mkv.")  # fmt: skip
 @click.option("-m", "--model", default="codecvsr", show_default=True,
               help="A name of 'codecvsr models list' or a weights file.")  # fmt: skip
+@click.option("--quality", type=click.Choice(["fast", "balanced"]),
+              help="Chooses the model by name: codecvsr-fast or codecvsr, in place of -m.")  # fmt: skip
 @click.option("--motion", type=click.Choice(["codec", "spynet", "dis", "zero", "raw"]),
               help="Kind of motion that aligns the frames; by default what the model was trained with.")  # fmt: skip
 @click.option("--scale", type=click.IntRange(1, 4), default=4, show_default=True,
@@ -111,6 +114,7 @@ def command(
     output: Path | None,
     form: str,
     as_json: bool,
+    quality: str | None,
     resume: bool | None,
     overwrite: bool,
     strict: bool,
@@ -126,8 +130,11 @@ def command(
     that was stopped: finished chunks are saved in .OUT.codecvsr beside the output. With --json the result is one object on
     stdout, and progress is printed on stderr as one JSON object per line.
     """
+    _refuse_pair(ctx, "quality", "model")
     _refuse_pair(ctx, "scale", "width")
     _refuse_pair(ctx, "scale", "height")
+    if quality is not None:
+        options["model"] = _QUALITIES[quality]
     if len(inputs) == 1:
         check_exists(inputs[0])
     from codecvsr.upscaling.batch import upscale_all

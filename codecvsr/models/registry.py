@@ -20,6 +20,7 @@ from codecvsr.models.bicubic import Bicubic
 from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.edvr import EDVR
 from codecvsr.models.iconvsr import IconVSR
+from codecvsr.models.lanczos import Lanczos
 from codecvsr.models.mvsr_seed import MVSRSeed
 from codecvsr.models.rate_groups import GROUP, RateGroups
 from codecvsr.models.rbpn import RBPN
@@ -95,6 +96,13 @@ ARCHITECTURES: dict[str, Architecture] = {
     "bicubic": Architecture(
         title="bicubic interpolation, a = -0.5 (MATLAB's imresize)",
         network=Bicubic,
+        adapter=adapters.run_frame_by_frame,
+        radius=lambda network: 0,
+        has_native_layers=False,
+    ),
+    "lanczos": Architecture(
+        title="Lanczos interpolation, three lobes",
+        network=Lanczos,
         adapter=adapters.run_frame_by_frame,
         radius=lambda network: 0,
         has_native_layers=False,

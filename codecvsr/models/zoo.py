@@ -128,6 +128,13 @@ MODELS: dict[str, Model] = {
         training="none",
         parameters=0,
     ),
+    "lanczos": Model(
+        architecture="lanczos",
+        description="interpolation as in many players, sharper than bicubic, nothing learnt",
+        licence="Apache-2.0",
+        training="none",
+        parameters=0,
+    ),
     **{
         name: Model(
             constructors()[offer.network][0], offer.description, offer.licence, training="official", offer=offer

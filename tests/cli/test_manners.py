@@ -41,6 +41,7 @@ def test_help_of_a_command_is_its_help(names, usage):
         (["help", "upscale", "x"], "upscale has no commands of its own."),
         (["upscale", "x", "--scale", "5"], "--scale: 5 is out of range; a whole number from 1 to 4 was expected."),
         (["upscale", "x", "--crf", "60"], "--crf: 60.0 is out of range; a number from 0 to 51 was expected."),
+        (["upscale", "x", "--quality", "fast", "-m", "bicubic"], "--quality and --model exclude each other"),
         (["upscale", "x", "--width", "0"], "--width: 0 is out of range; a whole number of at least 1 was expected."),
         (
             ["upscale", "x", "--width", "9", "--scale", "2"],

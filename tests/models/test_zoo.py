@@ -99,7 +99,7 @@ def test_a_cached_file_that_is_not_the_official_one_is_refused(cache: Path) -> N
     assert zoo.load_model(path).training == "user"
 
 
-@pytest.mark.parametrize("name", [name for name in constructors() if name != "bicubic"])
+@pytest.mark.parametrize("name", [name for name in constructors() if name not in ("bicubic", "lanczos")])
 def test_every_network_is_known_by_its_keys_and_built_again_from_them(name: str) -> None:
     kind, build = constructors()[name]
     with torch.device("meta"):  # shapes alone: the largest has 180 MB of weights

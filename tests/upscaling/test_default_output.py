@@ -80,3 +80,12 @@ def test_folders_have_outputs_beside_them(tmp_path, monkeypatch):
 def test_two_inputs_with_one_output_are_refused(tmp_path):
     with pytest.raises(InputError, match="two inputs would become .*a_4x.mkv"):
         plan_default_outputs([tmp_path / "a.mkv", tmp_path / "a.mkv"], UpscaleOptions(), "auto")
+
+
+def test_quality_chooses_the_model(tmp_path, monkeypatch):
+    chosen = []
+    monkeypatch.setattr("codecvsr.upscaling.batch.make_engine", lambda options: chosen.append(options.model) or 1 / 0)
+    source = make_video(tmp_path / "clip.mp4", 3)
+    for words in (["--quality", "fast"], ["--quality", "balanced"], []):
+        CliRunner().invoke(cli, ["upscale", str(source), *words])
+    assert chosen == ["codecvsr-fast", "codecvsr", "codecvsr"]

@@ -27,7 +27,9 @@ def run(video, target, network, **options):
 
 def test_one_of_each_is_run_here():
     architectures = {constructors()[name][0] for name in ONE_OF_EACH}
-    assert architectures | {"codecvsr", "bicubic", "study"} == set(ARCHITECTURES)  # "study" runs as BasicVSR does
+    assert architectures | {"codecvsr", "bicubic", "lanczos", "study"} == set(
+        ARCHITECTURES
+    )  # "study" runs as BasicVSR does
 
 
 @pytest.mark.slow
