@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".m4v", ".avi", ".ts", ".m2ts", ".webm", ".flv", ".h264", ".264")
 
 
+_MAX_NAME = 255  # bytes of a file name, on nearly every file system
 FRAME_NAME = "%08d.png"  #: of frame number i: ``FRAME_NAME % i``
 
 
@@ -127,6 +129,17 @@ def move_files(source: Path, target: Path) -> None:
         shutil.move(path, place)
 
 
+def name_beside(path: Path, prefix: str, suffix: str) -> Path:
+    """Returns a path beside ``path`` named ``PREFIX NAME SUFFIX``; a NAME too long for that ends in a digest instead."""
+    name = f"{prefix}{path.name}{suffix}"
+    if len(os.fsencode(name)) > _MAX_NAME:
+        digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+        room = _MAX_NAME - len(os.fsencode(f"{prefix}-{digest}{suffix}"))
+        start = os.fsencode(path.name)[:room].decode("utf-8", "ignore")
+        name = f"{prefix}{start}-{digest}{suffix}"
+    return path.with_name(name)
+
+
 def _link_target(path: Path) -> Path:
     """Returns the target of a symbolic link, or any other path unchanged."""
     return path.resolve() if path.is_symlink() else path
@@ -142,7 +155,7 @@ def atomic_file(target: Path) -> Iterator[Path]:
         OutputError: the folder cannot be created or the file cannot be written.
     """
     place = _link_target(target)
-    part = place.with_name(f".{place.stem}.part{place.suffix}")
+    part = name_beside(place.with_suffix(""), ".", f".part{place.suffix}")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -172,7 +185,7 @@ def atomic_folder(target: Path, *, overwrite: bool = False, is_private: bool = F
         raise OutputError(f"{target}: is a file; a folder was expected. Choose another output.")
     if not is_empty_folder(place):
         refuse_existing(target, overwrite=overwrite)
-    part = place.with_name(f".{place.name}.part")
+    part = name_beside(place, ".", ".part")
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)

@@ -14,6 +14,7 @@ from typing import BinaryIO, Generic, NamedTuple, TypeVar
 import av
 
 from codecvsr.bitstream import h264
+from codecvsr.bitstream.containers import open_input
 from codecvsr.errors import DamagedInputError, InputError
 
 T = TypeVar("T")
@@ -240,7 +241,7 @@ def _lacks_numbers(path: Path) -> bool | None:
     steps: list[int] = []
     period: list[int] = []  # since the last IDR picture
     try:
-        with av.open(f"file:{path}") as container:
+        with open_input(path) as container:
             stream = container.streams.best("video")
             if stream is None or stream.codec_context is None or stream.codec_context.name != "h264":
                 return None
@@ -269,7 +270,7 @@ def _steps(numbers: list[int]) -> list[int]:
 def _frame_seconds(path: Path) -> float | None:
     """Returns the seconds between two pictures as the container states or libav estimates them; None where neither does."""
     try:
-        with av.open(f"file:{path}") as container:
+        with open_input(path) as container:
             rate = container.streams.video[0].average_rate if container.streams.video else None
     except av.FFmpegError:
         return None

@@ -18,6 +18,7 @@ from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 
 from codecvsr.bitstream import h264
+from codecvsr.bitstream.containers import open_input
 from codecvsr.bitstream.frame import NO_VECTORS, VECTOR_DTYPE, CodedFrame, FrameType
 from codecvsr.errors import InputError
 
@@ -150,7 +151,7 @@ def open_video(path: Path) -> tuple[av.container.InputContainer, av.video.stream
         InputError: the file cannot be opened or has no video stream.
     """
     try:
-        container = av.open(f"file:{path}")  # with the protocol named, no file name can pass for an address
+        container = open_input(path)
     except (av.FFmpegError, OSError) as error:
         raise InputError(f"{path}: not a readable media file ({error.strerror}).") from error
     best = container.streams.best("video")

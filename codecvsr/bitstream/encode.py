@@ -15,6 +15,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.bitstream.containers import open_input
 from codecvsr.bitstream.picture_encoder import PictureEncoder, VideoFormat
 from codecvsr.errors import InputError, OutputError
 
@@ -159,7 +160,7 @@ def describe_stream(
 ) -> EncodeReport:
     """Reads the packets of a finished stream once and returns its report."""
     x264, options, size, count = "unknown", "", 0, 0
-    with av.open(str(path)) as container:
+    with open_input(path) as container:
         stream = container.streams.video[0]
         match = _X264_LINE.search(stream.codec_context.extradata or b"")
         for packet in container.demux(stream):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -155,7 +156,7 @@ def work(job: Job, settings: Preparation, out: Path) -> tuple[int, str]:
 
 def make_chunk(hr: npt.NDArray[np.uint8], settings: Preparation, name: str, source: str) -> Chunk:
     """Returns the chunk of frames ``hr`` (T, H, W, 3) uint8: downsampled, compressed in several versions, with motion."""
-    rng = np.random.default_rng((settings.seed, zlib.crc32(name.encode())))
+    rng = np.random.default_rng((settings.seed, zlib.crc32(os.fsencode(name))))
     pristine = [downsample(frame, SCALE) for frame in hr]
     versions, parts = [], []
     for _ in range(settings.versions):
@@ -201,7 +202,7 @@ def _clip(job: Job) -> Iterator[Picture]:
 
 
 def _shot(job: Job, settings: Preparation) -> Iterator[Picture]:
-    rng = np.random.default_rng((settings.seed, zlib.crc32(job.name.encode()), 1))
+    rng = np.random.default_rng((settings.seed, zlib.crc32(os.fsencode(job.name)), 1))
     photos = [read_image(path) for path in job.sources]
     height, width = job.size
     return render_shot(photos, job.frames, height, width, choose_movement(rng, width), rng)

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from codecvsr.bitstream.containers import open_input
 from codecvsr.bitstream.encode import PRESETS
 from codecvsr.constants import CELL, SCALE
 from codecvsr.datasets.hr_sources import HRSource, find_sources
@@ -239,6 +240,6 @@ def _measure(source: HRSource) -> tuple[int, int, int]:
         raise InputError("has no frames.")
     frames = source.length
     if frames is None:
-        with av.open(str(source.path)) as container:
+        with open_input(source.path) as container:
             frames = sum(1 for packet in container.demux(container.streams.video[0]) if packet.size)
     return frames, first.shape[0], first.shape[1]

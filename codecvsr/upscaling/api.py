@@ -18,7 +18,7 @@ import av
 import torch
 
 import codecvsr
-from codecvsr.errors import CodecVSRError, DamagedInputError, OutputError
+from codecvsr.errors import DamagedInputError, OutputError
 from codecvsr.events import Finished
 from codecvsr.files import check_frame_folder, refuse_existing
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir, fingerprint
@@ -95,11 +95,17 @@ def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSetting
         try:
             report = job.run(pictures, plans, losses, begun, is_complete=resumed and checkpoint.is_finished)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(job.how_to_go_on()) from None
+            how = job.how_to_go_on()
+            if not checkpoint.has_work and checkpoint.load_scan() is None:
+                checkpoint.remove()
+            raise KeyboardInterrupt(how) from None
         except (OSError, av.FFmpegError) as error:
-            raise _explain(error, output, job) from error
-        except CodecVSRError as error:
-            if not job.has_work:
+            explained = _explain(error, output, job)
+            if not checkpoint.has_work:
+                checkpoint.remove()
+            raise explained from error
+        except BaseException as error:
+            if not checkpoint.has_work:
                 checkpoint.remove()
             if isinstance(error, DamagedInputError) and engine.options.damage == "refuse":
                 raise DamagedInputError(

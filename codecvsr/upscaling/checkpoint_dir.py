@@ -7,7 +7,6 @@ cut leaves no file that is named and incomplete.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -22,12 +21,15 @@ from typing import Any, Self
 
 import numpy as np
 
+from codecvsr.durable import lock, sync_file, sync_folder
 from codecvsr.errors import OutputError
+from codecvsr.files import name_beside
 from codecvsr.video.scan import Colour, Scan
-from codecvsr.video.segments import sync_folder, unique
+from codecvsr.video.segments import unique
 
 FORMAT_VERSION = 2
 _MANIFEST, _SCAN, _FINISHED, _LOCK = "manifest.json", "survey.npz", "finished", "lock"
+_CHUNKS = (".nut", ".done")  # suffixes of the files of finished chunks
 _SAMPLE = 1 << 20  # bytes at both ends of an input that identify it, with its size
 
 
@@ -35,7 +37,7 @@ def checkpoint_path(output: Path) -> Path:
     """Returns the checkpoint folder of ``output``; beside the file or folder that a symbolic link leads to."""
     if output.is_symlink():
         output = output.resolve()
-    return output.with_name(f".{output.name}.codecvsr")
+    return name_beside(output, ".", ".codecvsr")
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def fingerprint(path: Path) -> dict[str, Any]:
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if p.is_file())
         for file in files:
-            digest.update(f"{file.name}:{file.stat().st_size}\n".encode())
+            digest.update(os.fsencode(f"{file.name}:{file.stat().st_size}\n"))
         return {"files": len(files), "sha256": digest.hexdigest()}
     size = path.stat().st_size
     with path.open("rb") as stream:
@@ -89,6 +91,11 @@ class CheckpointDir:
     def exists(self) -> bool:
         """Whether an earlier run left a checkpoint."""
         return (self.path / _MANIFEST).is_file()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether the folder has a finished chunk, of this run or an earlier one."""
+        return any(path.suffix in _CHUNKS for path in self.path.glob("[0-9]*"))
 
     def _finished_note(self) -> dict[str, Any]:
         try:
@@ -145,6 +152,8 @@ class CheckpointDir:
                     shutil.rmtree(item) if item.is_dir() else item.unlink()
             write_durably(self.path / _MANIFEST, json.dumps(manifest, indent=2).encode() + b"\n")
         except OSError as error:
+            if not self.has_work:
+                self.remove()
             raise OutputError(
                 f"{self.path}: cannot be written ({error.strerror or error}); choose an output in a folder that can be."
             ) from error
@@ -152,12 +161,10 @@ class CheckpointDir:
 
     def _acquire_lock(self) -> None:
         self._lock = os.open(self.path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(self._lock, self.output):
             os.close(self._lock)
             self._lock = None
-            raise OutputError(f"{self.output}: another process is making it; wait for that, or stop it.") from None
+            raise OutputError(f"{self.output}: another process is making it; wait for that, or stop it.")
 
     def _check(self, manifest: Mapping[str, Any]) -> None:
         advice = "use -y to start over, or repeat the earlier command to go on with it"
@@ -261,6 +268,6 @@ def write_durably(path: Path, data: bytes) -> None:
 
 def _sync_and_rename(part: Path, path: Path) -> None:
     with part.open("rb+") as file:
-        os.fsync(file.fileno())
+        sync_file(file.fileno())
     os.replace(part, path)
     sync_folder(path.parent)

@@ -51,13 +51,10 @@ class Job:
             return 0
         return sum(c.stop - c.start for c in self._processor.chunks if self._processor.target.is_done(c))
 
-    @property
-    def has_work(self) -> bool:
-        """Some chunk is done."""
-        return self._done_frames() > 0
-
     def how_to_go_on(self, run: str = "Run") -> str:
         """Returns what is done, and the command that continues."""
+        if not self._checkpoint.has_work:
+            return f"No frame is done yet. {run} the same command to go on."
         total = "" if self._processor is None else f" of {len(self._processor.scan)}"
         return (
             f"{self._done_frames()}{total} frames are done and saved in {self._checkpoint.path}. "

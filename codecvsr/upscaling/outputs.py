@@ -11,6 +11,7 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.durable import sync_file, sync_folder
 from codecvsr.errors import OutputError
 from codecvsr.files import atomic_file, check_frame_folder, move_files, write_png
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir
@@ -19,7 +20,7 @@ from codecvsr.upscaling.frame_names import is_frame
 from codecvsr.video.mux import assemble
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan
-from codecvsr.video.segments import EncoderOptions, PictureFormat, SegmentWriter, count_frames, sync_folder
+from codecvsr.video.segments import EncoderOptions, PictureFormat, SegmentWriter, count_frames
 from codecvsr.video.stream_mapping import StreamPlan, container_of
 
 
@@ -102,7 +103,7 @@ class VideoTarget:
         with atomic_file(self._output) as part:
             assemble(self._media, self._scan, segments, part, container, self._plans, cut=self._cut)
             with part.open("rb+") as file:
-                os.fsync(file.fileno())
+                sync_file(file.fileno())
             self._checkpoint.mark_finished(part)
 
 
@@ -207,6 +208,6 @@ class _PictureChunk:
     def close(self) -> None:
         for path in self._written:
             with path.open("rb+") as file:
-                os.fsync(file.fileno())
+                sync_file(file.fileno())
         sync_folder(self._folder)
         self._checkpoint.mark(self._note)

@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 
+from codecvsr.bitstream.containers import TAG_ERRORS, open_input
 from codecvsr.bitstream.decode import open_video
 from codecvsr.errors import OutputError
 from codecvsr.video.probe import Media
@@ -57,9 +58,15 @@ def assemble(
     source = None if media.kind == "pictures" else open_video(media.path)[0]
     try:
         with (
-            av.open(f"file:{segments[0]}", format="nut") as first,
+            open_input(segments[0], format="nut") as first,
             target.open("wb") as file,
-            av.open(file, "w", format=container, container_options=_options(media, source, container)) as out,
+            av.open(
+                file,
+                "w",
+                format=container,
+                container_options=_options(media, source, container),
+                metadata_errors=TAG_ERRORS,
+            ) as out,
         ):
             job = _Assembly(media, scan, out, cut)
             job.declare(first.streams.video[0], source, plans)
@@ -245,7 +252,7 @@ def _without(metadata: dict[str, str], names: Sequence[str]) -> dict[str, str]:
 
 
 def _fresh_packets(path: Path, index: int) -> Iterator[av.Packet]:
-    with av.open(f"file:{path}") as container:
+    with open_input(path) as container:
         for packet in container.demux(container.streams[index]):
             if packet.size:
                 yield packet

@@ -19,8 +19,10 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.bitstream.containers import open_input
 from codecvsr.bitstream.encode import PRESETS
 from codecvsr.bitstream.picture_encoder import PictureEncoder, VideoFormat
+from codecvsr.durable import sync_file, sync_folder
 from codecvsr.errors import InputError, OutputError
 from codecvsr.video.scan import Colour
 
@@ -179,7 +181,7 @@ class SegmentWriter:
             raise OutputError(f"{self._path}: the encoder gave {self._encoder.packets} pictures for {self.frames}.")
         if not self._file.closed:
             self._file.flush()
-            os.fsync(self._file.fileno())
+            sync_file(self._file.fileno())
             self._file.close()
         os.replace(self._part, self._path)
         sync_folder(self._path.parent)
@@ -188,15 +190,6 @@ class SegmentWriter:
 def unique() -> str:
     """Returns a name that no other process has, on this or another machine that writes to the same folder."""
     return f"{platform.node()}-{os.getpid()}"
-
-
-def sync_folder(folder: Path) -> None:
-    """Syncs the names in a folder to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def count_frames(path: Path) -> int:
@@ -228,7 +221,7 @@ def read_packets(paths: Sequence[Path], time_base: Fraction, pts: npt.NDArray[np
     head = int(pts[min(delay, len(pts) - 1)] - pts[0])
     first = 0
     for path, rank in zip(paths, ranks, strict=True):
-        with av.open(f"file:{path}", format="nut") as container:
+        with open_input(path, format="nut") as container:
             packets = (packet for packet in container.demux(container.streams.video[0]) if packet.size)
             for place, packet in enumerate(packets):
                 shown, coded = first + int(rank[place]), first + place
@@ -245,6 +238,6 @@ def _ranks(path: Path) -> npt.NDArray[np.int64]:
 
     Only the order of the times counts: the muxer may have shifted all by the same amount and refined their unit.
     """
-    with av.open(f"file:{path}", format="nut") as container:
+    with open_input(path, format="nut") as container:
         shown = [packet.pts for packet in container.demux(container.streams.video[0]) if packet.size]
     return np.argsort(np.argsort(np.array(shown, np.int64)))

@@ -11,6 +11,7 @@ from typing import Literal
 import av
 from av.stream import Disposition
 
+from codecvsr.bitstream.containers import TAG_ERRORS, open_input
 from codecvsr.bitstream.decode import open_video
 from codecvsr.errors import InputError
 from codecvsr.video.probe import Media
@@ -113,7 +114,7 @@ def _display_name(container: str) -> str:
 def _fits(stream: av.stream.Stream, container: str) -> bool:
     """Whether the muxer supports the stream, tried on a file in memory."""
     try:
-        with av.open(io.BytesIO(), "w", format=container) as trial:
+        with av.open(io.BytesIO(), "w", format=container, metadata_errors=TAG_ERRORS) as trial:
             trial.add_stream_from_template(stream, opaque=True)
             trial.start_encoding()
     except (av.FFmpegError, ValueError):
@@ -123,7 +124,7 @@ def _fits(stream: av.stream.Stream, container: str) -> bool:
 
 def _formatting_loss(path: Path, index: int, parse: Callable[[bytes], StyledText]) -> str:
     """Returns, in words, what of a subtitle stream's formatting is not bold, italic or underlined; empty for nothing."""
-    with av.open(f"file:{path}") as container:
+    with open_input(path) as container:
         stream = container.streams[index]
         for packet in container.demux(stream):
             if packet.size and parse(bytes(packet)).lost:

@@ -6,7 +6,6 @@ A job's files are in its own folder, named by its random identifier; clients nev
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from codecvsr.durable import lock
 from codecvsr.errors import CodecVSRError, OutputError
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -85,16 +85,15 @@ class JobStore:
                 (folder / sub).mkdir(parents=True, exist_ok=True)
             folder.chmod(0o700)  # only this user may read uploads
             self._own = (folder / "lock").open("w")
-            fcntl.flock(self._own, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not lock(self._own.fileno(), folder):
+                raise OutputError(
+                    f"{folder}: another server uses it; stop that server, or choose another --data folder."
+                )
             self._database = sqlite3.connect(folder / "jobs.sqlite3", check_same_thread=False, isolation_level=None)
             self._database.row_factory = sqlite3.Row
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.executescript(_SCHEMA)
-        except BlockingIOError:
-            raise OutputError(
-                f"{folder}: another server uses it; stop that server, or choose another --data folder."
-            ) from None
         except (OSError, sqlite3.Error) as error:
             raise OutputError(f"{folder}: cannot store jobs ({error}); choose another --data folder.") from error
 
