@@ -101,7 +101,7 @@ def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSetting
             raise KeyboardInterrupt(how) from None
         except (OSError, av.FFmpegError) as error:
             explained = _explain(error, output, job)
-            if not checkpoint.has_work:
+            if not checkpoint.has_work and checkpoint.load_scan() is None:
                 checkpoint.remove()
             raise explained from error
         except BaseException as error:
