@@ -39,6 +39,21 @@ def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> floa
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
 
 
+def _dry_run(
+    inputs: tuple[Path, ...], output: Path | None, form: str, options: dict[str, Any], *, as_json: bool
+) -> ExitCode:
+    """Prints the plan of every input."""
+    from codecvsr.upscaling.dry_run import plan_all
+    from codecvsr.upscaling.options import UpscaleOptions
+
+    plans = plan_all(inputs, output, UpscaleOptions(**options), form=form)
+    if as_json:
+        print_json(plans[0].to_json() if len(plans) == 1 else {"plans": [plan.to_json() for plan in plans]})
+    else:
+        click.echo("\n".join(line for plan in plans for line in plan.lines()))
+    return ExitCode.OK
+
+
 def _refuse_pair(ctx: click.Context, *names: str) -> None:
     """Raises a usage error if both options are on the command line."""
     if all(ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in names):
@@ -65,6 +80,8 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
               help="Size of the output; less than 4 is resampled from 4, antialiased.")  # fmt: skip
 @click.option("--width", type=click.IntRange(1), help="Width of the output in pixels, in place of --scale.")
 @click.option("--height", type=click.IntRange(1), help="Height of the output; one of the two follows from the other.")
+@click.option("--max-height", type=click.IntRange(1), metavar="N",
+              help="A taller output is made this high, in its shape.")  # fmt: skip
 @click.option("--codec", type=click.Choice(["h264", "hevc", "ffv1"]), default="h264", show_default=True,
               help="Of the output; ffv1 is lossless and needs .mkv.")  # fmt: skip
 @click.option(
@@ -88,6 +105,7 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
               help="Maximum frames in the network at once; 0: chosen by memory.")  # fmt: skip
 @tile_option
 @skip_static_option
+@click.option("--dry-run", is_flag=True, help="Print sizes, frames, model and motion, and make nothing.")
 @click.option("--resume/--no-resume", default=None,
               help="Continue an unfinished run, or discard it; by default continue unless -y is set.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Refuse an output that cannot store all streams of the input.")
@@ -115,6 +133,7 @@ def command(
     form: str,
     as_json: bool,
     quality: str | None,
+    dry_run: bool,
     resume: bool | None,
     overwrite: bool,
     strict: bool,
@@ -137,6 +156,8 @@ def command(
         options["model"] = _QUALITIES[quality]
     if len(inputs) == 1:
         check_exists(inputs[0])
+    if dry_run:
+        return _dry_run(inputs, output, form, options, as_json=as_json)
     from codecvsr.upscaling.batch import upscale_all
     from codecvsr.upscaling.options import RunSettings, UpscaleOptions
 

@@ -12,8 +12,8 @@ from codecvsr.engine.device import peak_memory_bytes
 from codecvsr.events import ChunkRetried, Event, FrameDone, Planned, ScanStarted
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir
 from codecvsr.upscaling.chunk_events import ChunkDone, ChunkEvent, ChunkLost, FrameMade
-from codecvsr.upscaling.chunk_motion import describe_motion
 from codecvsr.upscaling.chunks import Chunk
+from codecvsr.upscaling.dry_run import make_upscale_plan
 from codecvsr.upscaling.options import Engine, RunSettings, UpscaleReport
 from codecvsr.upscaling.process_chunk import ChunkProcessor, job_description
 from codecvsr.upscaling.worker_pool import WorkerPool, usual_workers
@@ -146,7 +146,10 @@ class Job:
         for other in plans:
             if other.title.startswith("video") and other.action == "copy":
                 _logger.info("%s: %s is copied as it is; only the main video is upscaled.", path, other.title)
-        _logger.info("%s: motion %s.", path, describe_motion(self._media, self._engine.kind))
+        assert self._processor is not None
+        height, width = self._processor.height, self._processor.width
+        for line in make_upscale_plan(self._engine, self._media, found, output, height, width).lines():
+            _logger.info("%s", line)
 
     def _make(self, pending: Sequence[Chunk], pictures: str | None) -> None:
         """Makes chunks: here, in worker processes, or on a cluster."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ class UpscaleOptions:
         scale: output pixels per input pixel, 1 to 4; less than 4 is resampled from 4.
         width: of the output, instead of ``scale``; None to follow from the height.
         height: of the output; None to follow from the width.
+        max_height: of the output: a taller one is made smaller, in its shape; None for no limit.
         codec: "h264", "hevc" or "ffv1".
         crf: constant rate factor of the encoder.
         preset: of the encoder.
@@ -56,6 +57,7 @@ class UpscaleOptions:
     scale: int = 4
     width: int | None = None
     height: int | None = None
+    max_height: int | None = None
     codec: Codec = "h264"
     crf: float = 18
     preset: str = "medium"
@@ -80,7 +82,7 @@ class UpscaleOptions:
             raise InputError(f"a scale of {self.scale} is outside 1 to {SCALE}.")
         if (
             min(self.chunk, self.overlap, self.window) < 0
-            or min(1 if side is None else side for side in (self.width, self.height)) < 1
+            or min(1 if side is None else side for side in (self.width, self.height, self.max_height)) < 1
         ):
             raise InputError("chunk, overlap and window are at least 0, width and height at least 1.")
         check_tile(self.tile)
@@ -241,6 +243,11 @@ def output_size(
                 f"a {name} of {side} cannot be encoded with subsampled chroma; a multiple of 2 was expected."
             )
     tall, wide = options.height, options.width
+    if options.max_height is not None:
+        full, _ = output_size(height, width, replace(options, max_height=None), multiples)
+        if full > options.max_height:
+            tall = max(options.max_height // multiples[0], 1) * multiples[0]
+            wide = None if wide is None else max(round(Fraction(wide * tall, full * multiples[1])), 1) * multiples[1]
     if tall is None and wide is None:
         tall, wide = height * options.scale, width * options.scale
         return tall + -tall % multiples[0], wide + -wide % multiples[1]

@@ -1,0 +1,110 @@
+"""What ``upscale`` will do: sizes, frames, model and motion. Shown before the work, or instead of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codecvsr.upscaling.batch import plan_default_outputs, plan_outputs
+from codecvsr.upscaling.chunk_motion import describe_motion
+from codecvsr.upscaling.frame_names import split_pattern
+from codecvsr.upscaling.options import Engine, UpscaleOptions, make_engine, output_size
+from codecvsr.video.probe import Media
+from codecvsr.video.scan import Scan, scan
+from codecvsr.video.segments import even_sides, usual_pixel_format
+from codecvsr.video.stream_mapping import check_codec, container_of
+
+_UHD = (3840, 2160)
+
+
+@dataclass(frozen=True)
+class UpscalePlan:
+    """What will be made of one input.
+
+    Attributes:
+        input: its path.
+        output: path of the output.
+        source_width: of the input, in pixels.
+        source_height: of the input.
+        width: of the output.
+        height: of the output.
+        frames: of the output.
+        model: name of the model.
+        motion: kind of motion.
+        motion_source: in words, where the motion comes from.
+        suggestion: how the output would be smaller, where it is larger than 3840x2160; else empty.
+    """
+
+    input: str
+    output: str
+    source_width: int
+    source_height: int
+    width: int
+    height: int
+    frames: int
+    model: str
+    motion: str
+    motion_source: str
+    suggestion: str = ""
+
+    def lines(self) -> list[str]:
+        """Returns the plan in two lines, and a third with the suggestion if there is one."""
+        size = f"{self.source_width}x{self.source_height}, {self.frames} frames"
+        text = [
+            f"{self.input}: {size} -> {self.output}, {self.width}x{self.height}",
+            f"model {self.model}, motion {self.motion_source}",
+        ]
+        return [*text, self.suggestion] if self.suggestion else text
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the object of ``--dry-run --json``; what is not estimated is None."""
+        return {
+            "input": self.input, "width": self.width, "height": self.height, "frames": self.frames, "model": self.model,
+            "motion": self.motion, "seconds": None, "bytes": None, "gain_db": None,
+        }  # fmt: skip
+
+
+def make_upscale_plan(engine: Engine, media: Media, found: Scan, output: Path, height: int, width: int) -> UpscalePlan:
+    """Returns the plan of one input with a known size of the output, in pixels."""
+    options = engine.options
+    suggestion = ""
+    is_free = options.height is None and options.width is None and options.max_height is None
+    if is_free and (max(height, width) > _UHD[0] or min(height, width) > _UHD[1]):
+        less = "--scale 2 or --height 2160" if options.scale > 2 else "--height 2160"
+        suggestion = f"{width}x{height} is more than {_UHD[0]}x{_UHD[1]}: {less} makes a smaller video, faster to watch and to store."
+    return UpscalePlan(
+        str(media.path), str(output), found.width, found.height, width, height, len(found), engine.model.name, engine.kind,
+        describe_motion(media, engine.kind), suggestion,
+    )  # fmt: skip
+
+
+def plan_all(
+    inputs: Sequence[Path], output: Path | None, options: UpscaleOptions, *, form: str = "auto"
+) -> list[UpscalePlan]:
+    """Returns the plans of all inputs, and writes nothing; the arguments are those of ``upscale_all``.
+
+    Raises:
+        CodecVSRError: an input or an option cannot be used.
+    """
+    jobs = plan_outputs(inputs, output, form) if output is not None else plan_default_outputs(inputs, options, form)
+    engine = make_engine(options)
+    return [_plan_one(engine, source, target) for source, target in jobs]
+
+
+def _plan_one(engine: Engine, source: Path, output: Path) -> UpscalePlan:
+    options = engine.options
+    folder, pattern = split_pattern(output)
+    is_pictures = pattern is not None or not folder.suffix or folder.is_dir()
+    media = Media.open(source, options.fps)
+    if not is_pictures:
+        container_of(folder)
+        check_codec(folder, options.codec)
+    found = scan(media, start=options.start, end=options.end, damage=options.damage)
+    multiples = (1, 1)
+    if not is_pictures:
+        form = options.pixel_format
+        multiples = even_sides(usual_pixel_format(options.codec, found.pixel_format) if form == "auto" else form)
+    height, width = output_size(found.height, found.width, options, multiples)
+    return make_upscale_plan(engine, media, found, folder, height, width)
