@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -24,6 +24,9 @@ from codecvsr.cli.options import (
 from codecvsr.cli.output import print_json, warn
 from codecvsr.cli.progress import ProgressPrinter
 
+if TYPE_CHECKING:
+    from codecvsr.upscaling.options import UpscaleReport
+
 _QUALITIES = {"fast": "codecvsr-fast", "balanced": "codecvsr"}
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
 
@@ -37,6 +40,30 @@ def _time(ctx: click.Context, param: click.Parameter, value: str | None) -> floa
         raise click.BadParameter(f"{value!r} is not a time such as 83.5, 1:23.5 or 0:01:23.5.", ctx, param)
     hours, minutes, seconds = match.groups()
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+
+
+def _summary(report: UpscaleReport) -> str:
+    """Returns one line: the output, its size, what was done, how long it took and what was not carried."""
+    again = f", {report.resumed_frames} of them by an earlier run" if report.resumed_frames else ""
+    again += f", {report.concealed_frames} of them patched" if report.concealed_frames else ""
+    if report.skipped_share is not None:
+        again += f", {report.skipped_share:.1%} of this run's shown again"
+    losses = f"; not carried: {'; '.join(report.losses)}" if report.losses else ""
+    return (
+        f"{report.output}: {_size(Path(report.output))}, {report.frames} frames{again}, {report.width}x{report.height}, "
+        f"{report.frames_per_second:.2f} frames/s ({report.model}, motion {report.motion}, {report.device} "
+        f"{report.precision}), peak memory {report.peak_memory_mb:.0f} MiB, {report.seconds:.1f} s in all{losses}"
+    )
+
+
+def _size(output: Path) -> str:
+    """Returns the size of a file, or of the files in a folder, in decimal units."""
+    files = output.iterdir() if output.is_dir() else [output]
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size / 1e3:.1f} kB"
 
 
 def _dry_run(
@@ -175,15 +202,7 @@ def command(
         print_json({"made": [report.to_json() for report in result.made], "failed": result.failed})
     else:
         for report in result.made:
-            again = f", {report.resumed_frames} of them by an earlier run" if report.resumed_frames else ""
-            again += f", {report.concealed_frames} of them patched" if report.concealed_frames else ""
-            if report.skipped_share is not None:
-                again += f", {report.skipped_share:.1%} of this run's shown again"
-            click.echo(
-                f"{report.output}: {report.frames} frames{again}, {report.width}x{report.height}, "
-                f"{report.frames_per_second:.2f} frames/s ({report.model}, motion {report.motion}, {report.device} "
-                f"{report.precision}), peak memory {report.peak_memory_mb:.0f} MiB, {report.seconds:.1f} s in all"
-            )
+            click.echo(_summary(report))
         if len(inputs) > 1 or result.failed:
             click.echo(f"{len(result.made)} of {len(result.made) + len(result.failed)} inputs upscaled")
     if not result.failed:

@@ -89,3 +89,15 @@ def test_quality_chooses_the_model(tmp_path, monkeypatch):
     for words in (["--quality", "fast"], ["--quality", "balanced"], []):
         CliRunner().invoke(cli, ["upscale", str(source), *words])
     assert chosen == ["codecvsr-fast", "codecvsr", "codecvsr"]
+
+
+def test_the_last_line_has_place_size_time_and_what_is_not_carried(tmp_path):
+    source = make_video(tmp_path / "clip.mkv", 3)
+    done = upscale(source, "-o", tmp_path / "o.mp4")
+    assert done.exit_code == 0, done.output
+    last = done.stdout.splitlines()[-1]
+    size = (tmp_path / "o.mp4").stat().st_size
+    assert last.startswith(f"{tmp_path / 'o.mp4'}: {size / 1e3:.1f} kB, 3 frames") and " s in all" in last
+    kept = upscale(source).stdout.splitlines()[-1]
+    assert "not carried" not in kept
+    assert "; not carried: " in last
