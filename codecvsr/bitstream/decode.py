@@ -6,7 +6,7 @@ no caller can change that; to decode faster, split a video between key frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -18,6 +18,7 @@ from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 
 from codecvsr.bitstream import h264
+from codecvsr.bitstream.clock import video_packets
 from codecvsr.bitstream.containers import open_input
 from codecvsr.bitstream.frame import NO_VECTORS, VECTOR_DTYPE, CodedFrame, FrameType
 from codecvsr.errors import InputError
@@ -171,7 +172,7 @@ def _packets_from(
 ) -> Iterator[av.Packet]:
     """Yields the packets of a stream: all, or from the key packet shown at ``pts``; none where that cannot be found."""
     if pts is None:
-        yield from container.demux(stream)
+        yield from video_packets(container, stream)
         return
     for earlier in _SEEK_EARLIER:  # a transport stream has no index: a seek may end too late
         back = 0 if stream.time_base is None else round(earlier / stream.time_base)
@@ -191,13 +192,16 @@ def _packets_from(
                 break
 
 
-def side_data(picture: av.VideoFrame) -> SideDataContainer:
+def side_data(picture: av.VideoFrame) -> Mapping[str, Any]:
     """Returns what the decoder exported with a picture.
 
     ``picture.side_data`` is the same, but it and the picture then refer to each other, and thousands of pictures stay in
     memory until Python's garbage collector finds such circles.
     """
-    return SideDataContainer(picture)  # type: ignore[call-arg]  # its stub has no constructor
+    try:
+        return SideDataContainer(picture)  # type: ignore[call-arg]  # its stub has no constructor
+    except ValueError:  # a kind that PyAV does not know, such as EXIF: it then refuses all
+        return {}
 
 
 def _vectors(picture: av.VideoFrame) -> npt.NDArray[np.void]:

@@ -123,7 +123,13 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
               help="Of the output, such as yuv420p or yuv420p10le; auto keeps the chroma of the source.")  # fmt: skip
 @click.option("--start", callback=_time, metavar="TIME", help="Begin here: seconds or H:MM:SS from the first frame.")
 @click.option("--end", callback=_time, metavar="TIME", help="End before this time.")
-@click.option("--fps", default="24", show_default=True, type=FrameRateType(), help="Frame rate of a folder of frames.")
+@click.option(
+    "--fps",
+    default=None,
+    show_default="24 for a folder, a raw stream's own",
+    type=FrameRateType(),
+    help="Frame rate of a folder of frames or of a raw stream without a container.",
+)
 @click.option("--chunk", type=click.IntRange(min=0), default=0, show_default=True,
               help="Maximum frames of a chunk, after which work is saved; 0: chosen by memory.")  # fmt: skip
 @click.option("--overlap", type=click.IntRange(min=0), default=8, show_default=True,

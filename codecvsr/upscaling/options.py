@@ -44,7 +44,7 @@ class UpscaleOptions:
         skip_static: duplicate frames are copied instead of upscaled.
         start: seconds from the first frame.
         end: seconds from the first frame.
-        fps: rate of a folder of frames.
+        fps: rate of a folder of frames (24 if None) or of a raw stream (its own if None).
         allow_damaged: use the frames before the damage of a damaged video.
         conceal: use all frames of a damaged video, its damage patched.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -69,7 +69,7 @@ class UpscaleOptions:
     skip_static: bool = False
     start: float | None = None
     end: float | None = None
-    fps: Fraction = Fraction(24)
+    fps: Fraction | None = None
     allow_damaged: bool = False
     conceal: bool = False
     device: str = "auto"
@@ -86,7 +86,7 @@ class UpscaleOptions:
         ):
             raise InputError("chunk, overlap and window are at least 0, width and height at least 1.")
         check_tile(self.tile)
-        if not 0 < self.fps <= 1000:
+        if self.fps is not None and not 0 < self.fps <= 1000:
             raise InputError(f"a frame rate of {self.fps} is not between 0 and 1000.")
         if self.allow_damaged and self.conceal:
             raise InputError("allow_damaged uses the frames before the damage, conceal uses all; choose one of them.")
@@ -107,12 +107,12 @@ class UpscaleOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the options as a JSON object."""
-        return {**asdict(self), "model": str(self.model), "fps": str(self.fps)}
+        return {**asdict(self), "model": str(self.model), "fps": None if self.fps is None else str(self.fps)}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> UpscaleOptions:
         """Returns the options that :meth:`to_json` wrote."""
-        return cls(**{**stored, "fps": Fraction(stored["fps"])})
+        return cls(**{**stored, "fps": None if stored["fps"] is None else Fraction(stored["fps"])})
 
 
 @dataclass(frozen=True)

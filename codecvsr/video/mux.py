@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -10,6 +11,7 @@ from typing import Any
 
 import av
 
+from codecvsr.bitstream.clock import Clock
 from codecvsr.bitstream.containers import TAG_ERRORS, open_input
 from codecvsr.bitstream.decode import open_video
 from codecvsr.errors import OutputError
@@ -18,6 +20,9 @@ from codecvsr.video.scan import Scan
 from codecvsr.video.segments import read_packets
 from codecvsr.video.stream_mapping import COVER_TYPES, Action, StreamPlan, codec_name
 from codecvsr.video.subtitles import ASS_HEADER, parse_subrip, parse_timed_text, write_subrip, write_timed_text
+from codecvsr.video.timeline import PacketTimes
+
+_logger = logging.getLogger(__name__)
 
 _BRANDS = ("major_brand", "minor_version", "compatible_brands", "encoder")  # they describe the old file
 _OF_OLD_STREAM = ("encoder", "bps", "duration", "number_of_frames", "number_of_bytes", "_statistics", "vendor_id")
@@ -170,18 +175,27 @@ class _Assembly:
         """Writes all packets, interleaved by time."""
         waiting = next(pictures, None)
         if source is not None and self._copies:
-            streams = [source.streams[index] for index in self._copies]
-            for packet in _shown(source.demux(streams)):
+            times = {index: PacketTimes(source.streams[index].type) for index in self._copies}
+            for packet in _shown(self._moved_packets(source)):
+                if packet.size == 0:
+                    continue
+                times[packet.stream_index].correct(packet)
                 time = _time(packet)
-                if packet.size == 0 or time is None:
+                if time is None:
                     continue
                 while waiting is not None and (_time(waiting) or 0) <= time:
                     self._write_picture(waiting)
                     waiting = next(pictures, None)
                 self._write_other(packet)
+            if moved := sum(each.moved for each in times.values()):
+                _logger.warning("%s: times of %d sound packets were corrected.", self._media.path, moved)
         while waiting is not None:
             self._write_picture(waiting)
             waiting = next(pictures, None)
+
+    def _moved_packets(self, source: av.container.InputContainer) -> Iterator[av.Packet]:
+        """Yields the packets of the copied streams on the clock of the pictures."""
+        return (packet for packet in Clock(source).packets(source) if packet.stream_index in self._copies)
 
     def _write_picture(self, packet: av.Packet) -> None:
         last = int(self._scan.pts[-1])

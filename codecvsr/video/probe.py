@@ -19,6 +19,9 @@ from codecvsr.errors import InputError
 from codecvsr.files import list_images, read_image
 from codecvsr.inference.clip_folder import check_size, numbered_frames
 
+_NO_TIMESTAMPS = 0x0080  # AVFMT_NOTIMESTAMPS of libavformat
+USUAL_RATE = Fraction(24)  #: frames per second of a folder of frames
+
 Kind = Literal["h264", "other", "pictures"]
 #: How a damaged video is treated: refused, used up to the damage, or used with the damage patched and counted.
 Damage = Literal["refuse", "stop", "conceal"]
@@ -35,6 +38,7 @@ class Media:
         time_base: seconds per unit of the timestamps.
         rate: mean frames per second.
         pictures: the frames of a folder, in order.
+        has_own_rate: the rate was chosen for a stream without a container; its own times are not used.
     """
 
     path: Path
@@ -43,25 +47,44 @@ class Media:
     time_base: Fraction
     rate: Fraction
     pictures: tuple[Path, ...] = ()
+    has_own_rate: bool = False
 
     @classmethod
-    def open(cls, path: str | Path, fps: Fraction = Fraction(24)) -> Media:
-        """Opens an input; ``fps`` is the rate of a folder of frames.
+    def open(cls, path: str | Path, fps: Fraction | None = None) -> Media:
+        """Opens an input.
+
+        Args:
+            path: a video or a folder of frames.
+            fps: rate of a folder of frames (24 if None) or of a raw stream, which has no container (its own if None).
 
         Raises:
             InputError: it cannot be read, or has no video.
         """
         path = Path(path)
         if path.is_dir():
-            return cls(path, "pictures", "pictures", 1 / fps, fps, numbered_frames(path))
+            rate = fps or USUAL_RATE
+            return cls(path, "pictures", "pictures", 1 / rate, rate, numbered_frames(path))
         if not path.exists():
             raise InputError(f"{path}: no such file or folder.")
         container, stream = open_video(path)
         with container:
             codec = "av1" if stream.codec_context.name == "libdav1d" else stream.codec_context.name
-            rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+            is_raw = bool(container.format.flags & _NO_TIMESTAMPS)
+            rates = (
+                (fps, stream.guessed_rate, stream.average_rate)
+                if is_raw
+                else (stream.average_rate, stream.guessed_rate)
+            )
+            rate = next((r for r in rates if r), Fraction(25))
             time_base = stream.time_base or 1 / rate
-        return cls(path, "h264" if codec == "h264" else "other", codec, time_base, rate)
+        return cls(
+            path,
+            "h264" if codec == "h264" else "other",
+            codec,
+            time_base,
+            rate,
+            has_own_rate=is_raw and fps is not None,
+        )
 
     def frames(self, damage: Damage = "refuse") -> Iterable[CodedFrame]:
         """Decodes from the start, in display order.

@@ -11,10 +11,12 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.bitstream.clock import has_restarts
 from codecvsr.bitstream.conceal import ConcealedVideo
 from codecvsr.bitstream.decode import open_video, side_data
 from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.video.probe import Damage, Media
+from codecvsr.video.timeline import display_times
 
 _HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}  # ITU-T H.273 TransferCharacteristics
 _UNSPECIFIED, _BT601 = 2, 6  # ITU-T H.273 code points
@@ -50,7 +52,8 @@ class Scan:
         pts: (T,) int64, display times in units of the time base; strictly increasing.
         last_duration: duration of the last frame, in the same units.
         keys: (T,) bool, frames a scene may begin with (intra pictures).
-        starts: (T,) bool, frames that decoding can begin with: no later frame depends on an earlier one.
+        starts: (T,) bool, frames that decoding can begin with: no later frame depends on an earlier one. All False if the
+            times are not those of the file, as frames are sought by their times.
         height: of a frame, in pixels.
         width: of a frame, in pixels.
         pixel_format: FFmpeg's name of the decoded pictures' format.
@@ -109,7 +112,11 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
     for frame in frames:
         if facts is None:
             facts = _facts(media, frame.picture)
-        pts = None if frame.pts_seconds is None else round(Fraction(frame.pts_seconds) / media.time_base)
+        pts = (
+            None
+            if frame.pts_seconds is None or media.has_own_rate
+            else round(Fraction(frame.pts_seconds) / media.time_base)
+        )
         if origin is None:
             origin = (pts or 0) * media.time_base
         if end is not None and _seconds(media, pts, frame.index) - origin >= Fraction(end):
@@ -122,6 +129,8 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
     if facts is None or origin is None:
         raise InputError(f"{media.path}: has no frames.")
     pts_array = _increasing(media, times)
+    if pts_array.tolist() != times or (media.kind != "pictures" and has_restarts(media.path)):
+        starts = [False] * len(starts)
     first = 0
     if start is not None:
         earliest = (origin + Fraction(start)) / media.time_base
@@ -151,19 +160,13 @@ def _seconds(media: Media, pts: int | None, index: int) -> Fraction:
 
 
 def _increasing(media: Media, times: list[int | None]) -> npt.NDArray[np.int64]:
-    """Returns increasing timestamps: those of the container, corrected where they are missing or repeated."""
-    step = max(round(1 / media.rate / media.time_base), 1)
-    none_known = all(time is None for time in times)
-    result: list[int] = []
-    mended = 0
-    for index, time in enumerate(times):
-        if time is None:
-            time = round(index / media.rate / media.time_base) if none_known or not result else result[-1] + step
-        if result and time <= result[-1]:
-            time, mended = result[-1] + 1, mended + 1
-        result.append(time)
-    if mended:
-        _logger.warning("%s: %d timestamps do not increase and were moved by the least amount.", media.path, mended)
+    """Returns increasing timestamps: those of the container, corrected where they are missing or do not increase."""
+    if all(time is None for time in times):
+        return np.array([round(i / media.rate / media.time_base) for i in range(len(times))], np.int64)
+    result = display_times(times, max(round(1 / media.rate / media.time_base), 1))
+    moved = sum(time is not None and time != new for time, new in zip(times, result, strict=True))
+    if moved:
+        _logger.warning("%s: %d timestamps do not increase and were corrected.", media.path, moved)
     return np.array(result, np.int64)
 
 
