@@ -15,7 +15,15 @@ import numpy.typing as npt
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 # ITU-T H.273 MatrixCoefficients as they are declared in a stream -> the matrices libswscale knows.
-_MATRIX = {1: Colorspace.ITU709, 4: Colorspace.FCC, 5: Colorspace.ITU601, 6: Colorspace.ITU601, 7: Colorspace.SMPTE240M}
+_MATRIX = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+    10: Colorspace.BT2020,  # constant luminance, which libswscale does not know: this matrix is the nearest
+}
 
 _of_thread = threading.local()
 

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from codecvsr.errors import UnsupportedInputError
 
+#: Codecs whose motion vectors FFmpeg exports, but in a form that no reader here supports.
+UNREAD_CODECS = ("mpeg1video", "mpeg2video", "mpeg4", "h263", "flv", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2")
+
 
 def check_codec(path: Path, codec: str) -> None:
-    """Checks that the decoder of ``codec`` exports motion vectors.
+    """Checks that motion vectors of ``codec`` are read.
 
     Raises:
         UnsupportedInputError: ``codec`` is not ``"h264"``.
@@ -16,8 +19,13 @@ def check_codec(path: Path, codec: str) -> None:
     if codec == "libdav1d":  # PyAV names the decoder, which is named after the codec for all but this one
         codec = "av1"
     if codec != "h264":
+        reason = (
+            "whose motion vectors are not read"
+            if codec in UNREAD_CODECS
+            else "for which FFmpeg exports no motion vectors and QPs"
+        )
         raise UnsupportedInputError(
-            f"{path}: the video is {codec}, for which FFmpeg exports no motion vectors and QPs; H.264 was expected. "
+            f"{path}: the video is {codec}, {reason}; H.264 was expected. "
             f"Convert it first: ffmpeg -i {path.name} -c:v libx264 -crf 12 -c:a copy h264.mkv"
         )
 

@@ -126,7 +126,7 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
 @click.option(
     "--fps",
     default=None,
-    show_default="24 for a folder, a raw stream's own",
+    show_default="24 for a folder, for a raw stream its own",
     type=FrameRateType(),
     help="Frame rate of a folder of frames or of a raw stream without a container.",
 )

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from codecvsr.bitstream.encode import PROXY_CRF, EncodeSettings, encode_h264
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.reader import read_video
+from codecvsr.bitstream.refusals import UNREAD_CODECS
 from codecvsr.inference.motion_source import with_motion
 from codecvsr.inference.source import Source
 from codecvsr.models.zoo import LoadedModel
@@ -27,14 +28,20 @@ def describe_motion(media: Media, kind: str) -> str:
     if kind in ("codec", "raw"):
         if media.kind == "h264":
             return f"{kind}: the vectors of the H.264 stream"
-        what = "pictures have" if media.kind == "pictures" else f"{media.codec} exports"
-        return f"{kind}: {what} no motion vectors; each chunk is encoded with x264 to estimate its motion"
+        what = "pictures have no motion vectors" if media.kind == "pictures" else _without_vectors(media.codec)
+        return f"{kind}: {what}; each chunk is encoded with x264 to estimate its motion"
     return {
         "dis": "dis: DIS optical flow",
         "spynet": "spynet: SPyNet optical flow",
         "zero": "zero: no motion",
         "none": "none: every frame by itself",
     }[kind]
+
+
+def _without_vectors(codec: str) -> str:
+    if codec in UNREAD_CODECS:
+        return f"motion vectors of {codec} are not read"
+    return f"{codec} exports no motion vectors"
 
 
 def make_source(frames: Sequence[CodedFrame], media: Media, kind: str, model: LoadedModel, scratch: Path) -> Source:

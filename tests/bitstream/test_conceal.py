@@ -77,7 +77,7 @@ def test_the_command_refuses_stops_or_conceals(tmp_path):
     assert "of its 24 frames were patched" in done.stderr and "of them patched" in done.stdout
     stopped = codecvsr.upscale(broken, out, model="bicubic", allow_damaged=True, overwrite=True, preset="ultrafast")
     assert stopped.frames == len(pictures(out)[0]) < FRAMES and stopped.concealed_frames == 0
-    with pytest.raises(InputError, match="not both"):
+    with pytest.raises(InputError, match="choose one of them"):
         codecvsr.upscale(broken, out, model="bicubic", allow_damaged=True, conceal=True)
 
 
