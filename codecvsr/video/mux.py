@@ -20,7 +20,7 @@ from codecvsr.video.scan import Scan
 from codecvsr.video.segments import read_packets
 from codecvsr.video.stream_mapping import COVER_TYPES, Action, StreamPlan, codec_name
 from codecvsr.video.subtitles import ASS_HEADER, parse_subrip, parse_timed_text, write_subrip, write_timed_text
-from codecvsr.video.timeline import PacketTimes
+from codecvsr.video.timeline import PacketTimes, packet_time, shown_packets
 
 _logger = logging.getLogger(__name__)
 
@@ -33,7 +33,6 @@ _MP4_TAGS = {
     "season_number", "episode_sort", "media_type", "hd_video", "gapless_playback", "compilation", "timecode", "language",
 }  # fmt: skip
 _MAX_TIMESCALE = 1 << 31
-_PREROLL = Fraction(1, 10)  # seconds: longer than a packet of sound
 
 
 def assemble(
@@ -176,14 +175,14 @@ class _Assembly:
         waiting = next(pictures, None)
         if source is not None and self._copies:
             times = {index: PacketTimes(source.streams[index].type) for index in self._copies}
-            for packet in _shown(self._moved_packets(source)):
+            for packet in shown_packets(self._moved_packets(source)):
                 if packet.size == 0:
                     continue
                 times[packet.stream_index].correct(packet)
-                time = _time(packet)
+                time = packet_time(packet)
                 if time is None:
                     continue
-                while waiting is not None and (_time(waiting) or 0) <= time:
+                while waiting is not None and (packet_time(waiting) or 0) <= time:
                     self._write_picture(waiting)
                     waiting = next(pictures, None)
                 self._write_other(packet)
@@ -270,26 +269,6 @@ def _fresh_packets(path: Path, index: int) -> Iterator[av.Packet]:
         for packet in container.demux(container.streams[index]):
             if packet.size:
                 yield packet
-
-
-def _shown(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
-    """Yields packets that an edit list does not hide, and the hidden one before the first audio packet, for the decoder."""
-    hidden: dict[int, av.Packet] = {}
-    for packet in packets:
-        if packet.is_discard:
-            hidden[packet.stream_index] = packet
-            continue
-        before = hidden.pop(packet.stream_index, None)
-        if before is not None and packet.stream.type == "audio":
-            gap = (_time(packet) or 0) - (_time(before) or 0)
-            if gap <= _PREROLL:
-                yield before
-        yield packet
-
-
-def _time(packet: av.Packet) -> Fraction | None:
-    value = packet.pts if packet.dts is None else packet.dts
-    return None if value is None else value * packet.time_base
 
 
 def _convert(packet: av.Packet, action: Action) -> av.Packet | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import av
 
 _MAX_REORDERED = 16  # places between the orders of coding and of display
+_PREROLL = Fraction(1, 10)  # seconds: longer than a packet of sound
 _MAX_OVERLAP = Fraction(1, 10)  # seconds of sound where parts were joined
 
 
@@ -103,3 +104,24 @@ class PacketTimes:
             packet.dts = None if packet.dts is None else packet.dts + by
             known = earliest
         self._last, self._end = known, known + (packet.duration or 0)
+
+
+def shown_packets(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
+    """Yields packets that an edit list does not hide, and the hidden one before the first audio packet, for the decoder."""
+    hidden: dict[int, av.Packet] = {}
+    for packet in packets:
+        if packet.is_discard:
+            hidden[packet.stream_index] = packet
+            continue
+        before = hidden.pop(packet.stream_index, None)
+        if before is not None and packet.stream.type == "audio":
+            gap = (packet_time(packet) or 0) - (packet_time(before) or 0)
+            if gap <= _PREROLL:
+                yield before
+        yield packet
+
+
+def packet_time(packet: av.Packet) -> Fraction | None:
+    """Returns when a packet is decoded or, where that is not known, shown, in seconds."""
+    value = packet.pts if packet.dts is None else packet.dts
+    return None if value is None else value * packet.time_base
