@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".m4v", ".avi", ".ts", ".m2ts", ".webm", ".flv", ".h264", ".264")
+VIDEO_SUFFIXES = (
+    ".mp4", ".mkv", ".mov", ".m4v", ".avi", ".ts", ".m2ts", ".mts", ".m2t", ".webm", ".flv", ".f4v", ".h264", ".264",
+    ".mpg", ".mpeg", ".m2v", ".vob", ".wmv", ".asf", ".3gp", ".3g2", ".ogv", ".mxf", ".divx", ".rm", ".rmvb", ".dv",
+)  # fmt: skip
 
 
 _MAX_NAME = 255  # bytes of a file name, on nearly every file system

@@ -153,6 +153,13 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
               help="Worker processes; 0: one per GPU, one on a CPU.")  # fmt: skip
 @click.option("--ray", metavar="auto|ADDRESS",
               help="Upscale on the machines of a Ray cluster, which see input and output at the same paths.")  # fmt: skip
+@click.option("--skip-existing/--no-skip-existing", default=None,
+              help="Skip inputs whose outputs exist; by default for folders of videos, unless -y is set.")  # fmt: skip
+@click.option(
+    "--recursive", is_flag=True, help="Also the folders in a folder of videos; the outputs have the same folders."
+)
+@click.option("--max-spool", type=click.FloatRange(0.001), default=16, show_default=True, metavar="GB",
+              help="Maximum size of an input from a pipe, which is copied to a file beside the output.")  # fmt: skip
 @device_option
 @precision_option
 @compile_option
@@ -174,6 +181,9 @@ def command(
     preview: Path | None,
     workers: int,
     ray: str | None,
+    skip_existing: bool | None,
+    recursive: bool,
+    max_spool: float,
     **options: Any,
 ) -> ExitCode:
     """Upscale whole videos of any length, with their sound and everything else they have.
@@ -187,7 +197,7 @@ def command(
     _refuse_pair(ctx, "scale", "height")
     if quality is not None:
         options["model"] = _QUALITIES[quality]
-    if len(inputs) == 1:
+    if len(inputs) == 1 and str(inputs[0]) != "-":
         check_exists(inputs[0])
     if dry_run:
         return _dry_run(inputs, output, form, options, as_json=as_json)
@@ -197,7 +207,7 @@ def command(
     with ProgressPrinter(as_json=as_json) as printer:
         settings = RunSettings(
             resume=resume, overwrite=overwrite, strict=strict, compare=compare, preview=preview, workers=workers, ray=ray,
-            on_event=printer.on_event,
+            skip_existing=skip_existing, recursive=recursive, max_spool=round(max_spool * 1e9), on_event=printer.on_event,
         )  # fmt: skip
         result = upscale_all(inputs, output, UpscaleOptions(**options), settings, form=form)
     for failure in result.failed:
@@ -205,12 +215,16 @@ def command(
     if any(report.training == "untrained" for report in result.made):
         warn(f"{options['model']}: random weights, the pictures mean nothing.")
     if as_json:
-        print_json({"made": [report.to_json() for report in result.made], "failed": result.failed})
+        print_json(
+            {"made": [report.to_json() for report in result.made], "failed": result.failed, "skipped": result.skipped}
+        )
     else:
         for report in result.made:
             click.echo(_summary(report))
-        if len(inputs) > 1 or result.failed:
-            click.echo(f"{len(result.made)} of {len(result.made) + len(result.failed)} inputs upscaled")
+        if len(inputs) > 1 or result.failed or result.skipped:
+            skipped = f", {len(result.skipped)} skipped as their outputs exist" if result.skipped else ""
+            total = len(result.made) + len(result.failed) + len(result.skipped)
+            click.echo(f"{len(result.made)} of {total} inputs upscaled{skipped}")
     if not result.failed:
         return ExitCode.OK
-    return ExitCode.PARTIAL if result.made else ExitCode.FAILURE
+    return ExitCode.PARTIAL if result.made or result.skipped else ExitCode.FAILURE

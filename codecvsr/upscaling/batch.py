@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.events import Failed
-from codecvsr.files import FRAME_NAME, VIDEO_SUFFIXES, refuse_existing
+from codecvsr.files import FRAME_NAME, is_empty_folder, refuse_existing
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir
 from codecvsr.upscaling.default_output import default_output
+from codecvsr.upscaling.folder_inputs import find_videos, is_folder_of_frames, separate_names
 from codecvsr.upscaling.frame_names import split_pattern
 from codecvsr.upscaling.options import RunSettings, UpscaleOptions, UpscaleReport, make_engine
-from codecvsr.video.probe import is_folder_of_frames
+from codecvsr.upscaling.spool import STDIN, is_pipe, spooled
 from codecvsr.video.stream_mapping import CONTAINERS
 
 
@@ -28,10 +28,11 @@ class Failure:
 
 @dataclass(frozen=True)
 class BatchResult:
-    """The inputs that were upscaled, and those that failed."""
+    """The inputs that were upscaled, those that failed, and those that were skipped because their outputs exist."""
 
     made: list[UpscaleReport]
     failed: list[Failure]
+    skipped: list[str]
 
 
 def upscale_all(
@@ -49,7 +50,26 @@ def upscale_all(
     Raises:
         CodecVSRError: the options cannot be used; or there is one input, and it failed.
     """
-    jobs = plan_outputs(inputs, output, form) if output is not None else plan_default_outputs(inputs, options, form)
+    if output == STDIN:
+        raise InputError("-: stdout was named as the output; a file that ends in .mp4, .mkv or .mov was expected.")
+    if any(is_pipe(path) for path in inputs):
+        if len(inputs) > 1 or output is None:
+            raise InputError(f"{inputs[0]}: a pipe is the only input, and its output is named with -o.")
+        with spooled(inputs[0], output, settings.max_spool) as copy:
+            return upscale_all([copy], output, options, settings, form=form)
+    recursive = settings.recursive
+    jobs = (
+        plan_outputs(inputs, output, form, recursive=recursive)
+        if output is not None
+        else plan_default_outputs(inputs, options, form, recursive=recursive)
+    )
+    skips = settings.skip_existing
+    if skips is None:
+        skips = not settings.overwrite and any(path.is_dir() and not is_folder_of_frames(path) for path in inputs)
+    skipped = [str(source) for source, target in jobs if skips and _is_done(target)]
+    jobs = [(source, target) for source, target in jobs if not (skips and _is_done(target))]
+    if not jobs:
+        return BatchResult([], [], skipped)
     if settings.compare is not None and len(jobs) > 1:
         raise InputError("--compare is for one input; name the inputs one by one.")
     from codecvsr.upscaling.api import upscale_one  # imports torch, in more than a second
@@ -63,51 +83,56 @@ def upscale_all(
                 refuse_existing(target, overwrite=settings.overwrite, choose="another output with -o")
             made.append(upscale_one(engine, source, target, settings))
         except CodecVSRError as error:
-            if len(jobs) == 1:
+            if len(jobs) == 1 and not skipped:
                 raise
             failed.append(Failure(str(source), str(error)))
             if settings.on_event is not None:
                 settings.on_event(Failed(str(source), str(error)))
-    return BatchResult(made, failed)
+    return BatchResult(made, failed, skipped)
 
 
-def plan_default_outputs(inputs: Sequence[Path], options: UpscaleOptions, form: str) -> list[tuple[Path, Path]]:
+def _is_done(target: Path) -> bool:
+    """Whether an output exists and no unfinished run of it does."""
+    place = split_pattern(target)[0]
+    return place.exists() and not is_empty_folder(place) and not CheckpointDir(place).exists
+
+
+def plan_default_outputs(
+    inputs: Sequence[Path], options: UpscaleOptions, form: str, *, recursive: bool = False
+) -> list[tuple[Path, Path]]:
     """Returns every input with its output beside it; a folder of videos has a folder of outputs beside it.
 
     Raises:
-        InputError: two inputs would have the same output, or a folder has neither frames nor videos.
+        InputError: a folder has neither frames nor videos.
     """
     jobs: list[tuple[Path, Path]] = []
     for path in inputs:
         output = default_output(path, options, form)
         is_folder_of_videos = path.is_dir() and not is_folder_of_frames(path)
-        jobs += plan_outputs([path], output, form) if is_folder_of_videos else [(path, output)]
-    _refuse_same(jobs, "upscale them one by one, each with -o")
-    return jobs
+        jobs += plan_outputs([path], output, form, recursive=recursive) if is_folder_of_videos else [(path, output)]
+    return separate_names(jobs)
 
 
-def _refuse_same(jobs: Sequence[tuple[Path, Path]], advice: str) -> None:
-    twice = [str(target) for target, count in Counter(target for _, target in jobs).items() if count > 1]
-    if twice:
-        raise InputError(f"two inputs would become {twice[0]}; {advice}.")
-
-
-def plan_outputs(inputs: Sequence[Path], output: Path, form: str = "auto") -> list[tuple[Path, Path]]:
+def plan_outputs(
+    inputs: Sequence[Path], output: Path, form: str = "auto", *, recursive: bool = False
+) -> list[tuple[Path, Path]]:
     """Returns every input with its output.
 
     One input goes to ``output`` itself, unless ``form`` is set and ``output`` is a folder. Several go into the folder
     ``output`` under their own names.
 
     Raises:
-        InputError: two inputs would have the same output, or several inputs have no folder to go to.
+        InputError: several inputs have no folder to go to.
     """
     sources: list[Path] = []
+    places: dict[Path, Path] = {}
     for path in inputs:
         if path.is_dir() and not is_folder_of_frames(path):
-            videos = sorted(p for p in path.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and p.is_file())
+            videos = find_videos(path, recursive=recursive)
             if not videos:
                 raise InputError(f"{path}: has neither frames (PNG or JPEG) nor videos.")
             sources += videos
+            places |= {video: video.parent.relative_to(path) for video in videos}
         else:
             sources.append(path)
     is_batch = len(sources) > 1 or (len(inputs) == 1 and sources != list(inputs))
@@ -116,9 +141,8 @@ def plan_outputs(inputs: Sequence[Path], output: Path, form: str = "auto") -> li
         return [(sources[0], output)]
     if is_file or split_pattern(output)[1] is not None:
         raise InputError(f"{output}: several inputs need a folder for their outputs.")
-    jobs = [(source, output / _name(source, form)) for source in sources]
-    _refuse_same(jobs, "name them one by one")
-    return jobs
+    jobs = [(source, output / places.get(source, Path()) / _name(source, form)) for source in sources]
+    return separate_names(jobs)
 
 
 def _name(source: Path, form: str) -> str:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from codecvsr.errors import CodecVSRError
 from codecvsr.files import FRAME_NAME
+from codecvsr.upscaling.folder_inputs import is_folder_of_frames
 from codecvsr.upscaling.options import UpscaleOptions
-from codecvsr.video.probe import Media, is_folder_of_frames
+from codecvsr.video.probe import Media
 from codecvsr.video.stream_mapping import CONTAINERS, losses, plan_streams
 
 

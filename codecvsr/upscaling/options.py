@@ -127,6 +127,9 @@ class RunSettings:
         preview: a .png of before and after, updated with every shot.
         workers: processes; 0 for one per GPU, or this process on a CPU.
         ray: "auto" or the address of a Ray cluster that makes the chunks.
+        skip_existing: pass inputs whose output exists; None for yes for folders of videos, unless ``overwrite`` is set.
+        recursive: read the folders in a folder of videos too.
+        max_spool: bytes that an input from a pipe may have.
         on_event: called with every event of the run.
     """
 
@@ -137,6 +140,9 @@ class RunSettings:
     preview: Path | None = None
     workers: int = 0
     ray: str | None = None
+    skip_existing: bool | None = None
+    recursive: bool = False
+    max_spool: int = 16_000_000_000
     on_event: EventHandler | None = None
 
     def __post_init__(self) -> None:

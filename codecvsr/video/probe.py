@@ -16,7 +16,7 @@ from codecvsr.bitstream.frame import NO_VECTORS, CodedFrame
 from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.bitstream.reader import read_from, read_video
 from codecvsr.errors import InputError
-from codecvsr.files import list_images, read_image
+from codecvsr.files import read_image
 from codecvsr.inference.clip_folder import check_size, numbered_frames
 
 _NO_TIMESTAMPS = 0x0080  # AVFMT_NOTIMESTAMPS of libavformat
@@ -124,8 +124,3 @@ class Media:
             check_size(path, rgb, self.pictures[0], size)
             picture = av.VideoFrame.from_ndarray(rgb, format="rgb24")
             yield CodedFrame(index, index, None, "I", False, False, NO_VECTORS, None, picture)
-
-
-def is_folder_of_frames(path: Path) -> bool:
-    """Whether a folder has pictures, which are then the frames of one video."""
-    return path.is_dir() and bool(list_images(path))
