@@ -67,13 +67,13 @@ def _size(output: Path) -> str:
 
 
 def _dry_run(
-    inputs: tuple[Path, ...], output: Path | None, form: str, options: dict[str, Any], *, as_json: bool
+    inputs: tuple[Path, ...], output: Path | None, form: str, options: dict[str, Any], *, recursive: bool, as_json: bool
 ) -> ExitCode:
     """Prints the plan of every input."""
     from codecvsr.upscaling.dry_run import plan_all
     from codecvsr.upscaling.options import UpscaleOptions
 
-    plans = plan_all(inputs, output, UpscaleOptions(**options), form=form)
+    plans = plan_all(inputs, output, UpscaleOptions(**options), form=form, recursive=recursive)
     if as_json:
         print_json(plans[0].to_json() if len(plans) == 1 else {"plans": [plan.to_json() for plan in plans]})
     else:
@@ -200,7 +200,7 @@ def command(
     if len(inputs) == 1 and str(inputs[0]) != "-":
         check_exists(inputs[0])
     if dry_run:
-        return _dry_run(inputs, output, form, options, as_json=as_json)
+        return _dry_run(inputs, output, form, options, recursive=recursive, as_json=as_json)
     from codecvsr.upscaling.batch import upscale_all
     from codecvsr.upscaling.options import RunSettings, UpscaleOptions
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codecvsr.errors import InputError
 from codecvsr.upscaling.batch import plan_default_outputs, plan_outputs
 from codecvsr.upscaling.chunk_motion import describe_motion
 from codecvsr.upscaling.frame_names import split_pattern
 from codecvsr.upscaling.options import Engine, UpscaleOptions, make_engine, output_size
+from codecvsr.upscaling.spool import is_pipe
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan, scan
 from codecvsr.video.segments import even_sides, usual_pixel_format
@@ -81,14 +83,21 @@ def make_upscale_plan(engine: Engine, media: Media, found: Scan, output: Path, h
 
 
 def plan_all(
-    inputs: Sequence[Path], output: Path | None, options: UpscaleOptions, *, form: str = "auto"
+    inputs: Sequence[Path], output: Path | None, options: UpscaleOptions, *, form: str = "auto", recursive: bool = False
 ) -> list[UpscalePlan]:
     """Returns the plans of all inputs, and writes nothing; the arguments are those of ``upscale_all``.
 
     Raises:
         CodecVSRError: an input or an option cannot be used.
     """
-    jobs = plan_outputs(inputs, output, form) if output is not None else plan_default_outputs(inputs, options, form)
+    pipe = next((path for path in inputs if is_pipe(path)), None)
+    if pipe is not None:
+        raise InputError(f"{pipe}: a pipe can be read only once, so it has no dry run; write it to a file first.")
+    jobs = (
+        plan_outputs(inputs, output, form, recursive=recursive)
+        if output is not None
+        else plan_default_outputs(inputs, options, form, recursive=recursive)
+    )
     engine = make_engine(options)
     return [_plan_one(engine, source, target) for source, target in jobs]
 

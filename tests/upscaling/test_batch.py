@@ -77,3 +77,12 @@ def test_stdout_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     result = CliRunner().invoke(cli, ["upscale", str(video), "-o", "-", *FAST])
     assert result.exit_code == 1
     assert not (tmp_path / "-").exists()
+
+
+def test_a_pipe_has_no_dry_run(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "p")
+    result = CliRunner().invoke(
+        cli, ["upscale", str(tmp_path / "p"), "-o", str(tmp_path / "o.mkv"), "--dry-run", *FAST]
+    )
+    assert result.exit_code == 1
+    assert "read only once" in result.output
