@@ -121,6 +121,8 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
 @click.option("--preset", default="medium", show_default=True, help="Of x264 or x265: ultrafast to veryslow.")
 @click.option("--pixel-format", default="auto", show_default=True,
               help="Of the output, such as yuv420p or yuv420p10le; auto keeps the chroma of the source.")  # fmt: skip
+@click.option("--audio", type=click.Choice(["auto", "copy", "aac", "opus", "flac", "none"]), default="auto",
+              show_default=True, help="Sound of the output; auto: copied, or encoded again where the container cannot store it.")  # fmt: skip
 @click.option("--start", callback=_time, metavar="TIME", help="Begin here: seconds or H:MM:SS from the first frame.")
 @click.option("--end", callback=_time, metavar="TIME", help="End before this time.")
 @click.option(

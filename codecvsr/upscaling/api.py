@@ -84,7 +84,7 @@ def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSetting
     plans: list[stream_mapping.StreamPlan] = []
     if not is_pictures:
         stream_mapping.check_codec(output, engine.options.codec)
-        plans = stream_mapping.plan_streams(media, output)
+        plans = stream_mapping.plan_streams(media, output, engine.options.audio)
     losses = stream_mapping.losses(plans)
     if losses and settings.strict:
         raise OutputError(f"{output}: cannot store everything ({'; '.join(losses)}); use .mkv, or omit --strict.")

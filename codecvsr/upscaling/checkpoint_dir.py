@@ -201,6 +201,8 @@ class CheckpointDir:
             colour=Colour(**facts.pop("colour")),
             aspect=Fraction(facts.pop("aspect")),
             rotation=None if rotation is None else tuple(rotation),
+            extras=tuple(facts.pop("extras", ())),
+            crop=tuple(facts.pop("crop", (0, 0, 0, 0))),
             **facts,
         )
 
@@ -220,6 +222,8 @@ class CheckpointDir:
             "aspect": str(scan.aspect),
             "rotation": scan.rotation,
             "concealed": scan.concealed,
+            "extras": scan.extras,
+            "crop": scan.crop,
         }
         part = self.path / f".{_SCAN}.part.npz"
         np.savez_compressed(part, pts=scan.pts, keys=scan.keys, starts=scan.starts, facts=np.array(json.dumps(facts)))

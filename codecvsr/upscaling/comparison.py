@@ -84,7 +84,7 @@ def write_comparison(media: Media, output: Path, pictures: str | None, target: P
         OutputError: the file cannot be written.
     """
     found = scan(media, start=options.start, end=options.end, damage=options.damage)
-    before = (frame.rgb for frame in frames_between(media, found, options.damage))
+    before = (found.without_hidden(frame.rgb) for frame in frames_between(media, found, options.damage))
     if pictures is None:
         after = (frame.rgb for frame in Media.open(output).frames())
     else:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from codecvsr.engine.device import peak_memory_bytes
+from codecvsr.errors import OutputError
 from codecvsr.events import ChunkRetried, Event, FrameDone, Planned, ScanStarted
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir
 from codecvsr.upscaling.chunk_events import ChunkDone, ChunkEvent, ChunkLost, FrameMade
@@ -17,6 +18,7 @@ from codecvsr.upscaling.dry_run import make_upscale_plan
 from codecvsr.upscaling.options import Engine, RunSettings, UpscaleReport
 from codecvsr.upscaling.process_chunk import ChunkProcessor, job_description
 from codecvsr.upscaling.worker_pool import WorkerPool, usual_workers
+from codecvsr.video import side_data
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan, scan
 from codecvsr.video.stream_mapping import StreamPlan
@@ -82,6 +84,7 @@ class Job:
         engine, media, output = self._engine, self._media, self._checkpoint.output
         found = self._load_scan()
         preview = self._settings.preview
+        losses = self._all_losses(found, pictures, losses)
         self._processor = processor = ChunkProcessor(engine, media, found, self._checkpoint, pictures, plans, preview)
         self._log_losses(found, pictures, plans, losses)
         pending = [] if is_complete else processor.pending()
@@ -131,6 +134,19 @@ class Job:
             self._checkpoint.save_scan(found)
         return found
 
+    def _all_losses(self, found: Scan, pictures: str | None, losses: list[str]) -> list[str]:
+        """Returns what the output will lack of the streams and of what the scan found.
+
+        Raises:
+            OutputError: it will lack something and ``settings.strict`` is set.
+        """
+        losses = losses + side_data.lost(found.extras)
+        if losses and self._settings.strict and pictures is None:
+            raise OutputError(
+                f"{self._checkpoint.output}: cannot store everything ({'; '.join(losses)}); omit --strict to do without."
+            )
+        return losses
+
     def _log_losses(
         self, found: Scan, pictures: str | None, plans: Sequence[StreamPlan], losses: Sequence[str]
     ) -> None:
@@ -143,6 +159,9 @@ class Job:
                 "as the video stores them.",
                 path,
             )
+        for plan in plans:
+            if plan.note:
+                _logger.warning("%s: %s %s.", output, plan.title, plan.note)
         for other in plans:
             if other.title.startswith("video") and other.action == "copy":
                 _logger.info("%s: %s is copied as it is; only the main video is upscaled.", path, other.title)

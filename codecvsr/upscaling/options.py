@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from codecvsr.models.zoo import LoadedModel
     from codecvsr.video.probe import Damage
     from codecvsr.video.segments import Codec
+    from codecvsr.video.sound import Audio
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class UpscaleOptions:
         overlap: context frames at both ends of a chunk and a window.
         window: maximum frames in the network at once; 0 to choose by memory.
         tile: side of the tiles that frames are cut into, in pixels; 0 for whole frames, or as memory allows.
+        audio: of the output: "auto", "copy", "aac", "opus", "flac" or "none".
         skip_static: duplicate frames are copied instead of upscaled.
         start: seconds from the first frame.
         end: seconds from the first frame.
@@ -66,6 +68,7 @@ class UpscaleOptions:
     overlap: int = OVERLAP
     window: int = 0
     tile: int = 0
+    audio: Audio = "auto"
     skip_static: bool = False
     start: float | None = None
     end: float | None = None

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.constants import SCALE
 from codecvsr.files import write_png
 from codecvsr.inference.ablations import Ablations
 from codecvsr.inference.execute import upscale_frames
@@ -96,7 +97,7 @@ class ChunkProcessor:
         self.chunks = plan(scan.keys.tolist(), chunk_frames, self._overlap, first)
         self.target: outputs.Target
         if pictures is not None:
-            self.height, self.width = output_size(scan.height, scan.width, options)
+            self.height, self.width = output_size(scan.shown_height, scan.shown_width, options)
             names = frame_names(media, len(scan), scan.first, pictures)
             self.target = outputs.PictureTarget(checkpoint.output, checkpoint, names, pictures)
             return
@@ -104,9 +105,9 @@ class ChunkProcessor:
         if pixel_format == "auto":
             pixel_format = usual_pixel_format(options.codec, scan.pixel_format)
         encoder = EncoderOptions(options.codec, options.crf, options.preset, pixel_format)
-        self.height, self.width = output_size(scan.height, scan.width, options, even_sides(pixel_format))
+        self.height, self.width = output_size(scan.shown_height, scan.shown_width, options, even_sides(pixel_format))
         encoder.check_size(self.height, self.width)
-        change = Fraction(self.width * scan.height, self.height * scan.width)
+        change = Fraction(self.width * scan.shown_height, self.height * scan.shown_width)
         aspect = scan.aspect if abs(change - 1) < _ASPECT_TOLERANCE else scan.aspect / change
         form = PictureFormat(
             self.height, self.width, media.time_base, media.rate, scan.colour, aspect.limit_denominator(9999)
@@ -150,7 +151,7 @@ class ChunkProcessor:
                 on_frame(chunk, None)
 
     def _finish(self, writer: outputs.ChunkWriter, index: int, picture: npt.NDArray[np.uint8]) -> None:
-        writer.add(index, resample(picture, self.height, self.width))
+        writer.add(index, resample(self.scan.without_hidden(picture, SCALE), self.height, self.width))
 
     def _show(self, chunk: Chunk, source: Source, index: int, picture: npt.NDArray[np.uint8]) -> None:
         """Writes the preview if the frame begins a shot or the last preview is old."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 from collections.abc import Iterator, Sequence
@@ -10,28 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.stream import Disposition
 
 from codecvsr.bitstream.clock import Clock
 from codecvsr.bitstream.containers import TAG_ERRORS, open_input
 from codecvsr.bitstream.decode import open_video
 from codecvsr.errors import OutputError
+from codecvsr.video import matroska
+from codecvsr.video.packets import convert_subtitle, cover_packet, fresh_packets, video_index, without
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan
 from codecvsr.video.segments import read_packets
-from codecvsr.video.stream_mapping import COVER_TYPES, Action, StreamPlan, codec_name
-from codecvsr.video.subtitles import ASS_HEADER, parse_subrip, parse_timed_text, write_subrip, write_timed_text
+from codecvsr.video.sound import SoundEncoder
+from codecvsr.video.stream_mapping import BRANDS, COVER_TYPES, Action, StreamPlan, codec_name, own_tags
+from codecvsr.video.subtitles import ASS_HEADER
 from codecvsr.video.timeline import PacketTimes, packet_time, shown_packets
 
 _logger = logging.getLogger(__name__)
 
-_BRANDS = ("major_brand", "minor_version", "compatible_brands", "encoder")  # they describe the old file
 _OF_OLD_STREAM = ("encoder", "bps", "duration", "number_of_frames", "number_of_bytes", "_statistics", "vendor_id")
-#: Tags that MP4 has fields for; with any other tag all are written as keys and values (QuickTime's "mdta").
-_MP4_TAGS = {
-    "title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping", "lyrics",
-    "description", "synopsis", "show", "episode_id", "network", "keywords", "track", "disc", "creation_time", "location",
-    "season_number", "episode_sort", "media_type", "hd_video", "gapless_playback", "compilation", "timecode", "language",
-}  # fmt: skip
 _MAX_TIMESCALE = 1 << 31
 
 
@@ -68,13 +66,15 @@ def assemble(
                 file,
                 "w",
                 format=container,
-                container_options=_options(media, source, container),
+                container_options=_options(media, source, container, plans),
                 metadata_errors=TAG_ERRORS,
             ) as out,
         ):
             job = _Assembly(media, scan, out, cut)
             job.declare(first.streams.video[0], source, plans)
             job.copy(read_packets(segments, media.time_base, scan.pts), source)
+        if job.wav_headers:
+            matroska.store_by_wav_header(target, job.wav_headers)
         if job.written != len(scan):
             raise OutputError(f"{target}: {job.written} of {len(scan)} frames were found; use -y to start over.")
     except av.FFmpegError as error:
@@ -84,20 +84,22 @@ def assemble(
             source.close()
 
 
-def _options(media: Media, source: av.container.InputContainer | None, container: str) -> dict[str, str]:
+def _options(
+    media: Media, source: av.container.InputContainer | None, container: str, plans: Sequence[StreamPlan]
+) -> dict[str, str]:
     """Returns the options of the muxer.
 
     MP4 stores the start of a stream in units of the movie timescale. The default of 1/1000 s is too coarse: it would move
     streams.
     """
+    actions = {plan.action for plan in plans}
     if container == "matroska":
-        return {}
+        return {"write_crc32": "0"} if "wav_header" in actions else {}
     bases = [media.time_base] if source is None else [s.time_base for s in source.streams if s.time_base is not None]
     unit = math.lcm(media.time_base.denominator, *(base.denominator for base in bases))
     unit = unit if unit < _MAX_TIMESCALE else media.time_base.denominator
     options = {"movie_timescale": str(unit * -(-1000 // unit))}
-    own = {key.lower() for key in source.metadata} - set(_BRANDS) if source is not None else set()
-    if own - _MP4_TAGS:
+    if source is not None and own_tags(source) and "cover" not in actions:  # covers need MP4's own tags
         options["movflags"] = "use_metadata_tags"
     return options
 
@@ -111,6 +113,9 @@ class _Assembly:
         self._begin = int(scan.pts[0]) * media.time_base if cut else None
         self._end = scan.end_pts * media.time_base if cut else None
         self._copies: dict[int, tuple[av.stream.Stream, Action]] = {}
+        self._encoders: dict[int, SoundEncoder] = {}
+        self._covers: list[av.Packet] = []
+        self.wav_headers: dict[int, bytes] = {}  # of tracks of the output
         self.written = 0
 
     def declare(
@@ -123,16 +128,18 @@ class _Assembly:
         if source is None:
             self._declare_video(template, None)
         else:
-            video = _video_index(self._media)
-            actions = {plan.index: plan.action for plan in plans}
+            video = video_index(self._media)
+            actions = {plan.index: plan for plan in plans}
             for stream in source.streams:
                 if stream.index == video:
                     self._declare_video(template, stream)
-                elif (action := actions.get(stream.index, "omit")) not in ("omit", "implied"):
-                    self._declare_other(source, stream, action)
-            self._out.metadata.update(_without(source.metadata, _BRANDS))
+                elif (plan := actions.get(stream.index)) is not None and plan.action not in ("omit", "implied"):
+                    self._declare_other(stream, plan)
+            self._out.metadata.update(without(source.metadata, BRANDS))
             self._out.set_chapters(self._chapters(source.chapters()))
         self._out.start_encoding()
+        for packet in self._covers:
+            self._out.mux_one(packet)
 
     def _declare_video(self, template: av.video.stream.VideoStream, old: av.stream.Stream | None) -> None:
         new = self._out.add_stream_from_template(template, opaque=True)
@@ -143,14 +150,15 @@ class _Assembly:
         if self._scan.rotation is not None:
             new.set_display_matrix(self._scan.rotation)
         if old is not None:
-            new.metadata.update(_without(old.metadata, _OF_OLD_STREAM))
+            new.metadata.update(without(old.metadata, _OF_OLD_STREAM))
             new.disposition = old.disposition
         self._video = new
 
-    def _declare_other(self, source: av.container.InputContainer, old: av.stream.Stream, action: Action) -> None:
+    def _declare_other(self, old: av.stream.Stream, plan: StreamPlan) -> None:
+        action = plan.action
         if action == "attach":
             mime, suffix = COVER_TYPES[codec_name(old)]
-            data = next((bytes(packet) for packet in _fresh_packets(self._media.path, old.index)), b"")
+            data = next((bytes(packet) for packet in fresh_packets(self._media.path, old.index)), b"")
             self._out.add_attachment(old.metadata.get("filename") or f"cover.{suffix}", mime, data)
             return
         new: av.stream.Stream
@@ -161,14 +169,39 @@ class _Assembly:
             new.codec_context.time_base = Fraction(1, 1000)
         elif action == "to_subrip":
             new = self._out.add_mux_stream("subrip", time_base=Fraction(1, 1000))
+        elif action == "encode":
+            assert isinstance(old, av.audio.stream.AudioStream)
+            self._encoders[old.index] = SoundEncoder(self._out, old, plan.codec)
+            new = self._encoders[old.index].stream
+        elif action == "wav_header":
+            assert isinstance(old, av.audio.stream.AudioStream)
+            new = self._declare_by_wav_header(old)
         else:
             new = self._out.add_stream_from_template(old, opaque=True)
             if old.time_base is not None:
                 new.time_base = old.time_base
-        new.metadata.update(_without(old.metadata, ("encoder",) if action == "copy" else _OF_OLD_STREAM))
+        new.metadata.update(without(old.metadata, ("encoder",) if action == "copy" else _OF_OLD_STREAM))
         new.disposition = old.disposition
-        if old.type != "attachment":
+        if action == "cover":
+            new.disposition = Disposition.attached_pic  # FFmpeg's writer wants this one alone
+            self._covers += [
+                cover_packet(packet, new) for packet in itertools.islice(fresh_packets(self._media.path, old.index), 1)
+            ]
+        elif old.type != "attachment":
             self._copies[old.index] = (new, action)
+
+    def _declare_by_wav_header(self, old: av.audio.stream.AudioStream) -> av.stream.Stream:
+        """Declares sound under another codec; :func:`matroska.store_by_wav_header` changes that in the finished file."""
+        header = matroska.wav_header(old)
+        assert header is not None
+        new = self._out.add_stream(matroska.PLACEHOLDER, rate=old.codec_context.sample_rate)
+        assert isinstance(new, av.audio.stream.AudioStream)
+        new.codec_context.layout = old.codec_context.layout
+        new.codec_context.extradata = header
+        if old.time_base is not None:
+            new.time_base = old.time_base
+        self.wav_headers[sum(stream.type != "attachment" for stream in self._out.streams) - 1] = header
+        return new
 
     def copy(self, pictures: Iterator[av.Packet], source: av.container.InputContainer | None) -> None:
         """Writes all packets, interleaved by time."""
@@ -191,6 +224,13 @@ class _Assembly:
         while waiting is not None:
             self._write_picture(waiting)
             waiting = next(pictures, None)
+        for encoder in self._encoders.values():
+            self._write_sound(encoder, None)
+
+    def _write_sound(self, encoder: SoundEncoder, packet: av.Packet | None) -> None:
+        for new in encoder.add(packet):
+            new.stream = encoder.stream
+            self._out.mux_one(new)
 
     def _moved_packets(self, source: av.container.InputContainer) -> Iterator[av.Packet]:
         """Yields the packets of the copied streams on the clock of the pictures."""
@@ -210,8 +250,11 @@ class _Assembly:
         new, action = self._copies[packet.stream_index]
         if self._begin is not None and not self._cut(packet):
             return
+        if action == "encode":
+            self._write_sound(self._encoders[packet.stream_index], packet)
+            return
         if action in ("to_mov_text", "to_subrip"):
-            converted = _convert(packet, action)
+            converted = convert_subtitle(packet, action)
             if converted is None:
                 return
             packet = converted
@@ -251,35 +294,3 @@ class _Assembly:
             if start < stop:
                 selected.append({**chapter, "start": round(start / base), "end": round(stop / base)})
         return selected
-
-
-def _video_index(media: Media) -> int:
-    """Returns the index of the video stream of a source."""
-    container, stream = open_video(media.path)
-    with container:
-        return stream.index
-
-
-def _without(metadata: dict[str, str], names: Sequence[str]) -> dict[str, str]:
-    return {key: value for key, value in metadata.items() if not key.lower().startswith(tuple(names))}
-
-
-def _fresh_packets(path: Path, index: int) -> Iterator[av.Packet]:
-    with open_input(path) as container:
-        for packet in container.demux(container.streams[index]):
-            if packet.size:
-                yield packet
-
-
-def _convert(packet: av.Packet, action: Action) -> av.Packet | None:
-    """Returns a subtitle packet in the other format; None if it shows nothing."""
-    if action == "to_mov_text":
-        payload = write_timed_text(parse_subrip(bytes(packet)))
-    else:
-        styled = parse_timed_text(bytes(packet))
-        if not styled.text:
-            return None
-        payload = write_subrip(styled)
-    new: av.Packet = av.Packet(payload)
-    new.time_base, new.pts, new.dts, new.duration = packet.time_base, packet.pts, packet.dts, packet.duration
-    return new

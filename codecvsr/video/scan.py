@@ -15,7 +15,9 @@ from codecvsr.bitstream.clock import has_restarts
 from codecvsr.bitstream.conceal import ConcealedVideo
 from codecvsr.bitstream.decode import open_video, side_data
 from codecvsr.errors import InputError, UnsupportedInputError
+from codecvsr.video.matroska import Crop, read_crops
 from codecvsr.video.probe import Damage, Media
+from codecvsr.video.side_data import found_in, found_in_stream
 from codecvsr.video.timeline import display_times
 
 _HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}  # ITU-T H.273 TransferCharacteristics
@@ -61,6 +63,8 @@ class Scan:
         aspect: shape of a pixel, width / height.
         rotation: the display matrix, 9 integers, where the container states one.
         concealed: number of damaged frames that were patched.
+        extras: what the input has beyond its pictures and streams, in words: see :mod:`codecvsr.video.side_data`.
+        crop: pixels that the container hides at the top, bottom, left and right.
     """
 
     first: int
@@ -75,9 +79,26 @@ class Scan:
     aspect: Fraction
     rotation: tuple[int, ...] | None
     concealed: int = 0
+    extras: tuple[str, ...] = ()
+    crop: Crop = (0, 0, 0, 0)
 
     def __len__(self) -> int:
         return len(self.pts)
+
+    @property
+    def shown_height(self) -> int:
+        """Height in pixels without the rows that the container hides."""
+        return self.height - self.crop[0] - self.crop[1]
+
+    @property
+    def shown_width(self) -> int:
+        """Width in pixels without the columns that the container hides."""
+        return self.width - self.crop[2] - self.crop[3]
+
+    def without_hidden(self, rgb: npt.NDArray[np.uint8], scale: int = 1) -> npt.NDArray[np.uint8]:
+        """Returns a picture, enlarged ``scale`` times, without what the container hides."""
+        top, bottom, left, right = (side * scale for side in self.crop)
+        return rgb[top : rgb.shape[0] - bottom, left : rgb.shape[1] - right]
 
     @property
     def is_turned(self) -> bool:
@@ -104,6 +125,7 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
         UnsupportedInputError: it is HDR.
     """
     times: list[int | None] = []
+    extras = set() if media.kind == "pictures" else found_in_stream(media.path)
     keys: list[bool] = []
     starts: list[bool] = []
     facts, duration = None, 0
@@ -122,6 +144,7 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
         if end is not None and _seconds(media, pts, frame.index) - origin >= Fraction(end):
             break
         times.append(pts)
+        extras |= found_in(frame.picture)
         is_key = bool(frame.picture.key_frame) and media.kind == "other"
         keys.append(frame.type == "I" if media.kind == "h264" else is_key)
         starts.append(frame.is_idr or is_key)
@@ -151,6 +174,8 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
         keys=np.array(keys[first:]),
         starts=np.array(starts[first:]),
         concealed=concealed,
+        extras=tuple(sorted(extras)),
+        crop=_crop(media),
         **facts,
     )
 
@@ -179,8 +204,6 @@ def _facts(media: Media, picture: av.VideoFrame) -> dict[str, Any]:
             f"{media.path}: is HDR, {_HDR[transfer]}, which the networks were not made for; SDR was expected. "
             "Tone-map it first, for example with ffmpeg's filters zscale and tonemap."
         )
-    if any(component.is_alpha for component in picture.format.components):
-        _logger.warning("%s: its transparency (%s) is left out.", media.path, name)
     if picture.format.components[0].bits > 8:
         _logger.info(
             "%s: %d bits per sample are rounded to 8, which the networks work in.",
@@ -204,6 +227,20 @@ def _facts(media: Media, picture: av.VideoFrame) -> dict[str, Any]:
         "aspect": _aspect(media),
         "rotation": rotation,
     }
+
+
+def _crop(media: Media) -> Crop:
+    """Returns the pixels that Matroska hides around the pictures."""
+    if media.kind == "pictures":
+        return 0, 0, 0, 0
+    crops = read_crops(media.path)
+    if not any(map(any, crops)):
+        return 0, 0, 0, 0
+    container, stream = open_video(media.path)
+    with container:
+        width, height = stream.codec_context.width, stream.codec_context.height
+        crop = crops[stream.index] if stream.index < len(crops) else (0, 0, 0, 0)
+    return crop if crop[0] + crop[1] < height and crop[2] + crop[3] < width else (0, 0, 0, 0)
 
 
 def _aspect(media: Media) -> Fraction:

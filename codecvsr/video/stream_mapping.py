@@ -14,13 +14,23 @@ from av.stream import Disposition
 from codecvsr.bitstream.containers import TAG_ERRORS, open_input
 from codecvsr.bitstream.decode import open_video
 from codecvsr.errors import InputError
+from codecvsr.video import matroska, sound
 from codecvsr.video.probe import Media
+from codecvsr.video.sound import Audio
 from codecvsr.video.subtitles import StyledText, parse_subrip, parse_timed_text
 
 #: Suffixes of video outputs, and libav's names of their containers.
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 
-Action = Literal["copy", "attach", "to_mov_text", "to_subrip", "omit", "implied"]
+BRANDS = ("major_brand", "minor_version", "compatible_brands", "encoder")  # they describe the old file
+#: Tags that MP4 has fields for; with any other tag all are written as keys and values (QuickTime's "mdta").
+_MP4_TAGS = {
+    "title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "grouping", "lyrics",
+    "description", "synopsis", "show", "episode_id", "network", "keywords", "track", "disc", "creation_time", "location",
+    "season_number", "episode_sort", "media_type", "hd_video", "gapless_playback", "compilation", "timecode", "language",
+}  # fmt: skip
+
+Action = Literal["copy", "attach", "to_mov_text", "to_subrip", "omit", "implied", "cover", "wav_header", "encode"]
 
 #: Cover pictures that Matroska stores as files: codec -> (MIME type, suffix).
 COVER_TYPES = {"mjpeg": ("image/jpeg", "jpg"), "png": ("image/png", "png")}
@@ -34,14 +44,19 @@ class StreamPlan:
         index: of the stream.
         title: its name in messages.
         action: "copy" without change; "attach" a cover picture as a file; convert a subtitle; "omit"; "implied" if the
-            container writes it again from other data (the chapter track and the timecode track of MP4).
+            container writes it again from other data (the chapter track and the timecode track of MP4); "cover" for a
+            cover picture in MP4; "wav_header" for sound that Matroska stores by its WAV header; "encode" sound again.
         loss: what the output lacks; empty for nothing.
+        codec: of sound that is encoded again.
+        note: a change that loses nothing that is noticed, in words; empty for none.
     """
 
     index: int
     title: str
     action: Action
     loss: str = ""
+    codec: str = ""
+    note: str = ""
 
 
 def container_of(path: Path) -> str:
@@ -66,8 +81,22 @@ def check_codec(path: Path, codec: str) -> None:
         raise InputError(f"{path}: {path.suffix[1:].upper()} does not support FFV1; use an output that ends in .mkv.")
 
 
-def plan_streams(media: Media, target: Path) -> list[StreamPlan]:
-    """Returns a plan for every stream except the main video."""
+def plan_streams(media: Media, target: Path, audio: Audio = "auto") -> list[StreamPlan]:
+    """Returns a plan for every stream except the main video.
+
+    Args:
+        media: the source.
+        target: the output.
+        audio: "copy" sound, also where that loses it; "auto" encodes it again there; "none" omits it; else its codec.
+
+    Raises:
+        InputError: the container does not support the codec for sound.
+    """
+    name = container_of(target)
+    if audio in ("aac", "opus", "flac") and not sound.is_storable(audio, name):
+        raise InputError(
+            f"{target}: {_display_name(name)} does not support {audio} sound; use --audio aac, or an .mkv or .mp4 output."
+        )
     if media.kind == "pictures":
         return []
     container, video = open_video(media.path)
@@ -76,8 +105,13 @@ def plan_streams(media: Media, target: Path) -> list[StreamPlan]:
         has_chapters = bool(container.chapters())
         for stream in container.streams:
             if stream.index != video.index:
-                plans.append(_plan(media.path, stream, container_of(target), has_chapters))
+                plans.append(_plan(media.path, stream, name, has_chapters, audio))
     return plans
+
+
+def own_tags(source: av.container.Container) -> set[str]:
+    """Returns the names of a source's tags that MP4 has no fields for."""
+    return {key.lower() for key in source.metadata} - set(BRANDS) - _MP4_TAGS
 
 
 def losses(plans: Sequence[StreamPlan]) -> list[str]:
@@ -85,21 +119,52 @@ def losses(plans: Sequence[StreamPlan]) -> list[str]:
     return [f"{plan.title}: {plan.loss}" for plan in plans if plan.loss]
 
 
-def _plan(path: Path, stream: av.stream.Stream, container: str, has_chapters: bool) -> StreamPlan:
+def _plan(path: Path, stream: av.stream.Stream, container: str, has_chapters: bool, audio: Audio) -> StreamPlan:
     name = codec_name(stream)
     language = f", {stream.language}" if stream.language and stream.language != "und" else ""
     title = f"{stream.type} stream {stream.index} ({name or 'unknown'}{language})"
     if stream.type == "data" and ("timecode" in stream.metadata or (name == "bin_data" and has_chapters)):
         return StreamPlan(stream.index, title, "implied")
-    if container == "matroska" and stream.disposition & Disposition.attached_pic and name in COVER_TYPES:
-        return StreamPlan(stream.index, title, "attach")
+    if stream.disposition & Disposition.attached_pic:
+        if name in COVER_TYPES and container != "mov":
+            if container == "matroska":
+                return StreamPlan(stream.index, title, "attach")
+            tags = ", ".join(sorted(own_tags(stream.container)))
+            return StreamPlan(
+                stream.index, title, "cover", tags and f"with a cover picture MP4 cannot store the tags {tags}"
+            )
+        return StreamPlan(stream.index, f"cover picture, {title}", "omit", _cannot_store(container))
+    if stream.type == "audio":
+        return _plan_sound(stream, title, container, audio)
     if container == "matroska" and name == "mov_text":
         return StreamPlan(stream.index, title, "to_subrip", _formatting_loss(path, stream.index, parse_timed_text))
     if container != "matroska" and name in ("srt", "subrip"):
         return StreamPlan(stream.index, title, "to_mov_text", _formatting_loss(path, stream.index, parse_subrip))
     if _fits(stream, container):
         return StreamPlan(stream.index, title, "copy")
-    return StreamPlan(stream.index, title, "omit", f"{_display_name(container)} cannot store it, so it is omitted")
+    return StreamPlan(stream.index, title, "omit", _cannot_store(container))
+
+
+def _plan_sound(stream: av.stream.Stream, title: str, container: str, audio: Audio) -> StreamPlan:
+    name = codec_name(stream)
+    if audio == "none":
+        return StreamPlan(stream.index, title, "omit", note="is omitted, as --audio none asks for")
+    if audio in ("auto", "copy"):
+        if _fits(stream, container):
+            return StreamPlan(stream.index, title, "copy")
+        if container == "matroska" and matroska.wav_header(stream) is not None:
+            return StreamPlan(stream.index, title, "wav_header")
+    if stream.codec_context is None or audio == "copy":
+        return StreamPlan(stream.index, title, "omit", _cannot_store(container))
+    if audio != "auto":
+        return StreamPlan(stream.index, title, "encode", codec=audio, note=f"is encoded again as {audio}")
+    codec = sound.match(name, container)
+    note = f"is encoded again as {codec}, because {_display_name(container)} cannot store it"
+    return StreamPlan(stream.index, title, "encode", codec=codec, note=note)
+
+
+def _cannot_store(container: str) -> str:
+    return f"{_display_name(container)} cannot store it, so it is omitted"
 
 
 def codec_name(stream: av.stream.Stream) -> str:

@@ -1,0 +1,156 @@
+"""What FFmpeg's Matroska reader and writer leave aside: cropped pictures, and sound that is stored by its WAV header.
+
+Matroska (RFC 9559) is a tree of EBML elements (RFC 8794): an identifier, a size and a payload.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import av
+
+from codecvsr.bitstream.containers import TAG_ERRORS
+
+_SEGMENT, _TRACKS, _CLUSTER, _TRACK = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE
+_CODEC_ID, _CODEC_PRIVATE, _VIDEO, _AUDIO, _BIT_DEPTH = 0x86, 0x63A2, 0xE0, 0xE1, 0x6264
+_CROPS = (0x54BB, 0x54AA, 0x54CC, 0x54DD)  # top, bottom, left, right
+_MAX_SKIP = 1 << 40  # bytes: a larger element before the tracks is damage
+_MAX_TRACKS = 1 << 26  # bytes: more than any description of tracks needs
+_CODED_BY_WAV_HEADER = b"A_MS/ACM"
+#: The codec under which such sound is declared to the muxer until its entry is rewritten.
+PLACEHOLDER = "pcm_s16le"
+
+Crop = tuple[int, int, int, int]
+
+
+def read_crops(path: Path) -> list[Crop]:
+    """Returns the pixels that each track hides (top, bottom, left, right); an empty list if it is not Matroska."""
+    with path.open("rb") as file:
+        tracks = _tracks(file)
+    if tracks is None:
+        return []
+    _, data = tracks
+    crops = []
+    for _, start, stop in _children(data, 0, len(data), _TRACK):
+        values = [0, 0, 0, 0]
+        for _, begin, end in _children(data, start, stop, _VIDEO):
+            for identifier, a, b in _elements(data, begin, end):
+                if identifier in _CROPS:
+                    values[_CROPS.index(identifier)] = int.from_bytes(data[a:b], "big")
+        crops.append((values[0], values[1], values[2], values[3]))
+    return crops
+
+
+def wav_header(stream: av.stream.Stream) -> bytes | None:
+    """Returns the WAVEFORMATEX structure of a sound stream; None if its codec has no number in WAV."""
+    buffer = io.BytesIO()
+    try:
+        with av.open(buffer, "w", format="wav", metadata_errors=TAG_ERRORS) as trial:
+            trial.add_stream_from_template(stream, opaque=True)
+            trial.start_encoding()
+    except (av.FFmpegError, ValueError):
+        return None
+    data = buffer.getvalue()
+    at = data.find(b"fmt ")
+    if at < 0:
+        return None
+    size = struct.unpack_from("<I", data, at + 4)[0]
+    header = data[at + 8 : at + 8 + size]
+    return header if len(header) >= 18 else header + bytes(2)
+
+
+def store_by_wav_header(path: Path, headers: Mapping[int, bytes]) -> None:
+    """Changes tracks of a finished file from :data:`PLACEHOLDER` to the codec that their private data, a WAV header, names.
+
+    Args:
+        path: a Matroska file, written without checksums.
+        headers: of each such track, by its position.
+
+    Raises:
+        ValueError: the file has no such track.
+    """
+    with path.open("rb+") as file:
+        tracks = _tracks(file)
+        if tracks is None:
+            raise ValueError(f"{path}: has no Matroska tracks")
+        offset, data = tracks
+        entries = list(_children(data, 0, len(data), _TRACK))
+        for position, header in headers.items():
+            _, start, stop = entries[position]
+            changed = False
+            for identifier, a, b in _elements(data, start, stop):
+                if identifier == _CODEC_PRIVATE and data[a:b] != header:
+                    raise ValueError(f"{path}: track {position} has other private data than it was given")
+                if identifier == _CODEC_ID and b - a >= len(_CODED_BY_WAV_HEADER):
+                    file.seek(offset + a)
+                    file.write(_CODED_BY_WAV_HEADER.ljust(b - a, b"\0"))  # a string ends at its first zero
+                    changed = True
+                if identifier == _AUDIO:
+                    for _, c, d in _children(data, a, b, _BIT_DEPTH):
+                        file.seek(offset + c)
+                        file.write(struct.unpack_from("<H", header, 14)[0].to_bytes(d - c, "big"))
+            if not changed:
+                raise ValueError(f"{path}: track {position} has no name of a codec that can be replaced")
+
+
+def _tracks(file: io.BufferedIOBase) -> tuple[int, bytes] | None:
+    """Returns position and payload of the element that describes the tracks; None if there is none before the pictures."""
+    if file.read(4) != b"\x1a\x45\xdf\xa3":
+        return None
+    file.seek(0)
+    while (head := _read_head(file)) is not None:
+        identifier, size = head
+        if identifier == _SEGMENT:
+            continue  # its children follow
+        if identifier == _CLUSTER or size is None:
+            return None
+        if identifier == _TRACKS:
+            return (file.tell(), file.read(size)) if size <= _MAX_TRACKS else None
+        if size > _MAX_SKIP:
+            return None
+        file.seek(size, io.SEEK_CUR)
+    return None
+
+
+def _read_head(file: io.BufferedIOBase) -> tuple[int, int | None] | None:
+    """Returns identifier and size (None if unknown) of the element that begins here; None at the end of the file."""
+    head = file.read(12)
+    found = _head(head, 0, len(head))
+    if found is None:
+        return None
+    identifier, size, start = found
+    file.seek(start - len(head), io.SEEK_CUR)
+    return identifier, size
+
+
+def _head(data: bytes, at: int, stop: int) -> tuple[int, int | None, int] | None:
+    """Returns identifier, size (None if unknown) and the position of the payload."""
+    numbers = []
+    for has_marker in (True, False):
+        if at >= stop or not data[at]:
+            return None
+        length = 9 - data[at].bit_length()
+        if at + length > stop:
+            return None
+        value = int.from_bytes(data[at : at + length], "big")
+        numbers.append(value if has_marker else value - (1 << 7 * length))
+        is_unknown = not has_marker and numbers[-1] == (1 << 7 * length) - 1
+        at += length
+    return numbers[0], None if is_unknown else numbers[1], at
+
+
+def _elements(data: bytes, at: int, stop: int) -> Iterator[tuple[int, int, int]]:
+    """Yields identifier, begin and end of the payload of each element."""
+    while (head := _head(data, at, stop)) is not None:
+        identifier, size, start = head
+        if size is None or start + size > stop:
+            return
+        at = start + size
+        yield identifier, start, at
+
+
+def _children(data: bytes, at: int, stop: int, wanted: int) -> Iterator[tuple[int, int, int]]:
+    return (element for element in _elements(data, at, stop) if element[0] == wanted)
