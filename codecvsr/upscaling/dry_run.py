@@ -115,5 +115,5 @@ def _plan_one(engine: Engine, source: Path, output: Path) -> UpscalePlan:
     if not is_pictures:
         form = options.pixel_format
         multiples = even_sides(usual_pixel_format(options.codec, found.pixel_format) if form == "auto" else form)
-    height, width = output_size(found.height, found.width, options, multiples)
+    height, width = output_size(found.shown_height, found.shown_width, options, multiples)
     return make_upscale_plan(engine, media, found, folder, height, width)
