@@ -13,7 +13,7 @@ import av
 
 from codecvsr.bitstream.decode import open_video, side_data
 
-#: Names of FFmpeg's side data -> words. Those of the motion and of the encoder are not the viewer's.
+#: Names of FFmpeg's side data -> words. Motion, encoder and the timecode that every MPEG-2 stream counts are not the viewer's.
 _WORDS = {
     "A53_CC": "closed captions (EIA-608/708)",
     "STEREO3D": "stereo 3D metadata",
@@ -29,23 +29,17 @@ _WORDS = {
     "AFD": "active format description",
     "PANSCAN": "pan and scan metadata",
     "S12M_TIMECODE": "SMPTE 12M timecodes of the pictures",
-    "GOP_TIMECODE": "",  # every MPEG-2 stream has it; it counts frames
 }
 ALPHA = "transparency (alpha channel)"
 
 
 def found_in(picture: av.VideoFrame) -> set[str]:
     """Returns, in words, what a decoded picture has beyond its pixels."""
-    found = set()
-    try:
-        names = [item.type.name for item in side_data(picture)]
-    except ValueError:  # a type that PyAV has no name of
-        names = []
-    for name in names:
-        found.add(_WORDS.get(name, ""))
+    exported = side_data(picture)
+    found = {words for name, words in _WORDS.items() if exported.get(name) is not None}
     if any(component.is_alpha for component in picture.format.components):
         found.add(ALPHA)
-    return found - {""}
+    return found
 
 
 def found_in_stream(path: Path) -> set[str]:
