@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import inspect
-import logging
 from collections import deque
 from fractions import Fraction
 from pathlib import Path
@@ -16,28 +15,10 @@ import pytest
 
 from codecvsr import native_libraries
 from codecvsr.bitstream import h264
-from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.bitstream.reader import read_video
-from codecvsr.errors import DamagedInputError, InputError, UnsupportedInputError
-from tests.streams import encode, moving_texture, remux, sound_track, texture
-
-BACKENDS = ["pyav", pytest.param("native", marks=pytest.mark.skipif(
-    native_libraries.reader_library() is None, reason="native reader library: not built, or off"))]  # fmt: skip
-PYRAMID = "bframes=3:b-pyramid=normal:ref=3:keyint=12:min-keyint=12:scenecut=0:b-adapt=0:open-gop=0"
-HEIGHT, WIDTH, FRAMES = 64, 96, 24
-
-both = pytest.mark.parametrize("backend", BACKENDS)
-
-
-@pytest.fixture(scope="module")
-def clip():
-    return moving_texture(FRAMES, HEIGHT, WIDTH, 2, 1)
-
-
-@pytest.fixture(scope="module")
-def pyramid(clip, tmp_path_factory):
-    """I or P every fourth frame, the middle one of three B frames a reference; IDR frames at 0 and 12."""
-    return encode(tmp_path_factory.mktemp("reader") / "pyramid.mp4", clip, options={"x264-params": PYRAMID})
+from codecvsr.errors import UnsupportedInputError
+from tests.bitstream.backends import FRAMES, HEIGHT, PYRAMID, WIDTH, both
+from tests.streams import encode, remux
 
 
 def digest(frames):
@@ -47,9 +28,6 @@ def digest(frames):
          hashlib.sha256(f.luma.tobytes()).hexdigest())
         for f in frames
     ]  # fmt: skip
-
-
-# --- order ------------------------------------------------------------------------------------------------------------
 
 
 @both
@@ -163,9 +141,6 @@ def test_length_prefixes():
     assert [h264.length_prefix_size(bytes([1, 100, 0, 30, 0xFC | n])) for n in (0, 1, 3)] == [1, 2, 4]
 
 
-# --- time -------------------------------------------------------------------------------------------------------------
-
-
 def encode_at(path, clip, times, **options):
     """Encode frames to be shown at ``times``, in milliseconds."""
     with av.open(str(path), "w", options=options) as container:
@@ -197,9 +172,6 @@ def test_a_raw_stream_has_no_times(pyramid, tmp_path, backend):
     assert {f.pts_seconds for f in frames} == {None}
 
 
-# --- the same every time ----------------------------------------------------------------------------------------------
-
-
 def test_ten_runs_are_identical(clip, tmp_path):
     """B frames and several slices: where threads of the wrong kind would show."""
     path = encode(tmp_path / "slices.mkv", clip, options={"x264-params": f"{PYRAMID}:slices=3"})
@@ -228,210 +200,6 @@ def test_nobody_can_ask_for_threads(pyramid, monkeypatch):
     monkeypatch.setattr(av, "open", spy)
     assert digest(read_video(pyramid, backend="pyav")) == first
     assert [(context.thread_count, context.thread_type.name) for context in contexts] == [(1, "SLICE")]
-
-
-# --- refusals ---------------------------------------------------------------------------------------------------------
-
-
-@both
-@pytest.mark.parametrize(
-    ("codec", "encoder", "name", "options"),
-    [
-        ("hevc", "libx265", "a.mp4", {"x265-params": "log-level=none"}),
-        ("vp9", "libvpx-vp9", "a.webm", {"cpu-used": "8"}),
-        ("av1", "libsvtav1", "a.mkv", {"preset": "12"}),
-        ("mpeg4", "mpeg4", "a.avi", {}),
-    ],
-)
-def test_other_codecs_are_refused_with_a_way_out(tmp_path, clip, codec, encoder, name, options, backend):
-    if encoder not in av.codecs_available:
-        pytest.skip(f"{encoder}: this PyAV does not have it")
-    path = encode(tmp_path / name, clip[:4], codec=encoder, options=options)
-    with pytest.raises(UnsupportedInputError) as caught:
-        list(read_video(path, backend=backend, allow_damaged=True))
-    words = str(caught.value)
-    reason = "whose motion vectors are not read" if codec == "mpeg4" else "for which FFmpeg exports no motion vectors"
-    assert words.startswith(f"{path}: the video is {codec}, {reason}")
-    assert "Convert it first: ffmpeg -i" in words and "libx264" in words
-
-
-@both
-def test_files_that_are_no_video(tmp_path, backend):
-    with pytest.raises(InputError, match=r"absent\.mp4: no such file"):
-        read_video(tmp_path / "absent.mp4", backend=backend)
-    with pytest.raises(InputError, match="no such file"):
-        read_video(tmp_path, backend=backend)
-    for name, content in (("empty.mp4", b""), ("text.mkv", b"no video at all\n" * 99)):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError, match=f"{name}: (not a readable media file|has no video stream)"):
-            list(read_video(tmp_path / name, backend=backend))
-    with pytest.raises(InputError, match=r"sound\.mp4: has no video stream"):
-        list(read_video(sound_track(tmp_path / "sound.mp4"), backend=backend))
-
-
-def with_cover(path, clip, *, video=True):
-    """A file whose stream 0 is a cover picture larger than the video, and whose stream 1 is the video."""
-    with av.open(str(path), "w") as container:
-        cover = container.add_stream("mjpeg", rate=1)
-        cover.width, cover.height, cover.pix_fmt = 320, 240, "yuvj420p"
-        cover.disposition = av.stream.Disposition.attached_pic
-        track = container.add_stream("libx264" if video else "aac", rate=24 if video else 48000)
-        if video:
-            track.width, track.height, track.pix_fmt = clip.shape[2], clip.shape[1], "yuv420p"
-        container.mux(cover.encode(av.VideoFrame.from_ndarray(texture(240, 320), format="rgb24")))
-        container.mux(cover.encode(None))
-        for rgb in clip if video else ():
-            container.mux(track.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")))
-        if not video:
-            silence = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
-            silence.sample_rate = 48000
-            container.mux(track.encode(silence))
-        container.mux(track.encode(None))
-    return path
-
-
-@both
-def test_a_cover_picture_is_not_the_video(tmp_path, clip, backend):
-    path = with_cover(tmp_path / "cover.mp4", clip[:5])
-    frames = list(read_video(path, backend=backend))
-    assert [(f.width, f.height) for f in frames] == [(WIDTH, HEIGHT)] * 5
-    with pytest.raises(InputError, match="has no video stream"):
-        list(read_video(with_cover(tmp_path / "music.mp4", clip, video=False), backend=backend))
-
-
-@both
-@pytest.mark.parametrize("options", [{"x264-params": "interlaced=1"}, {"x264-params": "tff=1"}, {"flags": "+ildct"}])
-def test_interlaced_streams_are_refused(tmp_path, clip, options, backend):
-    path = encode(tmp_path / "fields.mp4", clip[:5], options=options)
-    with pytest.raises(UnsupportedInputError, match=r"fields\.mp4: the stream is interlaced.*De-interlace it first"):
-        list(read_video(path, backend=backend))
-
-
-@both
-def test_a_size_that_changes_is_refused(tmp_path, clip, backend):
-    parts = encode(tmp_path / "a.h264", clip[:6]), encode(tmp_path / "b.h264", clip[:6, :48])
-    joined = tmp_path / "joined.h264"
-    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
-    with pytest.raises(UnsupportedInputError, match="changes from 96x64 to 96x48 at frame 6"):
-        list(read_video(joined, backend=backend))
-    joined.write_bytes(parts[0].read_bytes() * 2)  # of one size: no reason to refuse
-    assert len(list(read_video(joined, backend=backend))) == 12
-
-
-# --- damage -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def containers(pyramid, tmp_path_factory):
-    """The same packets in four kinds of file."""
-    folder = tmp_path_factory.mktemp("containers")
-    return {
-        "mp4": remux(pyramid, folder / "a.mp4", options={"movflags": "faststart"}),
-        **{kind: remux(pyramid, folder / f"a.{kind}") for kind in ("mkv", "ts", "h264")},
-    }
-
-
-@both
-@pytest.mark.parametrize("kind", ["mp4", "mkv", "ts", "h264"])
-def test_the_frames_of_a_cut_file_are_the_first_of_the_whole(tmp_path, containers, kind, backend, caplog):
-    """At every place of the cut: never a gap, never a picture that differs, and the number of frames is said."""
-    whole = [frame.luma for frame in read_video(containers[kind], backend=backend)]
-    assert len(whole) == FRAMES
-    data = containers[kind].read_bytes()
-    counts, refused = [], 0
-    for share in np.linspace(0.3, 0.98, 15):
-        cut = tmp_path / f"cut.{kind}"
-        cut.write_bytes(data[: int(len(data) * share)])
-        caplog.clear()
-        try:
-            read_back = [frame.luma for frame in read_video(cut, backend=backend, allow_damaged=True)]
-        except DamagedInputError as error:
-            assert "use a whole file" in str(error) and "--allow-damaged" not in str(error)
-            continue
-        counts.append(len(read_back))
-        if kind != "h264" or caplog.records:  # a raw stream has no times: a cut between two pictures cannot be seen
-            assert all(np.array_equal(a, b) for a, b in zip(read_back, whole, strict=False))
-        assert len(read_back) < FRAMES or kind not in ("mp4", "mkv")
-        try:
-            strict = [frame.luma for frame in read_video(cut, backend=backend)]
-            assert kind in ("ts", "h264") and not caplog.records  # cut after a picture that is the last of all before
-            assert len(strict) == len(read_back)
-        except DamagedInputError as error:
-            refused += 1
-            assert f"damaged after {len(read_back)} sound frames" in str(error) and "--allow-damaged" in str(error)
-            said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-            assert len(said) == 1 and said[0].endswith(f"its {len(read_back)} sound frames are used.")
-    assert counts == sorted(counts)
-    assert len(set(counts)) > 4 and counts[-1] >= FRAMES - 6
-    assert refused == len(counts) if kind in ("mp4", "mkv") else refused > 0
-
-
-@both
-def test_both_ways_of_reading_agree_on_a_cut_file(tmp_path, containers, backend):
-    """``VideoPictures`` and ``read_video`` have one rule for what is sound."""
-    data = containers["mkv"].read_bytes()
-    for share in (0.6, 0.7, 0.8, 0.9):
-        cut = tmp_path / "cut.mkv"
-        cut.write_bytes(data[: int(len(data) * share)])
-        coded = [frame.rgb for frame in read_video(cut, backend=backend, allow_damaged=True)]
-        pictures = VideoPictures(cut, allow_damaged=True)
-        plain = list(pictures)
-        assert pictures.damage.endswith("bytes are there") or "packet" in pictures.damage
-        assert len(coded) == len(plain) > 0
-        assert all(np.array_equal(a, b) for a, b in zip(coded, plain, strict=True))
-
-
-@both
-def test_bytes_that_were_overwritten(tmp_path, containers, backend):
-    """Zeros in the middle of a picture: whatever is handed out before the error is as it was."""
-    whole = [frame.luma for frame in read_video(containers["mp4"], backend=backend)]
-    data = bytearray(containers["mp4"].read_bytes())
-    middle = len(data) * 6 // 10
-    data[middle : middle + 200] = bytes(200)
-    hurt = tmp_path / "hurt.mp4"
-    hurt.write_bytes(data)
-    read_back = [frame.luma for frame in read_video(hurt, backend=backend, allow_damaged=True)]
-    assert 0 < len(read_back) < FRAMES
-    assert all(np.array_equal(a, b) for a, b in zip(read_back, whole, strict=False))
-    with pytest.raises(DamagedInputError, match=f"damaged after {len(read_back)} sound frames"):
-        list(read_video(hurt, backend=backend))
-
-
-@both
-def test_nothing_sound_at_all(tmp_path, containers, backend):
-    data = bytearray(containers["mp4"].read_bytes())
-    start = data.find(b"mdat") + 4
-    data[start:] = bytes(len(data) - start)
-    hurt = tmp_path / "hurt.mp4"
-    hurt.write_bytes(data)
-    with pytest.raises(DamagedInputError, match="no picture of it can be decoded.*use a whole file") as caught:
-        list(read_video(hurt, backend=backend, allow_damaged=True))
-    assert "--allow-damaged" not in str(caught.value)
-
-
-@both
-@pytest.mark.parametrize("kind", ["mp4", "mkv", "ts", "h264"])
-def test_a_stream_that_begins_without_a_key_frame(tmp_path, containers, kind, backend, caplog):
-    """Pictures that cannot be decoded at the beginning are skipped with a warning; all others are unchanged."""
-    whole = list(read_video(containers["mp4"], backend=backend))
-    path = remux(containers["mp4"], tmp_path / f"late.{kind}", skip=1, options={"avoid_negative_ts": "make_zero"})
-    frames = list(read_video(path, backend=backend))
-    assert [frame.type for frame in frames] == [frame.type for frame in whole[12:]]
-    assert [frame.decode_index for frame in frames] == [frame.decode_index - 1 for frame in whole[12:]]
-    for frame, same in zip(frames, whole[12:], strict=True):
-        assert np.array_equal(frame.luma, same.luma) and np.array_equal(frame.vectors, same.vectors)
-    assert "its first 11 pictures are skipped" in caplog.text
-
-
-@both
-def test_an_edit_list_is_no_damage(tmp_path, containers, backend):
-    """The index of an MP4 file may count more pictures than are meant to be shown."""
-    data = bytearray(containers["mp4"].read_bytes())
-    entry = data.find(b"elst") + 12
-    data[entry : entry + 4] = (int.from_bytes(data[entry : entry + 4], "big") // 2).to_bytes(4, "big")
-    path = tmp_path / "edited.mp4"
-    path.write_bytes(data)
-    assert len(list(read_video(path, backend=backend))) == FRAMES // 2
 
 
 @both

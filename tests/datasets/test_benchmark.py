@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codecvsr.bitstream.encode import EncodeSettings, encode_h264
 from codecvsr.bitstream.reader import read_video
 from codecvsr.cli import main
 from codecvsr.datasets.benchmark import make_benchmark
@@ -20,16 +19,8 @@ from codecvsr.inference.clip_folder import ClipFolder, numbered_frames, read_mot
 from codecvsr.metrics.psnr import psnr
 from codecvsr.motion import estimate_motion
 from codecvsr.video.resize import downsample
+from tests.datasets.hr_clips import FRAMES, HEIGHT, WIDTH, write_clip
 from tests.streams import encode, moving_texture
-
-FRAMES, HEIGHT, WIDTH = 7, 144, 192
-
-
-def write_clip(folder: Path, frames: np.ndarray, first: int = 0) -> Path:
-    """Frames as ``00000000.png`` and so on."""
-    for index, frame in enumerate(frames):
-        write_png(folder / f"{first + index:08d}.png", frame)
-    return folder
 
 
 @pytest.fixture()
@@ -261,34 +252,6 @@ def test_crfs() -> None:
     assert [crf_label(crf) for crf in (15.0, 22.5, None)] == ["CRF15", "CRF22.5", "CRFnone"]
     with pytest.raises(InputError, match="no CRF"):
         settings(crfs=())
-
-
-def test_clip_folder_of_the_seed(tmp_path: Path) -> None:
-    frames = moving_texture(5, 36, 48, 1, 0)
-    write_clip(tmp_path / "clip" / "lr", frames)
-    clip = ClipFolder.open(tmp_path / "clip")
-    assert (clip.stream, clip.meta, clip.has_motion) == (None, {}, False)
-    assert np.array_equal(clip.load_frames(), frames)
-    with pytest.raises(InputError, match=r"codec\.npz: no such file"):
-        clip.load_motion()
-    encode_h264(frames, tmp_path / "clip" / "clip.mp4", EncodeSettings(25))
-    assert ClipFolder.open(tmp_path / "clip").stream == tmp_path / "clip" / "clip.mp4"
-
-
-def test_bad_clip_folders(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not a clip folder"):
-        ClipFolder.open(tmp_path)
-    folder = tmp_path / "clip" / "lr"
-    write_clip(folder, moving_texture(4, 36, 48, 1, 0))
-    write_png(folder / "00000003.png", np.zeros((40, 48, 3), np.uint8))
-    with pytest.raises(InputError, match=r"00000003\.png: is 48x40, but 00000000\.png is 48x36"):
-        ClipFolder.open(tmp_path / "clip").load_frames()
-    (folder / "00000001.png").unlink()
-    with pytest.raises(InputError, match=r"lr: frame 00000001\.png is missing"):
-        ClipFolder.open(tmp_path / "clip")
-    (folder / "00000003.png").rename(folder / "cover.png")
-    with pytest.raises(InputError, match=r"cover\.png: has no number"):
-        ClipFolder.open(tmp_path / "clip")
 
 
 def test_bad_motion_files(hr_root: Path, tmp_path: Path) -> None:

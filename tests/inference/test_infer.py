@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from safetensors.torch import save_file
 
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
 from codecvsr.bitstream.reader import read_video
@@ -21,75 +19,11 @@ from codecvsr.inference import infer as infer_module
 from codecvsr.inference.ablations import Ablations
 from codecvsr.inference.clip_folder import write_motion
 from codecvsr.inference.infer import infer
-from codecvsr.inference.motion_source import load_motion
-from codecvsr.inference.source_clip import SourceClip
-from codecvsr.models.adapters import FRAME_BY_FRAME
-from codecvsr.models.basicvsr import BasicVSR
-from codecvsr.models.basicvsr_pp import BasicVSRPlusPlus
-from codecvsr.models.codecvsr import CodecVSR
-from codecvsr.models.edvr import EDVR
-from codecvsr.models.iconvsr import IconVSR
-from codecvsr.models.mvsr_seed import MVSRSeed
-from codecvsr.models.rate_groups import RateGroups
-from codecvsr.models.rbpn import RBPN
 from codecvsr.models.zoo import load_model
 from codecvsr.motion import estimate_motion
 from codecvsr.video.resize import resample
+from tests.inference.frames import B_FRAMES, FRAMES, HEIGHT, NAMES, WIDTH, pictures, real, run
 from tests.streams import encode, moving_texture
-
-FRAMES, HEIGHT, WIDTH = 4, 32, 48
-NAMES = [f"{i:08d}.png" for i in range(3, 3 + FRAMES)]
-B_FRAMES = {"crf": "16", "x264-params": "bframes=2:b-adapt=0"}
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    """A clip folder with B frames, its pictures numbered from 3."""
-    folder = tmp_path_factory.mktemp("clips") / "clip"
-    (folder / "lr").mkdir(parents=True)
-    encode(folder / "clip.mp4", moving_texture(FRAMES, HEIGHT, WIDTH, 2, 1), options=B_FRAMES)
-    frames = list(read_video(folder / "clip.mp4"))
-    for name, frame in zip(NAMES, frames, strict=True):
-        write_png(folder / "lr" / name, frame.rgb)
-    write_motion(folder / "codec.npz", estimate_motion(frames))
-    return folder
-
-
-def weights(network, path):
-    """Random weights that do something everywhere, the heads that start at zero included."""
-    generator = torch.Generator().manual_seed(1)
-    state = {
-        k: torch.randn(v.shape, generator=generator) * 0.1 if v.ndim == 4 else v
-        for k, v in network.state_dict().items()
-    }
-    save_file({k: v.contiguous() for k, v in state.items()}, path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    return weights(CodecVSR(channels=8, blocks=1), tmp_path_factory.mktemp("weights") / "small.safetensors")
-
-
-@pytest.fixture(scope="module")
-def small_basicvsr(tmp_path_factory):
-    return weights(BasicVSR(num_feat=8, num_block=1), tmp_path_factory.mktemp("weights") / "basic.safetensors")
-
-
-def pictures(folder):
-    return np.stack([read_image(path) for path in sorted(folder.iterdir())])
-
-
-def run(clip, out, model, *, motion=None, window=0, **ablations):
-    report = infer(clip, out, model=model, motion=motion, window=window, ablations=Ablations(**ablations))
-    assert report.frames == FRAMES and report.frames_per_second > 0 and report.peak_memory_mb > 1
-    assert sorted(path.name for path in out.iterdir()) == NAMES
-    result = pictures(out)
-    assert result.shape == (FRAMES, 4 * HEIGHT, 4 * WIDTH, 3)
-    return report, result
-
-
-# --- what comes out ---------------------------------------------------------------------------------------------------
 
 
 def test_bicubic_is_the_up_sampler_of_the_benchmark(clip, tmp_path):
@@ -184,9 +118,6 @@ def test_windows_join_where_the_clip_is_longer_than_they_see(tmp_path, small, mo
     assert abs(whole.astype(int) - parts).mean() < 40
 
 
-real = execute.split
-
-
 def test_a_video_is_a_clip_too(clip, tmp_path, small):
     infer(clip / "clip.mp4", tmp_path / "video", model=small)
     assert sorted(p.name for p in (tmp_path / "video").iterdir()) == [f"{i:08d}.png" for i in range(FRAMES)]
@@ -209,137 +140,6 @@ def test_hevc_has_no_vectors_but_pictures(tmp_path, small):
     assert infer(path, tmp_path / "dis", model=small, motion="dis").frames == 3
     assert infer(path, tmp_path / "none", model=small, ablations=Ablations(mvs=True)).frames == 3
     assert infer(path, tmp_path / "bicubic", model="bicubic").frames == 3
-
-
-# --- the other networks -----------------------------------------------------------------------------------------------
-
-KINDS = ("codec", "spynet", "dis", "zero", "raw")
-CPU = torch.device("cpu")
-
-
-def outputs_of(model, source, wanted=range(FRAMES)):
-    return list(model.descriptor.adapter(model.network, SourceClip(source, CPU), wanted, FRAME_BY_FRAME))
-
-
-@pytest.fixture(scope="module")
-def others(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("others")
-    networks = {
-        "edvr": EDVR(num_feat=8, num_extract_block=1, num_reconstruct_block=1),
-        "iconvsr": IconVSR(num_feat=8, num_block=1),
-        "basicvsr-pp": BasicVSRPlusPlus(mid_channels=8, num_blocks=1),
-        "basicvsr-pp-same": BasicVSRPlusPlus(mid_channels=8, num_blocks=1, is_low_res_input=False),
-        "rbpn": RBPN(base_filter=8, feat=4, n_resblock=1),
-        "rate-groups": RateGroups(mid_channels=8, num_blocks=1),
-        "mvsr-seed": MVSRSeed(channels=8, blocks=1),
-    }
-    return {name: weights(network, folder / f"{name}.safetensors") for name, network in networks.items()}
-
-
-@pytest.mark.parametrize("name", ["iconvsr", "basicvsr-pp", "rbpn", "rate-groups", "mvsr-seed"])
-def test_every_network_with_motion_runs_on_every_kind(clip, tmp_path, others, small_basicvsr, name, monkeypatch):
-    monkeypatch.setattr(motion_source, "SPYNET_FROM", small_basicvsr)  # for those without their own
-    usual = load_model(others[name]).motion[0]
-    assert usual == {"rbpn": "dis", "mvsr-seed": "codec"}.get(name, "spynet")
-    source = load_motion(clip, "zero", Ablations())
-    floats = {}
-    for kind in KINDS:
-        model = load_model(others[name])
-        moved = load_motion(clip, kind, Ablations(), model=model)
-        with torch.inference_mode():
-            floats[kind] = torch.cat(outputs_of(model, moved))
-        assert floats[kind].shape == (FRAMES, 3, 4 * HEIGHT, 4 * WIDTH)
-    for a, b in combinations(KINDS, 2):
-        assert not torch.equal(floats[a], floats[b]), (a, b)
-    assert not source.motion.to_prev.any()
-    report, result = run(clip, tmp_path / "out", others[name])
-    assert report.motion == usual and report.scale == 4
-    expected = (floats[usual].clamp(0, 1) * 255).round().permute(0, 2, 3, 1).numpy()
-    assert abs(result - expected).max() <= 1  # channels_last convolutions round otherwise
-
-
-def test_edvr_sees_the_window_of_its_paper_at_every_frame(clip, tmp_path, others):
-    report, result = run(clip, tmp_path / "out", others["edvr"])
-    assert report.motion == "none"
-    frames = torch.from_numpy(np.stack([read_image(clip / "lr" / name) for name in NAMES])).permute(0, 3, 1, 2) / 255
-    network = load_model(others["edvr"]).network
-    for index, window in enumerate(([3, 3, 0, 1, 2], [3, 0, 1, 2, 3], [0, 1, 2, 3, 0], [1, 2, 3, 0, 0])):
-        with torch.inference_mode():
-            expected = (network(frames[None, window])[0].clamp(0, 1) * 255).round().permute(1, 2, 0).numpy()
-        assert abs(result[index] - expected).max() <= 1
-    with pytest.raises(InputError, match="uses no motion"):
-        infer(clip, tmp_path / "no", model=others["edvr"], motion="codec")
-
-
-def test_rbpn_sees_the_frame_itself_where_there_is_no_neighbour(clip, others):
-    source = load_motion(clip, "dis", Ablations())
-    model = load_model(others["rbpn"])
-    network, seen = model.network, []
-    network.register_forward_pre_hook(lambda module, args: seen.append(args))
-    with torch.inference_mode():
-        outputs_of(model, source)
-    whole = SourceClip(source, CPU).frames()
-    target, neighbours, flows = seen[1]
-    assert torch.equal(target, whole[:, 1])
-    assert torch.equal(neighbours, whole[:, [1, 1, 0, 2, 3, 1]])
-    assert [bool(flow.any()) for flow in flows[0]] == [False, False, True, True, True, False]
-    direct = source.pairwise(1, 3)  # not the sum of two steps
-    assert np.array_equal(flows[0, 4].numpy(), direct) and direct.shape == (2, HEIGHT, WIDTH)
-    middle = flows[0, :, :, 8:-8, 8:-8].mean((2, 3))
-    for index, steps in ((2, -1), (3, 1), (4, 2)):  # content moves 2 right and 1 down a frame
-        assert (middle[index] - steps * torch.tensor([2.0, 1.0])).abs().max() < 0.3
-
-
-def test_codec_motion_over_several_frames_is_composed(clip):
-    source = load_motion(clip, "codec", Ablations())
-    assert source.pairwise is None
-    flow = SourceClip(source, CPU).flow(3, 0)[0, :, 8:-8, 8:-8]
-    assert (flow.mean((1, 2)) - torch.tensor([-6.0, -3.0])).abs().max() < 0.4
-    assert not SourceClip(source, CPU).flow(2, 2).any()
-    part = load_motion(clip, "dis", Ablations()).cut(1, 4)
-    whole = load_motion(clip, "dis", Ablations())
-    assert np.array_equal(part.pairwise(0, 2), whole.pairwise(1, 3))
-
-
-def test_rate_groups_step_at_their_rates_and_turn_round_at_the_ends(clip, others):
-    source = load_motion(clip, "zero", Ablations())
-    model = load_model(others["rate-groups"])
-    network, seen = model.network, []
-    network.rates = (1, 2, 3)
-    network.register_forward_pre_hook(lambda module, args: seen.append(args))
-    with torch.inference_mode():
-        outputs_of(model, source, [1])
-    whole = SourceClip(source, CPU).frames()
-    (groups, _) = seen[0]
-    for group, expected in zip(groups, ([1, 0, 1, 2, 3], [3, 1, 1, 3, 1], [1, 2, 1, 2, 1]), strict=True):
-        assert torch.equal(group, whole[:, expected])
-
-
-def test_a_network_that_keeps_the_size(clip, tmp_path, others):
-    report = infer(clip, tmp_path / "out", model=others["basicvsr-pp-same"], motion="codec")
-    assert (report.scale, report.motion) == (1, "codec")
-    assert pictures(tmp_path / "out").shape == (FRAMES, HEIGHT, WIDTH, 3)
-
-
-def test_the_seeds_network_leaves_out_its_second_order(clip, tmp_path, others):
-    _, full = run(clip, tmp_path / "full", others["mvsr-seed"])
-    report, first = run(clip, tmp_path / "first", others["mvsr-seed"], second_order=True)
-    assert report.ablations == ["second_order"] and not np.array_equal(full, first)
-    with pytest.raises(InputError, match="has no priors to leave out"):
-        run(clip, tmp_path / "no", others["mvsr-seed"], priors=True)
-
-
-def test_a_clip_of_one_frame_of_odd_size(tmp_path, others):
-    folder = tmp_path / "clip" / "lr"
-    folder.mkdir(parents=True)
-    write_png(folder / "00000000.png", moving_texture(1, 5, 7, 0, 0)[0])
-    for name, model in others.items():
-        report = infer(tmp_path / "clip", tmp_path / name, model=model, motion=None if name == "edvr" else "zero")
-        side = report.scale
-        assert pictures(tmp_path / name).shape == (1, 5 * side, 7 * side, 3)
-
-
-# --- refusals ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -437,9 +237,6 @@ def test_a_model_file_that_is_not_one(clip, tmp_path, content, suffix, capsys, m
     said = capsys.readouterr()
     assert said.out == "" and said.err.startswith("error: ") and "Traceback" not in said.err
     assert [p.name for p in tmp_path.iterdir()] == [model.name]
-
-
-# --- the command ------------------------------------------------------------------------------------------------------
 
 
 def test_json_is_one_object_and_nothing_else(clip, tmp_path, small):
