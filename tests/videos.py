@@ -48,7 +48,7 @@ def make_video(
     sound_codec: str = "aac",
     parameters: str = "bframes=2:b-adapt=0:keyint=6",
 ) -> Path:
-    """An H.264 video with B frames and uneven times that begins at 0.1 s; with ``extras`` also what else a film has."""
+    """An H.264 video with B frames and uneven times that begins at 0.1 s; with ``extras`` also what else a video may have."""
     pictures = moving_texture(frames, height, width, 2, 1)
     times = frame_times(frames, first)
     with av.open(str(path), "w") as out:
@@ -84,11 +84,11 @@ def make_video(
         if sound is not None:
             tone = np.sin(np.arange(48000) / 20).astype(np.float32) * 0.1
             for start in range(0, int(times[-1] / 90000 * 48000), 960):
-                piece = np.stack([tone[start % 40000 :][:960]] * 2)
+                samples = np.stack([tone[start % 40000 :][:960]] * 2)
                 if sound_codec == "libopus":
-                    frame = av.AudioFrame.from_ndarray(piece.T.reshape(1, -1).copy(), format="flt", layout="stereo")
+                    frame = av.AudioFrame.from_ndarray(samples.T.reshape(1, -1).copy(), format="flt", layout="stereo")
                 else:
-                    frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="stereo")
+                    frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
                 frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
                 packets += sound.encode(frame)
             packets += sound.encode(None)

@@ -2,7 +2,7 @@
 
 The rule is that of FFmpeg's command line (``ts_discontinuity_detect`` in fftools/ffmpeg_demux.c): the decoding times of each
 sound and video stream must follow each other. Where one jumps, the packets of all streams move by the same time from there on,
-so that sound and picture stay together.
+so that sound and picture stay in step.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def video_packets(container: av.container.InputContainer, stream: av.video.strea
     """Yields the packets of a video stream on a clock that does not restart.
 
     Where transport streams were joined, their packet counters do not match, and libav calls the last packets before the joint
-    incomplete. They are passed on as whole ones: the decoder reports real damage.
+    incomplete. They continue as whole ones: the decoder reports real damage.
     """
     clock = Clock(container)
     if not clock.is_active:

@@ -20,7 +20,7 @@ from codecvsr.models.registry import ARCHITECTURES
 _MAX_BYTES, _SHARE = 3 << 30, 4  # bytes of features at once, and the largest share of the memory: 1 / 4
 _STEP_ON_GPU = 4  # frames at once of networks that have a window per frame
 # Compiling costs about a minute. Measured: it saves about 0.1 s per frame of 180x320 on one CPU core, about 2 ms on an H200.
-# These thresholds are several times the break-even.
+# These thresholds are several times what compiling costs.
 _PIXELS = 180 * 320
 _COMPILE_FROM = {"cpu": 4_000, "cuda": 60_000}  # frames of _PIXELS pixels
 

@@ -24,7 +24,7 @@ FLAT = 1.5  #: 8-bit steps: an area is flat where the original's luma deviates b
 EDGE = 24.0  #: 8-bit steps per pixel: an edge is where the original's luma has a steeper slope (Sobel, per pixel)
 BLOCK = 32  #: side in pixels of the blocks whose spectrum is computed
 SPECK_PERCENTILE = 99.9
-_DETAIL_SIGMA, _CHROMA_SIGMA = 1.5, 2.0  # pixels: Gaussian whose remainder is the high-passed picture
+_DETAIL_SIGMA, _CHROMA_SIGMA = 1.5, 2.0  # pixels: sigma of the Gaussian that a high-pass subtracts
 _FLAT_WINDOW, _RUN = 15, 16  # pixels
 _MIN_SHARE = 0.01  # of the pixels: with fewer flat ones, or edge blocks, there is nothing to measure
 # Weights of R, G, B in Cb and Cr (ITU-R BT.601, full range): only their differences are used.
@@ -42,7 +42,7 @@ class Artifacts:
         column_lines: the same from column to column.
         lattice: power at periods of 4 and 2 pixels above that of the neighbouring frequencies, along rows and columns, in
             blocks of 32x32 pixels that an edge crosses, in dB; 0 for no excess.
-        chroma_specks: 99.9th percentile of the high-passed (sigma 2) error of Cb and Cr.
+        chroma_specks: 99.9th percentile of the error after a high-pass (sigma 2) of Cb and Cr.
     """
 
     invented_detail: float
@@ -156,7 +156,7 @@ def _lattice(plane: Plane, blocks: list[tuple[int, int]]) -> float:
 
 
 def _specks(picture: Rgb, original: Rgb) -> float:
-    """The percentile of the high-passed error of both colour differences."""
+    """The percentile of the error, after a high-pass, of both colour differences."""
     error = picture.astype(np.float32) - original.astype(np.float32)
     chroma: Plane = np.asarray(cv2.transform(error, _CHROMA), np.float32)
     return float(np.percentile(np.abs(_high_pass(chroma, _CHROMA_SIGMA)), SPECK_PERCENTILE))

@@ -171,7 +171,7 @@ def _view(
 
 
 def _radius(height: int, width: int) -> tuple[float, float]:
-    """Returns half of the extents (x, y) in pixels of a frame at maximum rotation."""
+    """Returns the distance (x, y) from centre to side, in pixels of a frame at maximum rotation."""
     cos, sin = math.cos(_MAX_TURN), math.sin(_MAX_TURN)
     return (cos * width + sin * height) / 2 + 4, (cos * height + sin * width) / 2 + 4
 

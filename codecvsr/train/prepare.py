@@ -217,7 +217,7 @@ def _check_settings(path: Path, settings: Preparation) -> None:
             raise InputError(f"{path}: is not valid JSON ({error}).") from error
         if other := [key for key in now if before.get(key) != now[key]]:
             raise InputError(
-                f"{path.parent}: was prepared with {', '.join(f'{key} = {before.get(key)}' for key in other)}; give the same "
+                f"{path.parent}: was prepared with {', '.join(f'{key} = {before.get(key)}' for key in other)}; use the same "
                 "settings to continue, or another folder."
             )
         return

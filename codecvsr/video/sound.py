@@ -15,7 +15,7 @@ _RATES = {
     "aac": (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350),
     "opus": (48000,),
 }
-_BIT_RATE = {"aac": 96000, "opus": 80000}  # of each channel: no difference is heard
+_BIT_RATE = {"aac": 96000, "opus": 80000}  # of each channel: transparent for most listeners
 _LOSSLESS = {"flac", "alac", "wmalossless", "tta", "wavpack", "ape", "truehd", "mlp", "tak", "shorten", "als"}
 _DEEP = ("s32", "s32p", "flt", "fltp", "dbl", "dblp", "s64", "s64p")
 
@@ -56,7 +56,7 @@ class SoundEncoder:
         self.stream = stream
 
     def add(self, packet: av.Packet | None) -> list[av.Packet]:
-        """Returns the new packets that are complete; with None, the last ones. A damaged packet is passed over."""
+        """Returns the new packets that are complete; with None, the last ones. Skips damaged packets."""
         try:
             frames = self._decoder.decode(packet)
         except av.FFmpegError:

@@ -66,7 +66,7 @@ def test_channels_last_gather_equals_grid_sample(padding: str, size: tuple[int, 
 
 
 def test_gradient_of_a_zero_flow_is_a_true_slope() -> None:
-    """On whole positions the weights have a kink: the gather takes the slope to the right, never the mean of both."""
+    """On whole positions the weights have a kink: the gather has the slope to the right, never the mean of both."""
     features = _features(1, 4, 7, 8).contiguous(memory_format=torch.channels_last)
     flow = torch.zeros(1, 2, 7, 8, requires_grad=True)
     warp(features, flow).sum().backward()

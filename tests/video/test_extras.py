@@ -187,8 +187,8 @@ def with_crop(path, crop):
     at = next(a - 1 for a in range(len(head), 0, -1) if head[a - 1] == 0xE0)
     payload = head[:at] + video + tracks[end : entry[2]]
     new = b"\xae" + (0x4000 | len(payload)).to_bytes(2, "big") + payload
-    rest = tracks[entry[2] :]
-    whole = b"\x16\x54\xae\x6b" + (0x01 << 56 | len(new + rest)).to_bytes(8, "big") + new + rest
+    others = tracks[entry[2] :]
+    whole = b"\x16\x54\xae\x6b" + (0x01 << 56 | len(new + others)).to_bytes(8, "big") + new + others
     start = data.rindex(b"\x16\x54\xae\x6b", 0, offset)
     return bytes(data[:start]) + whole + bytes(data[offset + len(tracks) :])
 

@@ -64,7 +64,7 @@ def test_flat_pictures_stay_flat_and_halves_round_up() -> None:
     assert (downsample(flat, 4) == 201).all()
     assert (resample(flat, 4 * flat.shape[0], 4 * flat.shape[1]) == 201).all()
     stripes = np.zeros((16, 16, 3), np.uint8)
-    stripes[:, 1::2] = 1  # the mean of every window is exactly a half
+    stripes[:, 1::2] = 1  # the mean of every window is 0.5 to the bit
     assert (downsample(stripes, 2)[:, 3:-3] == 1).all()
 
 

@@ -14,7 +14,7 @@ from codecvsr.video.seek import Decoder
 from tests.streams import encode, moving_texture, remux
 from tests.videos import make_video, noisy_frames
 
-FRAMES = 43  # so many that a video of uneven times ends with even ones: a gap there would be taken for damage
+FRAMES = 43  # so many that a video of uneven times ends with regular ones: a gap there would be taken for damage
 
 
 @pytest.fixture(autouse=True)
