@@ -20,7 +20,7 @@ def usual_data_folder() -> Path:
 
 @click.command("serve", cls=CodecVSRCommand)
 @click.option("--host", default="127.0.0.1", show_default=True,
-              help="Address to listen on; one that other machines reach needs --token.")  # fmt: skip
+              help="Address to listen on; one that other machines can use needs --token.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any free port.")
 @click.option("--token", help="Access token of clients, at least 16 characters (better set as CODECVSR_SERVE_TOKEN).")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False),

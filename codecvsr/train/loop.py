@@ -61,7 +61,7 @@ def train(
         budget: minutes for all sessions of a new run; sets the number of steps by the speed of the first ones.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``; weights and optimiser stay in fp32.
-        overwrite: start a new run even if ``out`` has one; its log and state are deleted at the start, its weights with the first save.
+        overwrite: start a new run although ``out`` has one; its log and state are deleted at the start, its weights with the first save.
 
     Returns:
         The number of steps done in total.

@@ -50,7 +50,7 @@ def plan(keys: Sequence[bool], chunk_frames: int, overlap: int = OVERLAP, first:
     Args:
         keys: for each frame, whether it is an intra picture: encoders put those at scene cuts.
         chunk_frames: maximum frames of a chunk.
-        overlap: context frames at both ends of a chunk: the warm-up of the recurrent states and the look-ahead.
+        overlap: context frames at both ends of a chunk: the warm-up of the recurrent states and the frames after the chunk.
         first: frames of the first chunk; 0 for no special length.
 
     Raises:

@@ -40,7 +40,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_exposure(host: str, token: str | None) -> None:
-    """Check that a server which other machines can reach has a token.
+    """Check that a server which other machines can use has a token.
 
     Raises:
         InputError: ``host`` is not a loopback address and there is no token, or the token is short.

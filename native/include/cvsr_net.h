@@ -134,7 +134,7 @@ typedef struct {
 
 CVSR_NET_API int32_t cvsr_net_abi(void);
 
-/* Chooses the instruction set: plain C (0), AVX2 (1), AVX-512 (2) or AVX-512 with products of bfloat16 (3). Takes the best one
+/* Chooses the instruction set: plain C (0), AVX2 (1), AVX-512 (2) or AVX-512 with products of bfloat16 (3). Uses the best one
  * that the processor has, but none above `max_isa` (for tests), and returns its number. Every set computes every kind. Weights
  * must be used with the set that they were packed with; sets 2 and 3 pack alike. */
 CVSR_NET_API int32_t cvsr_net_choose(int32_t max_isa);

@@ -131,7 +131,7 @@ def _workers(measurements: Measurements) -> list[str]:
     return [
         f"Two {'Ray nodes' if measurement['how'] == 'ray' else 'worker processes'} against one, {measurement['cores']} cores "
         f"with a load of {measurement['load_before']} by other jobs: {measurement['speed_up']:.2f} times as fast, "
-        f"{measurement['overhead_seconds_per_shard']:.2f} s more per chunk than half of one."
+        f"{measurement['overhead_seconds_per_shard']:.2f} s more per chunk than 50 % of one."
         for measurement in measurements
     ]
 

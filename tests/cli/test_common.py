@@ -171,7 +171,7 @@ def test_a_terminal_gets_colour_unless_no_color(monkeypatch):
         terminal = io.StringIO()
         monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
         monkeypatch.setattr(sys, "stderr", terminal)
-        output.warn("look")
+        output.warn("attention")
         assert ("\x1b[" in terminal.getvalue() and "33m" in terminal.getvalue()) is coloured
     output.begin()
 

@@ -3,7 +3,7 @@
     python -m tests.native.fuzz --minutes 10
 
 Random records into the field library, random pictures and fields into its motion functions, damaged files into the reader;
-each for so many minutes (``--only motion`` for one of them). Says how many inputs there were; what a sanitizer finds ends the run, and the input is kept.
+each for so many minutes (``--only motion`` for one of them). Says how many inputs there were; what a sanitizer finds ends the run, and the input stays.
 """
 
 from __future__ import annotations
