@@ -98,6 +98,6 @@ def test_the_last_line_has_place_size_time_and_what_is_not_carried(tmp_path):
     last = done.stdout.splitlines()[-1]
     size = (tmp_path / "o.mp4").stat().st_size
     assert last.startswith(f"{tmp_path / 'o.mp4'}: {size / 1e3:.1f} kB, 3 frames") and " s in all" in last
-    last = upscale(source).stdout.splitlines()[-1]
-    assert "not carried" not in last
+    whole = upscale(source).stdout.splitlines()[-1]
+    assert "not carried" not in whole
     assert "; not carried: " in last
