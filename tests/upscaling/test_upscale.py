@@ -17,6 +17,7 @@ from codecvsr.cli import cli
 from codecvsr.errors import DamagedInputError, InputError, OutputError
 from codecvsr.files import read_image
 from tests.streams import encode, moving_texture, remux
+from tests.upscaling.short_videos import FAST, FRAMES
 from tests.videos import (
     QUARTER_TURN,
     frame_times,
@@ -24,23 +25,8 @@ from tests.videos import (
     noisy_frames,
     pictures,
     read,
-    small_network,
     video_packets,
 )
-
-FRAMES = 14
-FAST = {"preset": "ultrafast"}
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    return small_network(tmp_path_factory.mktemp("weights") / "small.safetensors")
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("videos")
-    return {suffix: make_video(folder / f"video.{suffix}", FRAMES) for suffix in ("mkv", "mp4", "ts")}
 
 
 @pytest.mark.parametrize("target", ["mp4", "mkv", "mov"])

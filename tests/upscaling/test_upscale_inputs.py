@@ -16,21 +16,8 @@ from codecvsr.files import read_image
 from codecvsr.upscaling.checkpoint_dir import checkpoint_path
 from codecvsr.upscaling.options import UpscaleOptions, output_size
 from tests.streams import encode, moving_texture
-from tests.videos import make_video, noisy_frames, pictures, read, small_network
-
-FRAMES = 14
-FAST = {"preset": "ultrafast"}
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    return small_network(tmp_path_factory.mktemp("weights") / "small.safetensors")
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("films")
-    return {suffix: make_video(folder / f"video.{suffix}", FRAMES) for suffix in ("mkv", "mp4", "ts")}
+from tests.upscaling.short_videos import FAST, FRAMES
+from tests.videos import make_video, noisy_frames, pictures, read
 
 
 @pytest.mark.parametrize(

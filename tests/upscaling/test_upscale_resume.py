@@ -16,22 +16,10 @@ import pytest
 import codecvsr
 from codecvsr.errors import OutputError
 from codecvsr.upscaling.checkpoint_dir import checkpoint_path
-from tests.videos import make_video, read, small_network, video_packets
+from tests.upscaling.short_videos import FAST, FRAMES
+from tests.videos import make_video, read, video_packets
 
-FRAMES = 14
 LONG = 30
-FAST = {"preset": "ultrafast"}
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    return small_network(tmp_path_factory.mktemp("weights") / "small.safetensors")
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("films")
-    return {suffix: make_video(folder / f"video.{suffix}", FRAMES) for suffix in ("mkv", "mp4", "ts")}
 
 
 def stop_after(frames):
