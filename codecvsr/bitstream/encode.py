@@ -49,6 +49,7 @@ class EncodeSettings:
         preset: one of :data:`PRESETS`.
         gop: key of :data:`GOP_PARAMETERS`.
         fps: frames per second. It matters: x264 spends fewer bits on a frame that is shown for a shorter time.
+        bit_rate: mean bit rate in kbit/s instead of ``crf``, with peaks of 1.5 times and a buffer (VBV) of two seconds.
         threads: x264 threads. The number changes the bytes (reproducibly), so it is fixed and not the machine's.
     """
 
@@ -56,6 +57,7 @@ class EncodeSettings:
     preset: str = "medium"
     gop: Gop = "default"
     fps: Fraction = Fraction(24)
+    bit_rate: int | None = None
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -68,11 +70,17 @@ class EncodeSettings:
             raise InputError(f"the GOP structure {self.gop!r} is unknown; use {' or '.join(GOP_PARAMETERS)}.")
         if not 0 < self.fps <= 1000:
             raise InputError(f"a frame rate of {self.fps} is not between 0 and 1000.")
+        if self.bit_rate is not None and self.bit_rate < 1:
+            raise InputError(f"a bit rate of {self.bit_rate} kbit/s is too low; at least 1 was expected.")
 
     @property
     def x264_parameters(self) -> str:
         """Parameters beyond preset and CRF in x264's ``key=value:key=value`` spelling."""
-        return ":".join(f"{key}={value}" for key, value in {**_REPRODUCIBLE, **GOP_PARAMETERS[self.gop]}.items())
+        parameters = {**_REPRODUCIBLE, **GOP_PARAMETERS[self.gop]}
+        if self.bit_rate is not None:
+            peak = -(-3 * self.bit_rate // 2)
+            parameters |= {"bitrate": self.bit_rate, "vbv-maxrate": peak, "vbv-bufsize": 2 * self.bit_rate}
+        return ":".join(f"{key}={value}" for key, value in parameters.items())
 
 
 @dataclass(frozen=True)

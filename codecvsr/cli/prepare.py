@@ -33,6 +33,14 @@ if TYPE_CHECKING:
               help="Share of versions coded IPPP, without B-frames.")  # fmt: skip
 @click.option("--clean", type=click.FloatRange(0, 1), default=0.1, show_default=True,
               help="Share of versions with pristine pixels.")  # fmt: skip
+@click.option("--rate-limited", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+              help="Share of versions with a mean bit rate and a buffer (VBV), as streaming services code.")  # fmt: skip
+@click.option("--reencoded", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+              help="Share of versions that were encoded once before, as uploads are.")  # fmt: skip
+@click.option("--kernels", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+              help="Share of versions shrunk by area, bilinear or Lanczos instead of bicubic.")  # fmt: skip
+@click.option("--noise", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+              help="Share of versions with light sensor noise.")  # fmt: skip
 @click.option("--frames", type=click.IntRange(1), default=100, show_default=True,
               help="Maximum length of a chunk; longer clips are split.")  # fmt: skip
 @click.option("--tallest", type=click.IntRange(0), default=0, show_default=True,
@@ -56,6 +64,10 @@ def command(
     crf: tuple[float, float],
     ldp: float,
     clean: float,
+    rate_limited: float,
+    reencoded: float,
+    kernels: float,
+    noise: float,
     frames: int,
     tallest: int,
     shots: int,
@@ -80,7 +92,8 @@ def command(
     from codecvsr.train.prepared_set import find_chunks
 
     settings = Preparation(
-        versions=versions, crf=crf, ldp=ldp, clean=clean, frames=frames, shortest=min(Preparation.shortest, frames),
+        versions=versions, crf=crf, ldp=ldp, clean=clean, rate_limited=rate_limited, reencoded=reencoded,
+        kernels=kernels, noise=noise, frames=frames, shortest=min(Preparation.shortest, frames),
         tallest=tallest, shot_frames=shot_frames, shot_size=shot_size, seed=seed,
     )  # fmt: skip
     plan = plan_sources(settings, clips=clips, photos=photos, shots=shots, reds=reds, split=split)

@@ -22,12 +22,13 @@ from codecvsr.errors import CheckpointError, OutputError
 from codecvsr.files import atomic_file
 from codecvsr.train.data import load_clips, load_sources, make_resident
 from codecvsr.train.network import build, metadata
+from codecvsr.train.optimiser import make_optimiser
 from codecvsr.train.processes import Processes, joined
 from codecvsr.train.recipe import Model, Optimisation, Recipe
 from codecvsr.train.run_log import LOG, RunLog
 from codecvsr.train.sampling import Sampler
 from codecvsr.train.state import find_states, load_state, save_state
-from codecvsr.train.step import Stepper, make_optimiser, move
+from codecvsr.train.step import Stepper, move
 from codecvsr.train.validation import validate
 
 __all__ = ["LOG", "WEIGHTS", "learning_rate", "train", "weights_name"]
@@ -108,7 +109,7 @@ def _train(
     torch.manual_seed(settings.seed)
     network = place(_build(recipe, initial), device)
     average = copy.deepcopy(network).requires_grad_(False)
-    optimiser = make_optimiser(network, settings.learning_rate, device)
+    optimiser = make_optimiser(network, settings.learning_rate, device, kind=settings.optimiser)
     step, schedule = 0, None
     if resume:
         step, params = load_state(resume, network, average, optimiser)
@@ -177,8 +178,9 @@ def is_other_run(out: Path, model: Model, resume: Path | None) -> bool:
 
 
 def learning_rate(settings: Optimisation, step: int) -> float:
-    """Returns the rate at a step: linear warm-up times one cosine that ends at zero after ``settings.steps`` steps."""
-    cosine = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+    """Returns the rate at a step: a linear warm-up, a constant rate, and a cosine to zero over the last ``decay`` of all steps."""
+    length = settings.decay * settings.steps
+    cosine = 0.5 * (1 + math.cos(math.pi * max(0.0, step - settings.steps + length) / length))
     return settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup)) * cosine
 
 

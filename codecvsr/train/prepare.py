@@ -9,12 +9,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,9 +22,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.bitstream.encode import PROXY_CRF, EncodeSettings, Gop, encode_h264
-from codecvsr.bitstream.reader import read_video
-from codecvsr.constants import SCALE
 from codecvsr.datasets.hr_sources import HRSource
 from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.events import Progress
@@ -34,12 +29,12 @@ from codecvsr.files import atomic_file, read_image
 from codecvsr.models.priors import make_priors
 from codecvsr.motion import estimate_motion
 from codecvsr.train.camera import Picture, choose_movement, render_shot
+from codecvsr.train.degradation import degrade, draw_degradation
 from codecvsr.train.prepare_plan import STEP, Job, Plan, Preparation, Skipped
 from codecvsr.train.prepared_set import Chunk, write_chunk
-from codecvsr.video.resize import downsample, resample
+from codecvsr.video.resize import resample
 
 SETTINGS = "set.json"  #: file of the settings, in the set's folder
-RATES = (24, 25, 30, 50, 60)  #: frames per second to draw from
 
 
 @dataclass(frozen=True)
@@ -157,36 +152,22 @@ def work(job: Job, settings: Preparation, out: Path) -> tuple[int, str]:
 def make_chunk(hr: npt.NDArray[np.uint8], settings: Preparation, name: str, source: str) -> Chunk:
     """Returns the chunk of frames ``hr`` (T, H, W, 3) uint8: downsampled, compressed in several versions, with motion."""
     rng = np.random.default_rng((settings.seed, zlib.crc32(os.fsencode(name))))
-    pristine = [downsample(frame, SCALE) for frame in hr]
     versions, parts = [], []
     for _ in range(settings.versions):
-        is_clean = bool(rng.random() < settings.clean)
-        gop: Gop = "ldp" if rng.random() < settings.ldp else "default"
-        crf = round(float(rng.uniform(*settings.crf)), 2)
-        encoding = EncodeSettings(
-            crf=PROXY_CRF if is_clean else crf,
-            preset=settings.presets[int(rng.integers(len(settings.presets)))],
-            gop=gop,
-            fps=Fraction(RATES[int(rng.integers(len(RATES)))]),
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "clip.mp4"
-            encode_h264(pristine, path, encoding)
-            frames = list(read_video(path))
-        if len(frames) != len(pristine):
-            raise InputError(f"{name}: {len(frames)} of {len(pristine)} frames were decoded again.")
+        how = draw_degradation(settings, rng)
+        small, frames = degrade(list(hr), how, rng)
+        if len(frames) != len(hr):
+            raise InputError(f"{name}: {len(frames)} of {len(hr)} frames were decoded again.")
         motion = estimate_motion(frames, threads=1)
         parts.append(
             (
-                np.stack(pristine if is_clean else [frame.rgb for frame in frames]),
+                np.stack(small if how.crf is None else [frame.rgb for frame in frames]),
                 np.concatenate([motion.to_prev, motion.to_next], axis=1).astype(np.float16),
                 make_priors(motion).astype(np.float16),
                 motion.is_cut,
             )
         )
-        versions.append(
-            {"crf": None if is_clean else crf, "preset": encoding.preset, "gop": gop, "fps": int(encoding.fps)}
-        )
+        versions.append(dataclasses.asdict(how))
     lr, fields, priors, is_cut = (np.stack(arrays) for arrays in zip(*parts, strict=True))
     return Chunk(source, tuple(versions), hr, lr, fields, priors, is_cut)
 
@@ -215,9 +196,13 @@ def _check_settings(path: Path, settings: Preparation) -> None:
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise InputError(f"{path}: is not valid JSON ({error}).") from error
-        if other := [key for key in now if before.get(key) != now[key]]:
+        before = {
+            **json.loads(json.dumps(dataclasses.asdict(Preparation()))),
+            **before,
+        }  # of versions with fewer settings
+        if other := [key for key in now if before[key] != now[key]]:
             raise InputError(
-                f"{path.parent}: was prepared with {', '.join(f'{key} = {before.get(key)}' for key in other)}; use the same "
+                f"{path.parent}: was prepared with {', '.join(f'{key} = {before[key]}' for key in other)}; use the same "
                 "settings to continue, or another folder."
             )
         return

@@ -34,6 +34,10 @@ class Preparation:
         presets: x264 presets to draw from.
         ldp: share of versions coded IPPP; the others have the B-frames of their preset.
         clean: share of versions with pristine pixels, and motion from a stream at CRF 12.
+        rate_limited: share of compressed versions with a mean bit rate and a buffer (VBV), as streaming services code.
+        reencoded: share of compressed versions that were encoded once before, as uploads are.
+        kernels: share of versions shrunk by area, bilinear or Lanczos instead of bicubic.
+        noise: share of versions with light sensor noise, which the originals don't have.
         frames: maximum length of a chunk; longer clips are split, a remainder below ``shortest`` is skipped.
         shortest: minimum length of a chunk.
         tallest: maximum frame height, a multiple of 16; higher clips are scaled down. 0 for no limit.
@@ -47,6 +51,10 @@ class Preparation:
     presets: tuple[str, ...] = ("veryfast", "faster", "fast", "medium", "slow")
     ldp: float = 0.3
     clean: float = 0.1
+    rate_limited: float = 0.0
+    reencoded: float = 0.0
+    kernels: float = 0.0
+    noise: float = 0.0
     frames: int = 100
     shortest: int = 8
     tallest: int = 0
@@ -67,6 +75,9 @@ class Preparation:
             raise InputError(
                 f"the presets {', '.join(self.presets) or 'none'}: some of {', '.join(PRESETS)} were expected."
             )
+        for name in ("ldp", "clean", "rate_limited", "reencoded", "kernels", "noise"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} = {getattr(self, name):g}: a share from 0 to 1 was expected.")
         if min(self.versions, self.shortest, self.frames, self.shot_frames) < 1 or self.shortest > self.frames:
             raise InputError("versions and lengths must be at least 1, and the minimum length at most the maximum.")
         for size in (*self.shot_size, self.tallest):

@@ -12,6 +12,8 @@ from typing import Any
 
 from codecvsr.errors import InputError
 
+OPTIMISERS = ("adam", "muon")
+
 
 @dataclass(frozen=True)
 class Data:
@@ -44,19 +46,27 @@ class Model:
 
 @dataclass(frozen=True)
 class Optimisation:
-    """One cosine from ``learning_rate`` to zero over ``steps`` steps of Adam, and an average of the weights (EMA)."""
+    """The steps: their number, samples, optimiser and learning rate, and the moving average of the weights (EMA)."""
 
     steps: int = 2000
     batch: int = 3
     frames: int = 7
     context: int = 0  #: frames at either end that are inputs only, without a target
     crop: int = 64  #: side of a low-resolution crop in pixels, a multiple of 4
+    optimiser: str = "adam"  #: "adam", or "muon" for convolutions with Adam for all other weights
     learning_rate: float = 1e-3
-    warmup: int = 50
+    warmup: int = 50  #: steps over which the rate rises from zero
+    decay: float = 1.0  #: share of the steps, at their end, over which the rate falls to zero as a cosine
     clip_norm: float = 1.0
     charbonnier: float = 0.03  #: epsilon of the loss, for values in 0..1
     ema: float = 0.995
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in OPTIMISERS:
+            raise ValueError(f"optimiser = {self.optimiser!r}; one of {', '.join(OPTIMISERS)} was expected")
+        if not 0 < self.decay <= 1:
+            raise ValueError(f"decay = {self.decay}; a share above 0 and up to 1 was expected")
 
 
 @dataclass(frozen=True)
@@ -189,5 +199,7 @@ def _build(kind: type, table: Mapping[str, Any], origin: str) -> Any:
             raise InputError(f"{origin}: {key} = {value!r}; a value of type {name} was expected.")
     try:
         return kind(**arguments)
+    except ValueError as error:
+        raise InputError(f"{origin}: {error}.") from error
     except TypeError as error:  # a key without a default is missing
         raise InputError(f"{origin}: {str(error).split('__init__() ')[-1]}.") from error

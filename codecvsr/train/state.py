@@ -147,5 +147,5 @@ def _load_moments(tensors: Mapping[str, Tensor], network: nn.Module, optimiser: 
             state[index] = found
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     for parameter, moments in optimiser.state.items():
-        for key in _MOMENTS:  # in the layout and precision of the weights
+        for key in moments.keys() & _MOMENTS:  # in the layout and precision of the weights
             moments[key] = torch.empty_like(parameter, requires_grad=False).copy_(moments[key])

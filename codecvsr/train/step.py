@@ -26,13 +26,6 @@ def charbonnier(predicted: Tensor, target: Tensor, epsilon: float) -> Tensor:
     return ((predicted - target) ** 2 + epsilon**2).sqrt().mean() - epsilon
 
 
-def make_optimiser(network: nn.Module, rate: float, device: torch.device) -> torch.optim.Adam:
-    """Returns Adam; on a GPU its capturable variant, with the learning rate as a tensor."""
-    on_gpu = device.type == "cuda"
-    lr = torch.tensor(rate, device=device) if on_gpu else rate
-    return torch.optim.Adam(network.parameters(), lr=lr, betas=(0.9, 0.99), capturable=on_gpu, fused=on_gpu or None)
-
-
 def move(batch: Batch, device: torch.device) -> Batch:
     """Returns the batch on ``device``."""
     tensors: dict[str, Any] = {name: tensor.to(device, non_blocking=True) for name, tensor in _tensors(batch)}

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from codecvsr.errors import CheckpointError, OutputError
 from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.train.loop import WEIGHTS, train
+from codecvsr.train.optimiser import make_optimiser
 from codecvsr.train.recipe import (
     Reporting,
     Window,
@@ -20,13 +21,18 @@ from codecvsr.train.recipe import (
 from codecvsr.train.run_log import LOG, read_log
 from codecvsr.train.sampling import Sampler
 from codecvsr.train.state import PART_BYTES, load_state, save_state
-from codecvsr.train.step import make_optimiser
 from tests.train.conftest import state_of, tiny
 
 
-@pytest.mark.parametrize("windows", [(), (Window(3, 0, 2, 24, 1.0), Window(5, 1, 1, 16, 1.0))], ids=["one", "mixed"])
-def test_resumed_equals_uninterrupted(material: Path, tmp_path: Path, windows: tuple[Window, ...]) -> None:
-    recipe = dataclasses.replace(tiny(material), windows=windows)
+@pytest.mark.parametrize(
+    ("windows", "optimiser"),
+    [((), "adam"), ((Window(3, 0, 2, 24, 1.0), Window(5, 1, 1, 16, 1.0)), "adam"), ((), "muon")],
+    ids=["one", "mixed", "muon"],
+)
+def test_resumed_equals_uninterrupted(
+    material: Path, tmp_path: Path, windows: tuple[Window, ...], optimiser: str
+) -> None:
+    recipe = dataclasses.replace(tiny(material, optimiser=optimiser), windows=windows)
     train(recipe, tmp_path / "whole")
     halted = dataclasses.replace(recipe, reporting=Reporting(log_every=1, save_every=2, validate_every=100))
     with pytest.MonkeyPatch.context() as patch:
