@@ -34,12 +34,20 @@ class StripFrame:
     is_idr: bool
 
 
-def reference_distances(motion: ClipMotion, lumas: Sequence[Luma]) -> npt.NDArray[np.int32]:
+def reference_distances(
+    motion: ClipMotion, lumas: Sequence[Luma], references_per_list: int | None = None
+) -> npt.NDArray[np.int32]:
     """(2, T, h, w): by list, frames from each cell to the reference its vector was resolved to; 0 where there is none.
 
     The resolver stores the matching error of the reference it chose; the distance is that of the picture with this error.
     """
-    facts = StreamFacts(motion.types, motion.is_reference, motion.is_idr, motion.decode_order)
+    facts = StreamFacts(
+        motion.types,
+        motion.is_reference,
+        motion.is_idr,
+        motion.decode_order,
+        references_per_list=references_per_list,
+    )
     found = np.zeros((2, *motion.partition.shape), np.int32)
     for direction, raw in ((PAST, motion.past), (FUTURE, motion.future)):
         for t in range(len(motion)):
@@ -70,7 +78,8 @@ class StreamStats:
 
     def add(self, chunk: Sequence[CodedFrame], motion: ClipMotion, own: slice) -> None:
         """Counts the frames ``own`` of a chunk."""
-        distances = reference_distances(motion, [pad_to_cells(frame.luma) for frame in chunk])
+        lumas = [pad_to_cells(frame.luma) for frame in chunk]
+        distances = reference_distances(motion, lumas, chunk[0].references_per_list)
         for t in range(len(chunk))[own]:
             frame = chunk[t]
             self.size = frame.width, frame.height

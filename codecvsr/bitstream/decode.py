@@ -1,12 +1,13 @@
 """Decoding with PyAV: packets in, pictures out that know which packet they came from.
 
-FFmpeg's frame threads corrupt the motion vectors it exports for streams with B-frames, so H.264 is decoded on one thread and
-no caller can change that; to decode faster, split a video between key frames.
+FFmpeg's frame threads corrupt the motion vectors it exports for streams with B-frames, so a stream whose vectors are read is
+decoded on one thread and no caller can change that; to decode faster, split a video between key frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 
-from codecvsr.bitstream import h264
+from codecvsr.bitstream import h264, mpeg
 from codecvsr.bitstream.clock import video_packets
 from codecvsr.bitstream.containers import open_input
 from codecvsr.bitstream.frame import NO_VECTORS, VECTOR_DTYPE, CodedFrame, FrameType
@@ -46,6 +47,7 @@ class VideoDecoder:
         packets: what is known of every packet read so far.
         damage: why decoding ended early, or what failed at its end; empty where nothing did.
         is_h264: the stream is H.264.
+        has_vectors: pictures carry motion vectors and QPs.
         codec: FFmpeg's name of the decoder.
         sequence: what the H.264 sequence parameter set says.
     """
@@ -55,7 +57,7 @@ class VideoDecoder:
 
         Args:
             path: any container FFmpeg reads.
-            export: the pictures of an H.264 stream carry motion vectors and QPs.
+            export: pictures carry motion vectors and QPs if the codec is H.264 or one of ``mpeg.CODECS``.
             conceal: continue after damage; without it decoding ends at the first broken packet.
             begin: start at the key packet shown at this time, in units of the stream's time base; no picture comes where
                 it cannot be found.
@@ -70,11 +72,13 @@ class VideoDecoder:
         self._context = self._stream.codec_context
         self.codec = self._context.name
         self.is_h264 = self.codec == "h264"
-        if self.is_h264:
+        self.has_vectors = export and (self.is_h264 or self.codec in mpeg.CODECS)
+        self._last_shown = -1  # packet of the picture before
+        if self.is_h264 or self.has_vectors:
             self._context.thread_type = "SLICE"
             self._context.thread_count = 1  # with several slice threads the decoder reports no errors
-            if export:
-                self._context.options = dict(_EXPORT)
+        if self.has_vectors:
+            self._context.options = dict(_EXPORT)
         self._length_size = h264.length_prefix_size(self._context.extradata)
         self.sequence = h264.sequence_facts(self._context.extradata) if self.is_h264 else h264.UNKNOWN
 
@@ -110,21 +114,37 @@ class VideoDecoder:
     def coded_frame(self, picture: av.VideoFrame, index: int) -> CodedFrame:
         """Returns ``picture``, the ``index``-th in display order, with what the bitstream says about it.
 
-        Of other codecs than H.264 only the time is known; the type of their frames is "I".
+        Call it for every picture in turn. Without vectors only the time is known, and the type of frames is "I".
         """
         assert picture.pts is not None
         packet = self.packets[picture.pts]
-        return CodedFrame(
+        coded = CodedFrame(
             index=index,
             decode_index=picture.pts,
             pts_seconds=packet.pts_seconds,
-            type=_FRAME_TYPES.get(int(picture.pict_type), "P") if self.is_h264 else "I",
+            type="I",
             is_reference=packet.is_reference,
             is_idr=packet.is_idr,
-            vectors=_vectors(picture) if self.is_h264 else NO_VECTORS,
-            qp=_qp(picture) if self.is_h264 else None,
+            vectors=NO_VECTORS,
+            qp=None,
             picture=picture,
             max_references=self.sequence.max_references,
+        )
+        last, self._last_shown = self._last_shown, picture.pts
+        if not self.has_vectors:
+            return coded
+        kind = _FRAME_TYPES.get(int(picture.pict_type), "P")
+        if self.is_h264:
+            return replace(coded, type=kind, vectors=_vectors(picture), qp=_qp(picture))
+        steps = _qp(picture)
+        return replace(
+            coded,
+            type=kind,
+            is_reference=kind != "B",
+            is_idr=kind == "I" and last < picture.pts,  # no picture decoded after it is shown before it
+            vectors=_vectors(picture) if mpeg.has_vectors(self.codec, kind) else NO_VECTORS,
+            qp=None if steps is None else mpeg.qp_of_steps(steps),
+            references_per_list=1,
         )
 
     def is_interlaced(self, picture: av.VideoFrame) -> bool:
@@ -217,7 +237,7 @@ def _vectors(picture: av.VideoFrame) -> npt.NDArray[np.void]:
 
 
 def _qp(picture: av.VideoFrame) -> npt.NDArray[np.int8] | None:
-    """Returns the exported luma QP of each macroblock, (ceil(H/16), ceil(W/16)); None where there is none."""
+    """Returns the exported quantiser of each macroblock, (ceil(H/16), ceil(W/16)); None where there is none."""
     exported: Any = side_data(picture).get("VIDEO_ENC_PARAMS")
     if exported is None:
         return None

@@ -15,7 +15,7 @@ from codecvsr.bitstream import color
 FrameType = Literal["I", "P", "B"]
 
 #: One motion vector of one block, as in FFmpeg's ``AVMotionVector``. ``dst_x, dst_y`` is the block's *centre* in
-#: pixels; ``motion_x, motion_y`` divided by ``motion_scale`` (4 for H.264: quarter-pels) is the displacement in pixels
+#: pixels; ``motion_x, motion_y`` divided by ``motion_scale`` (4 for quarter-pels, as of H.264; 2 for half-pels) is the displacement in pixels
 #: from the block to its prediction, so the vector points from the current frame to its reference. ``source`` is -1 for
 #: list 0 (the past, if the encoder orders its lists as x264 does) and +1 for list 1 (the future).
 VECTOR_DTYPE = np.dtype(
@@ -45,13 +45,14 @@ class CodedFrame:
         pts_seconds: presentation time in seconds, or None where the container has none.
         type: ``"I"``, ``"P"`` or ``"B"``.
         is_reference: other pictures may be predicted from this one (``nal_ref_idc`` of its slices is not 0;
-            H.264 clause 7.4.1).
+            H.264 clause 7.4.1). Before H.264: it is no B-frame.
         is_idr: an instantaneous decoding refresh: nothing after it, in decode order, refers to anything before it.
         vectors: (n,) array of :data:`VECTOR_DTYPE`, empty for intra pictures.
         qp: (ceil(H/16), ceil(W/16)) int8, the luma QP of each macroblock, or None where it is not exported.
         picture: the decoded picture in the stream's own pixel format.
         max_references: pictures that the stream stores for reference at once (``max_num_ref_frames`` of H.264 clause
             7.4.2.1.1), or None where it is not known.
+        references_per_list: pictures that the vectors of one list can mean; None: no fewer than are stored.
     """
 
     index: int
@@ -64,6 +65,7 @@ class CodedFrame:
     qp: npt.NDArray[np.int8] | None
     picture: av.VideoFrame
     max_references: int | None = None
+    references_per_list: int | None = None
 
     @property
     def height(self) -> int:

@@ -16,11 +16,15 @@ from codecvsr import native_libraries
 from codecvsr.bitstream import h264
 from codecvsr.bitstream.damage import SoundFrames, end_of_stream
 from codecvsr.bitstream.frame import NO_VECTORS, VECTOR_DTYPE, CodedFrame, FrameType
-from codecvsr.bitstream.refusals import check_codec, check_picture
+from codecvsr.bitstream.refusals import check_picture
 from codecvsr.errors import CodecVSRError, InputError
 
 _NO_PTS = -(2**63)
 _TYPES: dict[int, FrameType] = {ord("I"): "I", ord("P"): "P", ord("B"): "B"}
+
+
+class OtherCodecError(Exception):
+    """The stream is not H.264, the only codec that the reader library reads."""
 
 
 class _Stream(ctypes.Structure):
@@ -69,7 +73,8 @@ def iterate(path: Path, *, allow_damaged: bool = False) -> Iterator[CodedFrame]:
 
     Raises:
         InputError: the file is unreadable, has no video stream, or the reader library is not built.
-        UnsupportedInputError: another codec than H.264, interlaced coding, a frame size that changes in mid-stream.
+        OtherCodecError: the codec is not H.264; nothing was yielded.
+        UnsupportedInputError: interlaced coding, a frame size that changes in mid-stream.
         DamagedInputError: the stream is truncated or corrupt; frames yielded before it is raised are sound.
     """
     library = native_libraries.reader_library()
@@ -85,7 +90,8 @@ def iterate(path: Path, *, allow_damaged: bool = False) -> Iterator[CodedFrame]:
         library.cvsr_reader_stream(reader, ctypes.byref(stream))
         if stream.index < 0 or stream.codec == b"none":
             raise InputError(f"{path}: has no video stream; a video file was expected.")
-        check_codec(path, _text(stream.codec))
+        if stream.codec != b"h264":
+            raise OtherCodecError
         extradata = ctypes.string_at(stream.extradata, stream.extradata_size) if stream.extradata else None
         sequence = h264.sequence_facts(extradata)
         sound: SoundFrames[CodedFrame] = SoundFrames()

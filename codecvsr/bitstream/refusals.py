@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from codecvsr.bitstream import mpeg
 from codecvsr.errors import UnsupportedInputError
-
-#: Codecs whose motion vectors FFmpeg exports, but in a form that no reader here supports.
-UNREAD_CODECS = ("mpeg1video", "mpeg2video", "mpeg4", "h263", "flv", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2")
 
 
 def check_codec(path: Path, codec: str) -> None:
-    """Checks that motion vectors of ``codec`` are read.
+    """Checks that motion vectors of ``codec``, named as PyAV names its decoder, are read.
 
     Raises:
-        UnsupportedInputError: ``codec`` is not ``"h264"``.
+        UnsupportedInputError: they are not.
     """
-    if codec == "libdav1d":  # PyAV names the decoder, which is named after the codec for all but this one
-        codec = "av1"
-    if codec != "h264":
-        reason = (
-            "whose motion vectors are not read"
-            if codec in UNREAD_CODECS
-            else "for which FFmpeg exports no motion vectors and QPs"
-        )
+    if codec != "h264" and codec not in mpeg.CODECS:
+        name = "av1" if codec == "libdav1d" else codec
         raise UnsupportedInputError(
-            f"{path}: the video is {codec}, {reason}; H.264 was expected. "
-            f"Convert it first: ffmpeg -i {path.name} -c:v libx264 -crf 12 -c:a copy h264.mkv"
+            f"{path}: the video is {name}, whose motion vectors cannot be read; H.264, MPEG-1, MPEG-2 or MPEG-4 Part 2 was "
+            f"expected. Convert it first: ffmpeg -i {path.name} -c:v libx264 -crf 12 -c:a copy h264.mkv"
         )
 
 

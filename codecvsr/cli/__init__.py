@@ -55,7 +55,7 @@ def version() -> str:
 @click.group(cls=_LazyGroup, context_settings={"auto_envvar_prefix": "CODECVSR"})
 @click.version_option(version(), prog_name="codecvsr", message="%(prog)s %(version)s", allow_from_autoenv=False)
 def cli() -> None:
-    """x4 super-resolution of H.264 video, guided by the codec's own motion vectors.
+    """x4 super-resolution of compressed video, guided by the codec's own motion vectors.
 
     Every option can be set in the environment: --crop-border of eval is CODECVSR_EVAL_CROP_BORDER; CODECVSR_DEVICE and
     CODECVSR_PRECISION apply to all commands.

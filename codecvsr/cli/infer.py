@@ -23,7 +23,7 @@ from codecvsr.cli.output import print_json, warn
 
 @click.command(cls=CodecVSRCommand)
 @click.option("--clip-root", type=InputPath(), required=True,
-              help="A clip folder made by 'codecvsr benchmark', or an H.264 video.")  # fmt: skip
+              help="A clip folder made by 'codecvsr benchmark', or an H.264 or MPEG video.")  # fmt: skip
 @click.option("--out-dir", type=click.Path(path_type=Path), required=True, help="Folder for one PNG per frame.")
 @click.option("-m", "--model", default="codecvsr", show_default=True,
               help="A name of 'codecvsr models list', a weights file, or NETWORK:random.")  # fmt: skip

@@ -58,9 +58,9 @@ def command(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Show the structure of an H.264 video and the quality of its vectors.
+    """Show the structure of an H.264 or MPEG video and the quality of its vectors.
 
-    GOP structure, frame types, partitions, vectors, the distance of their references, QP, scene cuts; on
+    Of H.264, MPEG-1, MPEG-2 and MPEG-4 Part 2 (DivX, Xvid): GOP structure, frame types, partitions, vectors, the distance of their references, QP, scene cuts; on
     request PSNR tables of motion and an annotated picture or video.
     """
     from codecvsr.analysis.inspect import inspect_video

@@ -47,14 +47,14 @@ class CodedFrames:
         self.lumas = PaddedLumas()
         self._facts: list[tuple[int, bool, bool, int]] = []  # type, is reference, is IDR, decode index
         self.facts_from = 0
-        self._max_references: int | None = None
+        self._limits: tuple[int | None, int | None] = None, None  # references in all, and per list
 
     def add(self, frame: CodedFrame) -> None:
         """Adds the next frame in display order, of the size of the others."""
         t = self.count
         self.count += 1
         self._facts.append((TYPE_CODES[frame.type], frame.is_reference, frame.is_idr, frame.decode_index))
-        self._max_references = frame.max_references
+        self._limits = frame.max_references, frame.references_per_list
         self.blocks[t] = rasterise(frame.vectors, frame.height, frame.width)
         self.lumas.decoded[t] = frame.luma
         rows, columns = -(-frame.height // 16), -(-frame.width // 16)
@@ -75,7 +75,7 @@ class CodedFrames:
             np.array(is_reference),
             np.array(is_idr),
             np.array(decode_order, np.int32),
-            self._max_references,
+            *self._limits,
         )
 
     def discard(self, first: int, resolved: int, done: int) -> None:

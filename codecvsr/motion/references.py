@@ -38,6 +38,7 @@ class StreamFacts:
         is_idr: (T,) bool.
         decode_order: (T,) int, the decode index of each displayed frame.
         max_references: number of pictures in the reference buffer (``max_num_ref_frames``), None where unknown.
+        references_per_list: pictures that the vectors of one list can mean: 1 before H.264; None: as many as are stored.
     """
 
     types: npt.NDArray[np.uint8]
@@ -45,6 +46,7 @@ class StreamFacts:
     is_idr: npt.NDArray[np.bool_]
     decode_order: npt.NDArray[np.int32]
     max_references: int | None = None
+    references_per_list: int | None = None
 
     @cached_property
     def order(self) -> list[int]:
@@ -74,9 +76,11 @@ def usable_references(facts: StreamFacts, t: int, direction: int) -> list[int]:
     picture in decode order (ITU-T H.264 clause 8.2.5.1). Of those, the last ``max_references`` decoded ones remain
     (clause 8.2.5.3); B-frames do not count, since encoders remove them earlier. None is farther away than
     :data:`MAX_REFERENCE`.
+
+    Codecs before H.264 know one picture a list: the nearest that is no B-frame (ISO/IEC 13818-2 clause 7.6.2).
     """
     decode, is_reference = facts.order, facts.used
-    limit = _MAX_REFERENCES[direction]
+    limit = min(_MAX_REFERENCES[direction], facts.references_per_list or _MAX_REFERENCES[direction])
     oldest_anchor = -1
     if facts.max_references:
         limit = min(limit, facts.max_references)

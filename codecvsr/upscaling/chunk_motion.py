@@ -13,7 +13,6 @@ import numpy.typing as npt
 from codecvsr.bitstream.encode import PROXY_CRF, EncodeSettings, encode_h264
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.reader import read_video
-from codecvsr.bitstream.refusals import UNREAD_CODECS
 from codecvsr.inference.motion_source import with_motion
 from codecvsr.inference.source import Source
 from codecvsr.models.zoo import LoadedModel
@@ -22,13 +21,16 @@ from codecvsr.motion.types import unknown_motion
 from codecvsr.video.probe import Media
 from codecvsr.video.segments import unique
 
+_NAMES = {"h264": "H.264", "mpeg1video": "MPEG-1", "mpeg2video": "MPEG-2", "mpeg4": "MPEG-4"}
+
 
 def describe_motion(media: Media, kind: str) -> str:
     """Returns, in words, where the motion of an input comes from."""
     if kind in ("codec", "raw"):
-        if media.kind == "h264":
-            return f"{kind}: the vectors of the H.264 stream"
-        what = "pictures have no motion vectors" if media.kind == "pictures" else _without_vectors(media.codec)
+        if media.has_vectors:
+            return f"{kind}: the vectors of the {_NAMES.get(media.codec, media.codec)} stream"
+        is_folder = media.kind == "pictures"
+        what = "pictures have no motion vectors" if is_folder else f"motion vectors of {media.codec} cannot be read"
         return f"{kind}: {what}; each chunk is encoded with x264 to estimate its motion"
     return {
         "dis": "dis: DIS optical flow",
@@ -36,12 +38,6 @@ def describe_motion(media: Media, kind: str) -> str:
         "zero": "zero: no motion",
         "none": "none: every frame by itself",
     }[kind]
-
-
-def _without_vectors(codec: str) -> str:
-    if codec in UNREAD_CODECS:
-        return f"motion vectors of {codec} are not read"
-    return f"{codec} exports no motion vectors"
 
 
 def make_source(frames: Sequence[CodedFrame], media: Media, kind: str, model: LoadedModel, scratch: Path) -> Source:
@@ -61,9 +57,9 @@ def make_source(frames: Sequence[CodedFrame], media: Media, kind: str, model: Lo
     names = tuple(str(frame.index) for frame in frames)
     options = MotionOptions(resolve=False, refine=False) if kind == "raw" else MotionOptions()
     if kind in ("codec", "raw"):
-        coded = frames if media.kind == "h264" else proxy(frames, media.rate, scratch / f".proxy.{unique()}.mp4")
+        coded = frames if media.has_vectors else proxy(frames, media.rate, scratch / f".proxy.{unique()}.mp4")
         return with_motion(Source(names, pixels, estimate_motion(coded, options)), kind, model)
-    if media.kind == "h264" and kind != "none":
+    if media.has_vectors and kind != "none":
         motion = estimate_motion(frames, options)
     else:
         motion = unknown_motion(*pixels.shape[:3])

@@ -10,6 +10,7 @@ from typing import Literal
 
 import av
 
+from codecvsr.bitstream import mpeg
 from codecvsr.bitstream.conceal import ConcealedVideo
 from codecvsr.bitstream.decode import open_video
 from codecvsr.bitstream.frame import NO_VECTORS, CodedFrame
@@ -22,7 +23,7 @@ from codecvsr.inference.clip_folder import check_size, numbered_frames
 _NO_TIMESTAMPS = 0x0080  # AVFMT_NOTIMESTAMPS of libavformat
 USUAL_RATE = Fraction(24)  #: frames per second of a folder of frames
 
-Kind = Literal["h264", "other", "pictures"]
+Kind = Literal["h264", "mpeg", "other", "pictures"]
 #: How a damaged video is treated: refused, used up to the damage, or used with the damage patched and counted.
 Damage = Literal["refuse", "stop", "conceal"]
 
@@ -33,7 +34,7 @@ class Media:
 
     Attributes:
         path: file or folder.
-        kind: "h264" (vectors can be read), "other" (another codec) or "pictures" (a folder of frames).
+        kind: "h264", "mpeg" (another codec whose vectors can be read), "other" or "pictures" (a folder of frames).
         codec: name of the codec; "pictures" for a folder.
         time_base: seconds per unit of the timestamps.
         rate: mean frames per second.
@@ -79,12 +80,17 @@ class Media:
             time_base = stream.time_base or 1 / rate
         return cls(
             path,
-            "h264" if codec == "h264" else "other",
+            "h264" if codec == "h264" else "mpeg" if codec in mpeg.CODECS else "other",
             codec,
             time_base,
             rate,
             has_own_rate=is_raw and fps is not None,
         )
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether the motion vectors of its codec can be read."""
+        return self.kind in ("h264", "mpeg")
 
     def frames(self, damage: Damage = "refuse") -> Iterable[CodedFrame]:
         """Decodes from the start, in display order.
@@ -99,7 +105,7 @@ class Media:
             return self._picture_frames()
         if damage == "conceal":
             return ConcealedVideo(self.path)
-        if self.kind == "h264":
+        if self.has_vectors:
             return read_video(self.path, backend="pyav", allow_damaged=damage == "stop")
         return VideoPictures(self.path, allow_damaged=damage == "stop").coded()
 
@@ -112,7 +118,7 @@ class Media:
         """
         if self.kind == "pictures":
             return self._picture_frames(index)
-        if self.kind == "h264":
+        if self.has_vectors:
             return read_from(self.path, pts)
         return VideoPictures(self.path, begin=pts).coded()
 

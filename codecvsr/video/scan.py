@@ -145,8 +145,8 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
             break
         times.append(pts)
         extras |= found_in(frame.picture)
-        is_key = bool(frame.picture.key_frame) and media.kind == "other"
-        keys.append(frame.type == "I" if media.kind == "h264" else is_key)
+        is_key = bool(frame.picture.key_frame) and media.kind in ("mpeg", "other")
+        keys.append(frame.type == "I" if media.has_vectors else is_key)
         starts.append(frame.is_idr or is_key)
         duration = int(frame.picture.duration or 0)
     if facts is None or origin is None:

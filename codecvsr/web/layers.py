@@ -31,7 +31,7 @@ def write_layers(
     end: float | None = None,
     on_frame: Callable[[int], None] | None = None,
 ) -> int:
-    """Write one line per frame of an H.264 file; returns the number of lines.
+    """Write one line per frame of a file; returns the number of lines.
 
     Args:
         video: the file.

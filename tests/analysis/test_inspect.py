@@ -176,7 +176,7 @@ def test_wrong_use(low_delay, options, words):
 
 
 def test_unusable_videos(tmp_path):
-    other = encode(tmp_path / "other.mp4", moving_texture(3, 64, 64, 1, 0), codec="mpeg4")
+    other = encode(tmp_path / "other.mkv", moving_texture(3, 64, 64, 1, 0), codec="ffv1")
     target = tmp_path / "out.mp4"
     for path, words in ((other, "H.264"), (tmp_path / "none.mp4", "no such file")):
         result = run(path, "--overlay", target, "--json")
