@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +40,20 @@ def refuse_existing(*targets: Path | None, overwrite: bool, choose: str = "anoth
     for target in targets:
         if target is not None and target.exists() and not overwrite:
             raise OutputError(f"{target}: exists already; use -y/--overwrite to replace it, or choose {choose}.")
+
+
+def check_writable(path: Path) -> None:
+    """Creates the folder of an output and checks that files can be made there, before hours of work.
+
+    Raises:
+        OutputError: they cannot.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); choose another path.") from error
 
 
 def is_empty_folder(path: Path) -> bool:

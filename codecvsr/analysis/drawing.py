@@ -77,6 +77,12 @@ def _glyphs(words: str, size: float, bold: bool) -> npt.NDArray[np.float32]:
     return bolder.astype(np.float32)
 
 
+def width(words: str, size: float, *, bold: bool = False) -> int:
+    """Width in pixels of a line that :func:`text` writes."""
+    words = words.encode("ascii", "replace").decode("ascii")
+    return _glyphs(words, size, bold).shape[1] if words.strip() else 0
+
+
 def text(
     picture: Picture,
     words: str,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from codecvsr.cli import output
 from codecvsr.cli.common import CodecVSRCommand, ExitCode, command_line
 from codecvsr.cli.options import (
     InputPath,
@@ -17,7 +18,7 @@ from codecvsr.cli.options import (
     precision_option,
 )
 from codecvsr.cli.output import info, print_json, stdout_console, warn
-from codecvsr.files import refuse_existing
+from codecvsr.files import check_writable, refuse_existing
 from codecvsr.json_values import jsonable
 
 if TYPE_CHECKING:
@@ -26,26 +27,40 @@ if TYPE_CHECKING:
 
 
 def _check_models(values: tuple[str, ...]) -> None:
-    """Checks the values of ``--models``; not in a callback, because this imports torch, before inputs are checked."""
+    """Checks the values of ``--models`` without torch, so that a misspelt name is refused at once.
+
+    Raises:
+        click.BadParameter: a value is not spelt like a row.
+        InputError: there is no such model.
+    """
     from codecvsr.compare.variants import parse_variants
     from codecvsr.errors import InputError
+    from codecvsr.models.model_names import check_name
 
     try:
-        parse_variants(values)
+        variants = parse_variants(values)
     except InputError as error:
         raise click.BadParameter(str(error), param_hint="'--models'") from error
+    for variant in variants:
+        check_name(variant.model)
 
 
-def _check_reports(values: tuple[Path, ...]) -> None:
-    """Checks the values of ``--report``; not in a callback, for the same reason."""
-    from codecvsr.compare.report import check_report
+def _check_outputs(reports: tuple[Path, ...], sheet: Path | None, overwrite: bool) -> None:
+    """Checks names and places of reports and sheet."""
+    from codecvsr.compare.outputs import check_report, check_sheet
     from codecvsr.errors import InputError
 
-    try:
-        for path in values:
-            check_report(path)
-    except InputError as error:
-        raise click.BadParameter(str(error), param_hint="'--report'") from error
+    for hint, check, paths in (("--report", check_report, reports), ("--sheet", check_sheet, (sheet,))):
+        for path in paths:
+            if path is not None:
+                try:
+                    check(path)
+                except InputError as error:
+                    raise click.BadParameter(str(error), param_hint=f"'{hint}'") from error
+    folders = [path.with_name(f"{path.stem}_files") for path in reports if path.suffix.lower() == ".md"]
+    refuse_existing(*reports, *folders, sheet, overwrite=overwrite)
+    for path in (*reports, *([] if sheet is None else [sheet])):
+        check_writable(path)
 
 
 def _crop(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int, int, int] | None:
@@ -91,6 +106,11 @@ def _crop(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
 @click.option(
     "--temporal", is_flag=True, help="Measure temporal consistency too (warping error along the codec's motion)."
 )
+@click.option("--artifacts", is_flag=True,
+              help="Measure faults that PSNR does not see too: invented detail, lines, lattice, chroma specks.")  # fmt: skip
+@click.option("--sheet", type=click.Path(path_type=Path, dir_okay=False), metavar="PNG",
+              help="Draw a contact sheet at 100 %: bicubic, every model and the original where each of these faults of the "
+                   "first model is worst, and where the models differ most. Frames are stored in --out-dir.")  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Measure everything again and ignore stored measurements.")
 @device_option
 @precision_option
@@ -112,6 +132,8 @@ def command(
     crop: tuple[int, int, int, int] | None,
     lpips: bool,
     temporal: bool,
+    artifacts: bool,
+    sheet: Path | None,
     fresh: bool,
     device: str,
     precision: str,
@@ -121,30 +143,38 @@ def command(
 ) -> ExitCode:
     """Compare models on benchmark clips: quality, size, speed and memory in one table.
 
-    Bicubic is always a row. A row that fails is named, and the others are measured. Random weights are marked
-    'untrained' and have no scores. Measurements are stored: the same command continues an interrupted run.
+    Models, clips and options are checked before the first frame. Bicubic is always a row. A row that fails on a clip is named,
+    and the others are measured. Random weights are marked 'untrained' and have no scores. Measurements are stored: the same
+    command continues an interrupted run. The table has the means over the clips; -v adds every clip.
     """
     _check_models(models)
-    _check_reports(reports)
+    _check_outputs(reports, sheet, overwrite)
+    from codecvsr.cli.compare_progress import StepPrinter
     from codecvsr.compare.measurements import Settings
     from codecvsr.compare.report import write_report
     from codecvsr.compare.run import compare
+    from codecvsr.compare.sheet import write_sheet
 
-    refuse_existing(*reports, overwrite=overwrite)
-    result = compare(
-        [*clip_root, *more_clips],
-        gt_root,
-        models,
-        ablations=ablations,
-        clips=tuple(filter(None, (item.strip() for item in clips.split(",")))),
-        settings=Settings(frames, window, crop_border, temporal, device, precision, lpips, compile),
-        out_dir=out_dir,
-        fresh=fresh,
-    )
+    with StepPrinter() as printer:
+        result = compare(
+            [*clip_root, *more_clips],
+            gt_root,
+            models,
+            ablations=ablations,
+            clips=tuple(filter(None, (item.strip() for item in clips.split(",")))),
+            settings=Settings(frames, window, crop_border, temporal, device, precision, lpips, compile, artifacts),
+            out_dir=out_dir,
+            fresh=fresh,
+            with_frames=sheet is not None,
+            on_step=printer.on_step,
+        )
     values = jsonable({"command": command_line(), **result.to_json()})
     for report in reports:
         write_report(report, result, values, crop)
         info(f"Report: {report}")
+    if sheet is not None:
+        write_sheet(sheet, result)
+        info(f"Contact sheet: {sheet}")
     for failure in result.failed:
         warn(f"{failure.row}{' on ' + failure.clip if failure.clip else ''}: {failure.error}")
     if as_json:
@@ -157,13 +187,17 @@ def command(
 
 
 def _print_tables(result: Comparison) -> None:
-    """Means by CRF, and every clip where there are several, on stdout."""
-    from codecvsr.compare.tables import means_table, measurements_table
+    """Means over the clips, one line per model, on stdout; with ``--verbose`` all scores by CRF and by clip."""
+    from codecvsr.compare import tables
 
-    for label in result.labels:
-        _print_table(means_table(result, label))
-    if len(result.clips) > len(result.labels):
-        _print_table(measurements_table(result))
+    _print_table(tables.summary_table(result))
+    shown: list[Table | None] = [tables.artifacts_table(result, label) for label in result.labels]
+    if output.settings.verbose:
+        shown = [*(tables.means_table(result, label) for label in result.labels), *shown]
+        shown += [tables.measurements_table(result), tables.artifacts_by_clip_table(result)]
+    for table in shown:
+        if table is not None:
+            _print_table(table)
 
 
 def _print_table(table: Table) -> None:

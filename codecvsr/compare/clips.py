@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.constants import SCALE
 from codecvsr.datasets.hr_sources import HRSource, find_sources
 from codecvsr.errors import InputError
-from codecvsr.files import list_images
+from codecvsr.files import list_images, read_image
 from codecvsr.inference.clip_folder import FRAMES, META, ClipFolder
 
 _LABEL = re.compile(r"_CRF(none|[0-9.]+)$")
@@ -81,10 +82,30 @@ class TestClip:
             yield picture
             count += 1
         if count < frames:
+            raise self._too_few(count)
+
+    def check(self, frames: int) -> None:
+        """Checks, on the first frame, that the original has the size and at least ``frames`` frames.
+
+        Raises:
+            InputError: it does not, or the first frame of either is unreadable. The length of a video is not checked.
+        """
+        height, width = (SCALE * side for side in read_image(self.folder.frames[0]).shape[:2])
+        first = next(self.original.pictures(), None)
+        length = self.original.length
+        if first is None or (length is not None and length < frames):
+            raise self._too_few(length or 0)
+        if first.shape[:2] != (height, width):
             raise InputError(
-                f"{self.original.path}: has {count} frames, but {self.folder.path} has {len(self.folder.frames)}; the "
-                "clip's own originals were expected."
+                f"{self.original.path}: is {first.shape[1]}x{first.shape[0]}, but the frames of {self.folder.path} need "
+                f"{width}x{height}; use the originals of this clip."
             )
+
+    def _too_few(self, count: int) -> InputError:
+        return InputError(
+            f"{self.original.path}: has {count} frames, but {self.folder.path} has {len(self.folder.frames)}; the "
+            "clip's own originals were expected."
+        )
 
     def fingerprint(self) -> str:
         """Returns a digest of names, sizes and times of all files of the clip and its original."""

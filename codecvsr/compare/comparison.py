@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from codecvsr.compare.clips import TestClip, crf_value
-from codecvsr.compare.measurements import COUNTED_SIDE, Measurement, Settings
+from codecvsr.compare.costs import COUNTED_SIDE
+from codecvsr.compare.measurements import Measurement, Settings
 from codecvsr.compare.variants import BICUBIC, Variant
 from codecvsr.metrics.ssim import SIGMA, WINDOW
 from codecvsr.versions import versions
@@ -40,6 +41,7 @@ class Mean:
         clips: how many of them were measured.
         values: scores and costs by the names of :class:`Measurement`; None for a score that some clip lacks.
         rank: by RGB PSNR among variants measured on every clip; None for random weights and incomplete variants.
+        artifacts: means of the faults of "pictures" and "originals"; None where a clip lacks them.
     """
 
     row: str
@@ -47,6 +49,7 @@ class Mean:
     clips: int
     values: dict[str, float | None]
     rank: int | None = None
+    artifacts: dict[str, dict[str, float | None]] | None = None
 
 
 @dataclass
@@ -60,6 +63,7 @@ class Comparison:
         measurements: one per variant and clip, in this order, without those that failed.
         failed: variants that could not be run.
         pictures: files of the middle frames by variant name and clip key.
+        frame_folders: folders of all frames by variant name and clip key, where these were asked for.
     """
 
     variants: list[Variant]
@@ -68,6 +72,7 @@ class Comparison:
     measurements: list[Measurement] = field(default_factory=list)
     failed: list[Failed] = field(default_factory=list)
     pictures: dict[tuple[str, str], Path] = field(default_factory=dict)
+    frame_folders: dict[tuple[str, str], Path] = field(default_factory=dict)
 
     @property
     def labels(self) -> list[str]:
@@ -114,7 +119,9 @@ class Comparison:
         for name in _SCORES:
             scores = [score for m in measurements if (score := getattr(m, name)) is not None]
             values[name] = fmean(scores) if len(scores) == len(keys) else None
-        return Mean(row, label, len(measurements), values)
+        found = [m.artifacts for m in measurements if m.artifacts is not None]
+        artifacts = {side: _mean_of([each[side] for each in found]) for side in found[0]} if found else None
+        return Mean(row, label, len(measurements), values, artifacts=artifacts if len(found) == len(keys) else None)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the object that ``codecvsr compare --json`` prints."""
@@ -137,8 +144,17 @@ class Comparison:
                     **known,
                 }
             )
-        means = [{"row": m.row, "crf": _crf_of(self.clips, m.crf), "clips": m.clips, "rank": m.rank, **m.values}
-                 for m in self.means()]  # fmt: skip
+        means = [
+            {
+                "row": m.row,
+                "crf": _crf_of(self.clips, m.crf),
+                "clips": m.clips,
+                "rank": m.rank,
+                **m.values,
+                **({} if m.artifacts is None else {"artifacts": m.artifacts}),
+            }
+            for m in self.means()
+        ]
         return {
             "protocol": protocol(self.settings),
             "rows": rows,
@@ -152,6 +168,15 @@ class Comparison:
 def _rate(clip: TestClip) -> tuple[int, float]:
     """Sort key: pristine clips, then rising CRFs, then unknown ones."""
     return ({"CRFnone": 0, "CRF?": 2}.get(clip.label, 1), clip.crf or 0.0)
+
+
+def _mean_of(values: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
+    """Means by name over the clips that have a value."""
+    means: dict[str, float | None] = {}
+    for name in values[0]:
+        known = [number for each in values if (number := each[name]) is not None]
+        means[name] = fmean(known) if known else None
+    return means
 
 
 def _crf_of(clips: Sequence[TestClip], label: str) -> float | str | None:

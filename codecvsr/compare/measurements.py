@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from codecvsr.compare.clips import TestClip, crf_value
+from codecvsr.compare.costs import macs_per_pixel, repair_ms
 from codecvsr.compare.variants import Variant, windows_of
 from codecvsr.constants import SCALE
-from codecvsr.engine.cost import counting_macs, forget_peak, peak_bytes
+from codecvsr.engine.cost import forget_peak, peak_bytes
 from codecvsr.engine.device import place
 from codecvsr.engine.plan import make_plan
 from codecvsr.errors import InputError
@@ -25,17 +27,17 @@ from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.motion_source import with_motion
 from codecvsr.inference.native_window import usual_window
 from codecvsr.inference.source import Source, load_source
+from codecvsr.metrics import artifacts
+from codecvsr.metrics.artifacts import Artifacts
 from codecvsr.metrics.lpips import Lpips, load_lpips
 from codecvsr.metrics.planes import comparable
 from codecvsr.metrics.psnr import psnr_of_planes
 from codecvsr.metrics.ssim import ssim_of_planes
 from codecvsr.metrics.temporal import WarpingError
 from codecvsr.models.zoo import LoadedModel
-from codecvsr.motion import MotionOptions, motion_fields
+from codecvsr.motion import MotionOptions
 from codecvsr.video.resize import downsample
 
-COUNTED_SIDE = 64  #: side in pixels of the corner on which multiply-accumulates are counted
-_COUNTED_FRAMES = 15, 3  # of a clip: recurrent networks, sliding networks
 _WARM_UP_FRAMES = 5  # on a GPU, before the clock runs
 _WARM_UP_RUNS = 3  # of all frames with CUDA graphs: the second run captures
 
@@ -55,6 +57,7 @@ class Settings:
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         lpips: measure LPIPS too.
         compile: whether to use torch.compile; None to use it where it pays.
+        artifacts: measure the faults of :mod:`codecvsr.metrics.artifacts` too.
     """
 
     frames: int = 0
@@ -65,6 +68,7 @@ class Settings:
     precision: str = "auto"
     lpips: bool = False
     compile: bool | None = None
+    artifacts: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,7 @@ class Measurement:
         warping_error: see ``metrics.temporal``; None if not requested or the clip has no codec motion.
         lpips: see ``metrics.lpips``; None if not requested.
         per_frame: RGB PSNR in dB of every frame.
+        artifacts: means over the frames of the faults of "pictures" and of "originals"; None if not requested.
     """
 
     row: str
@@ -110,6 +115,7 @@ class Measurement:
     warping_error_original: float | None = None
     lpips: float | None = None
     per_frame: tuple[float, ...] = ()
+    artifacts: dict[str, dict[str, float | None]] | None = None
 
     @property
     def clip_key(self) -> str:
@@ -117,8 +123,17 @@ class Measurement:
         return f"{self.benchmark}/{self.clip}"
 
 
+def _ignore(index: int, picture: Picture) -> None:
+    pass
+
+
 def measure(
-    variant: Variant, model: LoadedModel, clip: TestClip, settings: Settings, counted: dict[str, float]
+    variant: Variant,
+    model: LoadedModel,
+    clip: TestClip,
+    settings: Settings,
+    counted: dict[str, float],
+    on_picture: Callable[[int, Picture], None] = _ignore,
 ) -> tuple[Measurement, Picture | None]:
     """Run a variant on a clip and measure it.
 
@@ -128,6 +143,7 @@ def measure(
         clip: what to run it on.
         settings: how to run and score it.
         counted: multiply-accumulates per pixel by variant; a missing count is added.
+        on_picture: called with the index and the picture of every frame; its time is not counted.
 
     Returns:
         The measurement, and the picture of the clip's middle frame (none for random weights).
@@ -147,14 +163,14 @@ def measure(
     limits = MemoryLimits(settings.window or longest, is_fixed=True)
     plan = plan.for_job(frames, height, width)
     if variant.name not in counted:
-        counted[variant.name] = _macs_per_pixel(variant, model, bare, kind)
+        counted[variant.name] = macs_per_pixel(variant, model, bare, kind)
 
     place(model.network, device)
     begun = time.perf_counter()
     source = with_motion(bare, kind, model)
     motion_ms: float | None = 1e3 * (time.perf_counter() - begun) / frames
     if kind in ("codec", "raw"):
-        motion_ms = _repair_ms(clip, options)
+        motion_ms = repair_ms(clip, options)
     elif kind in ("none", "zero") or model.descriptor.is_sliding:  # sliding networks compute flows inside network_ms
         motion_ms = 0.0
     if device.type == "cuda":
@@ -172,6 +188,7 @@ def measure(
         if scorer is not None and originals is not None:
             scorer.add(picture, next(originals))
             middle = picture if index == frames // 2 else middle
+        on_picture(index, picture)
         begun = time.perf_counter()
     network_ms = 1e3 * network_seconds / frames
     if originals is not None:
@@ -213,6 +230,7 @@ class _Scorer:
         self._scores: list[tuple[float, float, float, float]] = []
         self._lpips = shared_lpips() if settings.lpips else None
         self._distances: list[float] = []
+        self._artifacts: list[tuple[Artifacts, Artifacts]] | None = [] if settings.artifacts else None
         self._warping: WarpingError | None = None
         if settings.temporal and clip.folder.has_motion:
             motion = clip.folder.load_motion()  # always the repaired field, whatever motion the variant uses
@@ -234,45 +252,21 @@ class _Scorer:
         self._scores.append((scores[0], scores[1], scores[2], scores[3]))
         if self._lpips is not None:
             self._distances.append(self._lpips.distance(picture, original, self._border))
+        if self._artifacts is not None:
+            self._artifacts.append(artifacts.measure(picture, original, crop_border=self._border))
         if self._warping is not None:
             self._warping.add(picture, original)
 
     def means(self) -> dict[str, Any]:
         means = [float(value) for value in np.mean(self._scores, axis=0)]
         names = ("psnr_rgb", "ssim_rgb", "psnr_y", "ssim_y")
-        extras: dict[str, float] = {}
+        extras: dict[str, Any] = {}
         if self._warping is not None and not math.isnan(self._warping.value):
             extras = {"warping_error": self._warping.value, "warping_error_original": self._warping.of_original}
         if self._distances:
             extras["lpips"] = fmean(self._distances)
+        if self._artifacts is not None:
+            extras["artifacts"] = artifacts.summary(self._artifacts)
         return (
             dict(zip(names, means, strict=True)) | extras | {"per_frame": tuple(scores[0] for scores in self._scores)}
         )
-
-
-def _repair_ms(clip: TestClip, options: MotionOptions) -> float | None:
-    """Returns milliseconds per frame to decode a clip with its vectors and repair them; None if it has no stream."""
-    if clip.folder.stream is None:
-        return None
-    begun = time.perf_counter()
-    motion = motion_fields(clip.folder.stream, options)
-    return 1e3 * (time.perf_counter() - begun) / len(motion)
-
-
-def _macs_per_pixel(variant: Variant, model: LoadedModel, source: Source, kind: str) -> float:
-    """Returns multiply-accumulates per low-resolution pixel and frame, counted on the CPU on a corner of the first frames.
-
-    Convolutions cost the same at every pixel, so the corner represents the frame. Padding to multiples of 32 pixels is not
-    counted.
-    """
-    frames = min(len(source.names), max(_COUNTED_FRAMES[model.descriptor.is_sliding], variant.window, variant.segments))
-    height, width = (min(COUNTED_SIDE, side) for side in source.frames.shape[1:3])
-    corner = source.cut(0, frames).crop(slice(0, height), slice(0, width))
-    plan = replace(make_plan("cpu", "fp32", compile=False), native=False)
-    place(model.network, plan.device)
-    with counting_macs() as macs:
-        moved = with_motion(corner, kind, model)
-        windows = windows_of(variant, model, frames)
-        for _ in upscale_frames(model, moved, variant.ablations, MemoryLimits(frames, is_fixed=True), plan, windows):
-            pass
-    return macs.total / frames / math.prod(corner.frames.shape[1:3])

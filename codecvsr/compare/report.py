@@ -15,12 +15,11 @@ from codecvsr.analysis.drawing import Picture
 from codecvsr.compare.charts import Series, chart
 from codecvsr.compare.comparison import Comparison
 from codecvsr.compare.crops import Box, write_pictures
+from codecvsr.compare.outputs import SUFFIXES
 from codecvsr.compare.tables import Table, markdown_table, means_table, measurements_table
 from codecvsr.compare.variants import BICUBIC
-from codecvsr.errors import InputError
 from codecvsr.files import atomic_file, atomic_folder, write_png
 
-SUFFIXES = {".html": "html", ".htm": "html", ".md": "md"}
 _PNG_LEVEL = 9
 _TITLE = "Comparison"
 _STYLE = """
@@ -35,16 +34,6 @@ tr.untrained td { color: #999; font-style: italic } tr:hover td { background: #f
 img { max-width: 100%; height: auto; border-radius: 4px } svg { max-width: 100%; height: auto }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: 13px } dt { color: #666 } dd { margin: 0 }
 """
-
-
-def check_report(path: Path) -> None:
-    """Check the suffix of a report.
-
-    Raises:
-        InputError: it is neither .html nor .md.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: a report ends in .html (one page) or .md (with its pictures in a folder beside it).")
 
 
 def write_report(path: Path, comparison: Comparison, values: dict[str, Any], box: Box | None = None) -> None:

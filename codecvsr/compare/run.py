@@ -2,24 +2,61 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from codecvsr.compare.clips import TestClip, find_clips
 from codecvsr.compare.comparison import Comparison, Failed
-from codecvsr.compare.measurements import Settings, measure, shared_lpips
+from codecvsr.compare.measurements import Measurement, Picture, Settings, measure, shared_lpips
 from codecvsr.compare.store import MeasurementStore
-from codecvsr.compare.variants import Variant, ablation_variants, parse_variants
-from codecvsr.engine.device import choose_device
+from codecvsr.compare.variants import Variant, parse_variants
+from codecvsr.compare.work import RemainingTime, plan_work
 from codecvsr.errors import CodecVSRError, OutputError
+from codecvsr.files import FRAME_NAME, write_png
 from codecvsr.models.zoo import LoadedModel, load_model
 
 EVERYTHING = Settings()  #: all frames, device and precision chosen automatically
+_OUT_OF_MEMORY = "ran out of memory; set --window to a small number, or --frames."
 
-log = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class Step:
+    """A measurement begins, has made a frame, or is done.
+
+    Attributes:
+        number: of the measurement, from 1.
+        total: how many measurements there are.
+        row: the variant's name.
+        clip: the clip's key.
+        frame: frames made.
+        frames: frames of the clip.
+        eta_seconds: estimate of the time for the measurements after this one; None if unknown.
+        measurement: the result, once it is done.
+        error: why it failed; empty where it did not.
+    """
+
+    number: int
+    total: int
+    row: str
+    clip: str
+    frame: int
+    frames: int
+    eta_seconds: float | None
+    measurement: Measurement | None = None
+    error: str = ""
+
+
+def _ignore(step: Step) -> None:
+    pass
+
+
+def _frame_reporter(on_step: Callable[[Step], None], step: Step) -> Callable[[int], None]:
+    return lambda frame: on_step(replace(step, frame=frame))
 
 
 def compare(
@@ -32,6 +69,8 @@ def compare(
     settings: Settings = EVERYTHING,
     out_dir: Path,
     fresh: bool = False,
+    with_frames: bool = False,
+    on_step: Callable[[Step], None] = _ignore,
 ) -> Comparison:
     """Measure every model on every clip.
 
@@ -44,81 +83,101 @@ def compare(
         settings: shared by all measurements.
         out_dir: folder where measurements are stored; those found there are not measured again.
         fresh: ignore stored measurements.
+        with_frames: store all frames of every model that is scored, ablations excepted.
+        on_step: called as the work proceeds.
 
     Raises:
-        InputError: there are no clips or no originals, a variant is misspelt, or LPIPS has no weights. Errors of one variant
-            are in ``failed``.
+        InputError: before any work: there are no clips or no originals, they do not fit, a variant is misspelt, its model is not
+            there or cannot do what is asked, or LPIPS has no weights. Errors of one variant on one clip are in ``failed``.
+        CheckpointError: before any work: a model's file is not one.
         OutputError: ``out_dir`` has other files, or cannot be written.
         KeyboardInterrupt: with a sentence that counts the stored measurements.
     """
     asked = parse_variants(models)
     found = find_clips(clip_roots, gt_root, clips)
-    choose_device(settings.device)
     if settings.lpips:
         shared_lpips()  # fails before any work if the weights are missing
-    store = MeasurementStore(out_dir)
-    result = Comparison([], found, settings)
+    work = plan_work(asked, found, settings, ablations=ablations)
+    run = _Run(
+        Comparison(work.variants, found, settings, failed=work.failed),
+        MeasurementStore(out_dir),
+        fresh,
+        with_frames,
+    )
+    remaining = RemainingTime(work, settings)
     loaded: dict[str, LoadedModel] = {}  # only the last one: two large models may not fit in memory
-    counted: dict[str, float] = {}
     try:
-        for variant, clip in _work(asked, found, ablations, result, loaded):
-            _measure_or_fail(variant, loaded[variant.model], clip, store, fresh, counted, result)
+        for number, (variant, clip) in enumerate(work.pairs, 1):
+            if variant.model not in loaded:
+                loaded = {variant.model: load_model(variant.model)}
+            frames = clip.length(settings.frames)
+            step = Step(number, len(work.pairs), variant.name, clip.key, 0, frames, remaining.seconds())
+            on_step(step)
+            begun = time.monotonic()
+            measurement, is_new, error = run.measure(
+                variant, loaded[variant.model], clip, _frame_reporter(on_step, step)
+            )
+            if is_new:
+                remaining.add(variant, time.monotonic() - begun, frames)
+            else:
+                remaining.skip()
+            on_step(replace(step, frame=frames, eta_seconds=remaining.seconds(), measurement=measurement, error=error))
     except KeyboardInterrupt as interrupt:
-        message = (
-            f"{len(result.measurements)} measurements are stored in {out_dir}; run the same command again to continue."
-        )
+        message = f"{len(run.result.measurements)} measurements are stored in {out_dir}; run the same command again to continue."
         raise KeyboardInterrupt(message) from interrupt
-    return result
+    return run.result
 
 
-def _work(
-    asked: list[Variant], clips: list[TestClip], ablations: bool, result: Comparison, loaded: dict[str, LoadedModel]
-) -> Iterator[tuple[Variant, TestClip]]:
-    """Yields every variant with every clip, its model loaded; adds each variant to ``result``."""
-    for variant in asked:
-        if variant.model not in loaded:
-            loaded.clear()
-            try:
-                loaded[variant.model] = load_model(variant.model)
-            except CodecVSRError as error:
-                result.variants.append(variant)
-                result.failed.append(Failed(variant.name, "", str(error)))
-                continue
-        more = ablation_variants(variant, loaded[variant.model]) if ablations else []
-        for each in [variant, *(r for r in more if r.name not in {other.name for other in asked})]:
-            result.variants.append(each)
-            for clip in clips:
-                yield each, clip
+class _Run:
+    """A comparison that is being measured."""
 
+    def __init__(self, result: Comparison, store: MeasurementStore, fresh: bool, with_frames: bool) -> None:
+        self.result = result
+        self._store, self._fresh, self._with_frames = store, fresh, with_frames
+        self._counted: dict[str, float] = {}
 
-def _measure_or_fail(
-    variant: Variant,
-    model: LoadedModel,
-    clip: TestClip,
-    store: MeasurementStore,
-    fresh: bool,
-    counted: dict[str, float],
-    result: Comparison,
-) -> None:
-    """Add a measurement, stored or new, to the result; on an error add the reason."""
-    try:
+    def measure(
+        self, variant: Variant, model: LoadedModel, clip: TestClip, report: Callable[[int], None]
+    ) -> tuple[Measurement | None, bool, str]:
+        """Adds a measurement, stored or new, to the result, or the reason why there is none.
+
+        Returns:
+            The measurement, whether it is new, and the reason.
+        """
+        try:
+            return *self._stored_or_new(variant, model, clip, report), ""
+        except OutputError:  # a full disk is full for every variant
+            raise
+        except CodecVSRError as error:
+            reason = str(error)
+        except (MemoryError, torch.OutOfMemoryError):
+            reason = _OUT_OF_MEMORY
+        self.result.failed.append(Failed(variant.name, clip.key, reason))
+        return None, False, reason
+
+    def _stored_or_new(
+        self, variant: Variant, model: LoadedModel, clip: TestClip, report: Callable[[int], None]
+    ) -> tuple[Measurement, bool]:
+        store, result = self._store, self.result
         key = store.key(variant, model, clip, result.settings)
-        measurement = None if fresh else store.load(key)
-        if measurement is None:
-            measurement, middle = measure(variant, model, clip, result.settings, counted)
+        is_scored = model.training != "untrained"
+        has_frames = self._with_frames and is_scored and not variant.is_ablation and model.scale != 1
+        measurement = None if self._fresh else store.load(key)
+        is_new = measurement is None or (has_frames and not store.has_frames(key, measurement.frames))
+        if measurement is None or is_new:
+            with ExitStack() as stack:
+                folder = stack.enter_context(store.new_frames(key)) if has_frames else None
+
+                def add(index: int, picture: Picture) -> None:
+                    if folder is not None:
+                        write_png(folder / (FRAME_NAME % index), picture)
+                    report(index + 1)
+
+                measurement, middle = measure(variant, model, clip, result.settings, self._counted, add)
             store.save(key, measurement, middle)
-            score = "untrained" if measurement.psnr_rgb is None else f"{measurement.psnr_rgb:.2f} dB"
-            log.info("%s on %s: %s, %.0f ms/frame", variant.name, clip.key, score, measurement.ms_per_frame)
-    except OutputError:  # a full disk is full for every variant
-        raise
-    except CodecVSRError as error:
-        result.failed.append(Failed(variant.name, clip.key, str(error)))
-        log.info("%s on %s: failed", variant.name, clip.key)
-        return
-    except (MemoryError, torch.OutOfMemoryError):
-        reason = "ran out of memory; set --window to a small number, or --frames."
-        result.failed.append(Failed(variant.name, clip.key, reason))
-        return
-    result.measurements.append(measurement)
-    if measurement.training != "untrained" and (picture := store.picture(key)).is_file():
-        result.pictures[variant.name, clip.key] = picture
+        result.measurements.append(measurement)
+        if is_scored and (picture := store.picture(key)).is_file():
+            result.pictures[variant.name, clip.key] = picture
+        if has_frames:
+            result.frame_folders[variant.name, clip.key] = store.frames(key)
+        return measurement, is_new

@@ -8,6 +8,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from codecvsr.compare.measurements import Measurement, Picture, Settings
 from codecvsr.compare.variants import Variant
 from codecvsr.engine.plan import make_plan
 from codecvsr.errors import OutputError
-from codecvsr.files import atomic_file, write_png
+from codecvsr.files import atomic_file, atomic_folder, list_images, write_png
 from codecvsr.models.zoo import LoadedModel
 
 STORE_FORMAT = 1  #: of the stored files; files of another format are measured again
@@ -52,7 +53,7 @@ class MeasurementStore:
             "weights": model.sha256 or model.name,
             "metadata": sorted(model.metadata.items()),
             "clip": clip.fingerprint(),
-            "settings": [settings.frames, settings.window, settings.crop_border, settings.temporal, settings.lpips],
+            "settings": _scoring(settings),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
             "precision": plan.precision + (" compiled" if plan.compile else ""),
             "native": plan.native,
@@ -75,6 +76,25 @@ class MeasurementStore:
         with atomic_file(self.folder / f"{key}.json") as part:
             part.write_text(json.dumps(dataclasses.asdict(measurement)) + "\n", encoding="utf-8")
 
+    def frames(self, key: str) -> Path:
+        """Returns the folder of all frames; it exists only where they were asked for."""
+        return self.folder / key
+
+    def has_frames(self, key: str, count: int) -> bool:
+        """Whether that folder has ``count`` frames."""
+        folder = self.frames(key)
+        return folder.is_dir() and len(list_images(folder)) == count
+
+    def new_frames(self, key: str) -> AbstractContextManager[Path]:
+        """Returns a context whose folder becomes :meth:`frames` once it is complete."""
+        return atomic_folder(self.frames(key), overwrite=True, is_private=True)
+
     def picture(self, key: str) -> Path:
         """Returns the path of the middle frame's picture; it does not exist for random weights."""
         return self.folder / f"{key}.png"
+
+
+def _scoring(settings: Settings) -> list[object]:
+    """What decides the scores; settings that came later count only where they are on, so that older files stay valid."""
+    common = [settings.frames, settings.window, settings.crop_border, settings.temporal, settings.lpips]
+    return [*common, *(["artifacts"] if settings.artifacts else [])]

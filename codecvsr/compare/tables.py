@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from codecvsr.compare.comparison import Comparison, Mean
 from codecvsr.compare.measurements import Measurement
+from codecvsr.metrics.artifacts import LABELS
 
 NOTHING = "-"  #: stands for a missing value
 UNTRAINED = "untrained"  #: the note of rows with random weights
@@ -56,6 +57,80 @@ def means_table(comparison: Comparison, label: str) -> Table:
     names = ", ".join(clip.name for clip in clips)
     title = f"{label}: mean over {names}; {size} frames of each"
     return Table(title, tuple(header), tuple(lines), _best(comparison, label, means))
+
+
+_FAULTS = tuple(name for name, _ in LABELS.values())
+
+
+def artifacts_table(comparison: Comparison, label: str) -> Table | None:
+    """Returns the table of faults that PSNR does not see at one CRF, the originals' own values first; None without any."""
+    means = [mean for mean in comparison.means() if mean.crf == label and mean.artifacts is not None]
+    same_size = {m.row for m in comparison.measurements if m.scale == 1}
+    sides = [("original", mean.artifacts["originals"], "its own values") for mean in means[:1] if mean.artifacts]
+    for mean in means:
+        if mean.artifacts:
+            note = "same size, against the shrunken original" if mean.row in same_size else ""
+            sides.append((mean.row, mean.artifacts["pictures"], note))
+    lines = [(name, *(_number(values[key], 2) for key in LABELS), note) for name, values, note in sides]
+    title = (
+        f"{label}: faults that PSNR does not see, in 8-bit steps, the lattice in dB; the original's values are the aim"
+    )
+    return Table(title, ("model", *_FAULTS, "note"), tuple(lines)) if lines else None
+
+
+def artifacts_by_clip_table(comparison: Comparison) -> Table | None:
+    """Returns the table of faults of every variant on every clip, the originals' own values first; None without any."""
+    lines = []
+    for clip in comparison.clips:
+        measurements = [m for v in comparison.variants if (m := comparison.measurement(v.name, clip.key)) is not None]
+        found = [(m.row, m.artifacts) for m in measurements if m.artifacts is not None]
+        place = (clip.name, clip.label.removeprefix("CRF"))
+        sides = [("original", values["originals"]) for _, values in found[:1]]
+        sides += [(row, values["pictures"]) for row, values in found]
+        lines += [(name, *place, *(_number(values[key], 2) for key in LABELS), "") for name, values in sides]
+    header = ("model", "clip", "CRF", *_FAULTS, "")
+    return Table("Faults on every clip", header, tuple(lines), words=2) if lines else None
+
+
+def summary_table(comparison: Comparison) -> Table:
+    """Returns one line per variant: RGB PSNR and SSIM at every CRF, and what it costs."""
+    means = {(mean.row, mean.crf): mean for mean in comparison.means()}
+    best = {
+        label: max((m.values["psnr_rgb"] or 0.0 for m in means.values() if m.crf == label and m.rank), default=0.0)
+        for label in comparison.labels
+    }
+    header = ("model", *(label.replace("CRF", "CRF ") for label in comparison.labels), "parameters", "ms/frame", "note")
+    lines, marked = [], set()
+    for row, variant in enumerate(comparison.variants):
+        own = [means.get((variant.name, label)) for label in comparison.labels]
+        known = [mean for mean in own if mean is not None]
+        if not known:
+            lines.append((variant.name, *[NOTHING] * (len(header) - 2), "failed"))
+            continue
+        measurement = next(m for m in comparison.measurements if m.row == variant.name)
+        scores = [_score(mean) for mean in own]
+        marked |= {
+            (row, column)
+            for column, (label, mean) in enumerate(zip(comparison.labels, own, strict=True), 1)
+            if mean is not None
+            and mean.rank
+            and mean.values["psnr_rgb"] == best[label]
+            and len(comparison.variants) > 1
+        }
+        times = [value for mean in known if (value := mean.values["ms_per_frame"]) is not None]
+        cost = (f"{measurement.parameters:,}", _number(sum(times) / len(times), 1))
+        fewest = min(known, key=lambda mean: mean.clips)
+        clips = sum(clip.label == fewest.crf for clip in comparison.clips)
+        lines.append((variant.name, *scores, *cost, _note(measurement, fewest, clips)))
+    names = list(dict.fromkeys(clip.name for clip in comparison.clips))
+    over = f"means over {len(names)} clips" if len(names) > 1 else names[0]
+    return Table(f"PSNR in dB and SSIM, RGB; {over}", header, tuple(lines), frozenset(marked))
+
+
+def _score(mean: Mean | None) -> str:
+    if mean is None or mean.values["psnr_rgb"] is None:
+        return NOTHING
+    return f"{_number(mean.values['psnr_rgb'], 2)} {_number(mean.values['ssim_rgb'], 4)}"
 
 
 #: Optional scores and their columns; lower is better.

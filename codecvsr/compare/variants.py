@@ -6,12 +6,15 @@ import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from codecvsr.errors import InputError
 from codecvsr.inference.ablations import ABLATIONS, NO_ABLATIONS, Ablations, MotionKind, choose_motion
+from codecvsr.inference.motion_jitter import TRAINED_FRAMES
 from codecvsr.inference.windows import Window
-from codecvsr.models.zoo import LoadedModel
+
+if TYPE_CHECKING:  # names are checked without torch
+    from codecvsr.models.zoo import LoadedModel
 
 BICUBIC = "bicubic"  #: the variant that every comparison has
 MOTIONS: tuple[str, ...] = get_args(MotionKind)
@@ -95,10 +98,11 @@ def parse_variants(texts: Iterable[str]) -> list[Variant]:
     return list(dict.fromkeys([Variant(BICUBIC), *variants]))
 
 
-def ablation_variants(variant: Variant, model: LoadedModel) -> list[Variant]:
+def ablation_variants(variant: Variant, model: LoadedModel, frames: int) -> list[Variant]:
     """Returns the variant without each part that the model has, and without both motion and second order.
 
-    Returns no variants for random weights, and for a variant that has ablations, segments or a window already.
+    Variants that cannot differ from the full run in clips of at most ``frames`` frames are left out. There are none for random
+    weights, and for a variant that has ablations, segments or a window already.
     """
     if variant.ablations.names or variant.segments or variant.window or model.training == "untrained":
         return []
@@ -110,8 +114,21 @@ def ablation_variants(variant: Variant, model: LoadedModel) -> list[Variant]:
             choose_motion(model, variant.motion, ablations)
         except InputError:  # the model has no such part
             continue
+        if any(_is_without_effect(part, variant, model, frames) for part in parts):
+            continue
         found.append(replace(variant, ablations=ablations, is_ablation=True))
     return found
+
+
+def _is_without_effect(part: str, variant: Variant, model: LoadedModel, frames: int) -> bool:
+    """Whether a variant without that part is the same computation in every clip of at most ``frames`` frames."""
+    uses_priors = "priors" in model.descriptor.ablations
+    if part == "mvs":  # without motion, motion priors are neutral too
+        return not uses_priors and (frames == 1 or choose_motion(model, variant.motion, NO_ABLATIONS) == "zero")
+    if part == "motion_jitter":
+        return frames <= TRAINED_FRAMES
+    least = {"second_order": 3, "p_inversion": 2, "resolve": 2, "refine": 2}.get(part, 1)
+    return frames < least
 
 
 def windows_of(variant: Variant, model: LoadedModel, frames: int) -> list[Window] | None:

@@ -24,8 +24,9 @@ FLAT = 1.5  #: 8-bit steps: an area is flat where the original's luma deviates b
 EDGE = 24.0  #: 8-bit steps per pixel: an edge is where the original's luma has a steeper slope (Sobel, per pixel)
 BLOCK = 32  #: side in pixels of the blocks whose spectrum is computed
 SPECK_PERCENTILE = 99.9
-_DETAIL_SIGMA, _CHROMA_SIGMA = 1.5, 2.0  # pixels: sigma of the Gaussian that a high-pass subtracts
-_FLAT_WINDOW, _RUN = 15, 16  # pixels
+DETAIL_SIGMA, _CHROMA_SIGMA = 1.5, 2.0  # pixels: sigma of the Gaussian that a high-pass subtracts
+RUN = 16  #: pixels along a row over which a line is averaged
+_FLAT_WINDOW = 15  # pixels
 _MIN_SHARE = 0.01  # of the pixels: with fewer flat ones, or edge blocks, there is nothing to measure
 # Weights of R, G, B in Cb and Cr (ITU-R BT.601, full range): only their differences are used.
 _CHROMA = np.array([[-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
@@ -70,11 +71,11 @@ def measure(picture: Rgb, original: Rgb, *, crop_border: int = 0) -> tuple[Artif
     ]
     lumas = [luma(rgb).astype(np.float32) for rgb in pair]
     reference = lumas[1]
-    flat, blocks = _flat(reference), _edge_blocks(reference)
+    flat, blocks = flat_areas(reference), edge_blocks(reference)
     specks = _specks(*pair)
     values = [
         Artifacts(
-            invented_detail=_rms(_high_pass(plane, _DETAIL_SIGMA), flat),
+            invented_detail=_rms(high_pass(plane, DETAIL_SIGMA), flat),
             row_lines=_lines(plane, flat),
             column_lines=_lines(plane.T, flat.T),
             lattice=_lattice(plane, blocks),
@@ -83,6 +84,16 @@ def measure(picture: Rgb, original: Rgb, *, crop_border: int = 0) -> tuple[Artif
         for plane, chroma in zip(lumas, (specks, 0.0), strict=True)
     ]
     return values[0], values[1]
+
+
+#: What people call each measure, and its unit.
+LABELS = {
+    "invented_detail": ("invented detail", "8-bit steps"),
+    "row_lines": ("row lines", "8-bit steps"),
+    "column_lines": ("column lines", "8-bit steps"),
+    "lattice": ("lattice", "dB"),
+    "chroma_specks": ("chroma specks", "8-bit steps"),
+}
 
 
 def mean(values: list[Artifacts]) -> Artifacts:
@@ -94,11 +105,18 @@ def mean(values: list[Artifacts]) -> Artifacts:
     return Artifacts(**means)
 
 
-def _high_pass(plane: Plane, sigma: float) -> Plane:
+def summary(pairs: list[tuple[Artifacts, Artifacts]]) -> dict[str, dict[str, float | None]]:
+    """Means over the frames, by measure, of the faults of "pictures" and of their "originals"."""
+    pictures, originals = (mean(list(values)).to_json() for values in zip(*pairs, strict=True))
+    return {"pictures": pictures, "originals": originals}
+
+
+def high_pass(plane: Plane, sigma: float) -> Plane:
+    """A plane less its Gaussian mean of this sigma in pixels."""
     return plane - np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma))
 
 
-def _flat(plane: Plane) -> npt.NDArray[np.bool_]:
+def flat_areas(plane: Plane) -> npt.NDArray[np.bool_]:
     """Where the picture is flat: its standard deviation in the window is below :data:`FLAT`."""
     size = (_FLAT_WINDOW, _FLAT_WINDOW)
     centred = plane - np.float32(plane.mean())
@@ -115,16 +133,20 @@ def _rms(plane: Plane, mask: npt.NDArray[np.bool_]) -> float:
 
 def _lines(plane: Plane, flat: npt.NDArray[np.bool_]) -> float:
     """RMS of the second difference across rows of runs of pixels along them."""
-    height, width = plane.shape[0], plane.shape[1] // _RUN * _RUN
-    if height < 3 or not width:
+    if plane.shape[0] < 3 or plane.shape[1] < RUN:
         return float("nan")
-    runs = np.ascontiguousarray(plane[:, :width]).reshape(height, -1, _RUN).mean(2)
-    whole = np.ascontiguousarray(flat[:, :width]).reshape(height, -1, _RUN).min(2)
-    second = runs[:-2] - 2 * runs[1:-1] + runs[2:]
-    return _rms(second, whole[:-2] & whole[1:-1] & whole[2:])
+    return _rms(*second_differences(plane, flat))
 
 
-def _edge_blocks(plane: Plane) -> list[tuple[int, int]]:
+def second_differences(plane: Plane, flat: npt.NDArray[np.bool_]) -> tuple[Plane, npt.NDArray[np.bool_]]:
+    """Second differences across rows of runs of :data:`RUN` pixels, and where all three runs are flat: (H - 2, W // RUN)."""
+    height, width = plane.shape[0], plane.shape[1] // RUN * RUN
+    runs = np.ascontiguousarray(plane[:, :width]).reshape(height, -1, RUN).mean(2)
+    whole = np.ascontiguousarray(flat[:, :width]).reshape(height, -1, RUN).min(2)
+    return runs[:-2] - 2 * runs[1:-1] + runs[2:], whole[:-2] & whole[1:-1] & whole[2:]
+
+
+def edge_blocks(plane: Plane) -> list[tuple[int, int]]:
     """Top left corners of the blocks that an edge crosses."""
     slopes = [cv2.Sobel(plane, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((1, 0), (0, 1))]
     edge: npt.NDArray[np.bool_] = np.asarray(np.hypot(*slopes)) > EDGE
@@ -141,22 +163,38 @@ def _lattice(plane: Plane, blocks: list[tuple[int, int]]) -> float:
     """Excess power in dB at periods of 4 and 2 pixels, along rows and along columns."""
     if not blocks:
         return float("nan")
+    power = block_power(plane, blocks).sum(0)
+    peaks = [pair for axis in (0, 1) for pair in lattice_peaks(power.sum(axis))]
+    return max(0.0, *(10 * float(np.log10(peak / neighbours)) for peak, neighbours in peaks))
+
+
+def block_power(plane: Plane, blocks: list[tuple[int, int]]) -> Plane:
+    """Power spectra (blocks, BLOCK, BLOCK) of the blocks with these corners, under a Hann window."""
     window = np.hanning(BLOCK + 2)[1:-1].astype(np.float32)
     tiles = np.stack([plane[y : y + BLOCK, x : x + BLOCK] for y, x in blocks])
     tiles = (tiles - tiles.mean((1, 2), keepdims=True)) * np.outer(window, window)
-    power = np.square(np.abs(np.fft.fft2(tiles))).sum(0)
-    middle = BLOCK // 2
-    excess = []
-    for axis in (0, 1):
-        spectrum = power.sum(axis)[: middle + 1]  # of real values: the other side is the same
-        for peak, near in ((BLOCK // 4, (-3, -2, 2, 3)), (middle, (-3, -2))):
-            neighbours = np.exp(np.mean([np.log(spectrum[peak + step] + 1e-9) for step in near]))
-            excess.append(10 * np.log10((spectrum[peak] + 1e-9) / neighbours))
-    return float(max(0.0, *excess))
+    return np.square(np.abs(np.fft.fft2(tiles))).astype(np.float32)
+
+
+def lattice_peaks(
+    spectrum: npt.NDArray[np.floating],
+) -> list[tuple[npt.NDArray[np.floating], npt.NDArray[np.floating]]]:
+    """Power at periods of 4 and 2 pixels, each with the geometric mean of its neighbours', of spectra (..., BLOCK)."""
+    middle = BLOCK // 2  # beyond it, the spectrum of real values is mirrored
+    peaks = []
+    for peak, near in ((BLOCK // 4, (-3, -2, 2, 3)), (middle, (-3, -2))):
+        neighbours = np.exp(np.mean([np.log(spectrum[..., peak + step] + 1e-9) for step in near], axis=0))
+        peaks.append((spectrum[..., peak] + 1e-9, neighbours))
+    return peaks
 
 
 def _specks(picture: Rgb, original: Rgb) -> float:
     """The percentile of the error, after a high-pass, of both colour differences."""
+    return float(np.percentile(np.abs(chroma_error(picture, original)), SPECK_PERCENTILE))
+
+
+def chroma_error(picture: Rgb, original: Rgb) -> Plane:
+    """The error of Cb and Cr after a high-pass, (H, W, 2) in 8-bit steps."""
     error = picture.astype(np.float32) - original.astype(np.float32)
     chroma: Plane = np.asarray(cv2.transform(error, _CHROMA), np.float32)
-    return float(np.percentile(np.abs(_high_pass(chroma, _CHROMA_SIGMA)), SPECK_PERCENTILE))
+    return high_pass(chroma, _CHROMA_SIGMA)

@@ -96,13 +96,7 @@ class EvalResult:
     def artifacts(self) -> dict[str, dict[str, float | None]] | None:
         """Means over the frames of the faults of the pictures and of their originals; None where not asked for."""
         pairs = [row.artifacts for row in self.rows if row.artifacts is not None]
-        if not pairs:
-            return None
-        names = ("pictures", "originals")
-        return {
-            name: faults.mean(list(values)).to_json()
-            for name, values in zip(names, zip(*pairs, strict=True), strict=True)
-        }
+        return faults.summary(pairs) if pairs else None
 
     @property
     def identical_frames(self) -> int:

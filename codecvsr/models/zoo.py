@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,35 +12,12 @@ from torch import Tensor, nn
 from codecvsr.errors import CheckpointError, InputError
 from codecvsr.models.architecture import Architecture
 from codecvsr.models.checkpoints import fetch
-from codecvsr.models.checkpoints.offers import OFFERS, Offer
+from codecvsr.models.checkpoints.offers import OFFERS
 from codecvsr.models.checkpoints.reading import read_state_dict
+from codecvsr.models.model_names import OWN_MODELS, RANDOM, Model, unknown_model
 from codecvsr.models.registry import ARCHITECTURES, apply_settings, constructors
 
-RANDOM = ":random"  #: behind the name of a network: it, with random weights
 _UNKNOWN_LICENCE = "the terms of whoever made the file"
-
-
-@dataclass(frozen=True)
-class Model:
-    """A name for ``--model``.
-
-    Attributes:
-        architecture: key of :data:`ARCHITECTURES`.
-        description: one line for people.
-        licence: SPDX name of the weights' licence.
-        training: "codecvsr" (trained by this project), "official" (by the network's authors) or "none" (no weights).
-        file_name: of weights that ship with codecvsr, in :func:`weights_folder`; None for others.
-        parameters: how many, where it is known without the file.
-        offer: where its owner offers the weights; None where codecvsr has or fetches them.
-    """
-
-    architecture: str
-    description: str
-    licence: str
-    training: str
-    file_name: str | None = None
-    parameters: int | None = None
-    offer: Offer | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,62 +61,9 @@ class LoadedModel:
         return self.training == "official" and self.descriptor.has_motion_jitter
 
 
-MODELS: dict[str, Model] = {
-    "codecvsr": Model(
-        architecture="codecvsr",
-        description="this project's network, trained on compressed video",
-        licence="Apache-2.0",
-        training="codecvsr",
-        file_name="codecvsr.safetensors",
-    ),
-    "codecvsr-fast": Model(
-        architecture="codecvsr",
-        description="a fifth of that network, for long videos on a CPU",
-        licence="Apache-2.0",
-        training="codecvsr",
-        file_name="codecvsr-fast.safetensors",
-    ),
-    "basicvsr-reds4": Model(
-        architecture="basicvsr",
-        description="BasicVSR, official weights: REDS, bicubic down-sampling, uncompressed",
-        licence="Apache-2.0",
-        training="official",
-        parameters=6_291_311,
-    ),
-    "basicvsr-vimeo90k-bi": Model(
-        architecture="basicvsr",
-        description="BasicVSR, official weights: Vimeo-90K, bicubic down-sampling, uncompressed",
-        licence="Apache-2.0",
-        training="official",
-        parameters=6_291_311,
-    ),
-    "basicvsr-vimeo90k-bd": Model(
-        architecture="basicvsr",
-        description="BasicVSR, official weights: Vimeo-90K, blurred and decimated, uncompressed",
-        licence="Apache-2.0",
-        training="official",
-        parameters=6_291_311,
-    ),
-    "bicubic": Model(
-        architecture="bicubic",
-        description="the baseline: every frame by itself, nothing learnt",
-        licence="Apache-2.0",
-        training="none",
-        parameters=0,
-    ),
-    "lanczos": Model(
-        architecture="lanczos",
-        description="interpolation as in many players, sharper than bicubic, nothing learnt",
-        licence="Apache-2.0",
-        training="none",
-        parameters=0,
-    ),
-    **{
-        name: Model(
-            constructors()[offer.network][0], offer.description, offer.licence, training="official", offer=offer
-        )
-        for name, offer in OFFERS.items()
-    },
+MODELS: dict[str, Model] = OWN_MODELS | {
+    name: Model(constructors()[offer.network][0], offer.description, offer.licence, training="official", offer=offer)
+    for name, offer in OFFERS.items()
 }
 
 
@@ -197,9 +120,7 @@ def load_model(name_or_path: str | Path) -> LoadedModel:
             f"'{text}' is a network, and codecvsr has no weights for it; choose a weights file, a name of 'codecvsr models "
             f"list', or '{text}{RANDOM}' for random weights."
         )
-    close = difflib.get_close_matches(text, [*MODELS, *constructors()], n=1)
-    meant = f" Did you mean '{close[0]}'?" if close else ""
-    raise InputError(f"'{text}' is neither a model nor a weights file; 'codecvsr models list' names the models.{meant}")
+    raise unknown_model(text, constructors())
 
 
 def _load_named(name: str) -> LoadedModel:

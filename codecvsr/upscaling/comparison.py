@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy.typing as npt
 
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
 from codecvsr.errors import InputError, OutputError
-from codecvsr.files import atomic_file, read_image, write_png
+from codecvsr.files import atomic_file, check_writable, read_image, write_png
 from codecvsr.upscaling.frame_names import frame_names
 from codecvsr.upscaling.options import UpscaleOptions
 from codecvsr.video.probe import Media
@@ -52,12 +51,7 @@ def check_place(path: Path, others: Sequence[Path]) -> None:
         is_same = path.exists() and other.exists() and path.samefile(other)
         if is_same or place == other.resolve() or place.parent == other.resolve():
             raise OutputError(f"{path}: would replace a file of {other}, which this run needs; choose another path.")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); choose another path.") from error
+    check_writable(path)
 
 
 def side_by_side(before: Picture, after: Picture) -> Picture:

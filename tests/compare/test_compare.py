@@ -30,12 +30,12 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def result(material, small, store):
-    """Bicubic, a trained network, random weights, one that is not there, and one that cannot be."""
+    """Bicubic, a trained network, random weights, and one that cannot be."""
     return compare(
         [material / "bench"],
         material / "hr",
-        [f"{small},codecvsr:random+segments=3,no-such-model", f"{small}+window={FRAMES + 1}"],
-        settings=Settings(device="cpu", temporal=True),
+        [f"{small},codecvsr:random+segments=3", f"{small}+window={FRAMES + 1}"],
+        settings=Settings(device="cpu", temporal=True, artifacts=True),
         out_dir=store,
     )
 
@@ -69,15 +69,14 @@ def test_scores_are_those_of_infer_and_eval(result, material, small, tmp_path):
 
 def test_rows_and_failures(result, small):
     names = [variant.name for variant in result.variants]
-    rows = ["bicubic", str(small), "codecvsr:random+segments=3", "no-such-model", f"{small}+window={FRAMES + 1}"]
+    rows = ["bicubic", str(small), "codecvsr:random+segments=3", f"{small}+window={FRAMES + 1}"]
     assert names == rows
     failed = {(f.row, f.clip): f.error for f in result.failed}
-    assert "neither a model nor a weights file" in failed["no-such-model", ""]
     assert f"but there are {FRAMES}" in failed[f"{small}+window={FRAMES + 1}", "hr_CRF35/a"]
-    assert len(failed) == 5 and not result.all_failed()
+    assert len(failed) == 4 and not result.all_failed()
     table = measurements_table(result)
-    assert len(table.lines) == (len(names) - 1) * 4 + 1
-    assert sum(line[-1].startswith("failed: ") for line in table.lines) == 5
+    assert len(table.lines) == len(names) * 4
+    assert sum(line[-1].startswith("failed: ") for line in table.lines) == 4
 
 
 def test_random_weights_have_no_scores_and_no_rank(result, small):
@@ -128,7 +127,7 @@ def test_stored_measurements_are_not_measured_again(result, material, small, sto
         raise AssertionError("measured again")
 
     monkeypatch.setattr(module, "measure", never)
-    settings = Settings(device="cpu", temporal=True)
+    settings = Settings(device="cpu", temporal=True, artifacts=True)
     again = compare([material / "bench"], material / "hr", [str(small)], settings=settings, out_dir=store)
     assert len(again.measurements) == 8
     for measurement in again.measurements:
@@ -189,10 +188,11 @@ def test_command(material, tmp_path):
 def test_exit_codes(material, small, tmp_path):
     common = ["--clip-root", material / "bench" / "hr_CRF15" / "a", "--gt-root", material / "hr"]
     common += ["--out-dir", tmp_path / "out"]
-    part = run(*common, "--models", f"{small},nothing")
-    assert part.exit_code == 3 and "warning: nothing: 'nothing' is neither" in part.stderr
+    too_long = f"{small}+window={FRAMES + 1}"
+    part = run(*common, "--models", f"{small},{too_long}")
+    assert part.exit_code == 3 and f"warning: {too_long} on hr_CRF15/a: " in part.stderr
     assert "failed" in part.stdout and "bicubic" in part.stdout
-    assert run(*common, "--models", "nothing").exit_code == 1
+    assert run(*common, "--models", too_long).exit_code == 1
     assert run(*common, "--models", "bicubic").exit_code == 0
     for wrong in (["--models", "a@b"], ["--models", "bicubic", "--report", "x.txt"],
                   ["--models", "bicubic", "--crop", "1,2,3"]):  # fmt: skip

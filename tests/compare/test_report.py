@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -27,7 +28,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture(scope="module")
 def result(material, small, tmp_path_factory):
-    models = [f"{small},codecvsr:random,<nothing>&"]
+    unsafe = tmp_path_factory.mktemp("weights") / "<nothing>&.safetensors"
+    shutil.copy(small, unsafe)
+    models = [f"{small},codecvsr:random,{unsafe}+window={FRAMES + 1}"]
     return compare([material / "bench"], material / "hr", models, clips=["a"],
                    settings=Settings(device="cpu"), out_dir=tmp_path_factory.mktemp("store"))  # fmt: skip
 
@@ -127,7 +130,7 @@ def test_the_page_needs_nothing_but_itself(result, tmp_path: Path) -> None:
     assert not re.findall(r"https?://(?!www\.w3\.org/2000/svg)", content) and "@import" not in content
     assert json.loads(page.data) == values
     text = " ".join(page.text)
-    assert "untrained" in text and "<nothing>&" in text and "neither a model nor a weights file" in text
+    assert "untrained" in text and "<nothing>&" in text and "a window of 4 frames needs as many frames" in text
     measurement = result.measurement("bicubic", "hr_CRF35/a")
     assert f"{measurement.psnr_rgb:.3f}" in text
 

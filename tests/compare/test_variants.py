@@ -53,11 +53,11 @@ def test_bicubic_is_always_there_and_every_row_once() -> None:
 
 
 def test_ablation_rows_are_what_the_model_has() -> None:
-    def names(text: str) -> list[str]:
+    def names(text: str, frames: int = 24) -> list[str]:
         variant = parse_variant(text)
         model = replace(load_model(variant.model), training="user")
-        assert ablation_variants(variant, replace(model, training="untrained")) == []
-        return [r.name.removeprefix(text) for r in ablation_variants(variant, model)]
+        assert ablation_variants(variant, replace(model, training="untrained"), frames) == []
+        return [r.name.removeprefix(text) for r in ablation_variants(variant, model, frames)]
 
     parts = ["mvs", "second-order", "p-inversion", "resolve", "refine", "priors"]
     both = "+ablate-mvs+ablate-second-order"
@@ -66,6 +66,19 @@ def test_ablation_rows_are_what_the_model_has() -> None:
     assert names("basicvsr:random") == ["+ablate-mvs"]
     assert names("basicvsr:random@codec") == [f"+ablate-{p}" for p in ("mvs", "p-inversion", "resolve", "refine")]
     assert names("bicubic") == names("codecvsr:random+ablate-mvs") == names("codecvsr:random+window=5") == []
+    # what equals the full run by construction is left out
+    assert names("basicvsr:random@zero") == []
+    assert names("codecvsr:random@zero") == ["+ablate-mvs", "+ablate-second-order", "+ablate-priors", both]
+    assert names("codecvsr:random", frames=2) == [f"+ablate-{p}" for p in parts if p != "second-order"]
+    assert names("codecvsr:random", frames=1) == ["+ablate-mvs", "+ablate-priors"]
+    assert names("basicvsr:random@codec", frames=1) == []
+
+
+def test_jitter_is_left_out_of_windows_that_have_none() -> None:
+    model = replace(load_model("basicvsr:random"), training="official")
+    for frames, is_there in ((15, False), (16, True)):
+        rows = [row.name for row in ablation_variants(Variant("m", "codec"), model, frames)]
+        assert ("m@codec+ablate-motion-jitter" in rows) == is_there
 
 
 def test_windows() -> None:
