@@ -141,7 +141,7 @@ class VideoDecoder:
             coded,
             type=kind,
             is_reference=kind != "B",
-            is_idr=kind == "I" and last < picture.pts,  # no picture decoded after it is shown before it
+            is_idr=kind == "I" and last < picture.pts and not self._has_leading(picture.pts),
             vectors=_vectors(picture) if mpeg.has_vectors(self.codec, kind) else NO_VECTORS,
             qp=None if steps is None else mpeg.qp_of_steps(steps),
             references_per_list=1,
@@ -150,6 +150,12 @@ class VideoDecoder:
     def is_interlaced(self, picture: av.VideoFrame) -> bool:
         """Returns whether ``picture`` was coded as fields, or may contain such macroblocks (MBAFF)."""
         return bool(picture.interlaced_frame) or self.sequence.is_mbaff
+
+    def _has_leading(self, number: int) -> bool:
+        """Returns whether a packet read after ``number`` is shown before it, though the decoder may have skipped it."""
+        seconds = self.packets[number].pts_seconds
+        later = self.packets[number + 1 :]
+        return seconds is not None and any(p.pts_seconds is not None and p.pts_seconds < seconds for p in later)
 
     def _read(self) -> Iterator[av.Packet]:
         """Yields the packets that are not empty, each registered in ``packets``."""

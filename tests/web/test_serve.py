@@ -95,12 +95,16 @@ def test_a_clip_as_it_is(service: Service, small_clip: bytes, tmp_path: Path) ->
     assert result["frames"] == result["layers"] == 4
     with av.open(io.BytesIO(service.ask(f"api/jobs/{id_}/files/bicubic.mp4").body)) as video:
         assert sum(1 for _ in video.decode(video=0)) == 4
-    other = encode(tmp_path / "old.mkv", moving_texture(4, 64, 64, 1, 0), codec="mpeg4").read_bytes()
+    divx = encode(tmp_path / "divx.mkv", moving_texture(4, 64, 64, 1, 0), codec="mpeg4").read_bytes()
+    id_ = service.job(clip=service.upload(divx, "divx.mkv").json()["id"], crf=None, seconds=1)
+    assert service.wait(id_)["state"] == "done"
+    assert service.ask(f"api/jobs/{id_}/result").json()["layers"] == 4
+    other = encode(tmp_path / "old.mkv", moving_texture(4, 64, 64, 1, 0), codec="ffv1").read_bytes()
     clip = service.upload(other, "old.mkv").json()["id"]
     id_ = service.job(clip=clip, crf=None, seconds=1)
     assert service.wait(id_)["state"] == "done"
     result = service.ask(f"api/jobs/{id_}/result").json()
-    assert result["layers"] == 0 and "old.mkv" in result["no_layers_because"] and "mpeg4" in result["no_layers_because"]
+    assert result["layers"] == 0 and "old.mkv" in result["no_layers_because"] and "ffv1" in result["no_layers_because"]
     id_ = service.job(clip=clip, crf=None, seconds=0.1, model="codecvsr", ablations=["mvs"])
     job = service.wait(id_)
     assert job["state"] == "failed" and "needs the whole clip" in job["error"]
