@@ -92,7 +92,7 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
 @click.command("upscale", cls=CodecVSRCommand)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT",
-              help="A file that ends in .mp4, .mkv or .mov; a folder of PNG frames, or their pattern such as "
+              help="A file that ends in .mp4, .mkv or .mov; for one picture .png, .jpg, .webp, .tiff or .bmp; a folder of PNG frames, or their pattern such as "
                    "frames/%08d.png; with several inputs, a folder for one output each. By default NAME_4x beside the "
                    "input, in its container.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["auto", "mp4", "mkv", "mov", "png"]), default="auto",
@@ -190,8 +190,8 @@ def command(
 ) -> ExitCode:
     """Upscale whole videos of any length, with their sound and everything else they have.
 
-    INPUT is a video of any codec, a folder of PNG or JPEG frames, or a folder of videos. The same command continues a run
-    that was stopped: finished chunks are saved in .OUT.codecvsr beside the output. With --json the result is one object on
+    INPUT is a video of any codec, a picture, an animated GIF, PNG or WebP file, a folder of PNG or JPEG frames, or a folder
+    of videos. The same command continues a run that was stopped: finished chunks are saved in .OUT.codecvsr beside the output. With --json the result is one object on
     stdout, and progress is printed on stderr as one JSON object per line.
     """
     _refuse_pair(ctx, "quality", "model")

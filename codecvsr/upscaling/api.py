@@ -23,10 +23,11 @@ from codecvsr.events import Finished
 from codecvsr.files import check_frame_folder, refuse_existing
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir, fingerprint
 from codecvsr.upscaling.comparison import check_comparison, check_place, write_comparison
-from codecvsr.upscaling.frame_names import is_frame, may_make, split_pattern
+from codecvsr.upscaling.frame_names import check_output_name, is_frame, may_make, split_output
 from codecvsr.upscaling.job import Job
 from codecvsr.upscaling.options import Engine, RunSettings, UpscaleOptions, UpscaleReport, make_engine
 from codecvsr.video import stream_mapping
+from codecvsr.video.image_writer import is_image_name
 from codecvsr.video.probe import Media
 
 
@@ -47,8 +48,9 @@ def upscale(
     """Upscales a video, or a folder of frames, and copies its other streams.
 
     Args:
-        source: a video of any codec, or a folder of PNG or JPEG frames.
-        output: an .mp4, .mkv or .mov file; or, for PNG frames, a folder or a pattern like ``frames/%08d.png``.
+        source: a video of any codec, a folder of PNG or JPEG frames, a picture, or an animated GIF, PNG or WebP file.
+        output: an .mp4, .mkv or .mov file; for PNG frames, a folder or a pattern like ``frames/%08d.png``; for a picture, an
+            image file.
         resume: continue an unfinished run; None for yes unless ``overwrite`` is set.
         overwrite: replace the output, and start over unless ``resume`` is set too.
         strict: refuse, before any work, an output that cannot store everything the source has.
@@ -76,19 +78,17 @@ def upscale(
 def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSettings) -> UpscaleReport:
     """Upscales one input with a loaded engine: see :func:`upscale`."""
     begun = time.monotonic()
-    output, pattern = split_pattern(output)
-    is_pictures = pattern is not None or not output.suffix or output.is_dir()
-    pictures = (pattern or "") if is_pictures else None
-    media = Media.open(source, engine.options.fps)
+    output, pictures = split_output(output)
+    media = Media.open(source, engine.options.fps).for_output(output)
     _check_paths(media, output, settings, pictures)
     plans: list[stream_mapping.StreamPlan] = []
-    if not is_pictures:
+    if pictures is None and not is_image_name(output):
         stream_mapping.check_codec(output, engine.options.codec)
         plans = stream_mapping.plan_streams(media, output, engine.options.audio)
     losses = stream_mapping.losses(plans)
     if losses and settings.strict:
         raise OutputError(f"{output}: cannot store everything ({'; '.join(losses)}); use .mkv, or omit --strict.")
-    with CheckpointDir(output) as checkpoint:
+    with CheckpointDir(output, pictures) as checkpoint:
         _check_output(checkpoint, pictures, settings.overwrite)
         job = Job(engine, media, checkpoint, settings)
         resumed = checkpoint.open(_manifest(engine, media, pictures), resume=settings.resumes)
@@ -107,7 +107,8 @@ def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSetting
         except BaseException as error:
             if not checkpoint.has_work:
                 checkpoint.remove()
-            if isinstance(error, DamagedInputError) and engine.options.damage == "refuse":
+            can_conceal = media.kind != "pictures" and engine.options.damage == "refuse"
+            if isinstance(error, DamagedInputError) and can_conceal:
                 raise DamagedInputError(
                     f"{error} --conceal uses all of its frames, with the damage patched."
                 ) from error
@@ -127,7 +128,9 @@ def _check_paths(media: Media, output: Path, settings: RunSettings, pictures: st
     if pictures is not None:
         check_frame_folder(output, may_make(media, pictures), is_frame=is_frame(pictures))
     else:
-        stream_mapping.container_of(output)
+        check_output_name(media, output)
+        if not is_image_name(output):
+            stream_mapping.container_of(output)
     compare, preview = settings.compare, settings.preview
     if compare is not None:
         check_comparison(compare)

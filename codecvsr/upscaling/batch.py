@@ -10,9 +10,9 @@ from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.events import Failed
 from codecvsr.files import FRAME_NAME, is_empty_folder, refuse_existing
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir
-from codecvsr.upscaling.default_output import default_output
+from codecvsr.upscaling.default_output import default_output, is_single_picture, picture_suffix
 from codecvsr.upscaling.folder_inputs import find_videos, is_folder_of_frames, separate_names
-from codecvsr.upscaling.frame_names import split_pattern
+from codecvsr.upscaling.frame_names import split_output, split_pattern
 from codecvsr.upscaling.options import RunSettings, UpscaleOptions, UpscaleReport, make_engine
 from codecvsr.upscaling.spool import STDIN, is_pipe, spooled
 from codecvsr.video.stream_mapping import CONTAINERS
@@ -79,7 +79,7 @@ def upscale_all(
     failed: list[Failure] = []
     for source, target in jobs:
         try:
-            if output is None and not CheckpointDir(target).is_finished:
+            if output is None and not CheckpointDir(*split_output(target)).is_finished:
                 refuse_existing(target, overwrite=settings.overwrite, choose="another output with -o")
             made.append(upscale_one(engine, source, target, settings))
         except CodecVSRError as error:
@@ -93,8 +93,8 @@ def upscale_all(
 
 def _is_done(target: Path) -> bool:
     """Whether an output exists and no unfinished run of it does."""
-    place = split_pattern(target)[0]
-    return place.exists() and not is_empty_folder(place) and not CheckpointDir(place).exists
+    place, pattern = split_output(target)
+    return place.exists() and not is_empty_folder(place) and not CheckpointDir(place, pattern).exists
 
 
 def plan_default_outputs(
@@ -138,7 +138,8 @@ def plan_outputs(
     is_batch = len(sources) > 1 or (len(inputs) == 1 and sources != list(inputs))
     is_file = output.suffix.lower() in CONTAINERS and not output.is_dir()
     if not is_batch and (form == "auto" or is_file):
-        return [(sources[0], output)]
+        is_into_folder = is_single_picture(sources[0]) and split_output(output)[1] == ""
+        return [(sources[0], output / _name(sources[0], form) if is_into_folder else output)]
     if is_file or split_pattern(output)[1] is not None:
         raise InputError(f"{output}: several inputs need a folder for their outputs.")
     jobs = [(source, output / places.get(source, Path()) / _name(source, form)) for source in sources]
@@ -147,6 +148,8 @@ def plan_outputs(
 
 def _name(source: Path, form: str) -> str:
     stem = source.name if source.is_dir() else source.stem
+    if form in ("auto", "png") and is_single_picture(source):
+        return stem + picture_suffix(source, form)
     if form == "png":
         return f"{stem}/{FRAME_NAME}"
     own = source.suffix.lower() if source.suffix.lower() in CONTAINERS and not source.is_dir() else ".mkv"

@@ -23,7 +23,7 @@ import numpy as np
 
 from codecvsr.durable import lock, sync_file, sync_folder
 from codecvsr.errors import OutputError
-from codecvsr.files import name_beside
+from codecvsr.files import FRAME_NAME, name_beside
 from codecvsr.video.scan import Colour, Scan
 from codecvsr.video.segments import unique
 
@@ -33,10 +33,15 @@ _CHUNKS = (".nut", ".done")  # suffixes of the files of finished chunks
 _SAMPLE = 1 << 20  # bytes at both ends of an input that identify it, with its size
 
 
-def checkpoint_path(output: Path) -> Path:
-    """Returns the checkpoint folder of ``output``; beside the file or folder that a symbolic link leads to."""
-    if output.is_symlink():
+def checkpoint_path(output: Path, pattern: str | None = None) -> Path:
+    """Returns the checkpoint folder of ``output``; beside the file or folder that a symbolic link leads to.
+
+    PNG files of two patterns in one folder are two outputs.
+    """
+    if output.is_symlink() or output.name in ("", ".."):
         output = output.resolve()
+    if pattern and pattern != FRAME_NAME:
+        output = output.with_name(f"{output.name}-{pattern}")
     return name_beside(output, ".", ".codecvsr")
 
 
@@ -71,10 +76,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
 class CheckpointDir:
     """The checkpoint folder, locked by this process while it is open."""
 
-    def __init__(self, output: Path) -> None:
-        """Creates nothing yet."""
+    def __init__(self, output: Path, pattern: str | None = None) -> None:
+        """Creates nothing yet; ``pattern`` is that of PNG files, if it was chosen."""
         self.output = output
-        self.path = checkpoint_path(output)
+        self.path = checkpoint_path(output, pattern)
         self._lock: int | None = None
 
     def __enter__(self) -> Self:

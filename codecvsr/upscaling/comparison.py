@@ -15,6 +15,7 @@ from codecvsr.errors import InputError, OutputError
 from codecvsr.files import atomic_file, check_writable, read_image, write_png
 from codecvsr.upscaling.frame_names import frame_names
 from codecvsr.upscaling.options import UpscaleOptions
+from codecvsr.video.image_writer import is_image_name
 from codecvsr.video.probe import Media
 from codecvsr.video.resize import resample
 from codecvsr.video.scan import scan
@@ -79,7 +80,9 @@ def write_comparison(media: Media, output: Path, pictures: str | None, target: P
     """
     found = scan(media, start=options.start, end=options.end, damage=options.damage)
     before = (found.without_hidden(frame.rgb) for frame in frames_between(media, found, options.damage))
-    if pictures is None:
+    if pictures is None and is_image_name(output):
+        after = (read_image(path) for path in (output,))
+    elif pictures is None:
         after = (frame.rgb for frame in Media.open(output).frames())
     else:
         names = frame_names(media, len(found), found.first, pictures)

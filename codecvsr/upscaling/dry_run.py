@@ -10,9 +10,10 @@ from typing import Any
 from codecvsr.errors import InputError
 from codecvsr.upscaling.batch import plan_default_outputs, plan_outputs
 from codecvsr.upscaling.chunk_motion import describe_motion
-from codecvsr.upscaling.frame_names import split_pattern
+from codecvsr.upscaling.frame_names import check_output_name, split_output
 from codecvsr.upscaling.options import Engine, UpscaleOptions, make_engine, output_size
 from codecvsr.upscaling.spool import is_pipe
+from codecvsr.video.image_writer import is_image_name
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan, scan
 from codecvsr.video.segments import even_sides, usual_pixel_format
@@ -104,15 +105,17 @@ def plan_all(
 
 def _plan_one(engine: Engine, source: Path, output: Path) -> UpscalePlan:
     options = engine.options
-    folder, pattern = split_pattern(output)
-    is_pictures = pattern is not None or not folder.suffix or folder.is_dir()
+    folder, pattern = split_output(output)
     media = Media.open(source, options.fps)
-    if not is_pictures:
+    is_video = pattern is None and not is_image_name(folder)
+    if pattern is None:
+        check_output_name(media, folder)
+    if is_video:
         container_of(folder)
         check_codec(folder, options.codec)
     found = scan(media, start=options.start, end=options.end, damage=options.damage)
     multiples = (1, 1)
-    if not is_pictures:
+    if is_video:
         form = options.pixel_format
         multiples = even_sides(usual_pixel_format(options.codec, found.pixel_format) if form == "auto" else form)
     height, width = output_size(found.shown_height, found.shown_width, options, multiples)

@@ -1,4 +1,4 @@
-"""Names of the PNG files of a run: by a pattern, after the frames that came in, or numbers from 0."""
+"""What the name of an output says: a video, one picture, or PNG files and their names."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from codecvsr.errors import InputError
 from codecvsr.files import FRAME_NAME, is_image_name
+from codecvsr.video.image_writer import is_image_name as names_picture
 from codecvsr.video.probe import Media
 
 _PATTERN = re.compile(r"%0?\d*d")
@@ -20,11 +21,41 @@ def split_pattern(output: Path) -> tuple[Path, str | None]:
     Raises:
         InputError: the pattern does not end in .png, or has more than one number.
     """
-    if output.suffix.lower() != ".png" and not _PATTERN.search(output.name):
-        return output, None  # the name of a video or a folder may have a percent sign
+    if not _PATTERN.search(output.name):
+        return output, None  # the name of a video, a picture or a folder may have a percent sign
     if len(_PATTERN.findall(output.name)) != 1 or output.name.count("%") != 1 or output.suffix.lower() != ".png":
-        raise InputError(f"{output}: a pattern of frames is like frames/%08d.png, with one number.")
+        raise _no_pattern(output)
     return output.parent, output.name
+
+
+def _no_pattern(output: Path) -> InputError:
+    return InputError(f"{output}: a pattern of frames is like frames/%08d.png, with one number.")
+
+
+def split_output(output: Path) -> tuple[Path, str | None]:
+    """Returns the file or folder of an output, and the pattern of its PNG files.
+
+    The pattern is empty for the usual names, and None for an output that is one file: a video or a picture.
+
+    Raises:
+        InputError: as :func:`split_pattern`.
+    """
+    place, pattern = split_pattern(output)
+    if pattern is None and (not place.suffix or place.is_dir()):
+        return place, ""
+    return place, pattern
+
+
+def check_output_name(media: Media, output: Path) -> None:
+    """Checks that an output of one file can be made of an input.
+
+    Raises:
+        InputError: the output is a picture, and the input has more than one.
+    """
+    if names_picture(output) and not media.is_single_picture:
+        if output.suffix.lower() == ".png":
+            raise _no_pattern(output)
+        raise InputError(f"{output}: is the name of one picture; for several use a pattern like frames/%08d.png.")
 
 
 def frame_names(media: Media, frames: int, first: int, pattern: str) -> list[str]:

@@ -19,6 +19,7 @@ from codecvsr.upscaling.options import Engine, RunSettings, UpscaleReport
 from codecvsr.upscaling.process_chunk import ChunkProcessor, job_description
 from codecvsr.upscaling.worker_pool import WorkerPool, usual_workers
 from codecvsr.video import side_data
+from codecvsr.video.image_writer import is_image_name, stored_in
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan, scan
 from codecvsr.video.stream_mapping import StreamPlan
@@ -140,11 +141,11 @@ class Job:
         Raises:
             OutputError: it will lack something and ``settings.strict`` is set.
         """
-        losses = losses + side_data.lost(found.extras)
+        output = self._checkpoint.output
+        is_image = pictures is None and is_image_name(output)
+        losses = losses + side_data.lost(found.extras, stored_in(output) if is_image else ())
         if losses and self._settings.strict and pictures is None:
-            raise OutputError(
-                f"{self._checkpoint.output}: cannot store everything ({'; '.join(losses)}); omit --strict to do without."
-            )
+            raise OutputError(f"{output}: cannot store everything ({'; '.join(losses)}); omit --strict to do without.")
         return losses
 
     def _log_losses(

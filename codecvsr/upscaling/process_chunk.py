@@ -32,8 +32,10 @@ from codecvsr.upscaling.chunk_motion import make_source
 from codecvsr.upscaling.chunks import Chunk, first_chunk, plan, usual_chunk
 from codecvsr.upscaling.comparison import side_by_side
 from codecvsr.upscaling.frame_names import frame_names
+from codecvsr.upscaling.image_output import ImageTarget
 from codecvsr.upscaling.options import Engine, output_size
 from codecvsr.upscaling.prefetch import BackgroundRunner, Prefetcher
+from codecvsr.video.image_writer import check_image_size, is_image_name
 from codecvsr.video.probe import Media
 from codecvsr.video.resize import resample
 from codecvsr.video.scan import Scan
@@ -100,6 +102,11 @@ class ChunkProcessor:
             self.height, self.width = output_size(scan.shown_height, scan.shown_width, options)
             names = frame_names(media, len(scan), scan.first, pictures)
             self.target = outputs.PictureTarget(checkpoint.output, checkpoint, names, pictures)
+            return
+        if is_image_name(checkpoint.output) and media.image is not None:
+            self.height, self.width = output_size(scan.shown_height, scan.shown_width, options)
+            check_image_size(checkpoint.output, self.height, self.width)
+            self.target = ImageTarget(checkpoint.output, checkpoint, media.image)
             return
         pixel_format = options.pixel_format
         if pixel_format == "auto":

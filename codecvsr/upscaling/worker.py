@@ -39,13 +39,13 @@ def open_job(description: Mapping[str, Any]) -> tuple[Engine, ChunkProcessor]:
         CodecVSRError: the model or the input cannot be read here.
     """
     engine = make_engine(UpscaleOptions.from_json(description["options"]))
-    checkpoint = CheckpointDir(Path(description["output"]))
+    checkpoint = CheckpointDir(Path(description["output"]), description["pictures"])
     scan = checkpoint.load_scan()
     if scan is None:
         raise OutputError(
             f"{checkpoint.path}: cannot be read here; workers need the folder of the output at the same path."
         )
-    media = Media.open(description["source"], engine.options.fps)
+    media = Media.open(description["source"], engine.options.fps).for_output(checkpoint.output)
     preview = None if description["preview"] is None else Path(description["preview"])
     return engine, ChunkProcessor(engine, media, scan, checkpoint, description["pictures"], preview=preview)
 

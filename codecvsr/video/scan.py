@@ -17,7 +17,7 @@ from codecvsr.bitstream.decode import open_video, side_data
 from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.video.matroska import Crop, read_crops
 from codecvsr.video.probe import Damage, Media
-from codecvsr.video.side_data import found_in, found_in_stream
+from codecvsr.video.side_data import found_in
 from codecvsr.video.timeline import display_times
 
 _HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}  # ITU-T H.273 TransferCharacteristics
@@ -125,7 +125,7 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
         UnsupportedInputError: it is HDR.
     """
     times: list[int | None] = []
-    extras = set() if media.kind == "pictures" else found_in_stream(media.path)
+    extras = media.extras()
     keys: list[bool] = []
     starts: list[bool] = []
     facts, duration = None, 0
@@ -141,7 +141,7 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
         )
         if origin is None:
             origin = (pts or 0) * media.time_base
-        if end is not None and _seconds(media, pts, frame.index) - origin >= Fraction(end):
+        if end is not None and _seconds(media, pts, frame.index) - origin >= _exact(end):
             break
         times.append(pts)
         extras |= found_in(frame.picture)
@@ -156,7 +156,7 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
         starts = [False] * len(starts)
     first = 0
     if start is not None:
-        earliest = (origin + Fraction(start)) / media.time_base
+        earliest = (origin + _exact(start)) / media.time_base
         first = int(np.searchsorted(pts_array, -(-earliest.numerator // earliest.denominator)))
     if first >= len(pts_array):
         shown = float(pts_array[-1] * media.time_base - origin) if len(pts_array) else 0.0
@@ -178,6 +178,11 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
         crop=_crop(media),
         **facts,
     )
+
+
+def _exact(seconds: float) -> Fraction:
+    """Returns the time that a user wrote: 0.04 is 1/25, which no binary number is."""
+    return Fraction(seconds).limit_denominator(10**6)
 
 
 def _seconds(media: Media, pts: int | None, index: int) -> Fraction:

@@ -6,7 +6,7 @@ what the output will have, in words.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import av
@@ -49,6 +49,6 @@ def found_in_stream(path: Path) -> set[str]:
         return {ALPHA} if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1" else set()
 
 
-def lost(found: Iterable[str]) -> list[str]:
-    """Returns, in words, what of a source's extras the output lacks."""
-    return [f"{name}: the output cannot store it, so it is omitted" for name in sorted(found)]
+def lost(found: Iterable[str], stored: Collection[str] = ()) -> list[str]:
+    """Returns, in words, what of a source's extras the output lacks: all but what it has ``stored``."""
+    return [f"{name}: the output cannot store it, so it is omitted" for name in sorted(found) if name not in stored]
