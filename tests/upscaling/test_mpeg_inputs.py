@@ -1,0 +1,59 @@
+"""DivX and DVD-like videos are upscaled along their own vectors."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import codecvsr
+from codecvsr.cli import cli
+from codecvsr.upscaling import chunk_motion
+from tests.streams import encode, moving_texture
+from tests.videos import pictures
+
+STREAMS = {
+    "MPEG-4": ("mpeg4", "a.avi", {}),
+    "MPEG-2": ("mpeg2video", "a.mpg", {"bf": "2"}),
+    "MPEG-1": ("mpeg1video", "a.mkv", {}),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_upscale_reads_the_vectors(small, tmp_path, monkeypatch, name):
+    codec, file, options = STREAMS[name]
+    monkeypatch.setattr(chunk_motion, "proxy", None)  # no x264 encode may take their place
+    source = encode(tmp_path / file, moving_texture(8, 64, 64, 3, 1), codec=codec, options=options, fps=25)
+    made = {}
+    for kind in ("codec", "zero"):
+        target = tmp_path / f"{kind}.mkv"
+        arguments = [
+            "upscale",
+            str(source),
+            "-m",
+            str(small),
+            "--preset",
+            "ultrafast",
+            "--motion",
+            kind,
+            "-o",
+            str(target),
+        ]
+        done = CliRunner().invoke(cli, arguments)
+        assert done.exit_code == 0, done.output
+        assert (f"codec: the vectors of the {name} stream" in done.stderr) == (kind == "codec")
+        made[kind] = pictures(target)[0]
+    assert len(made["codec"]) == len(made["zero"]) == 8 and not np.array_equal(made["codec"], made["zero"])
+
+
+def test_infer_and_motion_fields_read_them(small, tmp_path):
+    source = encode(tmp_path / "a.avi", moving_texture(5, 64, 64, 3, 1), codec="mpeg4", fps=25)
+    assert np.isfinite(codecvsr.motion_fields(source).past[1:]).any(axis=(1, 2, 3)).all()
+    out = tmp_path / "out"
+    done = CliRunner().invoke(
+        cli, ["infer", "--clip-root", str(source), "-m", str(small), "--out-dir", str(out), "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout) and len(list(out.glob("*.png"))) == 5
