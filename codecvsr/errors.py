@@ -23,6 +23,10 @@ class UnsupportedInputError(InputError):
     """A readable file that this operation does not support (a codec without motion vectors, interlaced coding...)."""
 
 
+class InterlacedInputError(UnsupportedInputError):
+    """A video is coded as fields, and this operation needs the motion vectors of whole pictures."""
+
+
 class OutputError(CodecVSRError):
     """An output cannot be written, or exists already and overwriting was not asked for."""
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from codecvsr.bitstream.decode import PacketFacts, VideoDecoder
 from codecvsr.bitstream.frame import NO_VECTORS, CodedFrame
-from codecvsr.bitstream.refusals import check_picture
 from codecvsr.errors import DamagedInputError
 
 
@@ -33,7 +32,6 @@ class ConcealedVideo:
 
         Raises:
             InputError: the file cannot be opened.
-            UnsupportedInputError: it is interlaced, or its picture size changes.
             DamagedInputError: not one picture can be decoded.
         """
         self.concealed = 0
@@ -59,7 +57,6 @@ class ConcealedVideo:
         """Yields each decoded picture with the missing packets (number, seconds) to be shown before it; at the end None."""
         waiting: dict[int, float] = {}  # seconds of packets that gave no picture yet
         registered = 0  # packets that ``waiting`` knows
-        size: tuple[int, int] | None = None
         count = 0
         with VideoDecoder(self.path, export=True, conceal=True) as decoder:
             for picture in decoder:
@@ -67,9 +64,6 @@ class ConcealedVideo:
                 number = picture.pts
                 if number is None or not 0 <= number < len(decoder.packets):
                     continue
-                is_interlaced = decoder.is_interlaced(picture)
-                check_picture(self.path, count, (picture.width, picture.height), size, is_interlaced)
-                size = picture.width, picture.height
                 self.concealed += bool(picture.is_corrupt)
                 waiting.pop(number, None)
                 seconds = decoder.packets[number].pts_seconds

@@ -26,6 +26,7 @@ from codecvsr.errors import InputError
 
 _FRAME_TYPES: dict[int, FrameType] = {1: "I", 2: "P", 3: "B", 5: "I", 6: "P"}  # 5 and 6: switching SI and SP
 _EXPORT = {"flags2": "+export_mvs", "export_side_data": "mvs+venc_params"}
+_BLOCK_DTYPE = np.dtype([(name, np.int32) for name in ("src_x", "src_y", "w", "h", "delta_qp")])  # AVVideoBlockParams
 _SEEK_EARLIER = (0, 1, 10)  # seconds
 _MAX_TRIED = 8  # key packets that may precede the one that is sought
 
@@ -118,6 +119,7 @@ class VideoDecoder:
         """
         assert picture.pts is not None
         packet = self.packets[picture.pts]
+        is_field_coded = self.is_field_coded(picture)
         coded = CodedFrame(
             index=index,
             decode_index=picture.pts,
@@ -129,26 +131,30 @@ class VideoDecoder:
             qp=None,
             picture=picture,
             max_references=self.sequence.max_references,
+            is_field_coded=is_field_coded,
         )
         last, self._last_shown = self._last_shown, picture.pts
         if not self.has_vectors:
             return coded
         kind = _FRAME_TYPES.get(int(picture.pict_type), "P")
+        exported_qp = None if is_field_coded else _qp(picture)
+        own_vectors = not is_field_coded and (self.is_h264 or mpeg.has_vectors(self.codec, kind))
+        coded = replace(coded, type=kind, vectors=_vectors(picture) if own_vectors else NO_VECTORS, qp=exported_qp)
         if self.is_h264:
-            return replace(coded, type=kind, vectors=_vectors(picture), qp=_qp(picture))
-        steps = _qp(picture)
+            return coded
         return replace(
             coded,
-            type=kind,
             is_reference=kind != "B",
             is_idr=kind == "I" and last < picture.pts and not self._has_leading(picture.pts),
-            vectors=_vectors(picture) if mpeg.has_vectors(self.codec, kind) else NO_VECTORS,
-            qp=None if steps is None else mpeg.qp_of_steps(steps),
+            qp=None if exported_qp is None else mpeg.qp_of_steps(exported_qp),
             references_per_list=1,
         )
 
-    def is_interlaced(self, picture: av.VideoFrame) -> bool:
-        """Returns whether ``picture`` was coded as fields, or may contain such macroblocks (MBAFF)."""
+    def is_field_coded(self, picture: av.VideoFrame) -> bool:
+        """Returns whether ``picture`` was coded as fields, or may contain such macroblocks (MBAFF).
+
+        Not every encoder flags MBAFF pictures as interlaced; their content may well be progressive.
+        """
         return bool(picture.interlaced_frame) or self.sequence.is_mbaff
 
     def _has_leading(self, number: int) -> bool:
@@ -247,6 +253,10 @@ def _qp(picture: av.VideoFrame) -> npt.NDArray[np.int8] | None:
     exported: Any = side_data(picture).get("VIDEO_ENC_PARAMS")
     if exported is None:
         return None
-    qp_map = np.asarray(exported.qp_map())
-    rows, columns = -(-picture.height // 16), -(-picture.width // 16)
-    return qp_map[:rows, :columns].astype(np.int8)
+    blocks = np.frombuffer(exported, _BLOCK_DTYPE, exported.nb_blocks, exported.blocks_offset)
+    rows, columns = blocks["src_y"] // 16, blocks["src_x"] // 16
+    qp = np.zeros((-(-picture.height // 16), -(-picture.width // 16)), np.int8)
+    # the coded picture may be larger: PyAV's qp_map refuses it, and so streams whose rows come in pairs for fields
+    shown = (rows < qp.shape[0]) & (columns < qp.shape[1])
+    qp[rows[shown], columns[shown]] = np.clip(exported.qp + blocks["delta_qp"][shown], -128, 127)
+    return qp

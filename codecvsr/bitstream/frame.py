@@ -53,6 +53,9 @@ class CodedFrame:
         max_references: pictures that the stream stores for reference at once (``max_num_ref_frames`` of H.264 clause
             7.4.2.1.1), or None where it is not known.
         references_per_list: pictures that the vectors of one list can mean; None: no fewer than are stored.
+        is_field_coded: its blocks may have been predicted from fields (PAFF, MBAFF), so it has no vectors here, as theirs
+            do not refer to whole pictures.
+        is_deinterlaced: the picture was made from fields; it has no vectors.
     """
 
     index: int
@@ -66,6 +69,13 @@ class CodedFrame:
     picture: av.VideoFrame
     max_references: int | None = None
     references_per_list: int | None = None
+    is_field_coded: bool = False
+    is_deinterlaced: bool = False
+
+    @property
+    def is_interlaced(self) -> bool:
+        """Whether the stream flags the picture as two fields from two moments."""
+        return bool(self.picture.interlaced_frame)
 
     @property
     def height(self) -> int:

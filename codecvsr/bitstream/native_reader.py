@@ -101,8 +101,8 @@ def iterate(path: Path, *, allow_damaged: bool = False) -> Iterator[CodedFrame]:
                 damage = f"frame {index} cannot be decoded in full"
                 broken = frame.decode_index if frame.decode_index >= 0 else None
                 break
-            is_interlaced = bool(frame.is_interlaced) or sequence.is_mbaff
-            check_picture(path, index, (frame.width, frame.height), size, is_interlaced)
+            is_field_coded = bool(frame.is_interlaced) or sequence.is_mbaff
+            check_picture(path, index, (frame.width, frame.height), size, is_field_coded)
             size = frame.width, frame.height
             coded = _coded_frame(library, reader, frame, index, stream, sequence)
             yield from sound.add(coded, coded.decode_index, coded.pts_seconds)

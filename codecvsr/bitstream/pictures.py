@@ -13,7 +13,6 @@ from codecvsr.bitstream import color
 from codecvsr.bitstream.damage import SoundFrames, cut_short, end_of_stream
 from codecvsr.bitstream.decode import VideoDecoder
 from codecvsr.bitstream.frame import NO_VECTORS, CodedFrame
-from codecvsr.bitstream.refusals import check_picture
 
 
 class VideoPictures:
@@ -53,15 +52,14 @@ class VideoPictures:
 
         Raises:
             InputError: the file cannot be opened, or holds no pictures.
-            UnsupportedInputError: it is interlaced, or its picture size changes.
             DamagedInputError: it is truncated or corrupt and ``allow_damaged`` is false.
         """
         self.damage = ""
-        size: tuple[int, int] | None = None
         for index, (picture, seconds) in enumerate(self._timed()):
-            check_picture(self.path, index, (picture.width, picture.height), size, bool(picture.interlaced_frame))
-            size = picture.width, picture.height
-            yield CodedFrame(index, index, seconds, "I", False, False, NO_VECTORS, None, picture)
+            is_interlaced = bool(picture.interlaced_frame)
+            yield CodedFrame(
+                index, index, seconds, "I", False, False, NO_VECTORS, None, picture, is_field_coded=is_interlaced
+            )
 
     def _sound(self) -> Iterator[av.VideoFrame]:
         for picture, _ in self._timed():

@@ -11,7 +11,7 @@ from codecvsr.bitstream import native_reader
 from codecvsr.bitstream.damage import SoundFrames, end_of_stream
 from codecvsr.bitstream.decode import PacketFacts, VideoDecoder
 from codecvsr.bitstream.frame import CodedFrame
-from codecvsr.bitstream.refusals import check_codec, check_picture
+from codecvsr.bitstream.refusals import check_codec, check_frames
 from codecvsr.errors import InputError
 
 Backend = Literal["auto", "native", "pyav"]
@@ -55,45 +55,30 @@ def read_video(path: str | Path, *, backend: Backend = "auto", allow_damaged: bo
     if not path.is_file():
         raise InputError(f"{path}: no such file.")
     if active_backend(backend) == "native":
-        return _read_native(path, allow_damaged)
-    return _read_pyav(path, allow_damaged)
+        return check_frames(path, _read_native(path, allow_damaged))
+    return check_frames(path, decode_frames(path, allow_damaged=allow_damaged))
 
 
-def read_from(path: Path, pts: int) -> Iterator[CodedFrame]:
-    """Decodes a file with PyAV, beginning at a key picture; indices count from there.
-
-    Pictures that are coded after it but shown before it are skipped.
-
-    Yields nothing where that picture cannot be found.
+def decode_frames(path: Path, *, allow_damaged: bool = False, begin: int | None = None) -> Iterator[CodedFrame]:
+    """Decodes a file with PyAV as :func:`read_video` does, fields and changes of the size included.
 
     Args:
         path: the file.
-        pts: when that picture is shown, in units of the stream's time base.
+        allow_damaged: as in :func:`read_video`.
+        begin: begin at the key picture shown at this time, in units of the stream's time base; indices count from there.
+            Pictures that are coded after it but shown before it are skipped. Nothing is yielded where it cannot be found.
 
     Raises:
-        InputError: the file cannot be opened; all else as :func:`read_video`.
+        InputError: the file cannot be opened, or its vectors cannot be read; DamagedInputError as :func:`read_video`.
     """
-    return _read_pyav(path, False, pts)
-
-
-def _read_native(path: Path, allow_damaged: bool) -> Iterator[CodedFrame]:
-    try:
-        yield from native_reader.iterate(path, allow_damaged=allow_damaged)
-    except native_reader.OtherCodecError:
-        yield from _read_pyav(path, allow_damaged)
-
-
-def _read_pyav(path: Path, allow_damaged: bool, begin: int | None = None) -> Iterator[CodedFrame]:
     with VideoDecoder(path, export=True, begin=begin) as decoder:
         check_codec(path, decoder.codec)
         sound: SoundFrames[CodedFrame] = SoundFrames()
-        broken, size, skipped = None, None, 0
+        broken, skipped = None, 0
         for index, picture in enumerate(decoder):
             if picture.is_corrupt or picture.pts is None:
                 decoder.damage, broken = decoder.damage or f"frame {index} cannot be decoded in full", picture.pts
                 break
-            check_picture(path, index, (picture.width, picture.height), size, decoder.is_interlaced(picture))
-            size = picture.width, picture.height
             coded = decoder.coded_frame(picture, index - skipped)
             if begin is not None and _is_before(coded, decoder.packets[0]):
                 skipped += 1
@@ -103,6 +88,13 @@ def _read_pyav(path: Path, allow_damaged: bool, begin: int | None = None) -> Ite
             broken = len(decoder.packets) - 1
         if decoder.packets or begin is None:
             yield from end_of_stream(path, sound, decoder.damage, broken, allow_damaged=allow_damaged)
+
+
+def _read_native(path: Path, allow_damaged: bool) -> Iterator[CodedFrame]:
+    try:
+        yield from native_reader.iterate(path, allow_damaged=allow_damaged)
+    except native_reader.OtherCodecError:
+        yield from decode_frames(path, allow_damaged=allow_damaged)
 
 
 def _is_before(frame: CodedFrame, first: PacketFacts) -> bool:

@@ -46,6 +46,7 @@ def _summary(report: UpscaleReport) -> str:
     """Returns one line: the output, its size, what was done, how long it took and what was not carried."""
     again = f", {report.resumed_frames} of them by an earlier run" if report.resumed_frames else ""
     again += f", {report.concealed_frames} of them patched" if report.concealed_frames else ""
+    again += f", {report.deinterlaced_frames} of them de-interlaced" if report.deinterlaced_frames else ""
     if report.skipped_share is not None:
         again += f", {report.skipped_share:.1%} of this run's shown again"
     losses = f"; not carried: {'; '.join(report.losses)}" if report.losses else ""
@@ -121,6 +122,9 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
 @click.option("--preset", default="medium", show_default=True, help="Of x264 or x265: ultrafast to veryslow.")
 @click.option("--pixel-format", default="auto", show_default=True,
               help="Of the output, such as yuv420p or yuv420p10le; auto keeps the chroma of the source.")  # fmt: skip
+@click.option("--deinterlace", type=click.Choice(["auto", "off", "frame", "field"]), default="auto", show_default=True,
+              help="De-interlace with bwdif. auto: frames that are flagged as interlaced; frame: all; field: all, to one "
+                   "frame per field, at twice the rate.")  # fmt: skip
 @click.option("--audio", type=click.Choice(["auto", "copy", "aac", "opus", "flac", "none"]), default="auto",
               show_default=True, help="Sound of the output; auto: copied, or encoded again where the container cannot store it.")  # fmt: skip
 @click.option("--start", callback=_time, metavar="TIME", help="Begin here: seconds or H:MM:SS from the first frame.")

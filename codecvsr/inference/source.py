@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +14,25 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.bitstream.decode import open_video
+from codecvsr.bitstream.deinterlace import Deinterlaced, describe_deinterlacing
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.bitstream.reader import read_video
+from codecvsr.bitstream.refusals import check_sizes
 from codecvsr.constants import CELL
-from codecvsr.errors import InputError, UnsupportedInputError
+from codecvsr.errors import InputError, InterlacedInputError, UnsupportedInputError
 from codecvsr.files import FRAME_NAME
 from codecvsr.inference.clip_folder import ClipFolder
+from codecvsr.inference.proxy_encode import proxy
 from codecvsr.inference.tiles import BLOCK
 from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion, motion_fields
 from codecvsr.motion.confidence import with_fields
 from codecvsr.motion.grid import pad_to_cells, to_cells
 from codecvsr.motion.optical_flow import dis_between, dis_flows
 from codecvsr.motion.types import FULL_REPAIR, unknown_motion
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,12 +112,40 @@ def load_source(
         return _load_folder(path, options, needs_vectors)
     try:
         return _load_video(path, options, allow_damaged)
+    except InterlacedInputError:
+        return _load_without_vectors(path, options, allow_damaged, by_proxy=needs_vectors)
     except UnsupportedInputError:
         if needs_vectors:
             raise
-    frames = np.stack(list(VideoPictures(path, allow_damaged=allow_damaged)))
+    return _load_without_vectors(path, options, allow_damaged, by_proxy=False)
+
+
+def _load_without_vectors(path: Path, options: MotionOptions, allow_damaged: bool, *, by_proxy: bool) -> Source:
+    """Loads a video of any codec; frames that are flagged as interlaced are de-interlaced, one for one.
+
+    Args:
+        path: the file.
+        options: parts of the motion repair to leave out.
+        allow_damaged: use the frames before the damage of a damaged video.
+        by_proxy: take the motion from a proxy encode; otherwise it is unknown.
+    """
+    decoded = VideoPictures(path, allow_damaged=allow_damaged).coded()
+    frames = list(check_sizes(path, Deinterlaced(decoded)))
+    if made := sum(frame.is_deinterlaced for frame in frames):
+        _logger.info("%s: %s.", path, describe_deinterlacing(made, len(frames), "auto"))
+    pixels = np.stack([frame.rgb for frame in frames])
     names = tuple(FRAME_NAME % i for i in range(len(frames)))
-    return Source(names, frames, unknown_motion(*frames.shape[:3]))
+    if not by_proxy:
+        return Source(names, pixels, unknown_motion(*pixels.shape[:3]))
+    with tempfile.TemporaryDirectory() as folder:
+        coded = proxy(frames, _rate(path), Path(folder) / "proxy.mp4")
+    return Source(names, pixels, estimate_motion(coded, options))
+
+
+def _rate(path: Path) -> Fraction:
+    container, stream = open_video(path)
+    with container:
+        return stream.average_rate or stream.guessed_rate or Fraction(25)
 
 
 def _load_folder(path: Path, options: MotionOptions, needs_vectors: bool) -> Source:

@@ -59,7 +59,7 @@ def upscale(
         workers: processes; 0 for one per GPU, or this process on a CPU.
         ray: "auto" or the address of a Ray cluster whose machines see input and output at the same paths.
         listener: called with every event, a JSON object: see :mod:`codecvsr.events`.
-        **options: fields of :class:`UpscaleOptions`.
+        **options: fields of :class:`UpscaleOptions`, such as ``deinterlace="field"``.
 
     Raises:
         InputError: the input or an option cannot be used.
@@ -79,7 +79,7 @@ def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSetting
     """Upscales one input with a loaded engine: see :func:`upscale`."""
     begun = time.monotonic()
     output, pictures = split_output(output)
-    media = Media.open(source, engine.options.fps).for_output(output)
+    media = Media.open(source, engine.options.fps, engine.options.deinterlace).for_output(output)
     _check_paths(media, output, settings, pictures)
     plans: list[stream_mapping.StreamPlan] = []
     if pictures is None and not is_image_name(output):

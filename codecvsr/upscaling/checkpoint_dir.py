@@ -229,6 +229,8 @@ class CheckpointDir:
             "concealed": scan.concealed,
             "extras": scan.extras,
             "crop": scan.crop,
+            "deinterlaced": scan.deinterlaced,
+            "without_vectors": scan.without_vectors,
         }
         part = self.path / f".{_SCAN}.part.npz"
         np.savez_compressed(part, pts=scan.pts, keys=scan.keys, starts=scan.starts, facts=np.array(json.dumps(facts)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codecvsr.bitstream.deinterlace import describe_deinterlacing
 from codecvsr.errors import InputError
 from codecvsr.upscaling.batch import plan_default_outputs, plan_outputs
 from codecvsr.upscaling.chunk_motion import describe_motion
@@ -34,6 +35,7 @@ class UpscalePlan:
         width: of the output.
         height: of the output.
         frames: of the output.
+        deinterlacing: in words, what is de-interlaced; empty for nothing.
         model: name of the model.
         motion: kind of motion.
         motion_source: in words, where the motion comes from.
@@ -51,10 +53,11 @@ class UpscalePlan:
     motion: str
     motion_source: str
     suggestion: str = ""
+    deinterlacing: str = ""
 
     def lines(self) -> list[str]:
         """Returns the plan in two lines, and a third with the suggestion if there is one."""
-        size = f"{self.source_width}x{self.source_height}, {self.frames} frames"
+        size = f"{self.source_width}x{self.source_height}, {self.deinterlacing or f'{self.frames} frames'}"
         text = [
             f"{self.input}: {size} -> {self.output}, {self.width}x{self.height}",
             f"model {self.model}, motion {self.motion_source}",
@@ -79,7 +82,8 @@ def make_upscale_plan(engine: Engine, media: Media, found: Scan, output: Path, h
         suggestion = f"{width}x{height} is more than {_UHD[0]}x{_UHD[1]}: {less} makes a smaller video, faster to watch and to store."
     return UpscalePlan(
         str(media.path), str(output), found.width, found.height, width, height, len(found), engine.model.name, engine.kind,
-        describe_motion(media, engine.kind), suggestion,
+        describe_motion(media, found, engine.kind), suggestion,
+        describe_deinterlacing(found.deinterlaced, len(found), media.deinterlace),
     )  # fmt: skip
 
 
@@ -106,7 +110,7 @@ def plan_all(
 def _plan_one(engine: Engine, source: Path, output: Path) -> UpscalePlan:
     options = engine.options
     folder, pattern = split_output(output)
-    media = Media.open(source, options.fps)
+    media = Media.open(source, options.fps, options.deinterlace)
     is_video = pattern is None and not is_image_name(folder)
     if pattern is None:
         check_output_name(media, folder)

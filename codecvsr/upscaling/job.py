@@ -121,6 +121,7 @@ class Job:
             precision=engine.plan.precision,
             workers=self._workers,
             concealed_frames=found.concealed,
+            deinterlaced_frames=found.deinterlaced,
             losses=losses,
             skipped_share=self._skipped_frames / max(made, 1) if engine.options.skip_static else None,
         )

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from codecvsr.bitstream.deinterlace import MODES
 from codecvsr.constants import SCALE
 from codecvsr.errors import InputError
 from codecvsr.events import EventHandler
@@ -15,6 +16,7 @@ from codecvsr.inference.tiles import check_tile
 from codecvsr.inference.windows import OVERLAP
 
 if TYPE_CHECKING:
+    from codecvsr.bitstream.deinterlace import Deinterlace
     from codecvsr.engine.plan import Plan
     from codecvsr.inference.ablations import MotionKind
     from codecvsr.models.zoo import LoadedModel
@@ -42,6 +44,8 @@ class UpscaleOptions:
         overlap: context frames at both ends of a chunk and a window.
         window: maximum frames in the network at once; 0 to choose by memory.
         tile: side of the tiles that frames are cut into, in pixels; 0 for whole frames, or as memory allows.
+        deinterlace: "auto" (frames that are flagged as interlaced), "off", "frame" (all, one frame per frame) or "field" (all,
+            one frame per field).
         audio: of the output: "auto", "copy", "aac", "opus", "flac" or "none".
         skip_static: duplicate frames are copied instead of upscaled.
         start: seconds from the first frame.
@@ -68,6 +72,7 @@ class UpscaleOptions:
     overlap: int = OVERLAP
     window: int = 0
     tile: int = 0
+    deinterlace: Deinterlace = "auto"
     audio: Audio = "auto"
     skip_static: bool = False
     start: float | None = None
@@ -89,6 +94,8 @@ class UpscaleOptions:
         ):
             raise InputError("chunk, overlap and window are at least 0, width and height at least 1.")
         check_tile(self.tile)
+        if self.deinterlace not in MODES:
+            raise InputError(f"the de-interlacing {self.deinterlace!r} is unknown; use {', '.join(MODES)}.")
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise InputError(f"a frame rate of {self.fps} is not between 0 and 1000.")
         if self.allow_damaged and self.conceal:
@@ -184,6 +191,7 @@ class UpscaleReport:
     precision: str
     workers: int = 1  #: processes, or Ray tasks at once
     concealed_frames: int = 0  #: damaged frames that were patched
+    deinterlaced_frames: int = 0  #: frames of the output that were made by de-interlacing
     losses: list[str] = field(default_factory=list)  #: what of the input the output cannot store
     compare: str | None = None
     skipped_share: float | None = None  #: share of this run's frames that are copies; None without skip_static

@@ -45,7 +45,8 @@ def open_job(description: Mapping[str, Any]) -> tuple[Engine, ChunkProcessor]:
         raise OutputError(
             f"{checkpoint.path}: cannot be read here; workers need the folder of the output at the same path."
         )
-    media = Media.open(description["source"], engine.options.fps).for_output(checkpoint.output)
+    media = Media.open(description["source"], engine.options.fps, engine.options.deinterlace)
+    media = media.for_output(checkpoint.output)
     preview = None if description["preview"] is None else Path(description["preview"])
     return engine, ChunkProcessor(engine, media, scan, checkpoint, description["pictures"], preview=preview)
 

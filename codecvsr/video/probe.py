@@ -15,9 +15,10 @@ import numpy as np
 from codecvsr.bitstream import mpeg
 from codecvsr.bitstream.conceal import ConcealedVideo
 from codecvsr.bitstream.decode import open_video
+from codecvsr.bitstream.deinterlace import Deinterlace, Deinterlaced
 from codecvsr.bitstream.frame import NO_VECTORS, CodedFrame
 from codecvsr.bitstream.pictures import VideoPictures
-from codecvsr.bitstream.reader import read_from, read_video
+from codecvsr.bitstream.reader import decode_frames
 from codecvsr.errors import InputError
 from codecvsr.files import read_image
 from codecvsr.inference.clip_folder import check_size, numbered_frames
@@ -28,6 +29,7 @@ from codecvsr.video.image_writer import is_image_name, on_white, without_holes
 from codecvsr.video.side_data import found_in_stream
 
 _NO_TIMESTAMPS = 0x0080  # AVFMT_NOTIMESTAMPS of libavformat
+_MAX_RATE = 1000  # libav's mean of a DV file is its time base, 60000
 USUAL_RATE = Fraction(24)  #: frames per second of a folder of frames
 
 Kind = Literal["h264", "mpeg", "other", "pictures"]
@@ -50,6 +52,7 @@ class Media:
         image: the image file, if the input is a single picture or an animation.
         durations: of the pictures of an animation, in units of the time base.
         is_on_white: partly transparent pixels of a single picture are seen on white, as the output has no transparency.
+        deinterlace: which frames are de-interlaced, and how. Rate and time base are those of the frames that come out.
     """
 
     path: Path
@@ -62,25 +65,29 @@ class Media:
     image: ImageFile | None = None
     durations: tuple[int, ...] = ()
     is_on_white: bool = True
+    deinterlace: Deinterlace = "auto"
 
     @classmethod
-    def open(cls, path: str | Path, fps: Fraction | None = None) -> Media:
+    def open(cls, path: str | Path, fps: Fraction | None = None, deinterlace: Deinterlace = "auto") -> Media:
         """Opens an input.
 
         Args:
             path: a video, a folder of frames, or a picture or an animation in an image file.
             fps: rate of a folder of frames (24 if None) or of a raw stream, which has no container (its own if None).
+            deinterlace: which frames to de-interlace, and how.
 
         Raises:
             InputError: it cannot be read, or has no video.
         """
         path = Path(path)
+        image = None if path.is_dir() or not path.exists() else open_image(path)
+        if (path.is_dir() or image is not None) and deinterlace in ("frame", "field"):
+            raise InputError(f"{path}: is no video; only videos can be de-interlaced.")
         if path.is_dir():
             rate = fps or USUAL_RATE
             return cls(path, "pictures", "pictures", 1 / rate, rate, numbered_frames(path))
         if not path.exists():
             raise InputError(f"{path}: no such file or folder.")
-        image = open_image(path)
         if image is not None:
             return cls._open_image(image, fps)
         container, stream = open_video(path)
@@ -92,8 +99,10 @@ class Media:
                 if is_raw
                 else (stream.average_rate, stream.guessed_rate)
             )
-            rate = next((r for r in rates if r), Fraction(25))
+            rate = next((r for r in rates if r and r <= _MAX_RATE), Fraction(25))
             time_base = stream.time_base or 1 / rate
+        if deinterlace == "field":
+            rate, time_base = 2 * rate, time_base / 2
         return cls(
             path,
             "h264" if codec == "h264" else "mpeg" if codec in mpeg.CODECS else "other",
@@ -101,6 +110,7 @@ class Media:
             time_base,
             rate,
             has_own_rate=is_raw and fps is not None,
+            deinterlace=deinterlace,
         )
 
     @property
@@ -148,12 +158,12 @@ class Media:
         if self.kind == "pictures":
             return self._picture_frames()
         if damage == "conceal":
-            return ConcealedVideo(self.path)
+            return self._deinterlaced(ConcealedVideo(self.path))
         if self.has_vectors:
-            return read_video(self.path, backend="pyav", allow_damaged=damage == "stop")
-        return VideoPictures(self.path, allow_damaged=damage == "stop").coded()
+            return self._deinterlaced(decode_frames(self.path, allow_damaged=damage == "stop"))
+        return self._deinterlaced(VideoPictures(self.path, allow_damaged=damage == "stop").coded())
 
-    def frames_from(self, index: int, pts: int) -> Iterator[CodedFrame]:
+    def frames_from(self, index: int, pts: int) -> Iterable[CodedFrame]:
         """Decodes from a frame on that decoding can begin with; yields nothing if the file cannot be searched for it.
 
         Args:
@@ -162,9 +172,15 @@ class Media:
         """
         if self.kind == "pictures":
             return self._picture_frames(index)
+        if self.deinterlace == "field":
+            pts //= 2
         if self.has_vectors:
-            return read_from(self.path, pts)
-        return VideoPictures(self.path, begin=pts).coded()
+            return self._deinterlaced(decode_frames(self.path, begin=pts))
+        return self._deinterlaced(VideoPictures(self.path, begin=pts).coded())
+
+    def _deinterlaced(self, frames: Iterable[CodedFrame]) -> Deinterlaced:
+        unit = self.time_base * 2 if self.deinterlace == "field" else self.time_base
+        return Deinterlaced(frames, self.deinterlace, unit)
 
     def _picture_frames(self, first: int = 0) -> Iterator[CodedFrame]:
         if self.durations:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from codecvsr.bitstream.clock import has_restarts
 from codecvsr.bitstream.conceal import ConcealedVideo
 from codecvsr.bitstream.decode import open_video, side_data
+from codecvsr.bitstream.deinterlace import Deinterlaced
 from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.video.matroska import Crop, read_crops
 from codecvsr.video.probe import Damage, Media
@@ -65,6 +66,8 @@ class Scan:
         concealed: number of damaged frames that were patched.
         extras: what the input has beyond its pictures and streams, in words: see :mod:`codecvsr.video.side_data`.
         crop: pixels that the container hides at the top, bottom, left and right.
+        deinterlaced: number of frames that were made by de-interlacing.
+        without_vectors: number of frames that were coded as fields or made from fields: they have no vectors of whole pictures.
     """
 
     first: int
@@ -81,6 +84,8 @@ class Scan:
     concealed: int = 0
     extras: tuple[str, ...] = ()
     crop: Crop = (0, 0, 0, 0)
+    deinterlaced: int = 0
+    without_vectors: int = 0
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -128,6 +133,8 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
     extras = media.extras()
     keys: list[bool] = []
     starts: list[bool] = []
+    deinterlaced: list[bool] = []
+    fields: list[bool] = []
     facts, duration = None, 0
     origin: Fraction | None = None
     frames = media.frames(damage)
@@ -147,7 +154,10 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
         extras |= found_in(frame.picture)
         is_key = bool(frame.picture.key_frame) and media.kind in ("mpeg", "other")
         keys.append(frame.type == "I" if media.has_vectors else is_key)
-        starts.append(frame.is_idr or is_key)
+        is_second = media.deinterlace == "field" and frame.index % 2 == 1
+        starts.append((frame.is_idr or is_key) and not is_second)
+        deinterlaced.append(frame.is_deinterlaced)
+        fields.append(frame.is_field_coded or frame.is_deinterlaced)
         duration = int(frame.picture.duration or 0)
     if facts is None or origin is None:
         raise InputError(f"{media.path}: has no frames.")
@@ -161,7 +171,8 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
     if first >= len(pts_array):
         shown = float(pts_array[-1] * media.time_base - origin) if len(pts_array) else 0.0
         raise InputError(f"{media.path}: no frame lies in the part asked for; its last one is shown at {shown:.3f} s.")
-    concealed = frames.concealed if isinstance(frames, ConcealedVideo) else 0
+    source = frames.source if isinstance(frames, Deinterlaced) else frames
+    concealed = source.concealed if isinstance(source, ConcealedVideo) else 0
     if concealed:
         _logger.warning("%s: damaged; %d of its %d frames were patched.", media.path, concealed, len(pts_array))
     usual = round(1 / media.rate / media.time_base) or 1
@@ -176,6 +187,8 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
         concealed=concealed,
         extras=tuple(sorted(extras)),
         crop=_crop(media),
+        deinterlaced=sum(deinterlaced[first:]),
+        without_vectors=sum(fields[first:]),
         **facts,
     )
 

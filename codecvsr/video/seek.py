@@ -13,6 +13,7 @@ from codecvsr.errors import InputError
 from codecvsr.video.probe import Damage, Media
 from codecvsr.video.scan import Scan
 
+_LEAD = 1  # decoded frames that de-interlacing a frame needs before it
 _WORTH_SEEKING = 48  # frames: fewer are decoded and discarded instead
 
 
@@ -31,6 +32,7 @@ class Decoder:
         self._at = 0  # index of the frame that comes next
         self._buffer: dict[int, CodedFrame] = {}
         self._can_seek = damage == "refuse"
+        self._lead = _LEAD * (2 if media.deinterlace == "field" else 1) if scan.deinterlaced else 0
 
     def frames(self, start: int, stop: int) -> Iterator[CodedFrame | None]:
         """Yields frames ``start`` to ``stop - 1`` of the scan, and None for each frame before them that is decoded.
@@ -63,12 +65,12 @@ class Decoder:
             self._frames, self._at = itertools.islice(self._media.frames(self._damage), self._scan.first, None), 0
 
     def _place(self, index: int) -> int | None:
-        """Returns the last frame up to ``index`` that decoding can begin with."""
+        """Returns the last frame from which ``index`` can be decoded; de-interlacing it needs the frame before, too."""
         if not self._can_seek:
             return None
         if self._media.kind == "pictures":
             return index
-        places = np.flatnonzero(self._scan.starts[: index + 1])
+        places = np.flatnonzero(self._scan.starts[: max(index + 1 - self._lead, 0)])
         return int(places[-1]) if len(places) else None
 
     def _seek(self, place: int) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import av
+import numpy as np
 
 from codecvsr.bitstream.decode import open_video, side_data
 
@@ -37,9 +38,18 @@ def found_in(picture: av.VideoFrame) -> set[str]:
     """Returns, in words, what a decoded picture has beyond its pixels."""
     exported = side_data(picture)
     found = {words for name, words in _WORDS.items() if exported.get(name) is not None}
+    if "PANSCAN" in exported and _shows_all(bytes(exported["PANSCAN"]), picture):
+        found.discard(_WORDS["PANSCAN"])
     if any(component.is_alpha for component in picture.format.components):
         found.add(ALPHA)
     return found
+
+
+def _shows_all(pan_scan: bytes, picture: av.VideoFrame) -> bool:
+    """Returns whether an ``AVPanScan`` selects the whole picture, as libav states it for every MPEG-2 picture."""
+    width, height = np.frombuffer(pan_scan, np.int32, 2, 4).tolist()  # in sixteenths of a pixel
+    positions = np.frombuffer(pan_scan, np.int16, 6, 12)
+    return not positions.any() and (width, height) in ((0, 0), (16 * picture.width, 16 * picture.height))
 
 
 def found_in_stream(path: Path) -> set[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from codecvsr.bitstream import mpeg
-from codecvsr.bitstream.reader import read_from, read_video
+from codecvsr.bitstream.reader import decode_frames, read_video
 from codecvsr.motion.coded_frames import CodedFrames
 from codecvsr.motion.references import usable_references
 from codecvsr.motion.types import FUTURE, PAST
@@ -115,7 +115,7 @@ def test_reading_from_a_key_frame_gives_the_same_frames(tmp_path, pan, codec, na
     start = next(t for t, frame in enumerate(whole) if t and frame.type == "I")
     with av.open(str(path)) as container:
         base = container.streams.video[0].time_base
-    part = list(read_from(path, round(whole[start].pts_seconds / base)))
+    part = list(decode_frames(path, begin=round(whole[start].pts_seconds / base)))
     assert [frame.pts_seconds for frame in part] == [frame.pts_seconds for frame in whole[start:]]
     for mine, other in zip(part, whole[start:], strict=True):
         assert np.array_equal(mine.rgb, other.rgb) and np.array_equal(mine.vectors, other.vectors)

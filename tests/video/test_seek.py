@@ -11,6 +11,7 @@ from codecvsr.video import seek
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import scan
 from codecvsr.video.seek import Decoder
+from tests.interlaced import encode_fields, weave
 from tests.streams import encode, moving_texture, remux
 from tests.videos import make_video, noisy_frames
 
@@ -66,6 +67,23 @@ def test_every_stretch_is_what_reading_from_the_start_gives(tmp_path, kind):
             assert (frame.is_reference, frame.is_idr) == (is_reference, is_idr)
     if kind not in ("open", "raw"):  # the one has a single IDR picture, the other no times
         assert len(sought) >= 3, sought
+
+
+@pytest.mark.parametrize("mode", ["auto", "field"])
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_every_stretch_of_interlaced_video_is_too(tmp_path, codec, mode):
+    """A de-interlaced frame depends on the one before it, so that decoding begins earlier."""
+    path = encode_fields(tmp_path / "f.mkv", weave(moving_texture(2 * FRAMES, 32, 48, 2, 1)), codec)
+    media = Media.open(path, deinterlace=mode)
+    found = scan(media)
+    assert len(found) == found.deinterlaced == FRAMES * (2 if mode == "field" else 1)
+    every = [(f.rgb, f.pts_seconds) for f in media.frames()]
+    decoder = Decoder(media, found)
+    for start, stop in ((11, 13), (21, 24), (30, 33), (0, 2), (5, 7), (40, 43)):
+        frames = [frame for frame in decoder.frames(start, stop) if frame is not None]
+        for frame, (rgb, seconds) in zip(frames, every[start:stop], strict=True):
+            assert np.array_equal(frame.rgb, rgb) and frame.pts_seconds == seconds
+    assert decoder._can_seek
 
 
 def test_motion_of_a_stretch_that_was_sought_is_the_same(tmp_path):
