@@ -59,6 +59,7 @@ class Optimisation:
     decay: float = 1.0  #: share of the steps, at their end, over which the rate falls to zero as a cosine
     clip_norm: float = 1.0
     charbonnier: float = 0.03  #: epsilon of the loss, for values in 0..1
+    flat_weight: float = 0.0  #: additional weight of places where the original is flat (train/loss.py)
     ema: float = 0.995
     seed: int = 0
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from codecvsr.engine.device import autocast, place
+from codecvsr.train.loss import charbonnier, flat_weights
 from codecvsr.train.network import load_teacher, run
 from codecvsr.train.processes import Processes
 from codecvsr.train.recipe import Recipe
@@ -19,11 +20,6 @@ from codecvsr.train.sampling import Batch
 _WARM_UPS = 2  # runs before a capture, in which libraries choose their algorithms
 
 log = logging.getLogger(__name__)
-
-
-def charbonnier(predicted: Tensor, target: Tensor, epsilon: float) -> Tensor:
-    """Returns the mean of sqrt(d^2 + epsilon^2) - epsilon: L1 for large differences, quadratic below ``epsilon``."""
-    return ((predicted - target) ** 2 + epsilon**2).sqrt().mean() - epsilon
 
 
 def move(batch: Batch, device: torch.device) -> Batch:
@@ -93,7 +89,8 @@ class Stepper:
     def _compute(self, batch: Batch) -> None:
         settings = self._recipe.optimisation
         predicted = self._predict(batch)
-        loss = charbonnier(predicted.float(), batch.target, settings.charbonnier)
+        weights = flat_weights(batch.target, settings.flat_weight) if settings.flat_weight else None
+        loss = charbonnier(predicted.float(), batch.target, settings.charbonnier, weights)
         if self._teacher is not None:
             with torch.no_grad(), autocast(self._device, self._dtype):
                 taught = run(self._teacher, batch)

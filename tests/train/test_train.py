@@ -21,6 +21,7 @@ from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.zoo import load_model
 from codecvsr.train import data as training_data
 from codecvsr.train.loop import WEIGHTS, learning_rate, train
+from codecvsr.train.loss import charbonnier
 from codecvsr.train.recipe import (
     Distillation,
     Dropout,
@@ -32,7 +33,6 @@ from codecvsr.train.recipe import (
     read_recipe,
 )
 from codecvsr.train.run_log import LOG, RunLog, plot_log, read_log
-from codecvsr.train.step import charbonnier
 from tests.train.conftest import make_batch, state_of, tiny
 
 
