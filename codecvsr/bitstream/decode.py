@@ -6,7 +6,7 @@ decoded on one thread and no caller can change that; to decode faster, split a v
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -15,13 +15,13 @@ from typing import Any, NamedTuple, Self
 import av
 import numpy as np
 import numpy.typing as npt
-from av.sidedata.sidedata import SideDataContainer
 from av.stream import Disposition
 
 from codecvsr.bitstream import h264, mpeg
 from codecvsr.bitstream.clock import video_packets
 from codecvsr.bitstream.containers import open_input
 from codecvsr.bitstream.frame import NO_VECTORS, VECTOR_DTYPE, CodedFrame, FrameType
+from codecvsr.bitstream.side_data import side_data
 from codecvsr.errors import InputError
 
 _FRAME_TYPES: dict[int, FrameType] = {1: "I", 2: "P", 3: "B", 5: "I", 6: "P"}  # 5 and 6: switching SI and SP
@@ -222,18 +222,6 @@ def _packets_from(
             tried += packet.is_keyframe
             if tried > _MAX_TRIED or (tried and packet.dts is not None and packet.dts > pts):
                 break
-
-
-def side_data(picture: av.VideoFrame) -> Mapping[str, Any]:
-    """Returns what the decoder exported with a picture.
-
-    ``picture.side_data`` is the same, but it and the picture then refer to each other, and thousands of pictures stay in
-    memory until Python's garbage collector finds such circles.
-    """
-    try:
-        return SideDataContainer(picture)  # type: ignore[call-arg]  # its stub has no constructor
-    except ValueError:  # a kind that PyAV does not know, such as EXIF: it then refuses all
-        return {}
 
 
 def _vectors(picture: av.VideoFrame) -> npt.NDArray[np.void]:

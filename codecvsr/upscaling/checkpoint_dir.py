@@ -26,6 +26,7 @@ from codecvsr.errors import OutputError
 from codecvsr.files import FRAME_NAME, name_beside
 from codecvsr.video.scan import Colour, Scan
 from codecvsr.video.segments import unique
+from codecvsr.video.side_data import SideData
 
 FORMAT_VERSION = 2
 _MANIFEST, _SCAN, _FINISHED, _LOCK = "manifest.json", "survey.npz", "finished", "lock"
@@ -196,6 +197,7 @@ class CheckpointDir:
                 facts = json.loads(str(stored["facts"]))
                 pts = stored["pts"].astype(np.int64)
                 keys, starts = (stored[name].astype(np.bool_) for name in ("keys", "starts"))
+                side_data = SideData.from_arrays(stored)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None  # made again
         rotation = facts.pop("rotation")
@@ -206,7 +208,7 @@ class CheckpointDir:
             colour=Colour(**facts.pop("colour")),
             aspect=Fraction(facts.pop("aspect")),
             rotation=None if rotation is None else tuple(rotation),
-            extras=tuple(facts.pop("extras", ())),
+            side_data=side_data,
             crop=tuple(facts.pop("crop", (0, 0, 0, 0))),
             **facts,
         )
@@ -227,13 +229,14 @@ class CheckpointDir:
             "aspect": str(scan.aspect),
             "rotation": scan.rotation,
             "concealed": scan.concealed,
-            "extras": scan.extras,
             "crop": scan.crop,
             "deinterlaced": scan.deinterlaced,
             "without_vectors": scan.without_vectors,
         }
         part = self.path / f".{_SCAN}.part.npz"
-        np.savez_compressed(part, pts=scan.pts, keys=scan.keys, starts=scan.starts, facts=np.array(json.dumps(facts)))
+        arrays: dict[str, Any] = scan.side_data.to_arrays()
+        arrays["facts"] = np.array(json.dumps(facts))
+        np.savez_compressed(part, pts=scan.pts, keys=scan.keys, starts=scan.starts, **arrays)
         _sync_and_rename(part, self.path / _SCAN)
 
     def mark(self, name: str, text: str = "") -> None:

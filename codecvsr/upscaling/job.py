@@ -18,11 +18,11 @@ from codecvsr.upscaling.dry_run import make_upscale_plan
 from codecvsr.upscaling.options import Engine, RunSettings, UpscaleReport
 from codecvsr.upscaling.process_chunk import ChunkProcessor, job_description
 from codecvsr.upscaling.worker_pool import WorkerPool, usual_workers
-from codecvsr.video import side_data
 from codecvsr.video.image_writer import is_image_name, stored_in
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan, scan
-from codecvsr.video.stream_mapping import StreamPlan
+from codecvsr.video.side_data_output import lost
+from codecvsr.video.stream_mapping import StreamPlan, container_of
 
 _SLOW, _FASTER = "codecvsr", "codecvsr-fast"  # on a CPU
 _LONG_SECONDS = 3600.0
@@ -144,7 +144,9 @@ class Job:
         """
         output = self._checkpoint.output
         is_image = pictures is None and is_image_name(output)
-        losses = losses + side_data.lost(found.extras, stored_in(output) if is_image else ())
+        container = None if is_image or pictures is not None else container_of(output)
+        stored = stored_in(output) if is_image else ()
+        losses = losses + lost(found.side_data, self._engine.options.codec, container, stored)
         if losses and self._settings.strict and pictures is None:
             raise OutputError(f"{output}: cannot store everything ({'; '.join(losses)}); omit --strict to do without.")
         return losses

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import av
@@ -15,6 +15,7 @@ import av
 from codecvsr.bitstream.containers import TAG_ERRORS
 
 _SEGMENT, _TRACKS, _CLUSTER, _TRACK = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE
+VIDEO_PATH = (_SEGMENT, _TRACKS, _TRACK, 0xE0)  #: of the element that describes the pictures of a track
 _CODEC_ID, _CODEC_PRIVATE, _VIDEO, _AUDIO, _BIT_DEPTH = 0x86, 0x63A2, 0xE0, 0xE1, 0x6264
 _CROPS = (0x54BB, 0x54AA, 0x54CC, 0x54DD)  # top, bottom, left, right
 _MAX_SKIP = 1 << 40  # bytes: a larger element before the tracks is damage
@@ -94,6 +95,51 @@ def store_by_wav_header(path: Path, headers: Mapping[int, bytes]) -> None:
                         file.write(struct.unpack_from("<H", header, 14)[0].to_bytes(d - c, "big"))
             if not changed:
                 raise ValueError(f"{path}: track {position} has no name of a codec that can be replaced")
+
+
+def element(identifier: int, payload: bytes) -> bytes:
+    """Returns an element."""
+    return _identifier(identifier) + (1 << 56 | len(payload)).to_bytes(8, "big") + payload
+
+
+def unsigned(identifier: int, value: int) -> bytes:
+    """Returns an element of an unsigned integer."""
+    return element(identifier, value.to_bytes(8, "big"))
+
+
+def number(identifier: int, value: float) -> bytes:
+    """Returns an element of a floating-point number."""
+    return element(identifier, struct.pack(">d", value))
+
+
+def add_elements(data: bytes, path: Sequence[int], added: bytes) -> bytes:
+    """Returns elements with others added at the end of one of them.
+
+    Args:
+        data: a sequence of elements; positions that they state of others are not corrected.
+        path: identifiers from the outermost element to that one; an element that is missing at the end is made.
+        added: the new elements.
+    """
+    if not path:
+        return data + added
+    parts, at, found = [], 0, False
+    while (head := _head(data, at, len(data))) is not None:
+        identifier, size, start = head
+        stop = len(data) if size is None else start + size
+        if identifier == path[0] and not found:
+            found = True
+            payload = add_elements(data[start:stop], path[1:], added)
+            parts.append(element(identifier, payload) if size is not None else data[at:start] + payload)
+        else:
+            parts.append(data[at:stop])
+        at = stop
+    if not found:
+        parts.append(element(path[0], add_elements(b"", path[1:], added)))
+    return b"".join(parts)
+
+
+def _identifier(identifier: int) -> bytes:
+    return identifier.to_bytes((identifier.bit_length() + 7) // 8, "big")
 
 
 def _tracks(file: io.BufferedIOBase) -> tuple[int, bytes] | None:

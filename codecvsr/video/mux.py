@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
+import numpy as np
 from av.stream import Disposition
 
 from codecvsr.bitstream.clock import Clock
@@ -18,12 +18,15 @@ from codecvsr.bitstream.containers import TAG_ERRORS, open_input
 from codecvsr.bitstream.decode import open_video
 from codecvsr.errors import OutputError
 from codecvsr.video import matroska
-from codecvsr.video.packets import convert_subtitle, cover_packet, fresh_packets, video_index, without
+from codecvsr.video.packets import cover_packet, fresh_packets, video_index, without
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan
 from codecvsr.video.segments import read_packets
+from codecvsr.video.selected_part import SelectedPart
+from codecvsr.video.side_data_output import SideDataWriter
 from codecvsr.video.sound import SoundEncoder
-from codecvsr.video.stream_mapping import BRANDS, COVER_TYPES, Action, StreamPlan, codec_name, own_tags
+from codecvsr.video.stream_mapping import BRANDS, COVER_TYPES, StreamPlan, codec_name, own_tags
+from codecvsr.video.subtitle_converter import SubtitleConverter
 from codecvsr.video.subtitles import ASS_HEADER
 from codecvsr.video.timeline import PacketTimes, packet_time, shown_packets
 
@@ -59,20 +62,17 @@ def assemble(
     """
     source = None if media.kind == "pictures" else open_video(media.path)[0]
     try:
-        with (
-            open_input(segments[0], format="nut") as first,
-            target.open("wb") as file,
-            av.open(
-                file,
-                "w",
-                format=container,
-                container_options=_options(media, source, container, plans),
-                metadata_errors=TAG_ERRORS,
-            ) as out,
-        ):
-            job = _Assembly(media, scan, out, cut)
-            job.declare(first.streams.video[0], source, plans)
-            job.copy(read_packets(segments, media.time_base, scan.pts), source)
+        with open_input(segments[0], format="nut") as segment, target.open("wb") as file:
+            template = segment.streams.video[0]
+            scale = Fraction(template.codec_context.width, scan.shown_width)
+            side_data = SideDataWriter(scan.side_data, template.codec_context.name, container, scale)
+            options = _options(media, source, container, plans)
+            with av.open(file, "w", format=container, container_options=options, metadata_errors=TAG_ERRORS) as out:
+                job = _Assembly(media, scan, out, side_data, cut)
+                job.declare(template, next(segment.demux(template)), source, plans)
+                job.copy(read_packets(segments, media.time_base, scan.pts), source)
+        with target.open("rb+") as file:
+            side_data.finish(file)
         if job.wav_headers:
             matroska.store_by_wav_header(target, job.wav_headers)
         if job.written != len(scan):
@@ -107,13 +107,15 @@ def _options(
 class _Assembly:
     """The output file while it is written."""
 
-    def __init__(self, media: Media, scan: Scan, out: av.container.OutputContainer, cut: bool) -> None:
-        self._media, self._scan, self._out = media, scan, out
+    def __init__(
+        self, media: Media, scan: Scan, out: av.container.OutputContainer, side_data: SideDataWriter, cut: bool
+    ) -> None:
+        self._media, self._scan, self._out, self._side_data = media, scan, out, side_data
         self._is_mp4 = out.format.name != "matroska"
-        self._begin = int(scan.pts[0]) * media.time_base if cut else None
-        self._end = scan.end_pts * media.time_base if cut else None
-        self._copies: dict[int, tuple[av.stream.Stream, Action]] = {}
-        self._encoders: dict[int, SoundEncoder] = {}
+        base = media.time_base
+        self._part = SelectedPart(int(scan.pts[0]) * base, scan.end_pts * base) if cut else SelectedPart()
+        self._copies: dict[int, av.stream.Stream] = {}
+        self._converters: dict[int, SoundEncoder | SubtitleConverter] = {}
         self._covers: list[av.Packet] = []
         self.wav_headers: dict[int, bytes] = {}  # of tracks of the output
         self.written = 0
@@ -121,28 +123,31 @@ class _Assembly:
     def declare(
         self,
         template: av.video.stream.VideoStream,
+        first: av.Packet,
         source: av.container.InputContainer | None,
         plans: Sequence[StreamPlan],
     ) -> None:
         """Creates every stream, in the source's order, with its tags, and writes the header."""
         if source is None:
-            self._declare_video(template, None)
+            self._declare_video(template, first, None)
         else:
             video = video_index(self._media)
             actions = {plan.index: plan for plan in plans}
             for stream in source.streams:
                 if stream.index == video:
-                    self._declare_video(template, stream)
+                    self._declare_video(template, first, stream)
                 elif (plan := actions.get(stream.index)) is not None and plan.action not in ("omit", "implied"):
                     self._declare_other(stream, plan)
             self._out.metadata.update(without(source.metadata, BRANDS))
-            self._out.set_chapters(self._chapters(source.chapters()))
+            self._out.set_chapters(self._part.chapters(source.chapters()))
         self._out.start_encoding()
         for packet in self._covers:
             self._out.mux_one(packet)
 
-    def _declare_video(self, template: av.video.stream.VideoStream, old: av.stream.Stream | None) -> None:
-        new = self._out.add_stream_from_template(template, opaque=True)
+    def _declare_video(
+        self, template: av.video.stream.VideoStream, first: av.Packet, old: av.stream.Stream | None
+    ) -> None:
+        new = self._side_data.add_stream(self._out, template, first)
         new.time_base = self._media.time_base
         new.codec_context.framerate = self._media.rate
         if self._is_mp4 and template.codec_context.name == "hevc":
@@ -167,12 +172,14 @@ class _Assembly:
             new.codec_context.subtitle_header = ASS_HEADER
             new.time_base = Fraction(1, 1000)
             new.codec_context.time_base = Fraction(1, 1000)
+            self._converters[old.index] = SubtitleConverter(new, old, action)
         elif action == "to_subrip":
             new = self._out.add_mux_stream("subrip", time_base=Fraction(1, 1000))
+            self._converters[old.index] = SubtitleConverter(new, old, action)
         elif action == "encode":
             assert isinstance(old, av.audio.stream.AudioStream)
-            self._encoders[old.index] = SoundEncoder(self._out, old, plan.codec)
-            new = self._encoders[old.index].stream
+            self._converters[old.index] = encoder = SoundEncoder(self._out, old, plan.codec)
+            new = encoder.stream
         elif action == "wav_header":
             assert isinstance(old, av.audio.stream.AudioStream)
             new = self._declare_by_wav_header(old)
@@ -188,7 +195,7 @@ class _Assembly:
                 cover_packet(packet, new) for packet in itertools.islice(fresh_packets(self._media.path, old.index), 1)
             ]
         elif old.type != "attachment":
-            self._copies[old.index] = (new, action)
+            self._copies[old.index] = new
 
     def _declare_by_wav_header(self, old: av.audio.stream.AudioStream) -> av.stream.Stream:
         """Declares sound under another codec; :func:`matroska.store_by_wav_header` changes that in the finished file."""
@@ -224,12 +231,12 @@ class _Assembly:
         while waiting is not None:
             self._write_picture(waiting)
             waiting = next(pictures, None)
-        for encoder in self._encoders.values():
-            self._write_sound(encoder, None)
+        for converter in self._converters.values():
+            self._convert(converter, None)
 
-    def _write_sound(self, encoder: SoundEncoder, packet: av.Packet | None) -> None:
-        for new in encoder.add(packet):
-            new.stream = encoder.stream
+    def _convert(self, converter: SoundEncoder | SubtitleConverter, packet: av.Packet | None) -> None:
+        for new in converter.add(packet):
+            new.stream = converter.stream
             self._out.mux_one(new)
 
     def _moved_packets(self, source: av.container.InputContainer) -> Iterator[av.Packet]:
@@ -237,60 +244,22 @@ class _Assembly:
         return (packet for packet in Clock(source).packets(source) if packet.stream_index in self._copies)
 
     def _write_picture(self, packet: av.Packet) -> None:
-        last = int(self._scan.pts[-1])
-        if packet.pts == last:
+        assert packet.pts is not None
+        index = int(np.searchsorted(self._scan.pts, packet.pts))
+        if index == len(self._scan) - 1:
             packet.duration = self._scan.last_duration
-        if self._begin is not None:
-            self._shift(packet, int(self._scan.pts[0]))
+        self._part.shift(packet)
+        packet = self._side_data.attach(packet, index)
         packet.stream = self._video
         self._out.mux_one(packet)
         self.written += 1
 
     def _write_other(self, packet: av.Packet) -> None:
-        new, action = self._copies[packet.stream_index]
-        if self._begin is not None and not self._cut(packet):
+        if not self._part.contains(packet):
             return
-        if action == "encode":
-            self._write_sound(self._encoders[packet.stream_index], packet)
+        converter = self._converters.get(packet.stream_index)
+        if converter is not None:
+            self._convert(converter, packet)
             return
-        if action in ("to_mov_text", "to_subrip"):
-            converted = convert_subtitle(packet, action)
-            if converted is None:
-                return
-            packet = converted
-        packet.stream = new
+        packet.stream = self._copies[packet.stream_index]
         self._out.mux_one(packet)
-
-    def _cut(self, packet: av.Packet) -> bool:
-        """Moves a packet's time to that of the selected part; returns False for a packet outside of it."""
-        assert self._begin is not None and self._end is not None
-        pts = packet.dts if packet.pts is None else packet.pts
-        assert pts is not None
-        base = packet.time_base
-        start, stop = pts * base, (pts + (packet.duration or 0)) * base
-        if packet.stream.type == "subtitle" and start < self._begin < stop and packet.pts is not None:
-            late = round((self._begin - start) / base)
-            packet.pts = packet.dts = packet.pts + late
-            packet.duration = (packet.duration or 0) - late
-        elif not self._begin <= start < self._end:
-            return False
-        self._shift(packet, round(self._begin / base))
-        return True
-
-    def _shift(self, packet: av.Packet, by: int) -> None:
-        if packet.pts is not None:
-            packet.pts -= by
-        if packet.dts is not None:
-            packet.dts -= by
-
-    def _chapters(self, chapters: list[Any]) -> list[Any]:
-        if self._begin is None or self._end is None:
-            return chapters
-        selected = []
-        for chapter in chapters:
-            base = chapter["time_base"] or Fraction(1, 1000)
-            start = max(chapter["start"] * base, self._begin) - self._begin
-            stop = min(chapter["end"] * base, self._end) - self._begin
-            if start < stop:
-                selected.append({**chapter, "start": round(start / base), "end": round(stop / base)})
-        return selected

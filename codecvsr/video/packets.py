@@ -11,8 +11,6 @@ import av
 from codecvsr.bitstream.containers import open_input
 from codecvsr.bitstream.decode import open_video
 from codecvsr.video.probe import Media
-from codecvsr.video.stream_mapping import Action
-from codecvsr.video.subtitles import parse_subrip, parse_timed_text, write_subrip, write_timed_text
 
 
 def fresh_packets(path: Path, index: int) -> Iterator[av.Packet]:
@@ -28,20 +26,6 @@ def cover_packet(packet: av.Packet, stream: av.stream.Stream) -> av.Packet:
     new: av.Packet = av.Packet(bytes(packet))
     new.time_base, new.pts, new.dts, new.stream = Fraction(1, 1000), 0, 0, stream
     new.is_keyframe = True
-    return new
-
-
-def convert_subtitle(packet: av.Packet, action: Action) -> av.Packet | None:
-    """Returns a subtitle packet in the other format; None if it shows nothing."""
-    if action == "to_mov_text":
-        payload = write_timed_text(parse_subrip(bytes(packet)))
-    else:
-        styled = parse_timed_text(bytes(packet))
-        if not styled.text:
-            return None
-        payload = write_subrip(styled)
-    new: av.Packet = av.Packet(payload)
-    new.time_base, new.pts, new.dts, new.duration = packet.time_base, packet.pts, packet.dts, packet.duration
     return new
 
 

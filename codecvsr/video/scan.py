@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -13,12 +13,13 @@ import numpy.typing as npt
 
 from codecvsr.bitstream.clock import has_restarts
 from codecvsr.bitstream.conceal import ConcealedVideo
-from codecvsr.bitstream.decode import open_video, side_data
+from codecvsr.bitstream.decode import open_video
 from codecvsr.bitstream.deinterlace import Deinterlaced
+from codecvsr.bitstream.side_data import side_data
 from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.video.matroska import Crop, read_crops
 from codecvsr.video.probe import Damage, Media
-from codecvsr.video.side_data import found_in
+from codecvsr.video.side_data import SideData, SideDataCollector
 from codecvsr.video.timeline import display_times
 
 _HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}  # ITU-T H.273 TransferCharacteristics
@@ -64,7 +65,7 @@ class Scan:
         aspect: shape of a pixel, width / height.
         rotation: the display matrix, 9 integers, where the container states one.
         concealed: number of damaged frames that were patched.
-        extras: what the input has beyond its pictures and streams, in words: see :mod:`codecvsr.video.side_data`.
+        side_data: what the input has beyond its pictures and streams.
         crop: pixels that the container hides at the top, bottom, left and right.
         deinterlaced: number of frames that were made by de-interlacing.
         without_vectors: number of frames that were coded as fields or made from fields: they have no vectors of whole pictures.
@@ -82,7 +83,7 @@ class Scan:
     aspect: Fraction
     rotation: tuple[int, ...] | None
     concealed: int = 0
-    extras: tuple[str, ...] = ()
+    side_data: SideData = field(default_factory=SideData)
     crop: Crop = (0, 0, 0, 0)
     deinterlaced: int = 0
     without_vectors: int = 0
@@ -130,7 +131,7 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
         UnsupportedInputError: it is HDR.
     """
     times: list[int | None] = []
-    extras = media.extras()
+    collector = SideDataCollector(media.extras())
     keys: list[bool] = []
     starts: list[bool] = []
     deinterlaced: list[bool] = []
@@ -151,7 +152,7 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
         if end is not None and _seconds(media, pts, frame.index) - origin >= _exact(end):
             break
         times.append(pts)
-        extras |= found_in(frame.picture)
+        collector.add(frame.picture)
         is_key = bool(frame.picture.key_frame) and media.kind in ("mpeg", "other")
         keys.append(frame.type == "I" if media.has_vectors else is_key)
         is_second = media.deinterlace == "field" and frame.index % 2 == 1
@@ -185,7 +186,7 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
         keys=np.array(keys[first:]),
         starts=np.array(starts[first:]),
         concealed=concealed,
-        extras=tuple(sorted(extras)),
+        side_data=collector.result(first),
         crop=_crop(media),
         deinterlaced=sum(deinterlaced[first:]),
         without_vectors=sum(fields[first:]),

@@ -1,21 +1,27 @@
-"""What a video has beyond the pixels of its pictures and its other streams, and what of it the output lacks.
+"""What a video has beyond the pixels of its pictures and its other streams.
 
-:func:`found_in` names what one picture has; the scan collects the names of all pictures. :func:`lost` is the difference to
-what the output will have, in words.
+:class:`SideDataCollector` sees every picture of the scan, and :class:`SideData` is the result: names of everything, and the
+bytes of what an output may store: see :mod:`codecvsr.video.side_data_output`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
+from typing import Any, Self
 
 import av
 import numpy as np
+import numpy.typing as npt
 
-from codecvsr.bitstream.decode import open_video, side_data
+from codecvsr.bitstream.decode import open_video
+from codecvsr.bitstream.side_data import UNKNOWN, side_data
 
 #: Names of FFmpeg's side data -> words. Motion, encoder and the timecode that every MPEG-2 stream counts are not the viewer's.
-_WORDS = {
+WORDS = {
     "A53_CC": "closed captions (EIA-608/708)",
     "STEREO3D": "stereo 3D metadata",
     "SPHERICAL": "360 degree (spherical) metadata",
@@ -30,19 +36,158 @@ _WORDS = {
     "AFD": "active format description",
     "PANSCAN": "pan and scan metadata",
     "S12M_TIMECODE": "SMPTE 12M timecodes of the pictures",
+    "EXIF": "EXIF metadata of the pictures",
+    "LCEVC": "LCEVC enhancement layer",
+    "VIEW_ID": "further views of multiview HEVC",
+    "REFERENCE_DISPLAYS_3D": "3D reference displays",
 }
 ALPHA = "transparency (alpha channel)"
+#: Side data that is the same for all pictures and that an output may state once.
+OF_STREAM = (
+    "STEREO3D",
+    "SPHERICAL",
+    "MASTERING_DISPLAY_METADATA",
+    "CONTENT_LIGHT_LEVEL",
+    "AMBIENT_VIEWING_ENVIRONMENT",
+    "ICC_PROFILE",
+)
+#: Side data of single pictures that an output may have.
+OF_PICTURES = ("A53_CC", "AFD")
+CHROMA_STEPS, LUMINANCE_STEPS = 50000, 10000  #: per unit, in SEI messages and MP4
 
 
-def found_in(picture: av.VideoFrame) -> set[str]:
-    """Returns, in words, what a decoded picture has beyond its pixels."""
-    exported = side_data(picture)
-    found = {words for name, words in _WORDS.items() if exported.get(name) is not None}
-    if "PANSCAN" in exported and _shows_all(bytes(exported["PANSCAN"]), picture):
-        found.discard(_WORDS["PANSCAN"])
-    if any(component.is_alpha for component in picture.format.components):
-        found.add(ALPHA)
-    return found
+@dataclass(frozen=True)
+class PictureData:
+    """Side data of one type, of each picture.
+
+    Attributes:
+        ends: (T,) int64, where the bytes of each picture end; they begin where those of the one before end.
+        payload: (N,) uint8, the bytes of all pictures.
+    """
+
+    ends: npt.NDArray[np.int64]
+    payload: npt.NDArray[np.uint8]
+
+    def of(self, index: int) -> bytes:
+        """Returns the bytes of a picture; empty if it has none."""
+        return self.payload[self.ends[index - 1] if index else 0 : self.ends[index]].tobytes()
+
+    @classmethod
+    def of_all(cls, pictures: list[bytes]) -> PictureData:
+        """Returns the side data of pictures in display order."""
+        ends = np.cumsum([len(each) for each in pictures], dtype=np.int64)
+        return cls(ends, np.frombuffer(b"".join(pictures), np.uint8))
+
+
+@dataclass(frozen=True)
+class SideData:
+    """Side data of a video.
+
+    Attributes:
+        names: everything found, in words, sorted.
+        stream: bytes of FFmpeg's structures that hold for all pictures, by the names of :data:`OF_STREAM`.
+        pictures: of single pictures, by the names of :data:`OF_PICTURES`.
+    """
+
+    names: tuple[str, ...] = ()
+    stream: Mapping[str, bytes] = field(default_factory=dict)
+    pictures: Mapping[str, PictureData] = field(default_factory=dict)
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Returns arrays to be saved."""
+        arrays: dict[str, npt.NDArray[Any]] = {"side_data": np.array(list(self.names), np.str_)}
+        arrays |= {f"stream {name}": np.frombuffer(data, np.uint8) for name, data in self.stream.items()}
+        for name, each in self.pictures.items():
+            arrays |= {f"ends {name}": each.ends, f"pictures {name}": each.payload}
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Returns what :meth:`to_arrays` has saved.
+
+        Raises:
+            KeyError: an array is missing.
+        """
+        return cls(
+            tuple(str(name) for name in arrays["side_data"]),
+            {name: arrays[f"stream {name}"].tobytes() for name in OF_STREAM if f"stream {name}" in arrays},
+            {
+                name: PictureData(arrays[f"ends {name}"], arrays[f"pictures {name}"])
+                for name in OF_PICTURES
+                if f"ends {name}" in arrays
+            },
+        )
+
+
+class SideDataCollector:
+    """Collects the side data of pictures in display order."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        """``names``: what is known from the file, in words."""
+        self._names = set(names)
+        self._stream: dict[str, bytes] = {}
+        self._changing: set[str] = set()
+        self._pictures: dict[str, list[bytes]] = {}
+        self._count = 0
+        self._last: av.VideoFrame | None = None
+
+    def add(self, picture: av.VideoFrame) -> None:
+        """Adds the next picture; one that is repeated does not repeat its captions."""
+        exported = {} if picture is self._last else side_data(picture)
+        self._last = picture
+        for name, item in exported.items():
+            if name == "PANSCAN" and _shows_all(bytes(item), picture):
+                continue
+            if name in WORDS:
+                self._names.add(WORDS[name])
+            elif name.startswith(UNKNOWN):
+                self._names.add(f"side data of the unknown type {name.removeprefix(UNKNOWN)}")
+            if name in OF_STREAM:
+                data = bytes(item)
+                first = self._stream.setdefault(name, data)
+                if first != data and parse(name, first) != parse(name, data):
+                    self._changing.add(name)
+            elif name in OF_PICTURES:
+                pictures = self._pictures.setdefault(name, [])
+                pictures += [b""] * (self._count - len(pictures))
+                pictures.append(bytes(item))
+        if any(component.is_alpha for component in picture.format.components):
+            self._names.add(ALPHA)
+        self._count += 1
+
+    def result(self, first: int) -> SideData:
+        """Returns the side data of the pictures from number ``first`` on; the names are those of all."""
+        return SideData(
+            tuple(sorted(self._names)),
+            {name: data for name, data in self._stream.items() if name not in self._changing},
+            {
+                name: PictureData.of_all((data + [b""] * (self._count - len(data)))[first:])
+                for name, data in self._pictures.items()
+            },
+        )
+
+
+def parse(name: str, data: bytes) -> tuple[Any, ...]:
+    """Returns the content of one of FFmpeg's structures, in the steps in which containers and messages count."""
+    if name in OF_PICTURES or name == "ICC_PROFILE":
+        return (data,)
+    numbers = struct.unpack(f"={len(data) // 4}i", data[: len(data) // 4 * 4])
+    if name == "STEREO3D":
+        # type, flags, view (which eye this picture is for, if they alternate), primary eye, baseline, two ratios
+        kind, flags, _, eye, baseline, *ratios = (*numbers, *(0,) * 9)[:9]
+        return kind, flags, eye, baseline, *(ratios[at] and tuple(ratios[at : at + 2]) for at in (0, 2))
+    if name == "MASTERING_DISPLAY_METADATA":  # 10 ratios, then whether primaries and luminance are known
+        ratios = [(numbers[at], numbers[at + 1] or 1) for at in range(0, 20, 2)]
+        chroma = [round(Fraction(*ratio) * CHROMA_STEPS) for ratio in ratios[:8]] if numbers[20] else []
+        light = [round(Fraction(*ratio) * LUMINANCE_STEPS) for ratio in ratios[8:]] if numbers[21] else []
+        return tuple(chroma), tuple(light)
+    if name == "AMBIENT_VIEWING_ENVIRONMENT":  # ratios: lux, x, y
+        ratios = [Fraction(numbers[at], numbers[at + 1] or 1) for at in (0, 2, 4)]
+        return tuple(
+            round(ratio * step)
+            for ratio, step in zip(ratios, (LUMINANCE_STEPS, CHROMA_STEPS, CHROMA_STEPS), strict=True)
+        )
+    return numbers
 
 
 def _shows_all(pan_scan: bytes, picture: av.VideoFrame) -> bool:
@@ -57,8 +202,3 @@ def found_in_stream(path: Path) -> set[str]:
     container, stream = open_video(path)
     with container:
         return {ALPHA} if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1" else set()
-
-
-def lost(found: Iterable[str], stored: Collection[str] = ()) -> list[str]:
-    """Returns, in words, what of a source's extras the output lacks: all but what it has ``stored``."""
-    return [f"{name}: the output cannot store it, so it is omitted" for name in sorted(found) if name not in stored]

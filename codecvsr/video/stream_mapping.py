@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,7 @@ from codecvsr.errors import InputError
 from codecvsr.video import matroska, sound
 from codecvsr.video.probe import Media
 from codecvsr.video.sound import Audio
-from codecvsr.video.subtitles import StyledText, parse_subrip, parse_timed_text
+from codecvsr.video.subtitle_converter import TextReader
 
 #: Suffixes of video outputs, and libav's names of their containers.
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
@@ -136,12 +136,13 @@ def _plan(path: Path, stream: av.stream.Stream, container: str, has_chapters: bo
         return StreamPlan(stream.index, f"cover picture, {title}", "omit", _cannot_store(container))
     if stream.type == "audio":
         return _plan_sound(stream, title, container, audio)
-    if container == "matroska" and name == "mov_text":
-        return StreamPlan(stream.index, title, "to_subrip", _formatting_loss(path, stream.index, parse_timed_text))
-    if container != "matroska" and name in ("srt", "subrip"):
-        return StreamPlan(stream.index, title, "to_mov_text", _formatting_loss(path, stream.index, parse_subrip))
     if _fits(stream, container):
         return StreamPlan(stream.index, title, "copy")
+    if stream.type == "subtitle" and stream.codec_context is not None and stream.codec_context.codec.text_sub:
+        action: Action = "to_subrip" if container == "matroska" else "to_mov_text"
+        form = "SubRip" if container == "matroska" else "timed text"
+        note = "" if name in ("srt", "subrip", "mov_text") else f"is converted to {form}"
+        return StreamPlan(stream.index, title, action, _formatting_loss(path, stream.index), note=note)
     return StreamPlan(stream.index, title, "omit", _cannot_store(container))
 
 
@@ -187,11 +188,12 @@ def _fits(stream: av.stream.Stream, container: str) -> bool:
     return True
 
 
-def _formatting_loss(path: Path, index: int, parse: Callable[[bytes], StyledText]) -> str:
-    """Returns, in words, what of a subtitle stream's formatting is not bold, italic or underlined; empty for nothing."""
+def _formatting_loss(path: Path, index: int) -> str:
+    """Returns, in words, what of a text subtitle stream is more than bold, italic and underlined text; empty for nothing."""
     with open_input(path) as container:
         stream = container.streams[index]
-        for packet in container.demux(stream):
-            if packet.size and parse(bytes(packet)).lost:
-                return "its formatting beyond bold, italic and underlined is omitted"
+        reader = TextReader(stream)
+        packets = (packet for packet in container.demux(stream) if packet.size)
+        if reader.has_styles or any(reader.read(packet).lost for packet in packets):
+            return "its formatting beyond bold, italic and underlined (fonts, colours, positions, drawings) is omitted"
     return ""

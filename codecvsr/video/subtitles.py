@@ -1,16 +1,17 @@
-"""Text subtitles between SubRip (Matroska) and 3GPP timed text (MP4 and MOV, which FFmpeg calls ``mov_text``).
+"""Text with bold, italic and underlined ranges, as SubRip (Matroska) and as 3GPP timed text (``mov_text`` of MP4 and MOV).
 
-Plain text with bold, italic and underlined ranges is converted in both directions. A timed-text sample is a 16-bit length, the
-text in UTF-8, and boxes; the box ``styl`` lists the ranges (3GPP TS 26.245 clauses 5.16, 5.17).
+A timed-text sample is a 16-bit length, the text in UTF-8, and boxes; the box ``styl`` lists the ranges (3GPP TS 26.245 clauses
+5.16, 5.17).
 """
 
 from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-_FACES = {"b": 1, "i": 2, "u": 4}  # TS 26.245 clause 5.16.2, face-style-flags
+FACES = {"b": 1, "i": 2, "u": 4}  # TS 26.245 clause 5.16.2, face-style-flags
 _TAG = re.compile(r"<\s*(/?)\s*([a-zA-Z][a-zA-Z0-9]*)([^<>]*)>|\{\\[^{}]*\}")
 _MAX_BYTES = 0xFFFF
 _FONT, _SIZE, _WHITE = 1, 16, 0xFFFFFFFF
@@ -40,24 +41,34 @@ class StyledText:
     lost: bool = False
 
 
+def join(texts: Sequence[StyledText]) -> StyledText:
+    """Returns texts that are shown together, each on lines of its own."""
+    text: list[str] = []
+    faces: list[int] = []
+    for number, each in enumerate(texts):
+        text += ["\n"] * bool(number) + [each.text]
+        faces += [0] * bool(number) + list(each.faces)
+    return StyledText("".join(text), tuple(faces), any(each.lost for each in texts))
+
+
 def parse_subrip(payload: bytes) -> StyledText:
     """Returns the text of a SubRip packet."""
     source = payload.decode("utf-8", "replace").replace("\r\n", "\n").rstrip("\n")
     text: list[str] = []
     faces: list[int] = []
-    depth = dict.fromkeys(_FACES, 0)
+    depth = dict.fromkeys(FACES, 0)
     lost = "\ufffd" in source
     at = 0
 
     def add(part: str) -> None:
         text.append(part)
-        faces.extend([sum(flag for name, flag in _FACES.items() if depth[name] > 0)] * len(part))
+        faces.extend([sum(flag for name, flag in FACES.items() if depth[name] > 0)] * len(part))
 
     for tag in _TAG.finditer(source):
         add(source[at : tag.start()])
         at = tag.end()
         name = (tag[2] or "").lower()
-        if name in _FACES:
+        if name in FACES:
             depth[name] = max(depth[name] + (-1 if tag[1] else 1), 0)
         else:
             lost = True
@@ -70,9 +81,9 @@ def write_subrip(styled: StyledText) -> bytes:
     parts: list[str] = []
     opened: list[str] = []  # the innermost last: tags are never interleaved
     for character, face in zip(styled.text + "\0", (*styled.faces, 0), strict=True):
-        while any(not face & _FACES[name] for name in opened):
+        while any(not face & FACES[name] for name in opened):
             parts.append(f"</{opened.pop()}>")
-        for name, flag in _FACES.items():
+        for name, flag in FACES.items():
             if face & flag and name not in opened:
                 parts.append(f"<{name}>")
                 opened.append(name)

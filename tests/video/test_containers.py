@@ -148,7 +148,7 @@ def test_container(source, tmp_path, container):
     if path.suffix != ".mkv":
         assert subtitles == attached == report.losses == []
     elif case == "ass.mkv":
-        assert subtitles == (["ass"] if is_whole else [])
+        assert subtitles == (["ass"] if is_whole else ["mov_text"])
         assert any("subtitle stream" in loss for loss in report.losses) == (not is_whole)
     else:
         assert subtitles == (["subrip"] if is_whole else ["mov_text"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from fractions import Fraction
 
 import av
@@ -144,29 +143,6 @@ def test_cover_pictures(tmp_path, source):
         assert covers(tmp_path / output) == [jpeg] and report.losses == []
     with pytest.raises(OutputError, match="cover picture"):
         codecvsr.upscale(path, tmp_path / "o.mov", strict=True, **BICUBIC)
-
-
-def with_captions(source, path):
-    """The H.264 stream of ``source`` with an EIA-608 caption in an SEI message (ATSC A/53, part 4) before every picture."""
-    pair = bytes([0xFC, 0x94, 0x20])  # field 1, "resume caption loading", with odd parity
-    captions = b"\xb5\x00\x31GA94\x03" + bytes([0x40 | 1, 0xFF]) + pair + b"\xff"
-    message = b"\x00\x00\x01\x06\x04" + bytes([len(captions)]) + captions + b"\x80"
-    stream = source.read_bytes()
-    path.write_bytes(
-        re.sub(rb"\x00\x00\x01[\x01\x21\x41\x61\x25\x45\x65][\x80-\xff]", lambda m: message + m[0], stream)
-    )
-    return path
-
-
-def test_captions_are_named_and_refused_with_strict(tmp_path):
-    plain = encode(tmp_path / "plain.h264", moving_texture(6, 32, 48, 1, 1), options={"x264-params": "bframes=0"})
-    source = with_captions(plain, tmp_path / "in.h264")
-    report = codecvsr.upscale(source, tmp_path / "o.mkv", **BICUBIC)
-    assert report.frames == 6
-    assert any("captions" in loss for loss in report.losses), report.losses
-    with pytest.raises(OutputError, match="captions"):
-        codecvsr.upscale(source, tmp_path / "strict.mkv", strict=True, **BICUBIC)
-    assert not codecvsr.upscale(plain, tmp_path / "plain.mkv", strict=True, **BICUBIC).losses
 
 
 @pytest.mark.parametrize(("codec", "name"), [("ffv1", "in.mkv"), ("png", "in.mov")])
