@@ -97,7 +97,7 @@ def _crop(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
 @click.option("--crop-border", type=click.IntRange(min=0), default=0, show_default=True,
               help="Pixels to ignore on each side when scoring.")  # fmt: skip
 @click.option("--crop", callback=_crop, metavar="X,Y,W,H",
-              help="The crop that the pictures show; by default where the original has most detail.")  # fmt: skip
+              help="The crop that the pictures show; by default where the rows differ most.")  # fmt: skip
 @click.option(
     "--lpips",
     is_flag=True,

@@ -1,19 +1,21 @@
-"""An annotated picture per clip: one detailed crop of the middle frame, enlarged, for every variant at every CRF."""
+"""An annotated picture per clip: one crop of the middle frame, enlarged, for every variant at every CRF."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from codecvsr.analysis import drawing
 from codecvsr.analysis.drawing import Picture
 from codecvsr.compare.clips import TestClip
 from codecvsr.compare.comparison import Comparison
 from codecvsr.files import read_image
+from codecvsr.metrics.artifact_places import densest_box
+from codecvsr.metrics.artifacts import Plane
+from codecvsr.metrics.planes import luma
 from codecvsr.metrics.psnr import psnr
 
 Box = tuple[int, int, int, int]  #: x, y, width, height in pixels of the original
@@ -31,7 +33,7 @@ def write_pictures(comparison: Comparison, box: Box | None = None) -> Iterator[t
 
     Args:
         comparison: with at least one trained variant.
-        box: the crop; by default where the original has most fine detail.
+        box: the crop; by default where the rows differ most.
 
     Yields:
         The clip's name and its picture, (H, W, 3) uint8 RGB.
@@ -47,8 +49,8 @@ def draw(comparison: Comparison, clips: list[TestClip], box: Box | None) -> Pict
     frames = clips[0].length(comparison.settings.frames)
     middle = frames // 2
     original = next(itertools.islice(clips[0].originals(middle + 1), middle, None))
-    x, y, width, height = max_detail(original) if box is None else _inside(box, original.shape)
     lines = [_line(comparison, clip, original.shape) for clip in clips]
+    x, y, width, height = _max_difference(original, lines) if box is None else _inside(box, original.shape)
     columns = min(max(len(line) for line in lines) + 1, _MAX_TILES)
     tile_w, tile_h = width * _ZOOM, height * _ZOOM
     locator_w = max(round(_LOCATOR_SHARE * columns * tile_w), 280)
@@ -58,7 +60,7 @@ def draw(comparison: Comparison, clips: list[TestClip], box: Box | None) -> Pict
     total_h = _HEADER + max(count * (tile_h + _CAPTION), locator_h + _CAPTION) + _PAD
     canvas = drawing.blank(total_h, locator_w + columns * (tile_w + _PAD) + 2 * _PAD)
     drawing.text(canvas, clips[0].name, _PAD, _HEADER / 2, size=15, bold=True)
-    note = f"frame {middle}, {width}x{height} pixels at ({x}, {y})"
+    note = f"frame {middle}, {width}x{height} pixels at ({x}, {y}), twice enlarged"
     drawing.text(canvas, note, canvas.shape[1] - _PAD, _HEADER / 2, size=10, color=drawing.MUTED, align="right")
     small = cv2.resize(original, (locator_w, locator_h), interpolation=cv2.INTER_AREA)
     canvas[_HEADER : _HEADER + locator_h, _PAD : _PAD + locator_w] = small
@@ -107,18 +109,31 @@ def _tile(canvas: Picture, part: Picture, x: int, y: int, name: str, note: str, 
     drawing.text(canvas, note, x, y + height + 24, size=8, color=drawing.MUTED)
 
 
+def _max_difference(original: Picture, lines: list[list[tuple[str, Picture]]]) -> Box:
+    """Returns the crop where the pictures of a line differ most; where the original has most detail if none differ."""
+    several = [[picture for _, picture in line] for line in lines if len(line) > 1]
+    if not several:
+        return max_detail(original)
+    width, height = min(_CROP[0], original.shape[1]), min(_CROP[1], original.shape[0])
+    _, x, y = densest_box(np.max([difference(pictures) for pictures in several], axis=0), width, height)
+    return x, y, width, height
+
+
+def difference(pictures: Sequence[Picture]) -> Plane:
+    """Returns the squared range of luma over pictures of one size, (H, W)."""
+    lumas = np.stack([luma(picture) for picture in pictures])
+    return np.square(np.ptp(lumas, axis=0)).astype(np.float32)
+
+
 def max_detail(picture: Picture) -> Box:
     """Returns the crop with most detail finer than :data:`_FINE` pixels, away from the border."""
     rows, columns = picture.shape[:2]
     width, height = min(_CROP[0], columns), min(_CROP[1], rows)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     detail = np.abs(grey - cv2.GaussianBlur(grey, (0, 0), _FINE))
-    sums: npt.NDArray[np.float64] = cv2.integral(detail)
-    inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
-    edge_y, edge_x = min(rows // 16, (rows - height) // 2), min(columns // 16, (columns - width) // 2)
-    interior = inside[edge_y : inside.shape[0] - edge_y, edge_x : inside.shape[1] - edge_x]
-    y, x = np.unravel_index(int(interior.argmax()), interior.shape)
-    return int(x) + edge_x, int(y) + edge_y, width, height
+    border = min(rows // 16, columns // 16, (rows - height) // 2, (columns - width) // 2)
+    _, x, y = densest_box(detail, width, height, border=border)
+    return x, y, width, height
 
 
 def _inside(box: Box, shape: tuple[int, ...]) -> Box:

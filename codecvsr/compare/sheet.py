@@ -12,12 +12,12 @@ from codecvsr.analysis import drawing
 from codecvsr.analysis.drawing import Picture
 from codecvsr.compare.clips import TestClip
 from codecvsr.compare.comparison import Comparison
+from codecvsr.compare.crops import difference
 from codecvsr.compare.variants import BICUBIC
 from codecvsr.errors import InputError
 from codecvsr.files import FRAME_NAME, read_image, write_png
 from codecvsr.metrics.artifact_places import densest_box, fault_maps
-from codecvsr.metrics.artifacts import LABELS, Plane, measure
-from codecvsr.metrics.planes import luma
+from codecvsr.metrics.artifacts import LABELS, measure
 from codecvsr.metrics.psnr import psnr
 
 DIFFERENCE = "difference"  #: the row where the models differ most
@@ -87,7 +87,7 @@ def worst_places(comparison: Comparison, rows: list[str]) -> dict[str, Place]:
         for frame, original in enumerate(clip.originals(clip.length(comparison.settings.frames))):
             pictures = {row: _frame(comparison, row, clip, frame) for row in compared}
             maps = fault_maps(pictures[rows[0]], original) if rows[0] in pictures else {}
-            maps[DIFFERENCE] = _difference(list(pictures.values()))
+            maps[DIFFERENCE] = difference(list(pictures.values()))
             room = [side - 2 * border for side in original.shape[1::-1]]
             width, height = (min(most, side) for most, side in zip(_CROP, room, strict=True))
             for name, density in maps.items():
@@ -105,12 +105,6 @@ def _rows(comparison: Comparison) -> list[str]:
 
 def _frame(comparison: Comparison, row: str, clip: TestClip, frame: int) -> Picture:
     return read_image(comparison.frame_folders[row, clip.key] / (FRAME_NAME % frame))
-
-
-def _difference(pictures: list[Picture]) -> Plane:
-    """Squared range of luma over the pictures, (H, W)."""
-    lumas = np.stack([luma(picture) for picture in pictures])
-    return np.square(np.ptp(lumas, axis=0)).astype(np.float32)
 
 
 def _draw(comparison: Comparison, rows: list[str], places: dict[str, Place]) -> Picture:

@@ -86,6 +86,11 @@ def frame_size(measurement: dict[str, Any]) -> str:
     return f"{width}x{height}"
 
 
+def clock(measurement: dict[str, Any]) -> str:
+    """What times of a network are on the machine of a measurement."""
+    return "ms per frame" if "NVIDIA" in measurement["machine"] else "ms of the processor per frame"
+
+
 def roofline_ms(found: dict[str, Any], measurements: Measurements) -> float | None:
     """Returns the shortest possible milliseconds by the machine's rates, for products or for what they read and write."""
     known = [measurement["rates"] for measurement in _of(measurements, "rates")]
@@ -105,11 +110,17 @@ def _tables(measurements: Measurements) -> Iterator[str]:
         height, width = measurement["size"]
         reference = measurement["models"].get(REFERENCE)
         on_gpu = "NVIDIA" in measurement["machine"]
-        clock = "ms per frame" if on_gpu else "ms of the processor per frame"
         rate_of = (
             "frames/s" if on_gpu else f"frames/s at a load of {measurement['load']:.0f} (ms of the processor per frame)"
         )
-        columns = ("precision", clock, "time of BasicVSR", "GMACs", "roofline, ms", f"file to file, {rate_of}")
+        columns = (
+            "precision",
+            clock(measurement),
+            "time of BasicVSR",
+            "GMACs",
+            "roofline, ms",
+            f"file to file, {rate_of}",
+        )
         yield f"| {width}x{height} to {4 * width}x{4 * height} | {' | '.join(columns)} |"
         yield "|---|---|---|---|---|---|---|"
         for name, found in measurement["models"].items():

@@ -18,7 +18,8 @@ import pytest
 from codecvsr.compare.charts import Series, chart, ticks
 from codecvsr.compare.crops import max_detail, write_pictures
 from codecvsr.compare.measurements import Settings
-from codecvsr.compare.report import make_charts, write_report
+from codecvsr.compare.report import write_report
+from codecvsr.compare.report_charts import make_charts
 from codecvsr.compare.run import compare
 from codecvsr.files import read_image
 from tests.compare.conftest import FRAMES

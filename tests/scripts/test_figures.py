@@ -9,6 +9,7 @@ from pathlib import Path
 
 import check_figures
 import pytest
+import speed_plot
 import speed_table
 import upscale_table
 from click.testing import CliRunner
@@ -111,3 +112,22 @@ def test_a_missed_goal_of_speed_needs_a_profile():
     assert list(speed_table.faults(missed)) == []
     missed["cells"] = [measurement for measurement in missed["cells"] if measurement["part"] != "profile"]
     assert "there is no profile" in next(speed_table.faults(missed))
+
+
+def test_the_plot_has_a_roofline_only_where_rates_were_measured(tmp_path: Path):
+    content = speed(2.0, 0.5, 200)
+    content["cells"][1]["models"]["basicvsr:random"]["precision"] = "fp32"  # its rates are not there
+    of_machine = content["cells"]
+    limits = speed_plot.rooflines(content["cells"][1]["models"], of_machine)
+    assert set(limits) == {0, 1} and all(limit < 2.0 for limit in limits.values())
+    speed_plot.draw(content, tmp_path / "speed.png")
+    assert (tmp_path / "speed.png").stat().st_size > 1000
+
+
+def test_the_committed_results_have_rooflines_of_known_rates(results):
+    content = results["speed"]
+    rates = {kind for each in content["cells"] if each["part"] == "rates" for kind in each["rates"]}
+    for measurement in (each for each in content["cells"] if each["part"] == "net"):
+        models = measurement["models"]
+        known = {place for place, found in enumerate(models.values()) if found["precision"] in rates}
+        assert set(speed_plot.rooflines(models, content["cells"])) == known
