@@ -65,12 +65,13 @@ class ConcealedVideo:
                 if number is None or not 0 <= number < len(decoder.packets):
                     continue
                 self.concealed += bool(picture.is_corrupt)
-                waiting.pop(number, None)
-                seconds = decoder.packets[number].pts_seconds
+                coded = decoder.coded_frame(picture, count)
+                waiting.pop(-1 if (slot := decoder.slot(picture)) is None else slot, None)
+                seconds = coded.pts_seconds
                 late = sorted((t, n) for n, t in waiting.items() if seconds is not None and t < seconds)
                 for _, n in late:
                     del waiting[n]
-                yield decoder.coded_frame(picture, count), [(n, t) for t, n in late]
+                yield coded, [(n, t) for t, n in late]
                 count += 1
             _add_new(waiting, decoder.packets, registered)
         yield None, [(n, t) for t, n in sorted((t, n) for n, t in waiting.items())]

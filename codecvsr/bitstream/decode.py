@@ -32,7 +32,7 @@ _MAX_TRIED = 8  # key packets that may precede the one that is sought
 
 
 class PacketFacts(NamedTuple):
-    """A packet's time in seconds, where it has one, and what its NAL units say."""
+    """A packet's time in seconds, where it has one (in AVI: of decoding), and what its NAL units say."""
 
     pts_seconds: float | None
     is_reference: bool = False
@@ -75,6 +75,8 @@ class VideoDecoder:
         self.is_h264 = self.codec == "h264"
         self.has_vectors = export and (self.is_h264 or self.codec in mpeg.CODECS)
         self._last_shown = -1  # packet of the picture before
+        self._last_seconds: float | None = None  # its time
+        self._has_decoding_times = self._container.format.name == "avi"
         if self.is_h264 or self.has_vectors:
             self._context.thread_type = "SLICE"
             self._context.thread_count = 1  # with several slice threads the decoder reports no errors
@@ -123,7 +125,7 @@ class VideoDecoder:
         coded = CodedFrame(
             index=index,
             decode_index=picture.pts,
-            pts_seconds=packet.pts_seconds,
+            pts_seconds=self.shown_at(picture),
             type="I",
             is_reference=packet.is_reference,
             is_idr=packet.is_idr,
@@ -150,6 +152,29 @@ class VideoDecoder:
             references_per_list=1,
         )
 
+    def shown_at(self, picture: av.VideoFrame) -> float | None:
+        """Returns when ``picture`` is shown, in seconds; None where that is not known. Call it for every picture in turn.
+
+        AVI knows times of decoding only. There, as in FFmpeg's command line, a picture is shown when the decoder returned it,
+        and those that it returns at the end follow each other.
+        """
+        number = self.slot(picture)
+        if number is not None and 0 <= number < len(self.packets):
+            seconds = self.packets[number].pts_seconds
+        elif not self._has_decoding_times:
+            seconds = None
+        elif self._last_seconds is None:
+            seconds = self.packets[0].pts_seconds
+        else:
+            rate = self._stream.average_rate or self._stream.guessed_rate
+            seconds = self._last_seconds + float(1 / rate) if rate else None
+        self._last_seconds = seconds
+        return seconds
+
+    def slot(self, picture: av.VideoFrame) -> int | None:
+        """Returns the number of the packet at whose time ``picture`` is shown; None where there is none."""
+        return picture.dts if self._has_decoding_times else picture.pts
+
     def is_field_coded(self, picture: av.VideoFrame) -> bool:
         """Returns whether ``picture`` was coded as fields, or may contain such macroblocks (MBAFF).
 
@@ -169,7 +194,8 @@ class VideoDecoder:
             for packet in _packets_from(self._container, self._stream, self._begin):
                 if not packet.size:
                     continue
-                seconds = None if packet.pts is None else float(packet.pts * packet.time_base)
+                time = packet.dts if self._has_decoding_times else packet.pts
+                seconds = None if time is None else float(time * packet.time_base)
                 flags = h264.picture_flags(bytes(packet), self._length_size) if self.is_h264 else (False, False)
                 self.packets.append(PacketFacts(seconds, *flags))
                 yield packet

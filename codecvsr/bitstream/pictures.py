@@ -73,7 +73,7 @@ class VideoPictures:
             packets = decoder.packets
             for picture in decoder:
                 number = picture.pts if picture.pts is not None and 0 <= picture.pts < len(packets) else None
-                seconds = None if number is None else packets[number].pts_seconds
+                seconds = decoder.shown_at(picture)
                 first = packets[0].pts_seconds
                 if self._begin is not None and seconds is not None and first is not None and seconds < first:
                     continue

@@ -9,6 +9,7 @@ import av
 import pytest
 
 import codecvsr
+from codecvsr.bitstream.conceal import ConcealedVideo
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import scan
 from codecvsr.video.timeline import PacketTimes, display_times
@@ -100,8 +101,8 @@ def test_joined_files_last_as_long_as_their_parts(tmp_path, suffix, caplog):
     assert "do not increase" not in caplog.text
 
 
-@pytest.mark.parametrize("codec", ["libx264", "mpeg4"])
-def test_avi_with_b_frames(tmp_path, codec, caplog):
+@pytest.mark.parametrize(("codec", "delay"), [("libx264", 2), ("mpeg4", 1)])
+def test_avi_with_b_frames(tmp_path, codec, delay, caplog):
     source = tmp_path / "s.avi"
     with av.open(str(source), "w") as out:
         video = out.add_stream(codec, rate=24)
@@ -111,9 +112,15 @@ def test_avi_with_b_frames(tmp_path, codec, caplog):
             out.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         out.mux(video.encode(None))
     media = Media.open(source)
-    steps = {later - time for time, later in itertools.pairwise(scan(media).pts.tolist())}
-    assert {step * media.time_base for step in steps} == {Fraction(1, 24)}
-    assert "do not increase" not in caplog.text or codec == "libx264"
+    found = scan(media)
+    steps = {later - time for time, later in itertools.pairwise(found.pts.tolist())}
+    assert {step * media.time_base for step in steps} == {Fraction(1, 24)} and len(found) == 24
+    assert found.pts[0] * media.time_base == Fraction(delay, 24)  # as FFmpeg's command line shows it
+    assert found.end_pts * media.time_base == Fraction(24 + delay, 24)
+    assert "do not increase" not in caplog.text
+    concealed = ConcealedVideo(source)
+    assert [frame.pts_seconds for frame in concealed] == [(t + delay) / 24 for t in range(24)]
+    assert concealed.concealed == 0
 
 
 def test_a_raw_stream_has_its_own_rate_or_the_one_asked_for(tmp_path):
