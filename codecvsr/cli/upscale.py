@@ -22,6 +22,7 @@ from codecvsr.cli.options import (
     tile_option,
 )
 from codecvsr.cli.output import print_json, warn
+from codecvsr.cli.output import settings as verbosity
 from codecvsr.cli.progress import ProgressPrinter
 
 if TYPE_CHECKING:
@@ -144,7 +145,11 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
               help="Maximum frames in the network at once; 0: chosen by memory.")  # fmt: skip
 @tile_option
 @skip_static_option
-@click.option("--dry-run", is_flag=True, help="Print sizes, frames, model and motion, and make nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print sizes, frames, model, motion, and the expected time, size and gain; make nothing.",
+)
 @click.option("--resume/--no-resume", default=None,
               help="Continue an unfinished run, or discard it; by default continue unless -y is set.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Refuse an output that cannot store all streams of the input.")
@@ -213,7 +218,8 @@ def command(
     with ProgressPrinter(as_json=as_json) as printer:
         settings = RunSettings(
             resume=resume, overwrite=overwrite, strict=strict, compare=compare, preview=preview, workers=workers, ray=ray,
-            skip_existing=skip_existing, recursive=recursive, max_spool=round(max_spool * 1e9), on_event=printer.on_event,
+            skip_existing=skip_existing, recursive=recursive, max_spool=round(max_spool * 1e9),
+            has_estimate=not (as_json or verbosity.quiet), on_event=printer.on_event,
         )  # fmt: skip
         result = upscale_all(inputs, output, UpscaleOptions(**options), settings, form=form)
     for failure in result.failed:

@@ -1,9 +1,10 @@
-"""What ``upscale`` will do: sizes, frames, model and motion. Shown before the work, or instead of it."""
+"""What ``upscale`` will do: sizes, frames, model, motion, time, size and gain. Shown before the work, or instead of it."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,15 @@ from codecvsr.bitstream.deinterlace import describe_deinterlacing
 from codecvsr.errors import InputError
 from codecvsr.upscaling.batch import plan_default_outputs, plan_outputs
 from codecvsr.upscaling.chunk_motion import describe_motion
+from codecvsr.upscaling.estimate import Estimate, estimate
 from codecvsr.upscaling.frame_names import check_output_name, split_output
-from codecvsr.upscaling.options import Engine, UpscaleOptions, make_engine, output_size
+from codecvsr.upscaling.options import Engine, UpscaleOptions, make_engine
 from codecvsr.upscaling.spool import is_pipe
+from codecvsr.upscaling.work import OutputForm, choose_form
 from codecvsr.video.image_writer import is_image_name
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan, scan
-from codecvsr.video.segments import even_sides, usual_pixel_format
-from codecvsr.video.stream_mapping import check_codec, container_of
+from codecvsr.video.stream_mapping import check_codec, container_of, plan_streams
 
 _UHD = (3840, 2160)
 
@@ -39,6 +41,7 @@ class UpscalePlan:
         model: name of the model.
         motion: kind of motion.
         motion_source: in words, where the motion comes from.
+        estimate: of time, size and gain.
         suggestion: how the output would be smaller, where it is larger than 3840x2160; else empty.
     """
 
@@ -52,29 +55,35 @@ class UpscalePlan:
     model: str
     motion: str
     motion_source: str
+    estimate: Estimate
     suggestion: str = ""
     deinterlacing: str = ""
 
     def lines(self) -> list[str]:
         """Returns the plan in two lines, and a third with the suggestion if there is one."""
         size = f"{self.source_width}x{self.source_height}, {self.deinterlacing or f'{self.frames} frames'}"
+        expected = self.estimate.words()
         text = [
             f"{self.input}: {size} -> {self.output}, {self.width}x{self.height}",
-            f"model {self.model}, motion {self.motion_source}",
+            f"model {self.model}, motion {self.motion_source}{'; ' if expected else ''}{expected}",
         ]
         return [*text, self.suggestion] if self.suggestion else text
 
     def to_json(self) -> dict[str, Any]:
         """Returns the object of ``--dry-run --json``; what is not estimated is None."""
+        expected = self.estimate
         return {
             "input": self.input, "width": self.width, "height": self.height, "frames": self.frames, "model": self.model,
-            "motion": self.motion, "seconds": None, "bytes": None, "gain_db": None,
+            "motion": self.motion, "seconds": None if expected.seconds is None else round(expected.seconds, 1),
+            "bytes": expected.bytes, "gain_db": expected.gain_db,
         }  # fmt: skip
 
 
-def make_upscale_plan(engine: Engine, media: Media, found: Scan, output: Path, height: int, width: int) -> UpscalePlan:
-    """Returns the plan of one input with a known size of the output, in pixels."""
-    options = engine.options
+def make_upscale_plan(
+    engine: Engine, media: Media, found: Scan, output: Path, form: OutputForm, expected: Estimate
+) -> UpscalePlan:
+    """Returns the plan of one input with a known form of the output and an estimate."""
+    options, height, width = engine.options, form.height, form.width
     suggestion = ""
     is_free = options.height is None and options.width is None and options.max_height is None
     if is_free and (max(height, width) > _UHD[0] or min(height, width) > _UHD[1]):
@@ -82,7 +91,7 @@ def make_upscale_plan(engine: Engine, media: Media, found: Scan, output: Path, h
         suggestion = f"{width}x{height} is more than {_UHD[0]}x{_UHD[1]}: {less} makes a smaller video, faster to watch and to store."
     return UpscalePlan(
         str(media.path), str(output), found.width, found.height, width, height, len(found), engine.model.name, engine.kind,
-        describe_motion(media, found, engine.kind), suggestion,
+        describe_motion(media, found, engine.kind), expected, suggestion,
         describe_deinterlacing(found.deinterlaced, len(found), media.deinterlace),
     )  # fmt: skip
 
@@ -117,10 +126,12 @@ def _plan_one(engine: Engine, source: Path, output: Path) -> UpscalePlan:
     if is_video:
         container_of(folder)
         check_codec(folder, options.codec)
+    begun = time.monotonic()
     found = scan(media, start=options.start, end=options.end, damage=options.damage)
-    multiples = (1, 1)
-    if is_video:
-        form = options.pixel_format
-        multiples = even_sides(usual_pixel_format(options.codec, found.pixel_format) if form == "auto" else form)
-    height, width = output_size(found.shown_height, found.shown_width, options, multiples)
-    return make_upscale_plan(engine, media, found, folder, height, width)
+    scan_seconds = time.monotonic() - begun
+    form = choose_form(options, media, found, is_video=is_video)
+    plans = plan_streams(media, folder, options.audio) if is_video else []
+    expected = estimate(engine, media, found, form, plans)
+    if expected.seconds is not None:
+        expected = replace(expected, seconds=expected.seconds + scan_seconds)
+    return make_upscale_plan(engine, media, found, folder, form, expected)

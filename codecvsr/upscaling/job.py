@@ -15,6 +15,7 @@ from codecvsr.upscaling.checkpoint_dir import CheckpointDir
 from codecvsr.upscaling.chunk_events import ChunkDone, ChunkEvent, ChunkLost, FrameMade
 from codecvsr.upscaling.chunks import Chunk
 from codecvsr.upscaling.dry_run import make_upscale_plan
+from codecvsr.upscaling.estimate import SHORT, Estimate, estimate
 from codecvsr.upscaling.options import Engine, RunSettings, UpscaleReport
 from codecvsr.upscaling.process_chunk import ChunkProcessor, job_description
 from codecvsr.upscaling.worker_pool import WorkerPool, usual_workers
@@ -89,6 +90,7 @@ class Job:
         self._processor = processor = ChunkProcessor(engine, media, found, self._checkpoint, pictures, plans, preview)
         self._log_losses(found, pictures, plans, losses)
         pending = [] if is_complete else processor.pending()
+        self._log_plan(found, plans, pending)
         self._done_before = len(found) - sum(chunk.stop - chunk.start for chunk in pending)
         self.emit(
             Planned(
@@ -169,9 +171,21 @@ class Job:
         for other in plans:
             if other.title.startswith("video") and other.action == "copy":
                 _logger.info("%s: %s is copied as it is; only the main video is upscaled.", path, other.title)
+
+    def _log_plan(self, found: Scan, plans: Sequence[StreamPlan], pending: Sequence[Chunk]) -> None:
+        """Shows what will be done and, where the settings ask for it, how long that takes."""
         assert self._processor is not None
-        height, width = self._processor.height, self._processor.width
-        for line in make_upscale_plan(self._engine, self._media, found, output, height, width).lines():
+        expected, settings, device = Estimate(), self._settings, self._engine.plan.device
+        if settings.has_estimate and settings.ray is None and pending:
+            frames = sum(chunk.stop - chunk.start for chunk in pending)
+            expected = Estimate(note=f"no estimate for so few frames ({frames})")
+            if frames > SHORT:
+                workers = settings.workers or usual_workers(device)
+                expected = estimate(
+                    self._engine, self._media, found, self._processor.form, plans, pending, workers=workers
+                )
+        output = self._checkpoint.output
+        for line in make_upscale_plan(self._engine, self._media, found, output, self._processor.form, expected).lines():
             _logger.info("%s", line)
 
     def _make(self, pending: Sequence[Chunk], pictures: str | None) -> None:

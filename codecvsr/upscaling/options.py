@@ -140,6 +140,7 @@ class RunSettings:
         skip_existing: pass inputs whose output exists; None for yes for folders of videos, unless ``overwrite`` is set.
         recursive: read the folders in a folder of videos too.
         max_spool: bytes that an input from a pipe may have.
+        has_estimate: try a few frames before the work, to log how long it will take and how large its output will be.
         on_event: called with every event of the run.
     """
 
@@ -153,6 +154,7 @@ class RunSettings:
     skip_existing: bool | None = None
     recursive: bool = False
     max_spool: int = 16_000_000_000
+    has_estimate: bool = False
     on_event: EventHandler | None = None
 
     def __post_init__(self) -> None:

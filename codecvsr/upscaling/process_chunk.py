@@ -10,7 +10,6 @@ import functools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +21,25 @@ from codecvsr.files import write_png
 from codecvsr.inference.ablations import Ablations
 from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
-from codecvsr.inference.native_window import usual_window
 from codecvsr.inference.skip_static import DuplicateFrames
 from codecvsr.inference.source import Source
-from codecvsr.models.registry import temporal_radius
 from codecvsr.upscaling import outputs
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir
 from codecvsr.upscaling.chunk_motion import make_source
-from codecvsr.upscaling.chunks import Chunk, first_chunk, plan, usual_chunk
+from codecvsr.upscaling.chunks import Chunk
 from codecvsr.upscaling.comparison import side_by_side
 from codecvsr.upscaling.frame_names import frame_names
 from codecvsr.upscaling.image_output import ImageTarget
-from codecvsr.upscaling.options import Engine, output_size
+from codecvsr.upscaling.options import Engine
 from codecvsr.upscaling.prefetch import BackgroundRunner, Prefetcher
+from codecvsr.upscaling.work import choose_form, plan_work
 from codecvsr.video.image_writer import check_image_size, is_image_name
 from codecvsr.video.probe import Media
 from codecvsr.video.resize import resample
 from codecvsr.video.scan import Scan
 from codecvsr.video.seek import Decoder
-from codecvsr.video.segments import EncoderOptions, PictureFormat, even_sides, usual_pixel_format
 from codecvsr.video.stream_mapping import StreamPlan
 
-_ASPECT_TOLERANCE = Fraction(1, 100)  # a smaller change of shape comes from rounding the size and is invisible
 _QUEUE_BYTES = 64 << 20  # pictures between network and encoder
 _PREVIEW_SECONDS = 10  # between two previews within a shot
 
@@ -58,6 +54,7 @@ class ChunkProcessor:
         scan: the input's frames.
         chunks: of those frames.
         target: where the pictures go.
+        form: size and encoding of the output.
         height: of the output, in pixels.
         width: of the output.
     """
@@ -89,38 +86,25 @@ class ChunkProcessor:
         self._engine, self._media, self._checkpoint, self._preview = engine, media, checkpoint, preview
         self._shown = -float("inf")
         self.scan = scan
-        options, network = engine.options, engine.model.network
-        self._overlap = max(options.overlap, temporal_radius(network))
-        window = options.window or usual_window(network, engine.plan, scan.height, scan.width)
+        options, work = engine.options, plan_work(engine, scan)
+        self._overlap, self.chunks = work.overlap, list(work.chunks)
         self._plan = engine.plan.for_job(len(scan), scan.height, scan.width)
-        self._budget = MemoryLimits(window, options.tile, duplicates=DuplicateFrames() if options.skip_static else None)
-        chunk_frames = options.chunk or usual_chunk(scan.height, scan.width)
-        first = 0 if options.chunk else first_chunk(len(scan))
-        self.chunks = plan(scan.keys.tolist(), chunk_frames, self._overlap, first)
+        duplicates = DuplicateFrames() if options.skip_static else None
+        self._budget = MemoryLimits(work.window, options.tile, duplicates=duplicates)
+        image = media.image if is_image_name(checkpoint.output) and pictures is None else None
+        self.form = form = choose_form(options, media, scan, is_video=pictures is None and image is None)
+        self.height, self.width = form.height, form.width
         self.target: outputs.Target
-        if pictures is not None:
-            self.height, self.width = output_size(scan.shown_height, scan.shown_width, options)
-            names = frame_names(media, len(scan), scan.first, pictures)
-            self.target = outputs.PictureTarget(checkpoint.output, checkpoint, names, pictures)
-            return
-        if is_image_name(checkpoint.output) and media.image is not None:
-            self.height, self.width = output_size(scan.shown_height, scan.shown_width, options)
+        if image is not None:
             check_image_size(checkpoint.output, self.height, self.width)
-            self.target = ImageTarget(checkpoint.output, checkpoint, media.image)
+            self.target = ImageTarget(checkpoint.output, checkpoint, image)
             return
-        pixel_format = options.pixel_format
-        if pixel_format == "auto":
-            pixel_format = usual_pixel_format(options.codec, scan.pixel_format)
-        encoder = EncoderOptions(options.codec, options.crf, options.preset, pixel_format)
-        self.height, self.width = output_size(scan.shown_height, scan.shown_width, options, even_sides(pixel_format))
-        encoder.check_size(self.height, self.width)
-        change = Fraction(self.width * scan.shown_height, self.height * scan.shown_width)
-        aspect = scan.aspect if abs(change - 1) < _ASPECT_TOLERANCE else scan.aspect / change
-        form = PictureFormat(
-            self.height, self.width, media.time_base, media.rate, scan.colour, aspect.limit_denominator(9999)
-        )
+        if form.encoder is None or form.picture is None:
+            names = frame_names(media, len(scan), scan.first, pictures or "")
+            self.target = outputs.PictureTarget(checkpoint.output, checkpoint, names, pictures or "")
+            return
         self.target = outputs.VideoTarget(
-            checkpoint.output, checkpoint, media, scan, encoder, form, plans, cut=engine.options.is_cut
+            checkpoint.output, checkpoint, media, scan, form.encoder, form.picture, plans, cut=options.is_cut
         )
 
     def pending(self) -> list[Chunk]:

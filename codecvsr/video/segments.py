@@ -122,6 +122,26 @@ class PictureFormat:
     aspect: Fraction  #: of a pixel
 
 
+def picture_encoder(
+    container: av.container.OutputContainer, options: EncoderOptions, form: PictureFormat
+) -> PictureEncoder:
+    """Adds the stream of an output's pictures to an open container without streams."""
+    colour = form.colour
+    video_format = VideoFormat(
+        form.height,
+        form.width,
+        form.rate,
+        time_base=form.time_base,
+        pixel_format=options.pixel_format,
+        matrix=colour.matrix,
+        primaries=colour.primaries,
+        transfer=colour.transfer,
+        full_range=colour.full_range,
+        pixel_aspect=form.aspect,
+    )
+    return PictureEncoder(container, ENCODERS[options.codec], video_format, options.parameters, threads=_THREADS)
+
+
 class SegmentWriter:
     """Encodes pictures into a segment; :meth:`close` makes it durable; leaving the context without it removes the file."""
 
@@ -131,22 +151,7 @@ class SegmentWriter:
         self.frames = 0
         self._file = self._part.open("wb")
         self._container = av.open(self._file, "w", format="nut")
-        colour = form.colour
-        video_format = VideoFormat(
-            form.height,
-            form.width,
-            form.rate,
-            time_base=form.time_base,
-            pixel_format=options.pixel_format,
-            matrix=colour.matrix,
-            primaries=colour.primaries,
-            transfer=colour.transfer,
-            full_range=colour.full_range,
-            pixel_aspect=form.aspect,
-        )
-        self._encoder = PictureEncoder(
-            self._container, ENCODERS[options.codec], video_format, options.parameters, threads=_THREADS
-        )
+        self._encoder = picture_encoder(self._container, options, form)
 
     def __enter__(self) -> Self:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from click.testing import CliRunner
@@ -24,19 +25,20 @@ def upscale(*arguments: object):
 def test_a_dry_run_prints_the_plan_and_makes_nothing(source):
     done = upscale(source, "--dry-run", "--scale", "2")
     assert done.exit_code == 0, done.output
-    assert done.stdout.splitlines() == [
-        f"{source}: 48x32, 5 frames -> {source.with_name('clip_2x.mp4')}, 96x64",
-        "model bicubic, motion none: every frame by itself",
-    ]
+    first, second = done.stdout.splitlines()
+    assert first == f"{source}: 48x32, 5 frames -> {source.with_name('clip_2x.mp4')}, 96x64"
+    assert re.fullmatch(r"model bicubic, motion none: every frame by itself; about \d+ s, about \d+ kB", second)
     assert [path.name for path in source.parent.iterdir()] == ["clip.mp4"]
 
 
 def test_a_dry_run_as_json(source, tmp_path):
     asked = upscale(source, "-o", tmp_path / "o.mkv", "--dry-run", "--json", "-m", "codecvsr-fast", "--height", "96")
-    assert json.loads(asked.stdout) == {
+    plan = json.loads(asked.stdout)
+    assert {**plan, "seconds": None, "bytes": None, "gain_db": None} == {
         "input": str(source), "width": 144, "height": 96, "frames": 5, "model": "codecvsr-fast", "motion": "codec",
         "seconds": None, "bytes": None, "gain_db": None,
     }  # fmt: skip
+    assert 0 < plan["seconds"] < 60 and 0 < plan["bytes"] < 100_000 and 0 <= plan["gain_db"] < 4
     both = json.loads(upscale(source, source, "-o", tmp_path, "--format", "png", "--dry-run", "--json").stdout or "{}")
     assert both == {}  # two inputs of one name
     other = make_video(tmp_path / "b.mp4", 2, extras=False)
@@ -48,7 +50,8 @@ def test_the_plan_is_shown_before_the_work(source, tmp_path):
     assert done.exit_code == 0, done.output
     first, second = [line for line in done.stderr.splitlines() if "->" in line or "model" in line]
     assert f"48x32, 5 frames -> {tmp_path / 'o.mp4'}, 192x128" in first
-    assert second == "model bicubic, motion none: every frame by itself"
+    assert second == "model bicubic, motion none: every frame by itself; no estimate for so few frames (5)"
+    assert "estimate" not in upscale(source, "-o", tmp_path / "q.mp4", "--json").stderr
 
 
 def test_a_smaller_output_is_suggested_above_4k(tmp_path):

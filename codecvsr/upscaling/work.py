@@ -1,0 +1,78 @@
+"""What the work on an input consists of: its chunks, and size and encoding of its output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from codecvsr.inference.native_window import usual_window
+from codecvsr.models.registry import temporal_radius
+from codecvsr.upscaling.chunks import Chunk, first_chunk, plan, usual_chunk
+from codecvsr.upscaling.options import Engine, UpscaleOptions, output_size
+from codecvsr.video.probe import Media
+from codecvsr.video.scan import Scan
+from codecvsr.video.segments import EncoderOptions, PictureFormat, even_sides, usual_pixel_format
+
+_ASPECT_TOLERANCE = Fraction(1, 100)  # a smaller change of shape comes from rounding the size and is invisible
+
+
+@dataclass(frozen=True)
+class Work:
+    """The chunks of an input.
+
+    Attributes:
+        chunks: of its frames.
+        window: maximum frames in the network at once.
+        overlap: context frames at both ends of a chunk and a window.
+    """
+
+    chunks: tuple[Chunk, ...]
+    window: int
+    overlap: int
+
+
+def plan_work(engine: Engine, scan: Scan) -> Work:
+    """Cuts an input into chunks as its size, the options and the memory ask for."""
+    options, network = engine.options, engine.model.network
+    overlap = max(options.overlap, temporal_radius(network))
+    window = options.window or usual_window(network, engine.plan, scan.height, scan.width)
+    chunk_frames = options.chunk or usual_chunk(scan.height, scan.width)
+    first = 0 if options.chunk else first_chunk(len(scan))
+    return Work(tuple(plan(scan.keys.tolist(), chunk_frames, overlap, first)), window, overlap)
+
+
+@dataclass(frozen=True)
+class OutputForm:
+    """Size and encoding of an output.
+
+    Attributes:
+        height: in pixels.
+        width: in pixels.
+        encoder: of a video; None for PNG files.
+        picture: how the pictures of a video are displayed; None for PNG files.
+    """
+
+    height: int
+    width: int
+    encoder: EncoderOptions | None = None
+    picture: PictureFormat | None = None
+
+
+def choose_form(options: UpscaleOptions, media: Media, scan: Scan, *, is_video: bool) -> OutputForm:
+    """Returns size and encoding of the output of an input.
+
+    Raises:
+        InputError: the output cannot have this size or this pixel format.
+    """
+    if not is_video:
+        return OutputForm(*output_size(scan.shown_height, scan.shown_width, options))
+    pixel_format = options.pixel_format
+    if pixel_format == "auto":
+        pixel_format = usual_pixel_format(options.codec, scan.pixel_format)
+    encoder = EncoderOptions(options.codec, options.crf, options.preset, pixel_format)
+    height, width = output_size(scan.shown_height, scan.shown_width, options, even_sides(pixel_format))
+    encoder.check_size(height, width)
+    change = Fraction(width * scan.shown_height, height * scan.shown_width)
+    aspect = scan.aspect if abs(change - 1) < _ASPECT_TOLERANCE else scan.aspect / change
+    picture = PictureFormat(height, width, media.time_base, media.rate, scan.colour, aspect.limit_denominator(9999))
+    return OutputForm(height, width, encoder, picture)
