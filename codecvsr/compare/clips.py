@@ -18,7 +18,7 @@ from codecvsr.constants import SCALE
 from codecvsr.datasets.hr_sources import HRSource, find_sources
 from codecvsr.errors import InputError
 from codecvsr.files import list_images, read_image
-from codecvsr.inference.clip_folder import FRAMES, META, ClipFolder
+from codecvsr.inference.clip_folder import FRAMES, META, ClipFolder, find_clip_folders
 
 _LABEL = re.compile(r"_CRF(none|[0-9.]+)$")
 _META_KEYS = (
@@ -150,7 +150,7 @@ def find_clips(roots: Sequence[Path], gt_root: Path, names: Sequence[str] = ()) 
     """
     folders: dict[Path, Path] = {}  # by resolved path: links to one folder count once
     for root in roots:
-        found = [root] if _is_clip(root) else _below(root)
+        found = find_clip_folders(root)
         if not found:
             raise InputError(
                 f"{root}: has no clip folders (with frames in {FRAMES}/); make them with codecvsr benchmark."
@@ -173,17 +173,6 @@ def find_clips(roots: Sequence[Path], gt_root: Path, names: Sequence[str] = ()) 
         crf, label = _rate(folder)
         clips.append(TestClip(folder, source, crf, label))
     return sorted(clips, key=lambda c: (c.name, -1.0 if c.crf is None else c.crf, c.benchmark))
-
-
-def _is_clip(path: Path) -> bool:
-    return (path / FRAMES).is_dir()
-
-
-def _below(root: Path, depth: int = 2) -> list[Path]:
-    if not root.is_dir() or depth == 0:
-        return []
-    children = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    return [p for child in children for p in ([child] if _is_clip(child) else _below(child, depth - 1))]
 
 
 def _rate(folder: ClipFolder) -> tuple[float | None, str]:

@@ -57,6 +57,16 @@ def numbered_frames(folder: Path) -> tuple[Path, ...]:
     return tuple(numbered[number] for number in numbers)
 
 
+def find_clip_folders(root: Path, depth: int = 2) -> list[Path]:
+    """Returns the clip folders at and up to ``depth`` levels below a folder, in order; hidden folders are passed over."""
+    if (root / FRAMES).is_dir():
+        return [root]
+    if not root.is_dir() or depth == 0:
+        return []
+    children = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    return [path for child in children for path in find_clip_folders(child, depth - 1)]
+
+
 def check_size(path: Path, frame: npt.NDArray[np.uint8], first: Path, size: tuple[int, int]) -> None:
     """Refuse a frame that is not (height, width) = ``size``, the size of ``first``.
 
@@ -95,7 +105,9 @@ class ClipFolder:
         """
         path = Path(path)
         if not (path / FRAMES).is_dir():
-            raise InputError(f"{path}: is not a clip folder; a folder with frames in {FRAMES}/ was expected.")
+            raise InputError(
+                f"{path}: is not a clip folder; a folder with frames in {FRAMES}/, or a folder of such folders, was expected."
+            )
         streams = [path / STREAM, *(path / f"clip{suffix}" for suffix in VIDEO_SUFFIXES)]
         return cls(
             path=path,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from codecvsr.engine.device import choose_device, peak_memory_bytes, place
-from codecvsr.engine.plan import make_plan
+from codecvsr.engine.plan import Plan, make_plan
 from codecvsr.events import Progress
 from codecvsr.files import atomic_folder, check_frame_folder, write_png
 from codecvsr.inference.ablations import NO_ABLATIONS, Ablations, MotionKind, choose_motion
@@ -19,8 +19,9 @@ from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.motion_source import load_motion
 from codecvsr.inference.native_window import usual_window
 from codecvsr.inference.skip_static import DuplicateFrames
+from codecvsr.inference.source import Source
 from codecvsr.inference.tiles import check_tile
-from codecvsr.models.zoo import load_model
+from codecvsr.models.zoo import LoadedModel, load_model
 
 
 @dataclass(frozen=True)
@@ -92,48 +93,104 @@ def infer(
     check_tile(tile)
     out_dir = Path(out_dir)
     with atomic_folder(out_dir, overwrite=overwrite) as part:
-        target = choose_device(device)
-        loaded = load_model(model)
-        plan = make_plan(target, precision, compile, architecture=loaded.architecture)
-        kind = choose_motion(loaded, motion, ablations)
-        place(loaded.network, target)  # its SPyNet, too, runs there
-        source = load_motion(Path(clip), kind, ablations, model=loaded, allow_damaged=allow_damaged)
+        network = load_network(model, motion, ablations, device=device, precision=precision, compile=compile)
+        source = network.load(Path(clip), allow_damaged=allow_damaged)
         check_frame_folder(out_dir, source.names.__contains__)
+        report = network.write(source, part, window=window, tile=tile, skip_static=skip_static, progress=progress)
+    return replace(report, seconds=time.monotonic() - begun, out_dir=str(out_dir))
+
+
+@dataclass(frozen=True, eq=False)
+class ReadyNetwork:
+    """A network on its device, with the motion and the ablations that it runs with.
+
+    Attributes:
+        model: the network.
+        plan: how it is run.
+        kind: of motion.
+        ablations: parts that are left out.
+    """
+
+    model: LoadedModel
+    plan: Plan
+    kind: str
+    ablations: Ablations
+
+    def load(self, clip: Path, *, allow_damaged: bool = False) -> Source:
+        """Loads a clip folder or a video with the network's motion; raises what :func:`load_motion` raises."""
+        return load_motion(clip, self.kind, self.ablations, model=self.model, allow_damaged=allow_damaged)
+
+    def write(
+        self,
+        source: Source,
+        folder: Path,
+        *,
+        window: int = 0,
+        tile: int = 0,
+        skip_static: bool = False,
+        progress: Progress | None = None,
+    ) -> InferReport:
+        """Upscales a clip and writes one PNG per frame into ``folder``; the options are those of :func:`infer`."""
+        begun = time.monotonic()
+        model, ablations = self.model, self.ablations
+        frames = len(source.names)
         height, width = source.frames.shape[1:3]
-        length = window or usual_window(loaded.network, plan, height, width)
-        plan = plan.for_job(len(source.names), height, width)
+        length = window or usual_window(model.network, self.plan, height, width)
+        plan = self.plan.for_job(frames, height, width)
         duplicates = DuplicateFrames() if skip_static else None
         network_seconds, pending = 0.0, []
         with ThreadPoolExecutor(1) as writer:
             limits = MemoryLimits(length, tile, duplicates=duplicates)
-            upscaled: Iterable[Any] = upscale_frames(loaded, source, ablations, limits, plan)
+            upscaled: Iterable[Any] = upscale_frames(model, source, ablations, limits, plan)
             if progress is not None:
-                upscaled = progress(upscaled, "upscaling", len(source.names))
+                upscaled = progress(upscaled, "upscaling", frames)
             before = time.monotonic()
             for name, picture in zip(source.names, upscaled, strict=True):
                 network_seconds += time.monotonic() - before
-                pending.append(writer.submit(write_png, part / name, picture))
+                pending.append(writer.submit(write_png, folder / name, picture))
                 _check(pending)
                 before = time.monotonic()
             _check(pending, most=0)
-    frames = len(source.names)
-    return InferReport(
-        frames=frames,
-        scale=loaded.scale,
-        frames_per_second=frames / max(network_seconds, 1e-9),
-        seconds=time.monotonic() - begun,
-        peak_memory_mb=peak_memory_bytes(target) / 2**20,
-        model=loaded.name,
-        training=loaded.training,
-        parameters=loaded.parameters,
-        motion=kind,
-        ablations=ablations.names,
-        window=length,
-        device=str(target),
-        precision=plan.precision,
-        out_dir=str(out_dir),
-        skipped_share=None if duplicates is None else duplicates.skipped_frames / frames,
-    )
+        return InferReport(
+            frames=frames,
+            scale=model.scale,
+            frames_per_second=frames / max(network_seconds, 1e-9),
+            seconds=time.monotonic() - begun,
+            peak_memory_mb=peak_memory_bytes(plan.device) / 2**20,
+            model=model.name,
+            training=model.training,
+            parameters=model.parameters,
+            motion=self.kind,
+            ablations=ablations.names,
+            window=length,
+            device=str(plan.device),
+            precision=plan.precision,
+            out_dir=str(folder),
+            skipped_share=None if duplicates is None else duplicates.skipped_frames / frames,
+        )
+
+
+def load_network(
+    model: str | Path,
+    motion: MotionKind | None = None,
+    ablations: Ablations = NO_ABLATIONS,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    compile: bool | None = None,
+) -> ReadyNetwork:
+    """Loads a network onto its device; the options are those of :func:`infer`.
+
+    Raises:
+        InputError: there is no such model or device, or the model cannot do what is asked.
+        CheckpointError: the model's file is not one.
+    """
+    target = choose_device(device)
+    loaded = load_model(model)
+    plan = make_plan(target, precision, compile, architecture=loaded.architecture)
+    kind = choose_motion(loaded, motion, ablations)
+    place(loaded.network, target)  # its SPyNet, too, runs there
+    return ReadyNetwork(loaded, plan, kind, ablations)
 
 
 def _check(pending: list[Future[None]], most: int = 8) -> None:
