@@ -126,7 +126,9 @@ class CodecVSRCommand(_BaseCommand):
             for option in self.params:
                 if isinstance(option, click.Option):
                     option.envvar = environment_names(ctx.auto_envvar_prefix, option)
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        usage_errors.check_numbers(self, ctx)
+        return rest
 
     def invoke(self, ctx: click.Context) -> Any:
         """Checks that the inputs exist, then runs the command's function."""

@@ -16,6 +16,7 @@ from codecvsr.cli.options import (
     overwrite_option,
     precision_option,
     skip_static_option,
+    strength_option,
     tile_option,
 )
 from codecvsr.cli.output import print_json, track, warn
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
               help="Maximum frames in the network at once; 0: chosen by memory.")  # fmt: skip
 @tile_option
 @skip_static_option
+@strength_option
 @click.option("--allow-damaged", is_flag=True, help="Use the frames before the damage of a damaged video.")
 @device_option
 @precision_option

@@ -102,6 +102,12 @@ def skip_static_option(function: F) -> F:
     return click.option("--skip-static", is_flag=True, help=text)(function)
 
 
+def strength_option(function: F) -> F:
+    """Add ``--strength`` (parameter ``strength``)."""
+    text = "Share of the network's pictures, 0 to 1; the rest is bicubic, for those who find the pictures too crisp."
+    return click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True, help=text)(function)
+
+
 def precision_option(function: F) -> F:
     """Add ``--precision`` (parameter ``precision``)."""
     choice = click.Choice(["auto", "fp32", "fp16", "bf16"])

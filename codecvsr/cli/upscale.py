@@ -19,6 +19,7 @@ from codecvsr.cli.options import (
     overwrite_option,
     precision_option,
     skip_static_option,
+    strength_option,
     tile_option,
 )
 from codecvsr.cli.output import print_json, warn
@@ -145,6 +146,7 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
               help="Maximum frames in the network at once; 0: chosen by memory.")  # fmt: skip
 @tile_option
 @skip_static_option
+@strength_option
 @click.option(
     "--dry-run",
     is_flag=True,

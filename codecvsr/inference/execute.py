@@ -22,6 +22,8 @@ from codecvsr.inference.native_window import run_native
 from codecvsr.inference.skip_static import DuplicateFrames, without_duplicates
 from codecvsr.inference.source import Source
 from codecvsr.inference.source_clip import SourceClip
+from codecvsr.inference.steps import ShareHandler, counted
+from codecvsr.inference.strength import blended
 from codecvsr.inference.tiles import assembled, split_frame
 from codecvsr.inference.windows import Window, split
 from codecvsr.models.adapters import Execution
@@ -39,6 +41,9 @@ def upscale_frames(
     limits: MemoryLimits,
     plan: Plan,
     windows: Sequence[Window] | None = None,
+    *,
+    strength: float = 1.0,
+    on_share: ShareHandler | None = None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Upscale the frames of a clip, in order: (scale * H, scale * W, 3) uint8 each.
 
@@ -52,6 +57,8 @@ def upscale_frames(
         limits: frames per window (sliding networks do without), and tiles.
         plan: how to run it.
         windows: replaces the windows that ``limits`` implies; only the frames that they keep come out.
+        strength: see :func:`codecvsr.inference.strength.blended`.
+        on_share: called with the share of the running window that is done, where the network has steps before its pictures.
 
     Raises:
         InputError: memory does not suffice for the smallest tiles.
@@ -63,8 +70,8 @@ def upscale_frames(
         done = window.keep_start
         try:
             chosen = plan.fp32() if limits.is_fp32 else plan
-            for picture in upscale_window(model, source, ablations, window, limits, chosen):
-                yield picture
+            for picture in upscale_window(model, source, ablations, window, limits, chosen, on_share):
+                yield blended(source.frames[done], picture, strength, plan.device)
                 done += 1
         except Overflow:
             limits.use_fp32()
@@ -79,7 +86,13 @@ def upscale_frames(
 
 
 def upscale_window(
-    model: LoadedModel, source: Source, ablations: Ablations, window: Window, limits: MemoryLimits, plan: Plan
+    model: LoadedModel,
+    source: Source,
+    ablations: Ablations,
+    window: Window,
+    limits: MemoryLimits,
+    plan: Plan,
+    on_share: ShareHandler | None = None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Upscale the frames that a window keeps, whole or in tiles: (scale * H, scale * W, 3) each.
 
@@ -90,6 +103,7 @@ def upscale_window(
         window: frames to see, and to keep.
         limits: tiles, and whether duplicate frames are skipped.
         plan: how to run the network.
+        on_share: called with the share of the window that is done.
 
     Raises:
         Overflow: the plan's precision does not suffice.
@@ -100,8 +114,16 @@ def upscale_window(
     tiles = split_frame(*size, limits.tile)
     sources = [source] if len(tiles) == 1 else [source.crop(tile.rows, tile.columns) for tile in tiles]
     share = 1 / len(sources)
-    made = [_upscale_tile(model, each, ablations, window, limits.duplicates, share, plan) for each in sources]
+    made = [
+        _upscale_tile(model, each, ablations, window, limits.duplicates, share, plan, _part_of(on_share, number, share))
+        for number, each in enumerate(sources)
+    ]
     yield from made[0] if len(tiles) == 1 else assembled(tiles, made, size, model.scale)
+
+
+def _part_of(on_share: ShareHandler | None, number: int, share: float) -> ShareHandler | None:
+    """Return the handler for one of several tiles."""
+    return None if on_share is None else lambda done: on_share((number + done) * share)
 
 
 def _upscale_tile(
@@ -112,6 +134,7 @@ def _upscale_tile(
     duplicates: DuplicateFrames | None,
     share: float,
     plan: Plan,
+    on_share: ShareHandler | None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Upscale the frames that a window keeps of a clip, or of a tile that is ``share`` of it."""
     prepare(model.network, plan)
@@ -124,7 +147,7 @@ def _upscale_tile(
         return
     indices, shown = np.unique(originals), -1
     with running(plan):
-        made = _upscale(model, source, indices, int(np.searchsorted(indices, wanted[0])), ablations, plan)
+        made = _upscale(model, source, indices, int(np.searchsorted(indices, wanted[0])), ablations, plan, on_share)
         for index, original in enumerate(wanted, window.keep_start):
             if original != shown:
                 picture, shown = next(made), original
@@ -134,7 +157,13 @@ def _upscale_tile(
 
 
 def _upscale(
-    model: LoadedModel, source: Source, indices: npt.NDArray[np.int64], skip: int, ablations: Ablations, plan: Plan
+    model: LoadedModel,
+    source: Source,
+    indices: npt.NDArray[np.int64],
+    skip: int,
+    ablations: Ablations,
+    plan: Plan,
+    on_share: ShareHandler | None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Upscale the frames ``indices``, in order, except the first ``skip`` of them."""
     adapter = model.descriptor.adapter
@@ -146,13 +175,14 @@ def _upscale(
         first, stop = int(indices[0]), int(indices[-1]) + 1
         has_all = len(indices) == stop - first
         window = source.cut(first, stop) if has_all else without_duplicates(source, indices)
-        native = run_native(model.network, window, ablations, plan, skip)
+        native = run_native(model.network, window, ablations, plan, skip, on_share)
         if native is not None:
             yield from native
             return
         clip = SourceClip(window, plan.device, ablations)
         outputs = itertools.islice(adapter(model.network, clip, range(len(clip)), execution), skip, None)
-    yield from to_host((_as_bytes(output[0], plan) for output in outputs), plan.device)
+    with counted(model.network, len(indices), None if plan.graphs or plan.compile else on_share):
+        yield from to_host((_as_bytes(output[0], plan) for output in outputs), plan.device)
 
 
 def _as_bytes(output: Tensor, plan: Plan) -> Tensor:

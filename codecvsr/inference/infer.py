@@ -20,6 +20,7 @@ from codecvsr.inference.motion_source import load_motion
 from codecvsr.inference.native_window import usual_window
 from codecvsr.inference.skip_static import DuplicateFrames
 from codecvsr.inference.source import Source
+from codecvsr.inference.strength import check_strength
 from codecvsr.inference.tiles import check_tile
 from codecvsr.models.zoo import LoadedModel, load_model
 
@@ -59,6 +60,7 @@ def infer(
     window: int = 0,
     tile: int = 0,
     skip_static: bool = False,
+    strength: float = 1.0,
     device: str = "auto",
     precision: str = "auto",
     compile: bool | None = None,
@@ -77,6 +79,7 @@ def infer(
         window: frames per window; 0 for as many as memory has room for.
         tile: side of the tiles in pixels; 0 for whole frames.
         skip_static: do not upscale duplicate frames again (:mod:`codecvsr.inference.skip_static`).
+        strength: share of the network's pictures; the rest is bicubic interpolation.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         compile: through torch.compile or not; None for where it pays.
@@ -91,12 +94,15 @@ def infer(
     """
     begun = time.monotonic()
     check_tile(tile)
+    check_strength(strength)
     out_dir = Path(out_dir)
     with atomic_folder(out_dir, overwrite=overwrite) as part:
         network = load_network(model, motion, ablations, device=device, precision=precision, compile=compile)
         source = network.load(Path(clip), allow_damaged=allow_damaged)
         check_frame_folder(out_dir, source.names.__contains__)
-        report = network.write(source, part, window=window, tile=tile, skip_static=skip_static, progress=progress)
+        report = network.write(
+            source, part, window=window, tile=tile, skip_static=skip_static, strength=strength, progress=progress
+        )
     return replace(report, seconds=time.monotonic() - begun, out_dir=str(out_dir))
 
 
@@ -128,6 +134,7 @@ class ReadyNetwork:
         window: int = 0,
         tile: int = 0,
         skip_static: bool = False,
+        strength: float = 1.0,
         progress: Progress | None = None,
     ) -> InferReport:
         """Upscales a clip and writes one PNG per frame into ``folder``; the options are those of :func:`infer`."""
@@ -141,7 +148,7 @@ class ReadyNetwork:
         network_seconds, pending = 0.0, []
         with ThreadPoolExecutor(1) as writer:
             limits = MemoryLimits(length, tile, duplicates=duplicates)
-            upscaled: Iterable[Any] = upscale_frames(model, source, ablations, limits, plan)
+            upscaled: Iterable[Any] = upscale_frames(model, source, ablations, limits, plan, strength=strength)
             if progress is not None:
                 upscaled = progress(upscaled, "upscaling", frames)
             before = time.monotonic()

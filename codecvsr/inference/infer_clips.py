@@ -15,6 +15,7 @@ from codecvsr.files import atomic_folder, check_frame_folder, check_writable, is
 from codecvsr.inference.ablations import NO_ABLATIONS, Ablations, MotionKind
 from codecvsr.inference.clip_folder import ClipFolder, find_clip_folders
 from codecvsr.inference.infer import InferReport, ReadyNetwork, load_network
+from codecvsr.inference.strength import check_strength
 from codecvsr.inference.tiles import check_tile
 
 
@@ -89,6 +90,7 @@ def infer_clips(
     window: int = 0,
     tile: int = 0,
     skip_static: bool = False,
+    strength: float = 1.0,
     device: str = "auto",
     precision: str = "auto",
     compile: bool | None = None,
@@ -110,6 +112,7 @@ def infer_clips(
         window: frames per window; 0 for as many as memory has room for.
         tile: side of the tiles in pixels; 0 for whole frames.
         skip_static: do not upscale duplicate frames again.
+        strength: share of the network's pictures; the rest is bicubic interpolation.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
         compile: through torch.compile or not; None for where it pays.
@@ -124,6 +127,7 @@ def infer_clips(
         KeyboardInterrupt: with a sentence that counts the finished clips.
     """
     check_tile(tile)
+    check_strength(strength)
     jobs = clip_outputs(roots, out_dir)
     for job in jobs:
         _check_output(job, overwrite)
@@ -142,7 +146,13 @@ def infer_clips(
                     source = network.load(job.clip, allow_damaged=allow_damaged)
                     check_frame_folder(job.out_dir, source.names.__contains__)
                     made = network.write(
-                        source, part, window=window, tile=tile, skip_static=skip_static, progress=shown
+                        source,
+                        part,
+                        window=window,
+                        tile=tile,
+                        skip_static=skip_static,
+                        strength=strength,
+                        progress=shown,
                     )
             except OutputError:  # a full disk is full for every clip
                 raise

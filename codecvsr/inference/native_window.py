@@ -13,13 +13,19 @@ from codecvsr.engine.plan import Plan
 from codecvsr.inference.ablations import Ablations
 from codecvsr.inference.source import Source
 from codecvsr.inference.source_clip import priors_of
+from codecvsr.inference.steps import ShareHandler, StepCounter
 from codecvsr.inference.windows import OVERLAP, longest_window
 from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.registry import architecture_of
 
 
 def run_native(
-    network: nn.Module, source: Source, ablations: Ablations, plan: Plan, skip: int = 0
+    network: nn.Module,
+    source: Source,
+    ablations: Ablations,
+    plan: Plan,
+    skip: int = 0,
+    on_share: ShareHandler | None = None,
 ) -> Iterator[npt.NDArray[np.uint8]] | None:
     """Run a window through a network's native form.
 
@@ -29,6 +35,7 @@ def run_native(
         ablations: parts to leave out inside the network.
         plan: how to run it.
         skip: first frames to compute without making their pictures.
+        on_share: called with the share of the window that is done.
 
     Returns:
         The pictures (4H, 4W, 3) of the frames after the first ``skip``; None where the plan or the network has no native form.
@@ -46,6 +53,7 @@ def run_native(
         use_motion=not ablations.mvs,
         use_second_order=not ablations.second_order,
         skip=skip,
+        on_step=None if on_share is None else StepCounter(2 * len(source.names), on_share).step,
     )
 
 

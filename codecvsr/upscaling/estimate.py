@@ -126,7 +126,9 @@ def estimate(
 
 
 def _gain(engine: Engine, media: Media, trial: Trial) -> float | None:
-    if engine.kind not in ("codec", "none") or (media.kind != "h264" and engine.model.name in FORMULAS):
+    if engine.options.strength != 1 or engine.kind not in ("codec", "none"):
+        return None
+    if media.kind != "h264" and engine.model.name in FORMULAS:
         return None
     return expected_gain(engine.model.name, facts_of(trial.frames))
 

@@ -12,6 +12,7 @@ from codecvsr.bitstream.deinterlace import MODES
 from codecvsr.constants import SCALE
 from codecvsr.errors import InputError
 from codecvsr.events import EventHandler
+from codecvsr.inference.strength import check_strength
 from codecvsr.inference.tiles import check_tile
 from codecvsr.inference.windows import OVERLAP
 
@@ -48,6 +49,7 @@ class UpscaleOptions:
             one frame per field).
         audio: of the output: "auto", "copy", "aac", "opus", "flac" or "none".
         skip_static: duplicate frames are copied instead of upscaled.
+        strength: share of the network's pictures, 0 to 1; the rest is bicubic interpolation.
         start: seconds from the first frame.
         end: seconds from the first frame.
         fps: rate of a folder of frames (24 if None) or of a raw stream (its own if None).
@@ -75,6 +77,7 @@ class UpscaleOptions:
     deinterlace: Deinterlace = "auto"
     audio: Audio = "auto"
     skip_static: bool = False
+    strength: float = 1.0
     start: float | None = None
     end: float | None = None
     fps: Fraction | None = None
@@ -94,6 +97,7 @@ class UpscaleOptions:
         ):
             raise InputError("chunk, overlap and window are at least 0, width and height at least 1.")
         check_tile(self.tile)
+        check_strength(self.strength)
         if self.deinterlace not in MODES:
             raise InputError(f"the de-interlacing {self.deinterlace!r} is unknown; use {', '.join(MODES)}.")
         if self.fps is not None and not 0 < self.fps <= 1000:

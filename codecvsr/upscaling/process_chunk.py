@@ -132,7 +132,10 @@ class ChunkProcessor:
         with Prefetcher(functools.partial(self._sources, chunks)) as sources:
             for chunk, source in sources:
                 windows = chunk.windows(self._budget.window, self._overlap)
-                made = upscale_frames(engine.model, source, Ablations(), self._budget, self._plan, windows)
+                strength = engine.options.strength
+                made = upscale_frames(
+                    engine.model, source, Ablations(), self._budget, self._plan, windows, strength=strength
+                )
                 with self.target.writer(chunk) as writer, BackgroundRunner(room) as encoder:
                     for index, picture in zip(range(chunk.start, chunk.stop), made, strict=True):
                         encoder.submit(functools.partial(self._finish, writer, index, picture))

@@ -197,7 +197,8 @@ def _upscaled(engine: Engine, source: Source) -> list[npt.NDArray[np.uint8]]:
     duplicates = DuplicateFrames() if engine.options.skip_static else None
     limits = MemoryLimits(frames, duplicates=duplicates, is_fixed=True)
     window = Window(0, frames, 0, frames)
-    return list(upscale_frames(engine.model, source, Ablations(), limits, engine.plan, [window]))
+    strength = engine.options.strength
+    return list(upscale_frames(engine.model, source, Ablations(), limits, engine.plan, [window], strength=strength))
 
 
 def _warm_up(engine: Engine, source: Source, trial: Trial) -> None:

@@ -41,6 +41,14 @@ def test_help_of_a_command_is_its_help(names, usage):
         (["help", "upscale", "x"], "upscale has no commands of its own."),
         (["upscale", "x", "--scale", "5"], "--scale: 5 is out of range; a whole number from 1 to 4 was expected."),
         (["upscale", "x", "--crf", "60"], "--crf: 60.0 is out of range; a number from 0 to 51 was expected."),
+        (["upscale", "x", "--scale", "two"], "--scale: 'two' is no number; a whole number from 1 to 4 was expected."),
+        (["upscale", "x", "--crf", "high"], "--crf: 'high' is no number; a number from 0 to 51 was expected."),
+        (["upscale", "x", "--crf", "nan"], "--crf: nan is no such number; a number from 0 to 51 was expected."),
+        (["upscale", "x", "--max-spool", "inf"], "--max-spool: inf is no such number; a number of at least 0.001"),
+        (
+            ["eval", "--sr-dir", "x", "--gt-dir", "x", "--min-psnr", "nan"],
+            "--min-psnr: nan is no such number; a number",
+        ),
         (["upscale", "x", "--quality", "fast", "-m", "bicubic"], "--quality and --model exclude each other"),
         (["upscale", "x", "--width", "0"], "--width: 0 is out of range; a whole number of at least 1 was expected."),
         (

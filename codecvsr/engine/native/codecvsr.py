@@ -7,7 +7,7 @@ concatenation, no work for missing states, and all neighbours gathered in one pa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -150,6 +150,7 @@ class FastCodecVSR:
         use_second_order: bool = True,
         skip: int = 0,
         output: Literal["bytes", "floats"] = "bytes",
+        on_step: Callable[[], None] | None = None,
     ) -> Iterator[npt.NDArray[Any]]:
         """Computes ``CodecVSR.iterate`` for a window of one clip.
 
@@ -163,6 +164,7 @@ class FastCodecVSR:
             use_second_order: False to ignore the frame beyond the neighbour.
             skip: number of frames at the start that are context only, without output.
             output: ``bytes``, clamped and rounded to uint8, or ``floats``, not clamped.
+            on_step: called after each of the 2 T steps: every frame backward in time, then forward.
 
         Yields:
             Pictures (4H, 4W, 3) of the frames after the skipped ones, in order.
@@ -184,6 +186,8 @@ class FastCodecVSR:
                     stored[i] = [self._stored(features), self._stored(backward[i])]
                 self._release_if_bf16(features, backward.pop(i + 2, None))
                 motion.release_after(i)
+                if on_step is not None:
+                    on_step()
             self._release_if_bf16(*backward.values())
             for i in range(len(frames)):
                 before, picture, stored_i, result = motion.routes(i, -1), motion.picture(i), stored.pop(i), None
@@ -192,6 +196,8 @@ class FastCodecVSR:
                     forward[i] = self._propagated(self._forward, inputs, forward, before)
                     if i >= skip:
                         result = self._finished(picture, forward[i], inputs[1], output)
+                if on_step is not None:
+                    on_step()
                 if result is not None:
                     yield result
                 net.release(*stored_i, forward.pop(i - 2, None))
