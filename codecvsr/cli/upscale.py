@@ -27,7 +27,7 @@ from codecvsr.cli.output import settings as verbosity
 from codecvsr.cli.progress import ProgressPrinter
 
 if TYPE_CHECKING:
-    from codecvsr.upscaling.options import UpscaleReport
+    from codecvsr.upscaling.options import RunSettings, UpscaleOptions, UpscaleReport
 
 _QUALITIES = {"fast": "codecvsr-fast", "balanced": "codecvsr"}
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
@@ -53,34 +53,44 @@ def _summary(report: UpscaleReport) -> str:
         again += f", {report.skipped_share:.1%} of this run's shown again"
     losses = f"; not carried: {'; '.join(report.losses)}" if report.losses else ""
     return (
-        f"{report.output}: {_size(Path(report.output))}, {report.frames} frames{again}, {report.width}x{report.height}, "
+        f"{report.output}: {_size(Path(report.output))}{report.frames} frames{again}, {report.width}x{report.height}, "
         f"{report.frames_per_second:.2f} frames/s ({report.model}, motion {report.motion}, {report.device} "
         f"{report.precision}), peak memory {report.peak_memory_mb:.0f} MiB, {report.seconds:.1f} s in all{losses}"
     )
 
 
 def _size(output: Path) -> str:
-    """Returns the size of a file, or of the files in a folder, in decimal units."""
+    """Returns the size of a file, or of the files in a folder, in decimal units, and a comma; nothing for a pipe."""
+    if not output.is_file() and not output.is_dir():
+        return ""
     files = output.iterdir() if output.is_dir() else [output]
     size = sum(path.stat().st_size for path in files if path.is_file())
     for unit, factor in (("GB", 1e9), ("MB", 1e6)):
         if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size / 1e3:.1f} kB"
+            return f"{size / factor:.1f} {unit}, "
+    return f"{size / 1e3:.1f} kB, "
 
 
 def _dry_run(
-    inputs: tuple[Path, ...], output: Path | None, form: str, options: dict[str, Any], *, recursive: bool, as_json: bool
+    inputs: tuple[Path, ...],
+    output: Path | None,
+    form: str,
+    options: UpscaleOptions,
+    settings: RunSettings,
+    *,
+    as_json: bool,
 ) -> ExitCode:
     """Prints the plan of every input."""
     from codecvsr.upscaling.dry_run import plan_all
-    from codecvsr.upscaling.options import UpscaleOptions
 
-    plans = plan_all(inputs, output, UpscaleOptions(**options), form=form, recursive=recursive)
+    plans, skipped = plan_all(inputs, output, options, settings, form=form)
     if as_json:
-        print_json(plans[0].to_json() if len(plans) == 1 else {"plans": [plan.to_json() for plan in plans]})
+        is_one = len(plans) == 1 and not skipped
+        more = {"skipped": skipped} if skipped else {}
+        print_json(plans[0].to_json() if is_one else {"plans": [plan.to_json() for plan in plans], **more})
     else:
-        click.echo("\n".join(line for plan in plans for line in plan.lines()))
+        lines = [line for plan in plans for line in plan.lines()]
+        click.echo("\n".join([*lines, *(f"{path}: skipped, as its output exists" for path in skipped)]))
     return ExitCode.OK
 
 
@@ -96,10 +106,11 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="OUT",
               help="A file that ends in .mp4, .mkv or .mov; for one picture .png, .jpg, .webp, .tiff or .bmp; a folder of PNG frames, or their pattern such as "
-                   "frames/%08d.png; with several inputs, a folder for one output each. By default NAME_4x beside the "
+                   "frames/%08d.png; with several inputs, a folder for one output each; - for stdout, or a named pipe. By default NAME_4x beside the "
                    "input, in its container.")  # fmt: skip
-@click.option("--format", "form", type=click.Choice(["auto", "mp4", "mkv", "mov", "png"]), default="auto",
-              show_default=True, help="Format of outputs that -o does not name one by one; auto: the input's container, else mkv.")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(["auto", "mp4", "mkv", "mov", "png", "y4m"]), default="auto",
+              show_default=True, help="Format of outputs that -o does not name one by one; auto: the input's container, else mkv. "
+                                      "A pipe takes mkv or y4m.")  # fmt: skip
 @click.option("-m", "--model", default="codecvsr", show_default=True,
               help="A name of 'codecvsr models list' or a weights file.")  # fmt: skip
 @click.option("--quality", type=click.Choice(["fast", "balanced"]),
@@ -212,8 +223,12 @@ def command(
         options["model"] = _QUALITIES[quality]
     if len(inputs) == 1 and str(inputs[0]) != "-":
         check_exists(inputs[0])
-    if dry_run:
-        return _dry_run(inputs, output, form, options, recursive=recursive, as_json=as_json)
+    from codecvsr.upscaling.stream_output import is_stdout
+
+    if is_stdout(output) and as_json and not dry_run:
+        raise click.UsageError(
+            "-o - writes the video to stdout, where --json writes its object; choose one of them.", ctx
+        )
     from codecvsr.upscaling.batch import upscale_all
     from codecvsr.upscaling.options import RunSettings, UpscaleOptions
 
@@ -223,6 +238,8 @@ def command(
             skip_existing=skip_existing, recursive=recursive, max_spool=round(max_spool * 1e9),
             has_estimate=not (as_json or verbosity.quiet), on_event=printer.on_event,
         )  # fmt: skip
+        if dry_run:
+            return _dry_run(inputs, output, form, UpscaleOptions(**options), settings, as_json=as_json)
         result = upscale_all(inputs, output, UpscaleOptions(**options), settings, form=form)
     for failure in result.failed:
         warn(f"{failure.input} was not upscaled: {failure.error}")
@@ -234,7 +251,7 @@ def command(
         )
     else:
         for report in result.made:
-            click.echo(_summary(report))
+            click.echo(_summary(report), err=is_stdout(output))
         if len(inputs) > 1 or result.failed or result.skipped:
             skipped = f", {len(result.skipped)} skipped as their outputs exist" if result.skipped else ""
             total = len(result.made) + len(result.failed) + len(result.skipped)

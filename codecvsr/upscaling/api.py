@@ -30,6 +30,8 @@ from codecvsr.video import stream_mapping
 from codecvsr.video.image_writer import is_image_name
 from codecvsr.video.probe import Media
 
+_PREVIEW = "preview"  # note of the path in the checkpoint folder
+
 
 def upscale(
     source: str | Path,
@@ -75,8 +77,10 @@ def upscale(
     return upscale_one(make_engine(UpscaleOptions(**options)), Path(source), Path(output), settings)
 
 
-def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSettings) -> UpscaleReport:
-    """Upscales one input with a loaded engine: see :func:`upscale`."""
+def upscale_one(
+    engine: Engine, source: Path, output: Path, settings: RunSettings, *, replaces_preview: bool = False
+) -> UpscaleReport:
+    """Upscales one input with a loaded engine: see :func:`upscale`; ``replaces_preview``: the preview is of this run's making."""
     begun = time.monotonic()
     output, pictures = split_output(output)
     media = Media.open(source, engine.options.fps, engine.options.deinterlace).for_output(output)
@@ -90,8 +94,12 @@ def upscale_one(engine: Engine, source: Path, output: Path, settings: RunSetting
         raise OutputError(f"{output}: cannot store everything ({'; '.join(losses)}); use .mkv, or omit --strict.")
     with CheckpointDir(output, pictures) as checkpoint:
         _check_output(checkpoint, pictures, settings.overwrite)
+        if not replaces_preview:
+            _check_preview(checkpoint, settings)
         job = Job(engine, media, checkpoint, settings)
         resumed = checkpoint.open(_manifest(engine, media, pictures), resume=settings.resumes)
+        if settings.preview is not None:
+            checkpoint.mark(_PREVIEW, str(settings.preview.resolve()))
         try:
             report = job.run(pictures, plans, losses, begun, is_complete=resumed and checkpoint.is_finished)
         except KeyboardInterrupt:
@@ -150,6 +158,14 @@ def _check_output(checkpoint: CheckpointDir, pictures: str | None, overwrite: bo
         if all(not is_name(path.name) or checkpoint.has_moved(path.name) for path in output.iterdir()):
             return
     refuse_existing(output, overwrite=overwrite)
+
+
+def _check_preview(checkpoint: CheckpointDir, settings: RunSettings) -> None:
+    """Checks that the preview does not exist, or may be replaced, or is of the run that is continued."""
+    preview = settings.preview
+    if preview is None or (settings.resumes and checkpoint.note(_PREVIEW) == str(preview.resolve())):
+        return
+    refuse_existing(preview, overwrite=settings.overwrite)
 
 
 def _manifest(engine: Engine, media: Media, pictures: str | None) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from codecvsr.events import Failed
 from codecvsr.files import FRAME_NAME, is_empty_folder, refuse_existing
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir
 from codecvsr.upscaling.default_output import default_output, is_single_picture, picture_suffix
-from codecvsr.upscaling.folder_inputs import find_videos, is_folder_of_frames, separate_names
+from codecvsr.upscaling.display_names import DisplayNames
+from codecvsr.upscaling.folder_inputs import find_videos, is_folder_of_frames, log_choice, separate_names
 from codecvsr.upscaling.frame_names import split_output, split_pattern
 from codecvsr.upscaling.options import RunSettings, UpscaleOptions, UpscaleReport, make_engine
-from codecvsr.upscaling.spool import STDIN, is_pipe, spooled
-from codecvsr.video.stream_mapping import CONTAINERS
+from codecvsr.upscaling.spool import is_pipe, pipe_name, spooled
+from codecvsr.upscaling.stream_output import for_stream, is_stream, stream_name, stream_suffix, streamed
+from codecvsr.video.stream_mapping import CONTAINERS, RAW_CONTAINERS
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def upscale_all(
 
     Args:
         inputs: videos, folders of frames, folders of videos.
-        output: see :func:`plan_outputs`; None for :func:`default_output` of every input.
+        output: see :func:`plan_outputs`; or standard output or a pipe, for one input; None for :func:`default_output` of every input.
         options: decide the result.
         settings: of the run.
         form: see :func:`plan_outputs`.
@@ -50,24 +52,16 @@ def upscale_all(
     Raises:
         CodecVSRError: the options cannot be used; or there is one input, and it failed.
     """
-    if output == STDIN:
-        raise InputError("-: stdout was named as the output; a file that ends in .mp4, .mkv or .mov was expected.")
+    if output is not None and is_stream(output):
+        return _upscale_into_stream(inputs, output, options, settings, form)
     if any(is_pipe(path) for path in inputs):
         if len(inputs) > 1 or output is None:
-            raise InputError(f"{inputs[0]}: a pipe is the only input, and its output is named with -o.")
+            raise InputError(f"{pipe_name(inputs[0])}: a pipe is the only input, and its output is named with -o.")
         with spooled(inputs[0], output, settings.max_spool) as copy:
-            return upscale_all([copy], output, options, settings, form=form)
-    recursive = settings.recursive
-    jobs = (
-        plan_outputs(inputs, output, form, recursive=recursive)
-        if output is not None
-        else plan_default_outputs(inputs, options, form, recursive=recursive)
-    )
-    skips = settings.skip_existing
-    if skips is None:
-        skips = not settings.overwrite and any(path.is_dir() and not is_folder_of_frames(path) for path in inputs)
-    skipped = [str(source) for source, target in jobs if skips and _is_done(target)]
-    jobs = [(source, target) for source, target in jobs if not (skips and _is_done(target))]
+            names = DisplayNames({copy: pipe_name(inputs[0])})
+            with names.in_messages():
+                return _named(names, upscale_all([copy], output, options, names.in_settings(settings), form=form))
+    jobs, skipped = plan_jobs(inputs, output, options, settings, form)
     if not jobs:
         return BatchResult([], [], skipped)
     if settings.compare is not None and len(jobs) > 1:
@@ -75,13 +69,14 @@ def upscale_all(
     from codecvsr.upscaling.api import upscale_one  # imports torch, in more than a second
 
     engine = make_engine(options)
+    has_new_preview = settings.preview is not None and not settings.preview.exists()
     made: list[UpscaleReport] = []
     failed: list[Failure] = []
     for source, target in jobs:
         try:
             if output is None and not CheckpointDir(*split_output(target)).is_finished:
                 refuse_existing(target, overwrite=settings.overwrite, choose="another output with -o")
-            made.append(upscale_one(engine, source, target, settings))
+            made.append(upscale_one(engine, source, target, settings, replaces_preview=has_new_preview))
         except CodecVSRError as error:
             if len(jobs) == 1 and not skipped:
                 raise
@@ -89,6 +84,58 @@ def upscale_all(
             if settings.on_event is not None:
                 settings.on_event(Failed(str(source), str(error)))
     return BatchResult(made, failed, skipped)
+
+
+def _upscale_into_stream(
+    inputs: Sequence[Path], output: Path, options: UpscaleOptions, settings: RunSettings, form: str
+) -> BatchResult:
+    """Upscales one input into standard output or a pipe."""
+    check_stream_inputs(inputs, output)
+    suffix, settings = stream_suffix(output, form), for_stream(settings, output)
+    with streamed(output, suffix, settings) as (file, settings):
+        names = DisplayNames({file: stream_name(output)})
+        with names.in_messages():
+            return _named(names, upscale_all(inputs, file, options, names.in_settings(settings)))
+
+
+def check_stream_inputs(inputs: Sequence[Path], output: Path) -> None:
+    """Checks that a pipe as the output gets one video.
+
+    Raises:
+        InputError: there are several inputs.
+    """
+    if len(inputs) > 1 or (inputs[0].is_dir() and not is_folder_of_frames(inputs[0])):
+        raise InputError(f"{stream_name(output)}: takes the output of one input; name a folder for several.")
+
+
+def _named(names: DisplayNames, result: BatchResult) -> BatchResult:
+    return BatchResult(
+        [names.in_fields(report) for report in result.made],
+        [names.in_fields(failure) for failure in result.failed],
+        [names.in_text(skipped) for skipped in result.skipped],
+    )
+
+
+def plan_jobs(
+    inputs: Sequence[Path], output: Path | None, options: UpscaleOptions, settings: RunSettings, form: str
+) -> tuple[list[tuple[Path, Path]], list[str]]:
+    """Returns every input that will be upscaled, with its output, and the inputs that are skipped.
+
+    Raises:
+        InputError: see :func:`plan_outputs` and :func:`plan_default_outputs`.
+    """
+    for path in inputs:
+        log_choice(path)
+    jobs = (
+        plan_outputs(inputs, output, form, recursive=settings.recursive)
+        if output is not None
+        else plan_default_outputs(inputs, options, form, recursive=settings.recursive)
+    )
+    skips = settings.skip_existing
+    if skips is None:
+        skips = not settings.overwrite and any(path.is_dir() and not is_folder_of_frames(path) for path in inputs)
+    skipped = [str(source) for source, target in jobs if skips and _is_done(target)]
+    return [(source, target) for source, target in jobs if str(source) not in skipped], skipped
 
 
 def _is_done(target: Path) -> bool:
@@ -136,7 +183,7 @@ def plan_outputs(
         else:
             sources.append(path)
     is_batch = len(sources) > 1 or (len(inputs) == 1 and sources != list(inputs))
-    is_file = output.suffix.lower() in CONTAINERS and not output.is_dir()
+    is_file = output.suffix.lower() in (*CONTAINERS, *RAW_CONTAINERS) and not output.is_dir()
     if not is_batch and (form == "auto" or is_file):
         is_into_folder = is_single_picture(sources[0]) and split_output(output)[1] == ""
         return [(sources[0], output / _name(sources[0], form) if is_into_folder else output)]

@@ -247,6 +247,13 @@ class CheckpointDir:
         """
         write_durably(self.path / name, text.encode())
 
+    def note(self, name: str) -> str:
+        """Returns the text of a note that :meth:`mark` wrote; empty if there is none."""
+        try:
+            return (self.path / name).read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return ""
+
     def mark_finished(self, complete: Path) -> None:
         """Notes that ``complete`` is the whole output, which only lacks its name.
 

@@ -10,17 +10,18 @@ from typing import Any
 
 from codecvsr.bitstream.deinterlace import describe_deinterlacing
 from codecvsr.errors import InputError
-from codecvsr.upscaling.batch import plan_default_outputs, plan_outputs
+from codecvsr.upscaling.batch import check_stream_inputs, plan_jobs
 from codecvsr.upscaling.chunk_motion import describe_motion
 from codecvsr.upscaling.estimate import Estimate, estimate
 from codecvsr.upscaling.frame_names import check_output_name, split_output
-from codecvsr.upscaling.options import Engine, UpscaleOptions, make_engine
-from codecvsr.upscaling.spool import is_pipe
+from codecvsr.upscaling.options import Engine, RunSettings, UpscaleOptions, make_engine
+from codecvsr.upscaling.spool import is_pipe, pipe_name
+from codecvsr.upscaling.stream_output import for_stream, is_stream, stream_name, stream_suffix
 from codecvsr.upscaling.work import OutputForm, choose_form
 from codecvsr.video.image_writer import is_image_name
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan, scan
-from codecvsr.video.stream_mapping import check_codec, container_of, plan_streams
+from codecvsr.video.stream_mapping import check_codec, container_of, is_raw, plan_streams
 
 _UHD = (3840, 2160)
 
@@ -97,23 +98,26 @@ def make_upscale_plan(
 
 
 def plan_all(
-    inputs: Sequence[Path], output: Path | None, options: UpscaleOptions, *, form: str = "auto", recursive: bool = False
-) -> list[UpscalePlan]:
-    """Returns the plans of all inputs, and writes nothing; the arguments are those of ``upscale_all``.
+    inputs: Sequence[Path], output: Path | None, options: UpscaleOptions, settings: RunSettings, *, form: str = "auto"
+) -> tuple[list[UpscalePlan], list[str]]:
+    """Returns the plans of all inputs, and the inputs that are skipped; writes nothing. The arguments are those of ``upscale_all``.
 
     Raises:
         CodecVSRError: an input or an option cannot be used.
     """
     pipe = next((path for path in inputs if is_pipe(path)), None)
     if pipe is not None:
-        raise InputError(f"{pipe}: a pipe can be read only once, so it has no dry run; write it to a file first.")
-    jobs = (
-        plan_outputs(inputs, output, form, recursive=recursive)
-        if output is not None
-        else plan_default_outputs(inputs, options, form, recursive=recursive)
-    )
+        raise InputError(
+            f"{pipe_name(pipe)}: a pipe can be read only once, so it has no dry run; write it to a file first."
+        )
+    if output is not None and is_stream(output):
+        check_stream_inputs(inputs, output)
+        for_stream(settings, output)
+        plan = _plan_one(make_engine(options), inputs[0], Path(f"output{stream_suffix(output, form)}"))
+        return [replace(plan, output=stream_name(output))], []
+    jobs, skipped = plan_jobs(inputs, output, options, settings, form)
     engine = make_engine(options)
-    return [_plan_one(engine, source, target) for source, target in jobs]
+    return [_plan_one(engine, source, target) for source, target in jobs], skipped
 
 
 def _plan_one(engine: Engine, source: Path, output: Path) -> UpscalePlan:
@@ -129,7 +133,7 @@ def _plan_one(engine: Engine, source: Path, output: Path) -> UpscalePlan:
     begun = time.monotonic()
     found = scan(media, start=options.start, end=options.end, damage=options.damage)
     scan_seconds = time.monotonic() - begun
-    form = choose_form(options, media, found, is_video=is_video)
+    form = choose_form(options, media, found, is_video=is_video, is_raw=is_raw(folder))
     plans = plan_streams(media, folder, options.audio) if is_video else []
     expected = estimate(engine, media, found, form, plans)
     if expected.seconds is not None:

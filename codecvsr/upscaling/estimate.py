@@ -19,6 +19,7 @@ from codecvsr.upscaling.trial import Trial, run_trial
 from codecvsr.upscaling.work import OutputForm, Work, plan_work
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan
+from codecvsr.video.segments import even_sides
 
 if TYPE_CHECKING:
     from codecvsr.video.stream_mapping import StreamPlan
@@ -172,6 +173,9 @@ def _bytes(
 ) -> int:
     """Adds up key frames, predicted frames and the other streams."""
     frames = len(scan)
+    if form.is_raw and form.encoder is not None:
+        rows, columns = even_sides(form.encoder.pixel_format)
+        return frames * form.height * form.width * (rows * columns + 2) // (rows * columns)
     keys = sum(-(-(chunk.stop - chunk.start) // _KEY_INTERVAL) for chunk in work.chunks)
     key = float(np.mean([each.key for each in trial.sizes]))
     other = float(np.mean([each.other for each in trial.sizes]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,11 +12,14 @@ from codecvsr.errors import InputError
 from codecvsr.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, list_images
 
 MIN_FRAMES = 24  #: beside videos, fewer numbered pictures than these are posters, not the frames of a video
+_NUMBER = re.compile(r"\d+$")
 _NO_VIDEOS = (
     *IMAGE_SUFFIXES, ".txt", ".nfo", ".srt", ".ass", ".ssa", ".vtt", ".sub", ".idx", ".json", ".xml", ".html", ".csv",
     ".md", ".log", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".pdf", ".zip",
 )  # fmt: skip
 _NO_VIDEO_FORMATS = ("tty", "image2", "ico", "gif")
+
+_logger = logging.getLogger(__name__)
 
 
 def is_folder_of_frames(path: Path) -> bool:
@@ -22,8 +27,33 @@ def is_folder_of_frames(path: Path) -> bool:
     if not path.is_dir():
         return False
     images = list_images(path)
-    numbered = [image for image in images if image.stem[-1:].isdigit()]
-    return bool(images) and (len(numbered) >= MIN_FRAMES or not find_videos(path))
+    return bool(images) and (_is_sequence(images) or not find_videos(path))
+
+
+def _is_sequence(images: Sequence[Path]) -> bool:
+    """Whether pictures are many, of one name and numbered without gaps: the frames of a video, though videos are beside them."""
+    numbers: dict[tuple[str, str], set[int]] = {}
+    for image in images:
+        if match := _NUMBER.search(image.stem):
+            numbers.setdefault((image.stem[: match.start()], image.suffix), set()).add(int(match[0]))
+    most = max(numbers.values(), key=len, default=set())
+    return len(most) >= MIN_FRAMES and max(most) - min(most) == len(most) - 1
+
+
+def log_choice(path: Path) -> None:
+    """Says what of a folder with both many pictures and videos is not upscaled."""
+    if not path.is_dir() or len(images := list_images(path)) < MIN_FRAMES or not (videos := find_videos(path)):
+        return
+    if _is_sequence(images):
+        _logger.warning(
+            "%s: its numbered pictures are taken as the frames of one video; %s beside them is not upscaled: name it to do so.",
+            path, f"{videos[0].name} and {len(videos) - 1} more" if videos[1:] else videos[0].name,
+        )  # fmt: skip
+        return
+    _logger.warning(
+        "%s: its videos are upscaled, its %d pictures are not, as they are not numbered without gaps: name them to do so.",
+        path, len(images),
+    )  # fmt: skip
 
 
 def find_videos(folder: Path, *, recursive: bool = False) -> list[Path]:

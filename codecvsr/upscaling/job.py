@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -23,7 +24,8 @@ from codecvsr.video.image_writer import is_image_name, stored_in
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan, scan
 from codecvsr.video.side_data_output import lost
-from codecvsr.video.stream_mapping import StreamPlan, container_of
+from codecvsr.video.stream_mapping import StreamPlan, container_of, is_raw
+from codecvsr.video.y4m import lost_in_y4m
 
 _SLOW, _FASTER = "codecvsr", "codecvsr-fast"  # on a CPU
 _LONG_SECONDS = 3600.0
@@ -57,6 +59,10 @@ class Job:
 
     def how_to_go_on(self, run: str = "Run") -> str:
         """Returns what is done, and the command that continues."""
+        if not self._settings.leaves_work:
+            return (
+                f"Nothing is saved, as the output is a pipe; temporary files are in {tempfile.gettempdir()} (TMPDIR)."
+            )
         if not self._checkpoint.has_work:
             return f"No frame is done yet. {run} the same command to go on."
         total = "" if self._processor is None else f" of {len(self._processor.scan)}"
@@ -149,6 +155,8 @@ class Job:
         container = None if is_image or pictures is not None else container_of(output)
         stored = stored_in(output) if is_image else ()
         losses = losses + lost(found.side_data, self._engine.options.codec, container, stored)
+        if pictures is None and is_raw(output):
+            losses = losses + lost_in_y4m(self._media, found)
         if losses and self._settings.strict and pictures is None:
             raise OutputError(f"{output}: cannot store everything ({'; '.join(losses)}); omit --strict to do without.")
         return losses

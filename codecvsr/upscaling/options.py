@@ -146,6 +146,7 @@ class RunSettings:
         max_spool: bytes that an input from a pipe may have.
         has_estimate: try a few frames before the work, to log how long it will take and how large its output will be.
         on_event: called with every event of the run.
+        leaves_work: a run that is stopped leaves its work for the next one; False where the output is a pipe.
     """
 
     resume: bool | None = None
@@ -160,6 +161,7 @@ class RunSettings:
     max_spool: int = 16_000_000_000
     has_estimate: bool = False
     on_event: EventHandler | None = None
+    leaves_work: bool = True
 
     def __post_init__(self) -> None:
         """Raises InputError for values that are out of range."""

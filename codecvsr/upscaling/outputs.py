@@ -21,7 +21,8 @@ from codecvsr.video.mux import assemble
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan
 from codecvsr.video.segments import EncoderOptions, PictureFormat, SegmentWriter, count_frames
-from codecvsr.video.stream_mapping import StreamPlan, container_of
+from codecvsr.video.stream_mapping import StreamPlan, container_of, is_raw
+from codecvsr.video.y4m import write_y4m
 
 
 class ChunkWriter(Protocol):
@@ -101,7 +102,10 @@ class VideoTarget:
         segments = [self._segment(chunk) for chunk in chunks]
         container = container_of(self._output)
         with atomic_file(self._output) as part:
-            assemble(self._media, self._scan, segments, part, container, self._plans, cut=self._cut)
+            if is_raw(self._output):
+                write_y4m(self._media, self._scan, segments, part, self._form.aspect)
+            else:
+                assemble(self._media, self._scan, segments, part, container, self._plans, cut=self._cut)
             with part.open("rb+") as file:
                 sync_file(file.fileno())
             self._checkpoint.mark_finished(part)

@@ -38,7 +38,7 @@ from codecvsr.video.probe import Media
 from codecvsr.video.resize import resample
 from codecvsr.video.scan import Scan
 from codecvsr.video.seek import Decoder
-from codecvsr.video.stream_mapping import StreamPlan
+from codecvsr.video.stream_mapping import StreamPlan, is_raw
 
 _QUEUE_BYTES = 64 << 20  # pictures between network and encoder
 _PREVIEW_SECONDS = 10  # between two previews within a shot
@@ -92,7 +92,9 @@ class ChunkProcessor:
         duplicates = DuplicateFrames() if options.skip_static else None
         self._budget = MemoryLimits(work.window, options.tile, duplicates=duplicates)
         image = media.image if is_image_name(checkpoint.output) and pictures is None else None
-        self.form = form = choose_form(options, media, scan, is_video=pictures is None and image is None)
+        self.form = form = choose_form(
+            options, media, scan, is_video=pictures is None and image is None, is_raw=is_raw(checkpoint.output)
+        )
         self.height, self.width = form.height, form.width
         self.target: outputs.Target
         if image is not None:

@@ -10,13 +10,18 @@ from pathlib import Path
 from codecvsr.errors import InputError, OutputError
 from codecvsr.files import name_beside
 
-STDIN = Path("-")
+STDIN, STDIN_NAME = Path("-"), "standard input"
 _BLOCK = 1 << 20
 
 
 def is_pipe(path: Path) -> bool:
     """Whether ``path`` is ``-`` or a file that can be read only once."""
     return path == STDIN or path.is_fifo() or path.is_char_device() or path.is_socket()
+
+
+def pipe_name(path: Path) -> str:
+    """Returns the name of such an input in messages."""
+    return STDIN_NAME if path == STDIN else str(path)
 
 
 @contextmanager
@@ -28,7 +33,7 @@ def spooled(source: Path, output: Path, max_bytes: int) -> Iterator[Path]:
         OutputError: the file cannot be written.
     """
     place = name_beside(output, ".", ".spool")
-    name = "stdin" if source == STDIN else str(source)
+    name = pipe_name(source)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         with place.open("wb") as file:

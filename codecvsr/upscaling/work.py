@@ -50,16 +50,27 @@ class OutputForm:
         width: in pixels.
         encoder: of a video; None for PNG files.
         picture: how the pictures of a video are displayed; None for PNG files.
+        is_raw: the output has the pictures uncompressed; ``encoder`` is that of its segments.
     """
 
     height: int
     width: int
     encoder: EncoderOptions | None = None
     picture: PictureFormat | None = None
+    is_raw: bool = False
 
 
-def choose_form(options: UpscaleOptions, media: Media, scan: Scan, *, is_video: bool) -> OutputForm:
+def choose_form(
+    options: UpscaleOptions, media: Media, scan: Scan, *, is_video: bool, is_raw: bool = False
+) -> OutputForm:
     """Returns size and encoding of the output of an input.
+
+    Args:
+        options: of the run.
+        media: the input.
+        scan: its frames.
+        is_video: the output is a video, not image files.
+        is_raw: it has uncompressed YUV pictures: its segments are lossless.
 
     Raises:
         InputError: the output cannot have this size or this pixel format.
@@ -68,11 +79,11 @@ def choose_form(options: UpscaleOptions, media: Media, scan: Scan, *, is_video: 
         return OutputForm(*output_size(scan.shown_height, scan.shown_width, options))
     pixel_format = options.pixel_format
     if pixel_format == "auto":
-        pixel_format = usual_pixel_format(options.codec, scan.pixel_format)
-    encoder = EncoderOptions(options.codec, options.crf, options.preset, pixel_format)
+        pixel_format = usual_pixel_format("h264" if is_raw else options.codec, scan.pixel_format)
+    encoder = EncoderOptions("ffv1" if is_raw else options.codec, options.crf, options.preset, pixel_format)
     height, width = output_size(scan.shown_height, scan.shown_width, options, even_sides(pixel_format))
     encoder.check_size(height, width)
     change = Fraction(width * scan.shown_height, height * scan.shown_width)
     aspect = scan.aspect if abs(change - 1) < _ASPECT_TOLERANCE else scan.aspect / change
     picture = PictureFormat(height, width, media.time_base, media.rate, scan.colour, aspect.limit_denominator(9999))
-    return OutputForm(height, width, encoder, picture)
+    return OutputForm(height, width, encoder, picture, is_raw)

@@ -21,6 +21,8 @@ from codecvsr.video.subtitle_converter import TextReader
 
 #: Suffixes of video outputs, and libav's names of their containers.
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+#: Suffixes of outputs that store pictures alone, uncompressed.
+RAW_CONTAINERS = {".y4m": "yuv4mpegpipe"}
 
 BRANDS = ("major_brand", "minor_version", "compatible_brands", "encoder")  # they describe the old file
 #: Tags that MP4 has fields for; with any other tag all are written as keys and values (QuickTime's "mdta").
@@ -63,10 +65,10 @@ def container_of(path: Path) -> str:
     """Returns libav's name of the container of an output, by its suffix.
 
     Raises:
-        InputError: the suffix is none of :data:`CONTAINERS`.
+        InputError: the suffix is none of :data:`CONTAINERS` and :data:`RAW_CONTAINERS`.
     """
     try:
-        return CONTAINERS[path.suffix.lower()]
+        return (CONTAINERS | RAW_CONTAINERS)[path.suffix.lower()]
     except KeyError:
         raise InputError(f"{path}: an output ends in {', '.join(CONTAINERS)}, or is a folder of PNG frames.") from None
 
@@ -93,6 +95,8 @@ def plan_streams(media: Media, target: Path, audio: Audio = "auto") -> list[Stre
         InputError: the container does not support the codec for sound.
     """
     name = container_of(target)
+    if is_raw(target):
+        return _plan_raw(media)
     if audio in ("aac", "opus", "flac") and not sound.is_storable(audio, name):
         raise InputError(
             f"{target}: {_display_name(name)} does not support {audio} sound; use --audio aac, or an .mkv or .mp4 output."
@@ -109,6 +113,28 @@ def plan_streams(media: Media, target: Path, audio: Audio = "auto") -> list[Stre
     return plans
 
 
+def is_raw(path: Path) -> bool:
+    """Whether an output stores pictures alone, uncompressed."""
+    return path.suffix.lower() in RAW_CONTAINERS
+
+
+def _plan_raw(media: Media) -> list[StreamPlan]:
+    """Returns the plans of an output that stores pictures alone."""
+    if media.kind == "pictures":
+        return []
+    container, video = open_video(media.path)
+    loss = _cannot_store("Y4M")
+    with container:
+        has_chapters = bool(container.chapters())
+        others = [stream for stream in container.streams if stream.index != video.index]
+        plans = [StreamPlan(stream.index, _title(stream), "omit", loss) for stream in others]
+        if has_chapters:
+            plans.append(StreamPlan(-1, "chapters", "omit", loss))
+        if tags := sorted(key for key in container.metadata if key.lower() not in BRANDS):
+            plans.append(StreamPlan(-1, f"tags {', '.join(tags)}", "omit", loss))
+    return plans
+
+
 def own_tags(source: av.container.Container) -> set[str]:
     """Returns the names of a source's tags that MP4 has no fields for."""
     return {key.lower() for key in source.metadata} - set(BRANDS) - _MP4_TAGS
@@ -119,10 +145,13 @@ def losses(plans: Sequence[StreamPlan]) -> list[str]:
     return [f"{plan.title}: {plan.loss}" for plan in plans if plan.loss]
 
 
-def _plan(path: Path, stream: av.stream.Stream, container: str, has_chapters: bool, audio: Audio) -> StreamPlan:
-    name = codec_name(stream)
+def _title(stream: av.stream.Stream) -> str:
     language = f", {stream.language}" if stream.language and stream.language != "und" else ""
-    title = f"{stream.type} stream {stream.index} ({name or 'unknown'}{language})"
+    return f"{stream.type} stream {stream.index} ({codec_name(stream) or 'unknown'}{language})"
+
+
+def _plan(path: Path, stream: av.stream.Stream, container: str, has_chapters: bool, audio: Audio) -> StreamPlan:
+    name, title = codec_name(stream), _title(stream)
     if stream.type == "data" and ("timecode" in stream.metadata or (name == "bin_data" and has_chapters)):
         return StreamPlan(stream.index, title, "implied")
     if stream.disposition & Disposition.attached_pic:
