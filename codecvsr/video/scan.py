@@ -152,7 +152,7 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
         if end is not None and _seconds(media, pts, frame.index) - origin >= _exact(end):
             break
         times.append(pts)
-        collector.add(frame.picture)
+        collector.add(frame)
         is_key = bool(frame.picture.key_frame) and media.kind in ("mpeg", "other")
         keys.append(frame.type == "I" if media.has_vectors else is_key)
         is_second = media.deinterlace == "field" and frame.index % 2 == 1

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codecvsr.bitstream.decode import open_video
+from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.side_data import UNKNOWN, side_data
 
 #: Names of FFmpeg's side data -> words. Motion, encoder and the timecode that every MPEG-2 stream counts are not the viewer's.
@@ -129,13 +130,14 @@ class SideDataCollector:
         self._changing: set[str] = set()
         self._pictures: dict[str, list[bytes]] = {}
         self._count = 0
-        self._last: av.VideoFrame | None = None
+        self._last: CodedFrame | None = None
 
-    def add(self, picture: av.VideoFrame) -> None:
-        """Adds the next picture; one that is repeated does not repeat its captions."""
-        exported = {} if picture is self._last else side_data(picture)
-        self._last = picture
-        for name, item in exported.items():
+    def add(self, frame: CodedFrame) -> None:
+        """Adds the next frame; one that repeats a picture, or is its second field, does not repeat its captions."""
+        picture, last = frame.picture, self._last
+        is_again = last is not None and (picture is last.picture or frame.decode_index == last.decode_index)
+        self._last = frame
+        for name, item in side_data(picture).items():
             if name == "PANSCAN" and _shows_all(bytes(item), picture):
                 continue
             if name in WORDS:
@@ -147,7 +149,7 @@ class SideDataCollector:
                 first = self._stream.setdefault(name, data)
                 if first != data and parse(name, first) != parse(name, data):
                     self._changing.add(name)
-            elif name in OF_PICTURES:
+            elif name in OF_PICTURES and not is_again:
                 pictures = self._pictures.setdefault(name, [])
                 pictures += [b""] * (self._count - len(pictures))
                 pictures.append(bytes(item))

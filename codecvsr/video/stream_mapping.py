@@ -223,6 +223,6 @@ def _formatting_loss(path: Path, index: int) -> str:
         stream = container.streams[index]
         reader = TextReader(stream)
         packets = (packet for packet in container.demux(stream) if packet.size)
-        if reader.has_styles or any(reader.read(packet).lost for packet in packets):
+        if reader.has_styles or any(reader.read(packet).text.lost for packet in packets):
             return "its formatting beyond bold, italic and underlined (fonts, colours, positions, drawings) is omitted"
     return ""

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 
+import av
 import pytest
 
 import codecvsr
@@ -59,6 +60,29 @@ def test_captions_after_a_stop(tmp_path, monkeypatch):
     report = codecvsr.upscale(source, tmp_path / "o.mkv", chunk=2, overlap=1, strict=True, **BICUBIC)
     assert report.resumed_frames > 0
     assert [data for _, data in shown(tmp_path / "o.mkv", "A53_CC")] == [data for _, data in shown(source, "A53_CC")]
+
+
+def test_captions_are_not_doubled_with_the_pictures(source, tmp_path):
+    codecvsr.upscale(source, tmp_path / "o.mkv", deinterlace="field", **BICUBIC)
+    found = [data for _, data in shown(tmp_path / "o.mkv", "A53_CC")]
+    assert found[::2] == [b"" if number == 2 else caption(number) for number in range(FRAMES)]
+    assert not any(found[1::2])
+
+
+def test_captions_of_damaged_videos(tmp_path):
+    """A picture that is missing is replaced by the one before, without its caption."""
+    whole = video_with_captions(tmp_path / "whole.ts", "libx264", FRAMES)
+    source = tmp_path / "in.ts"
+    with av.open(str(whole)) as old, av.open(str(source), "w") as out:
+        copy = out.add_stream_from_template(old.streams.video[0], opaque=True)
+        for number, packet in enumerate(packet for packet in old.demux(video=0) if packet.size):
+            new = av.Packet(b"\0\0\0\x01\x41" + b"\xff" * 40) if number == 7 else packet
+            new.pts, new.dts, new.time_base, new.stream = packet.pts, packet.dts, packet.time_base, copy
+            out.mux(new)
+    report = codecvsr.upscale(source, tmp_path / "o.mkv", conceal=True, **BICUBIC)
+    found = [data for _, data in shown(tmp_path / "o.mkv", "A53_CC")]
+    assert report.frames == FRAMES and report.concealed_frames > 0
+    assert len(set(found)) == len(found) - found.count(b"") + 1 and 2 <= found.count(b"") < FRAMES // 2
 
 
 def test_outputs_that_have_no_captions(tmp_path):
