@@ -88,7 +88,7 @@ def inspect_video(
     """Reads a file once, in chunks of bounded size, and returns its statistics.
 
     Args:
-        path: an H.264 file.
+        path: a file whose vectors can be read.
         alignment: also measure how well each kind of motion follows the decoded frames (much slower).
         allow_damaged: end at the first damaged frame instead of raising.
         progress: wraps the frames to show progress.

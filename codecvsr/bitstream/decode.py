@@ -7,6 +7,7 @@ decoded on one thread and no caller can change that; to decode faster, split a v
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -74,6 +75,7 @@ class VideoDecoder:
         self.codec = self._context.name
         self.is_h264 = self.codec == "h264"
         self.has_vectors = export and (self.is_h264 or self.codec in mpeg.CODECS)
+        self._last_key = mpeg.LastKeyPacket()
         self._last_shown = -1  # packet of the picture before
         self._last_seconds: float | None = None  # its time
         self._has_decoding_times = self._container.format.name == "avi"
@@ -105,12 +107,25 @@ class VideoDecoder:
                 pictures = self._context.decode(packet)
             except av.FFmpegError as error:
                 if self._conceal:
+                    self._last_key.remove(number)
                     continue
                 self.damage = f"packet {number}: {error.strerror}"
                 break
-            yield from pictures
+            for picture in pictures:
+                self._last_key.check(picture)
+                yield picture
+        yield from self._last_pictures()
+
+    def _last_pictures(self) -> Iterator[av.VideoFrame]:
+        """Yields the pictures that the decoder still has, with their vectors."""
+        extra = len(self.packets)
+        if self._last_key.data and not self.damage:
+            packet: av.Packet = av.Packet(self._last_key.data)
+            packet.pts = packet.dts = extra
+            with suppress(av.FFmpegError):
+                yield from (picture for picture in self._context.decode(packet) if picture.pts != extra)
         try:
-            yield from self._context.decode(None)
+            yield from (picture for picture in self._context.decode(None) if picture.pts != extra)
         except av.FFmpegError as error:
             self.damage = self.damage or f"at its end: {error.strerror}"
 
@@ -198,6 +213,8 @@ class VideoDecoder:
                 seconds = None if time is None else float(time * packet.time_base)
                 flags = h264.picture_flags(bytes(packet), self._length_size) if self.is_h264 else (False, False)
                 self.packets.append(PacketFacts(seconds, *flags))
+                if self.has_vectors and packet.is_keyframe and self.codec in mpeg.DELAYED:
+                    self._last_key.add(len(self.packets) - 1, packet)
                 yield packet
         except av.FFmpegError as error:
             self.damage = f"packet {len(self.packets) - 1}: {error.strerror}"

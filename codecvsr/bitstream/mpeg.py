@@ -5,6 +5,9 @@ A block of a P-frame refers to the I- or P-frame before it, one of a B-frame to 
 
 from __future__ import annotations
 
+from collections import deque
+
+import av
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +20,10 @@ CODECS = frozenset(
     )
 )
 
+#: Those whose decoder returns an I- or P-frame when it has read the next one, for the sake of B-frames.
+DELAYED = frozenset(("mpeg1video", "mpeg2video", "mpeg4"))
+
+_INTRA = 1  # AV_PICTURE_TYPE_I
 _MAX_QP = 51
 
 
@@ -38,3 +45,32 @@ def qp_of_steps(steps: npt.NDArray[np.integer]) -> npt.NDArray[np.int8]:
     """
     qp = 4 + 6 * np.log2(np.maximum(steps, 1).astype(np.float64))
     return np.rint(qp).clip(0, _MAX_QP).astype(np.int8)
+
+
+class LastKeyPacket:
+    """The last key packet of a stream that the decoder made a sound I-frame of.
+
+    libav exports nothing with the picture that a decoder of :data:`DELAYED` returns at the end of its stream. This packet, decoded
+    once more, makes it return that picture before, as any other.
+
+    Attributes:
+        data: the packet's bytes, empty without one.
+    """
+
+    def __init__(self) -> None:
+        self.data = b""
+        self._waiting: deque[tuple[int, bytes]] = deque(maxlen=4)  # MPEG-4 in AVI has key packets without a picture
+
+    def add(self, number: int, packet: av.Packet) -> None:
+        """Adds a key packet that is decoded next; its pictures have this ``number`` as their time."""
+        self._waiting.append((number, bytes(packet)))
+
+    def remove(self, number: int) -> None:
+        """Removes a packet that the decoder refused, if it was added."""
+        if self._waiting and self._waiting[-1][0] == number:
+            self._waiting.pop()
+
+    def check(self, picture: av.VideoFrame) -> None:
+        """Takes note of the next picture from the decoder."""
+        if int(picture.pict_type) == _INTRA and not picture.is_corrupt:
+            self.data = next((data for number, data in self._waiting if number == picture.pts), self.data)

@@ -96,7 +96,7 @@ def _cell_part(pixels: slice, cell: int) -> slice:
 def load_source(
     path: Path, options: MotionOptions = FULL_REPAIR, *, needs_vectors: bool = True, allow_damaged: bool = False
 ) -> Source:
-    """Load a clip folder of ``codecvsr benchmark``, or an H.264 video.
+    """Load a clip folder of ``codecvsr benchmark``, or a video.
 
     Args:
         path: the folder or file.

@@ -84,7 +84,7 @@ def motion_fields(
     allow_damaged: bool = False,
     threads: int | None = None,
 ) -> ClipMotion:
-    """Returns the repaired motion of an H.264 file: :func:`estimate_motion` of :func:`read_video`, which lists the errors."""
+    """Returns the repaired motion of a file: :func:`estimate_motion` of :func:`read_video`, which lists the errors."""
     frames = read_video(path, backend=backend, allow_damaged=allow_damaged)
     return estimate_motion(frames, options, threads=threads)
 

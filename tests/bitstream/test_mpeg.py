@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from codecvsr.bitstream import mpeg
+from codecvsr.bitstream.decode import VideoDecoder
 from codecvsr.bitstream.reader import decode_frames, read_video
 from codecvsr.motion.coded_frames import CodedFrames
 from codecvsr.motion.references import usable_references
@@ -43,7 +44,7 @@ def test_half_pel_vectors_of_both_lists(tmp_path, pan, codec, backend):
     assert [frame.decode_index for frame in frames] == [0, 2, 3, 1, 5, 6, 4, 8, 9, 7]
     assert [frame.is_reference for frame in frames] == [frame.type != "B" for frame in frames]
     assert [frame.is_idr for frame in frames] == [True] + 9 * [False]
-    for t, frame in enumerate(frames[:-1]):
+    for t, frame in enumerate(frames):
         since = {"I": None, "P": 3, "B": t % 3}[frame.type]
         assert median(frame, -1) == (None if since is None else (-DX * since, -DY * since))
         assert median(frame, +1) == ((DX * (3 - since), DY * (3 - since)) if frame.type == "B" else None)
@@ -66,8 +67,8 @@ def test_leftovers_of_mpeg4_b_frames_are_not_read(tmp_path, pan):
     path = encode(tmp_path / "a.mp4", pan, codec="mpeg4", options={**GOOD, "bf": "2"}, fps=25)
     frames = list(read_video(path))
     assert "".join(frame.type for frame in frames) == "IBBPBBPBBP"
-    assert [len(frame.vectors) > 0 for frame in frames[:-1]] == [frame.type == "P" for frame in frames[:-1]]
-    for frame in frames[3:-1:3]:
+    assert [len(frame.vectors) > 0 for frame in frames] == [frame.type == "P" for frame in frames]
+    for frame in frames[3::3]:
         assert median(frame, -1) == (-3 * DX, -3 * DY)
 
 
@@ -86,7 +87,7 @@ def test_qps_have_the_steps_of_the_quantiser(tmp_path, pan, codec, name):
     for scale, expected in ((2, 16), (4, 22), (16, 34)):  # steps of 4, 8 and 32 in H.264: 0.625 * 2^(QP / 6)
         options = {"g": "30", "qmin": str(scale), "qmax": str(scale)}
         frames = list(read_video(encode(tmp_path / name, pan[:5], codec=codec, options=options, fps=25)))
-        assert all((frame.qp == expected).all() and frame.qp.shape == (6, 8) for frame in frames[:-1])
+        assert all((frame.qp == expected).all() and frame.qp.shape == (6, 8) for frame in frames)
         assert 0.625 * 2 ** (expected / 6) == pytest.approx(2 * scale, rel=0.06)
     assert mpeg.qp_of_steps(np.array([0, 1, 2, 62, 112])).tolist() == [4, 4, 10, 40, 45]
 
@@ -120,3 +121,19 @@ def test_reading_from_a_key_frame_gives_the_same_frames(tmp_path, pan, codec, na
     for mine, other in zip(part, whole[start:], strict=True):
         assert np.array_equal(mine.rgb, other.rgb) and np.array_equal(mine.vectors, other.vectors)
         assert mine.type == other.type and mine.is_idr == other.is_idr
+
+
+def test_a_damaged_key_frame_costs_no_other_picture(tmp_path, pan):
+    """The last key packet is decoded once more at the end, to get the last picture with its vectors."""
+    path = encode(tmp_path / "a.mpg", pan, codec="mpeg2video", options={**GOOD, "bf": "2"}, fps=25)
+    data, rng = path.read_bytes(), np.random.default_rng(1)
+    for _ in range(40):
+        damaged = bytearray(data)
+        for at in rng.integers(100, 4000, 8).tolist():  # within the I-frame
+            damaged[at] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        shown = []
+        for export in (True, False):
+            with VideoDecoder(path, export=export, conceal=True) as decoder:
+                shown.append([picture.pts for picture in decoder])
+        assert shown[0] == shown[1]
