@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.analysis import drawing
-from codecvsr.analysis.drawing import Picture
+from codecvsr import drawing
 from codecvsr.analysis.inspect import Inspection
 from codecvsr.analysis.panels import HEADER, PAD, PANEL, STRIP, draw_header, draw_panel, draw_strip
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.reader import read_video
 from codecvsr.constants import CELL
+from codecvsr.drawing import Picture
 from codecvsr.errors import InputError
 from codecvsr.events import Progress
 from codecvsr.files import atomic_file, write_png

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.analysis import drawing
-from codecvsr.analysis.drawing import Picture
+from codecvsr import drawing
 from codecvsr.analysis.inspect import Inspection
 from codecvsr.analysis.stream_stats import PARTITIONS
 from codecvsr.bitstream.frame import CodedFrame
+from codecvsr.drawing import Picture
 
 #: Pixels: height of header and strip, width of the panel, and the space between things.
 HEADER, STRIP, PANEL, PAD = 52, 118, 292, 20

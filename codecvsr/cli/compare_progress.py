@@ -41,8 +41,9 @@ class StepPrinter:
                 return
         if step.measurement is not None:
             score = "untrained" if step.measurement.psnr_rgb is None else f"{step.measurement.psnr_rgb:.2f} dB"
-            left = "" if step.number == step.total else f"; {duration(step.eta_seconds)} left"
-            info(f"{_place(step)}: {score}, {step.measurement.ms_per_frame:.0f} ms/frame{left}")
+            source = " (stored)" if step.is_stored else ""
+            left = f"; {duration(step.eta_seconds)} left" if step.eta_seconds else ""
+            info(f"{_place(step)}: {score}, {step.measurement.ms_per_frame:.0f} ms/frame{source}{left}")
         elif step.error:
             info(f"{_place(step)}: failed")
 
@@ -56,7 +57,7 @@ class StepPrinter:
             self._task = self._bar.add_task("", total=float(step.total), left="")
         if self._task is not None:
             done = step.number - 1 + step.frame / max(step.frames, 1)
-            left = f"{duration(step.eta_seconds)} left"
+            left = "" if step.eta_seconds is None else f"{duration(step.eta_seconds)} left"
             self._bar.update(self._task, completed=done, description=_place(step).replace("[", "\\["), left=left)
 
 
@@ -64,10 +65,8 @@ def _place(step: Step) -> str:
     return f"{step.number} of {step.total}: {step.row} on {step.clip}"
 
 
-def duration(seconds: float | None) -> str:
-    """Returns a time in words: ``about 3 min``; ``unknown time`` for None."""
-    if seconds is None:
-        return "unknown time"
+def duration(seconds: float) -> str:
+    """Returns a time in words: ``about 3 min``."""
     if seconds < 90:
         return f"about {seconds:.0f} s"
     return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from codecvsr.analysis import drawing
-from codecvsr.analysis.drawing import Picture
+from codecvsr import drawing
 from codecvsr.compare.clips import TestClip
 from codecvsr.compare.comparison import Comparison
+from codecvsr.drawing import Picture
 from codecvsr.files import read_image
 from codecvsr.metrics.artifact_places import densest_box
 from codecvsr.metrics.artifacts import Plane

@@ -9,7 +9,6 @@ from typing import Any
 
 import cv2
 
-from codecvsr.analysis.drawing import Picture
 from codecvsr.compare.comparison import Comparison
 from codecvsr.compare.tables import (
     Table,
@@ -19,6 +18,7 @@ from codecvsr.compare.tables import (
     measurements_table,
 )
 from codecvsr.compare.titles import lead, report_title
+from codecvsr.drawing import Picture
 
 _PNG_LEVEL = 9
 _STYLE = """

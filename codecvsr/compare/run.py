@@ -38,6 +38,7 @@ class Step:
         eta_seconds: estimate of the time for the measurements after this one; None if unknown.
         measurement: the result, once it is done.
         error: why it failed; empty where it did not.
+        is_stored: the measurement is one of an earlier run.
     """
 
     number: int
@@ -49,6 +50,7 @@ class Step:
     eta_seconds: float | None
     measurement: Measurement | None = None
     error: str = ""
+    is_stored: bool = False
 
 
 def _ignore(step: Step) -> None:
@@ -121,7 +123,16 @@ def compare(
                 remaining.add(variant, time.monotonic() - begun, frames)
             else:
                 remaining.skip()
-            on_step(replace(step, frame=frames, eta_seconds=remaining.seconds(), measurement=measurement, error=error))
+            on_step(
+                replace(
+                    step,
+                    frame=frames,
+                    eta_seconds=remaining.seconds(),
+                    measurement=measurement,
+                    error=error,
+                    is_stored=measurement is not None and not is_new,
+                )
+            )
     except KeyboardInterrupt as interrupt:
         message = f"{len(run.result.measurements)} measurements are stored in {out_dir}; run the same command again to continue."
         raise KeyboardInterrupt(message) from interrupt

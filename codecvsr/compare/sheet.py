@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from codecvsr.analysis import drawing
-from codecvsr.analysis.drawing import Picture
+from codecvsr import drawing
 from codecvsr.compare.clips import TestClip
 from codecvsr.compare.comparison import Comparison
 from codecvsr.compare.crops import difference
 from codecvsr.compare.variants import BICUBIC
+from codecvsr.drawing import Picture
 from codecvsr.errors import InputError
 from codecvsr.files import FRAME_NAME, read_image, write_png
 from codecvsr.metrics.artifact_places import densest_box, fault_maps

@@ -27,7 +27,7 @@ from codecvsr.upscaling import outputs
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir
 from codecvsr.upscaling.chunk_motion import make_source
 from codecvsr.upscaling.chunks import Chunk
-from codecvsr.upscaling.comparison import side_by_side
+from codecvsr.upscaling.comparison import labels_of, split_view
 from codecvsr.upscaling.frame_names import frame_names
 from codecvsr.upscaling.image_output import ImageTarget
 from codecvsr.upscaling.options import Engine
@@ -160,7 +160,8 @@ class ChunkProcessor:
         self._shown = time.monotonic()
         part = self._preview.with_name(f".{self._preview.stem}.{os.getpid()}.png")
         try:
-            write_png(part, side_by_side(source.frames[place], picture))
+            labels = labels_of(self._engine.options.model)
+            write_png(part, split_view(source.frames[place], picture, labels, self.scan.rotation))
             os.replace(part, self._preview)
         finally:
             part.unlink(missing_ok=True)

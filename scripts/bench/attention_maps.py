@@ -7,8 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from codecvsr.analysis import drawing
-from codecvsr.analysis.drawing import Picture
+from codecvsr import drawing
+from codecvsr.drawing import Picture
 from codecvsr.inference.source import Source
 from codecvsr.inference.source_clip import SourceClip
 from codecvsr.models.adapters import FRAME_BY_FRAME

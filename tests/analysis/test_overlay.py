@@ -10,7 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from codecvsr.analysis import drawing, overlay
+from codecvsr import drawing
+from codecvsr.analysis import overlay
 from codecvsr.analysis.inspect import inspect_video
 from codecvsr.bitstream.reader import read_video
 from codecvsr.files import read_image

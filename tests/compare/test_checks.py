@@ -117,7 +117,7 @@ def test_time_left_is_that_of_the_same_model_if_it_is_known() -> None:
     remaining.skip()
     remaining.add(ablated, 20.0, 10)
     assert remaining.seconds() == pytest.approx(20)  # as slow as the slowest
-    assert [duration(s) for s in (None, 12, 600, 7200)] == ["unknown time", "about 12 s", "about 10 min", "about 2.0 h"]
+    assert [duration(s) for s in (12, 600, 7200)] == ["about 12 s", "about 10 min", "about 2.0 h"]
 
 
 def test_terminal_has_a_line_per_model_and_every_clip_with_v(material: Path, small: Path, tmp_path: Path) -> None:
@@ -130,6 +130,7 @@ def test_terminal_has_a_line_per_model_and_every_clip_with_v(material: Path, sma
     long = CliRunner().invoke(cli, [*map(str, arguments), "-v"])
     lines = [line for line in long.stdout.splitlines() if "bicubic" in line]
     assert len(lines) == 1 + 2 + 4  # summary, means by CRF, clips
+    assert long.stderr.count("(stored)") == 8
 
 
 def test_artifacts_are_those_of_eval(material: Path, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_two_workers_make_what_one_makes_and_a_lost_one_is_replaced(video, small
     assert read(out) == whole
     assert [e["event"] for e in events].count("retry") >= 1 and killed
     assert events[-2]["frame"] == FRAMES and not children() and not checkpoint_path(out).exists()
-    assert read_image(preview).shape == (4 * 32, 4 * 48, 3)
+    assert read_image(preview).shape == (4 * 48, 4 * 32, 3)  # right side up
 
 
 def test_interrupted_work_goes_on_with_another_number_of_workers(video, small, whole, tmp_path):

@@ -214,21 +214,6 @@ def test_a_raw_stream_has_no_times_and_gets_even_ones(tmp_path):
     assert [b - a for a, b in itertools.pairwise(times)] == [Fraction(1, 25)] * 5
 
 
-def test_before_and_after(videos, small, tmp_path):
-    common = {"model": small, "overwrite": True, **FAST}
-    codecvsr.upscale(videos["mkv"], tmp_path / "o.mkv", compare=tmp_path / "c.png", codec="ffv1", **common)
-    compared, made = read_image(tmp_path / "c.png"), pictures(tmp_path / "o.mkv")[0][FRAMES // 2]
-    assert compared.shape == made.shape
-    middle = made.shape[1] // 2
-    assert (compared[:, middle - 1 : middle + 1] == 255).all()
-    assert np.array_equal(compared[:, middle + 1 :], made[:, middle + 1 :])
-    assert not np.array_equal(compared[:, : middle - 1], made[:, : middle - 1])
-    codecvsr.upscale(videos["mkv"], tmp_path / "frames", compare=tmp_path / "c.mp4", start=0.1, **common)
-    assert len(pictures(tmp_path / "c.mp4")[0]) == len(list((tmp_path / "frames").iterdir())) < FRAMES
-    with pytest.raises(InputError, match="a comparison ends in .png"):
-        codecvsr.upscale(videos["mkv"], tmp_path / "p.mkv", compare=tmp_path / "c.jpg", **common)
-
-
 def test_before_and_after_fall_on_nothing_else(tmp_path):
     clip = make_video(tmp_path / "video.mp4", 3, extras=False)
     frames = noisy_frames(tmp_path / "in", 3, 16, 16)
