@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 #: Passes items on and shows progress: called with the items, a description and their number (None if unknown).
 Progress = Callable[[Iterable[Any], str, int | None], Iterable[Any]]
@@ -64,7 +64,7 @@ class FrameDone:
     Attributes:
         frame: number of frames done, by this and earlier runs.
         frames: frames of the output.
-        frames_per_second: speed of this run.
+        frames_per_second: speed of this run, from the network's first step on.
         eta_seconds: estimate of the time to the last frame.
     """
 
@@ -77,6 +77,36 @@ class FrameDone:
         """Returns the event as a JSON object."""
         return {
             "event": "progress", "frame": self.frame, "frames": self.frames, "frames_per_second": self.frames_per_second,
+            "eta_seconds": self.eta_seconds,
+        }  # fmt: skip
+
+
+#: What a run does: reads the input once, tries a few frames, decodes the first chunk, estimates its motion, upscales, writes.
+Phase = Literal["reading", "estimating", "decoding", "motion", "upscaling", "writing"]
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """A run has got on, in a phase that may last long before a frame is done.
+
+    Attributes:
+        input: path of the input.
+        phase: what is done.
+        done: frames of the phase; in "upscaling" with the parts of frames that the network's passes have done.
+        total: frames of the phase; None where it is not known.
+        eta_seconds: estimate of the time to the last frame, from "upscaling" on; None before there is one.
+    """
+
+    input: str
+    phase: Phase
+    done: float = 0.0
+    total: int | None = None
+    eta_seconds: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the event as a JSON object."""
+        return {
+            "event": "step", "input": self.input, "phase": self.phase, "done": round(self.done, 2), "total": self.total,
             "eta_seconds": self.eta_seconds,
         }  # fmt: skip
 
@@ -123,5 +153,5 @@ class Failed:
         return {"event": "failed", "input": self.input, "error": self.error}
 
 
-Event = ScanStarted | Planned | FrameDone | ChunkRetried | Finished | Failed
+Event = ScanStarted | Planned | Advanced | FrameDone | ChunkRetried | Finished | Failed
 EventHandler = Callable[[Event], None]

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PLAIN_PROGRESS_SECONDS = 5.0  #: where stderr is no terminal, a line of progress this often
+#: Where stderr is no terminal, a line of progress per so many per cent, or after so many seconds.
+PLAIN_PERCENT, PLAIN_SECONDS = 10.0, 30.0
 
 PIPED_WIDTH = 160  #: columns of a table where stdout is no terminal: wide enough that nothing is broken over lines
 
@@ -124,7 +125,7 @@ def print_json(value: object) -> None:
 
 
 def track(iterable: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
-    """Iterates with progress on stderr: a bar on a terminal, a line every few seconds elsewhere, nothing with ``--quiet``."""
+    """Iterates with progress on stderr: a bar on a terminal, a line per 10 % or 30 s elsewhere, nothing with ``--quiet``."""
     if settings.quiet:
         yield from iterable
         return
@@ -139,11 +140,12 @@ def track(iterable: Iterable[T], description: str, total: int | None = None) -> 
         return
     of_total = "" if total is None else f"/{total}"
     count, begun = 0, time.monotonic()
-    last_print = begun
+    last_print, last_count = begun, 0
     for count, item in enumerate(iterable, 1):
         yield item
         now = time.monotonic()
-        if now - last_print >= PLAIN_PROGRESS_SECONDS:
-            last_print = now
+        is_far = total is not None and 100 * (count - last_count) >= PLAIN_PERCENT * total and now - begun >= 1
+        if is_far or now - last_print >= PLAIN_SECONDS:
+            last_print, last_count = now, count
             info(f"{description}: {count}{of_total}")
     info(f"{description}: {count}{of_total} in {time.monotonic() - begun:.1f} s")

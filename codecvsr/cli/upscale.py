@@ -27,7 +27,8 @@ from codecvsr.cli.output import settings as verbosity
 from codecvsr.cli.progress import ProgressPrinter
 
 if TYPE_CHECKING:
-    from codecvsr.upscaling.options import RunSettings, UpscaleOptions, UpscaleReport
+    from codecvsr.upscaling.dry_run import UpscalePlan
+    from codecvsr.upscaling.options import UpscaleReport
 
 _QUALITIES = {"fast": "codecvsr-fast", "balanced": "codecvsr"}
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
@@ -71,19 +72,8 @@ def _size(output: Path) -> str:
     return f"{size / 1e3:.1f} kB, "
 
 
-def _dry_run(
-    inputs: tuple[Path, ...],
-    output: Path | None,
-    form: str,
-    options: UpscaleOptions,
-    settings: RunSettings,
-    *,
-    as_json: bool,
-) -> ExitCode:
+def _print_plans(plans: list[UpscalePlan], skipped: list[str], *, as_json: bool) -> None:
     """Prints the plan of every input."""
-    from codecvsr.upscaling.dry_run import plan_all
-
-    plans, skipped = plan_all(inputs, output, options, settings, form=form)
     if as_json:
         is_one = len(plans) == 1 and not skipped
         more = {"skipped": skipped} if skipped else {}
@@ -91,7 +81,6 @@ def _dry_run(
     else:
         lines = [line for plan in plans for line in plan.lines()]
         click.echo("\n".join([*lines, *(f"{path}: skipped, as its output exists" for path in skipped)]))
-    return ExitCode.OK
 
 
 def _refuse_pair(ctx: click.Context, *names: str) -> None:
@@ -229,18 +218,24 @@ def command(
         raise click.UsageError(
             "-o - writes the video to stdout, where --json writes its object; choose one of them.", ctx
         )
-    from codecvsr.upscaling.batch import upscale_all
-    from codecvsr.upscaling.options import RunSettings, UpscaleOptions
-
     with ProgressPrinter(as_json=as_json) as printer:
+        from codecvsr.upscaling.batch import upscale_all  # takes seconds, in which the bar moves
+        from codecvsr.upscaling.options import RunSettings, UpscaleOptions
+
         settings = RunSettings(
             resume=resume, overwrite=overwrite, strict=strict, compare=compare, preview=preview, workers=workers, ray=ray,
             skip_existing=skip_existing, recursive=recursive, max_spool=round(max_spool * 1e9),
             has_estimate=not (as_json or verbosity.quiet), on_event=printer.on_event,
         )  # fmt: skip
         if dry_run:
-            return _dry_run(inputs, output, form, UpscaleOptions(**options), settings, as_json=as_json)
-        result = upscale_all(inputs, output, UpscaleOptions(**options), settings, form=form)
+            from codecvsr.upscaling.dry_run import plan_all
+
+            plans, skipped = plan_all(inputs, output, UpscaleOptions(**options), settings, form=form)
+        else:
+            result = upscale_all(inputs, output, UpscaleOptions(**options), settings, form=form)
+    if dry_run:
+        _print_plans(plans, skipped, as_json=as_json)
+        return ExitCode.OK
     for failure in result.failed:
         warn(f"{failure.input} was not upscaled: {failure.error}")
     if any(report.training == "untrained" for report in result.made):

@@ -168,20 +168,22 @@ def _upscale(
     """Upscale the frames ``indices``, in order, except the first ``skip`` of them."""
     adapter = model.descriptor.adapter
     execution = Execution(plan.frames_per_step, whole_window=plan.graphs)
+    counting = None if plan.graphs or plan.compile else on_share
     if model.descriptor.is_sliding:  # it sees all frames around one, whether these are made or not
         wanted = indices[skip:].tolist()
         outputs = adapter(model.network, SourceClip(source, plan.device, ablations), wanted, execution)
-    else:
-        first, stop = int(indices[0]), int(indices[-1]) + 1
-        has_all = len(indices) == stop - first
-        window = source.cut(first, stop) if has_all else without_duplicates(source, indices)
-        native = run_native(model.network, window, ablations, plan, skip, on_share)
-        if native is not None:
-            yield from native
-            return
-        clip = SourceClip(window, plan.device, ablations)
+        yield from to_host((_as_bytes(output[0], plan) for output in outputs), plan.device)
+        return
+    first, stop = int(indices[0]), int(indices[-1]) + 1
+    has_all = len(indices) == stop - first
+    window = source.cut(first, stop) if has_all else without_duplicates(source, indices)
+    native = run_native(model.network, window, ablations, plan, skip, on_share)
+    if native is not None:
+        yield from native
+        return
+    clip = SourceClip(window, plan.device, ablations)
+    with counted(model.network, len(clip), counting):
         outputs = itertools.islice(adapter(model.network, clip, range(len(clip)), execution), skip, None)
-    with counted(model.network, len(indices), None if plan.graphs or plan.compile else on_share):
         yield from to_host((_as_bytes(output[0], plan) for output in outputs), plan.device)
 
 

@@ -11,6 +11,7 @@ import av
 
 from codecvsr import errors
 from codecvsr.errors import CodecVSRError
+from codecvsr.events import Phase
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,23 @@ class FrameMade:
     """One more frame of a chunk is upscaled."""
 
     chunk: int
+
+
+@dataclass(frozen=True)
+class ChunkAdvanced:
+    """A chunk has got on.
+
+    Attributes:
+        chunk: its index.
+        phase: "decoding", "motion" or "upscaling".
+        done: frames of the phase, or parts of frames.
+        total: frames of the phase.
+    """
+
+    chunk: int
+    phase: Phase
+    done: float
+    total: int
 
 
 @dataclass(frozen=True)
@@ -75,11 +93,11 @@ class JobFailed:
         raise (kind if issubclass(kind, CodecVSRError) else CodecVSRError)(self.error)
 
 
-ChunkEvent = FrameMade | ChunkDone | ChunkLost
+ChunkEvent = FrameMade | ChunkAdvanced | ChunkDone | ChunkLost
 ChunkEventHandler = Callable[[ChunkEvent], None]
 
 _CLASSES: dict[str, Callable[..., ChunkEvent | JobFailed]] = {
-    cls.__name__: cls for cls in (FrameMade, ChunkDone, ChunkLost, JobFailed)
+    cls.__name__: cls for cls in (FrameMade, ChunkAdvanced, ChunkDone, ChunkLost, JobFailed)
 }
 
 

@@ -32,7 +32,7 @@ _FOLLOWS = (
     0.7  # exponent: detail that compression took from the input returns in part, so outputs vary less than inputs
 )
 _SOUND_BYTES = 16_000  # per second of sound that is encoded again
-SHORT = 24  #: frames of a video that is made about as soon as tried
+_SHORT = 24  # frames of a video that is made about as soon as tried
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,23 @@ def estimate(
         gain_db=gain,
         gain_error_db=FORMULAS[engine.model.name].error if gain and engine.model.name in FORMULAS else None,
     )
+
+
+def estimate_pending(
+    engine: Engine,
+    media: Media,
+    scan: Scan,
+    form: OutputForm,
+    plans: Sequence[StreamPlan],
+    pending: Sequence[Chunk],
+    *,
+    workers: int,
+) -> Estimate:
+    """Returns :func:`estimate` of a run, unless the run has so few frames that it would cost more than it tells."""
+    frames = sum(chunk.stop - chunk.start for chunk in pending)
+    if frames <= _SHORT:
+        return Estimate(note=f"no estimate for so few frames ({frames})")
+    return estimate(engine, media, scan, form, plans, pending, workers=workers)
 
 
 def _gain(engine: Engine, media: Media, trial: Trial) -> float | None:

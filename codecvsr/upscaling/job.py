@@ -6,22 +6,22 @@ import logging
 import shutil
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
 
 from codecvsr.engine.device import peak_memory_bytes
 from codecvsr.errors import OutputError
-from codecvsr.events import ChunkRetried, Event, FrameDone, Planned, ScanStarted
+from codecvsr.events import Advanced, ChunkRetried, Event, FrameDone, Phase, Planned, ScanStarted
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir
-from codecvsr.upscaling.chunk_events import ChunkDone, ChunkEvent, ChunkLost, FrameMade
+from codecvsr.upscaling.chunk_events import ChunkAdvanced, ChunkDone, ChunkEvent, ChunkLost, FrameMade
 from codecvsr.upscaling.chunks import Chunk
 from codecvsr.upscaling.dry_run import make_upscale_plan
-from codecvsr.upscaling.estimate import SHORT, Estimate, estimate
+from codecvsr.upscaling.estimate import Estimate, estimate_pending
 from codecvsr.upscaling.options import Engine, RunSettings, UpscaleReport
 from codecvsr.upscaling.process_chunk import ChunkProcessor, job_description
+from codecvsr.upscaling.speed import Meter, Seldom, Throttle
 from codecvsr.upscaling.worker_pool import WorkerPool, usual_workers
 from codecvsr.video.image_writer import is_image_name, stored_in
-from codecvsr.video.probe import Media
+from codecvsr.video.probe import Media, expected_frames
 from codecvsr.video.scan import Scan, scan
 from codecvsr.video.side_data_output import lost
 from codecvsr.video.stream_mapping import StreamPlan, container_of, is_raw
@@ -39,7 +39,8 @@ class Job:
     def __init__(self, engine: Engine, media: Media, checkpoint: CheckpointDir, settings: RunSettings) -> None:
         self._engine, self._media, self._checkpoint, self._settings = engine, media, checkpoint, settings
         self._processor: ChunkProcessor | None = None
-        self._frames: Counter[int] = Counter()  # made by this run, by chunk
+        self._meter = Meter(0)
+        self._seldom = Seldom(self._emit_advance)
         self._done_before = 0  # frames that earlier runs made
         self._started = 0.0
         self._workers = 1
@@ -104,11 +105,13 @@ class Job:
                 processor.height, engine.kind,
             )
         )  # fmt: skip
+        self._meter = Meter(len(found) - self._done_before)
         self._started = time.monotonic()
         if pending:
             self._make(pending, pictures)
         elapsed = time.monotonic() - self._started
         if not is_complete:
+            self._advance("writing")
             processor.target.finish(processor.chunks)
         made = len(found) - self._done_before
         return UpscaleReport(
@@ -134,13 +137,33 @@ class Job:
             skipped_share=self._skipped_frames / max(made, 1) if engine.options.skip_static else None,
         )
 
+    def _advance(self, phase: Phase, done: float = 0.0, total: int | None = None, eta: float | None = None) -> None:
+        self.emit(Advanced(str(self._media.path), phase, done, total, eta))
+
+    def _emit_advance(self, event: ChunkAdvanced) -> None:
+        """Reports what a chunk has done: of decoding and motion, as it is; of upscaling, among all frames."""
+        if event.phase != "upscaling":
+            if not self._meter.position:  # otherwise a worker decodes while others upscale
+                self._advance(event.phase, event.done, event.total)
+            return
+        assert self._processor is not None
+        total = len(self._processor.scan)
+        self._advance("upscaling", self._done_before + self._meter.position, total, self._meter.eta_seconds())
+
     def _load_scan(self) -> Scan:
         """Returns the scan of the checkpoint, or makes and saves one."""
         found = self._checkpoint.load_scan()
         if found is None:
             options = self._engine.options
             self.emit(ScanStarted(str(self._media.path)))
-            found = scan(self._media, start=options.start, end=options.end, damage=options.damage)
+            reading = Throttle()
+            total = expected_frames(self._media)
+
+            def on_frames(count: int) -> None:
+                if reading.is_due():
+                    self._advance("reading", count, total)
+
+            found = scan(self._media, start=options.start, end=options.end, damage=options.damage, on_frames=on_frames)
             self._checkpoint.save_scan(found)
         return found
 
@@ -183,15 +206,12 @@ class Job:
     def _log_plan(self, found: Scan, plans: Sequence[StreamPlan], pending: Sequence[Chunk]) -> None:
         """Shows what will be done and, where the settings ask for it, how long that takes."""
         assert self._processor is not None
-        expected, settings, device = Estimate(), self._settings, self._engine.plan.device
+        expected, settings = Estimate(), self._settings
         if settings.has_estimate and settings.ray is None and pending:
-            frames = sum(chunk.stop - chunk.start for chunk in pending)
-            expected = Estimate(note=f"no estimate for so few frames ({frames})")
-            if frames > SHORT:
-                workers = settings.workers or usual_workers(device)
-                expected = estimate(
-                    self._engine, self._media, found, self._processor.form, plans, pending, workers=workers
-                )
+            self._advance("estimating")
+            workers = settings.workers or usual_workers(self._engine.plan.device)
+            form = self._processor.form
+            expected = estimate_pending(self._engine, self._media, found, form, plans, pending, workers=workers)
         output = self._checkpoint.output
         for line in make_upscale_plan(self._engine, self._media, found, output, self._processor.form, expected).lines():
             _logger.info("%s", line)
@@ -220,7 +240,7 @@ class Job:
                 ChunkDone(chunk.index, processor.pop_skipped_frames()) if is_done else FrameMade(chunk.index)
             )
 
-        processor.make(pending, on_frame)
+        processor.make(pending, on_frame, None if settings.on_event is None else self._on_chunk_event)
 
     def _on_chunk_event(self, event: ChunkEvent) -> None:
         """Counts what was made, and reports progress."""
@@ -228,12 +248,18 @@ class Job:
         chunk = self._processor.chunks[event.chunk]
         length = chunk.stop - chunk.start
         if isinstance(event, ChunkLost):
-            self._frames[chunk.index] = 0
+            self._meter.lose(chunk)
             self.emit(ChunkRetried(chunk.index, chunk.start, length))
+            return
+        if isinstance(event, ChunkAdvanced):
+            if event.phase == "upscaling":
+                self._meter.advance(chunk, event.done)
+            self._seldom(event)
             return
         if isinstance(event, ChunkDone):
             self._skipped_frames += event.skipped_frames
-            is_reported, self._frames[chunk.index] = self._frames[chunk.index] == length, length
+            is_reported = self._meter.count_of(chunk) == length
+            self._meter.set_frames(chunk, length)
             if not self._has_estimates:
                 self._has_estimates = True
                 self._check_disk_space(length)
@@ -241,11 +267,12 @@ class Job:
             if is_reported:
                 return
         else:
-            self._frames[chunk.index] += 1
-        made, total = self._frames.total(), len(self._processor.scan)
-        speed = made / max(time.monotonic() - self._started, 1e-9)
-        eta_seconds = (total - self._done_before - made) / speed
-        self.emit(FrameDone(self._done_before + made, total, speed, eta_seconds))
+            self._meter.set_frames(chunk, self._meter.count_of(chunk) + 1)
+        meter, total = self._meter, len(self._processor.scan)
+        speed = meter.frames_per_second() or meter.frames / max(time.monotonic() - self._started, 1e-9)
+        left = total - self._done_before - meter.frames
+        eta_seconds = meter.eta_seconds() if left and meter.eta_seconds() is not None else left / speed
+        self.emit(FrameDone(self._done_before + meter.frames, total, speed, eta_seconds or 0.0))
 
     def _check_disk_space(self, frames: int) -> None:
         """Warns, after the first ``frames`` of this run, if the output will not fit on the disk at that size."""
@@ -263,7 +290,7 @@ class Job:
     def _check_time(self) -> None:
         """Names the faster network, after the first chunk of this run, if a CPU will need hours."""
         assert self._processor is not None
-        made, total = self._frames.total(), len(self._processor.scan)
+        made, total = self._meter.frames, len(self._processor.scan)
         seconds = (time.monotonic() - self._started) / max(made, 1) * (total - self._done_before - made)
         if seconds > _LONG_SECONDS and self._engine.model.name == _SLOW and self._engine.plan.device.type == "cpu":
             _logger.info(

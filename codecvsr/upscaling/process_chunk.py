@@ -23,8 +23,10 @@ from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.skip_static import DuplicateFrames
 from codecvsr.inference.source import Source
+from codecvsr.inference.windows import Window
 from codecvsr.upscaling import outputs
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir
+from codecvsr.upscaling.chunk_events import ChunkAdvanced
 from codecvsr.upscaling.chunk_motion import make_source
 from codecvsr.upscaling.chunks import Chunk
 from codecvsr.upscaling.comparison import labels_of, split_view
@@ -45,6 +47,24 @@ _PREVIEW_SECONDS = 10  # between two previews within a shot
 
 #: Called with a chunk and the index of a frame that was made; with None when the chunk is complete.
 FrameHandler = Callable[[Chunk, int | None], None]
+AdvanceHandler = Callable[[ChunkAdvanced], None]
+
+
+class _Position:
+    """Turns the share of a window that is done into frames of the chunk."""
+
+    def __init__(self, chunk: Chunk, windows: Sequence[Window], on_advance: AdvanceHandler) -> None:
+        self._chunk, self._windows, self._on_advance = chunk, list(windows), on_advance
+        self._before, self._last = 0, 0.0
+
+    def __call__(self, share: float) -> None:
+        """Reports a share; one that is smaller than the last begins the next window."""
+        if share < self._last and self._before < len(self._windows) - 1:
+            self._before += 1
+        self._last = share
+        frames = [window.keep_stop - window.keep_start for window in self._windows]
+        done = sum(frames[: self._before]) + share * frames[self._before]
+        self._on_advance(ChunkAdvanced(self._chunk.index, "upscaling", done, sum(frames)))
 
 
 class ChunkProcessor:
@@ -121,22 +141,32 @@ class ChunkProcessor:
         count, duplicates.skipped_frames = duplicates.skipped_frames, 0.0
         return count
 
-    def make(self, chunks: Iterable[Chunk | None], on_frame: FrameHandler) -> None:
+    def make(
+        self, chunks: Iterable[Chunk | None], on_frame: FrameHandler, on_advance: AdvanceHandler | None = None
+    ) -> None:
         """Makes chunks; decoding, network and encoding overlap.
 
         Args:
             chunks: fastest in the order of the video; the next one is fetched while one is in the network. None where the
                 next one is not known yet.
             on_frame: called after each frame and each chunk.
+            on_advance: called with what is done before and between frames; of decoding and motion, with those of the first chunk.
         """
         engine = self._engine
         room = max(2, min(8, _QUEUE_BYTES // (self.height * self.width * 3)))
-        with Prefetcher(functools.partial(self._sources, chunks)) as sources:
+        with Prefetcher(functools.partial(self._sources, chunks, on_advance)) as sources:
             for chunk, source in sources:
                 windows = chunk.windows(self._budget.window, self._overlap)
                 strength = engine.options.strength
                 made = upscale_frames(
-                    engine.model, source, Ablations(), self._budget, self._plan, windows, strength=strength
+                    engine.model,
+                    source,
+                    Ablations(),
+                    self._budget,
+                    self._plan,
+                    windows,
+                    strength=strength,
+                    on_share=None if on_advance is None else _Position(chunk, windows, on_advance),
                 )
                 with self.target.writer(chunk) as writer, BackgroundRunner(room) as encoder:
                     for index, picture in zip(range(chunk.start, chunk.stop), made, strict=True):
@@ -166,7 +196,9 @@ class ChunkProcessor:
         finally:
             part.unlink(missing_ok=True)
 
-    def _sources(self, chunks: Iterable[Chunk | None], stopped: Callable[[], bool]) -> Iterator[tuple[Chunk, Source]]:
+    def _sources(
+        self, chunks: Iterable[Chunk | None], on_advance: AdvanceHandler | None, stopped: Callable[[], bool]
+    ) -> Iterator[tuple[Chunk, Source]]:
         """Yields chunks, decoded and with their motion; frames that the next one does not need are freed."""
         decoder = Decoder(self._media, self.scan, self._engine.options.damage)
         for chunk in chunks:
@@ -174,12 +206,17 @@ class ChunkProcessor:
                 return
             if chunk is None:
                 continue
-            frames = []
+            frames, length = [], chunk.context_stop - chunk.context_start
             for frame in decoder.frames(chunk.context_start, chunk.context_stop):
                 if stopped():
                     return
                 if frame is not None:
                     frames.append(frame)
+                if on_advance is not None:
+                    on_advance(ChunkAdvanced(chunk.index, "decoding", len(frames), length))
+            if on_advance is not None:
+                on_advance(ChunkAdvanced(chunk.index, "motion", 0, length))
+            on_advance = None  # the next chunks are decoded meanwhile
             source = make_source(frames, self._media, self._engine.kind, self._engine.model, self._checkpoint.path)
             del frames, frame  # the source has the pixels: free the decoded frames while this waits
             yield chunk, source

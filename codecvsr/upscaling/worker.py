@@ -27,6 +27,7 @@ from codecvsr.upscaling.chunk_events import ChunkDone, ChunkEvent, FrameMade, Jo
 from codecvsr.upscaling.chunks import Chunk
 from codecvsr.upscaling.options import Engine, UpscaleOptions, make_engine
 from codecvsr.upscaling.process_chunk import ChunkProcessor
+from codecvsr.upscaling.speed import Seldom
 from codecvsr.video.probe import Media
 
 _POLL_SECONDS = 0.2  # between two checks whether to stop
@@ -109,7 +110,7 @@ def main() -> None:
                     return
                 yield processor.chunks[index]
 
-        processor.make(ordered(), on_frame)
+        processor.make(ordered(), on_frame, Seldom(emit))
     except (CodecVSRError, OSError, av.FFmpegError) as error:
         emit(JobFailed.of(error))
 

@@ -211,3 +211,16 @@ class Media:
             seconds = float(pts * self.time_base)
             yield CodedFrame(index, index, seconds, "I", False, False, NO_VECTORS, None, picture)
             pts += self.durations[index]
+
+
+def expected_frames(media: Media) -> int | None:
+    """Returns the number of frames that the container states, or that its duration implies; None where it states neither."""
+    if media.kind == "pictures":
+        return len(media.pictures)
+    container, stream = open_video(media.path)
+    with container:
+        if stream.frames:
+            return int(stream.frames)
+        if stream.duration and stream.time_base:
+            return round(stream.duration * stream.time_base * media.rate) or None
+        return round(Fraction(container.duration, 1_000_000) * media.rate) or None if container.duration else None

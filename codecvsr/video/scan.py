@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -117,7 +118,14 @@ class Scan:
         return int(self.pts[-1]) + self.last_duration
 
 
-def scan(media: Media, *, start: float | None = None, end: float | None = None, damage: Damage = "refuse") -> Scan:
+def scan(
+    media: Media,
+    *,
+    start: float | None = None,
+    end: float | None = None,
+    damage: Damage = "refuse",
+    on_frames: Callable[[int], None] | None = None,
+) -> Scan:
     """Decodes an input once: finds the time of every frame, and whether all frames can be decoded.
 
     Args:
@@ -125,6 +133,7 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
         start: seconds from the first frame; earlier frames are skipped.
         end: seconds from the first frame; frames from there on are skipped.
         damage: how a damaged video is treated.
+        on_frames: called with the number of frames that were read so far.
 
     Raises:
         InputError: no frame lies between ``start`` and ``end``, or the input cannot be used.
@@ -152,6 +161,8 @@ def scan(media: Media, *, start: float | None = None, end: float | None = None, 
         if end is not None and _seconds(media, pts, frame.index) - origin >= _exact(end):
             break
         times.append(pts)
+        if on_frames is not None:
+            on_frames(len(times))
         collector.add(frame)
         is_key = bool(frame.picture.key_frame) and media.kind in ("mpeg", "other")
         keys.append(frame.type == "I" if media.has_vectors else is_key)

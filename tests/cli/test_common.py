@@ -153,7 +153,7 @@ def test_library_logs_appear_like_our_own(capsys):
 
 def test_track_says_where_it_is_on_plain_stderr(capsys, monkeypatch):
     output.begin()
-    monkeypatch.setattr(output, "PLAIN_PROGRESS_SECONDS", 0.0)
+    monkeypatch.setattr(output, "PLAIN_SECONDS", 0.0)
     assert list(output.track((letter for letter in "abc"), "reading")) == ["a", "b", "c"]
     lines = capsys.readouterr().err.splitlines()
     assert lines[:3] == ["reading: 1", "reading: 2", "reading: 3"] and lines[3].startswith("reading: 3 in ")

@@ -13,7 +13,7 @@ import codecvsr
 from codecvsr.cli import progress
 from codecvsr.cli.progress import ProgressPrinter
 from codecvsr.errors import InputError, OutputError
-from codecvsr.events import ChunkRetried, Event, Failed, Finished, FrameDone, Planned, ScanStarted
+from codecvsr.events import Advanced, ChunkRetried, Event, Failed, Finished, FrameDone, Planned, ScanStarted
 from codecvsr.upscaling import job
 from codecvsr.upscaling.batch import upscale_all
 from codecvsr.upscaling.checkpoint_dir import checkpoint_path
@@ -57,6 +57,10 @@ def test_a_lost_worker_is_reported(capsys):
         (
             FrameDone(4, 9, 2.0, 2.5),
             {"event": "progress", "frame": 4, "frames": 9, "frames_per_second": 2.0, "eta_seconds": 2.5},
+        ),
+        (
+            Advanced("a", "decoding", 4, 9),
+            {"event": "step", "input": "a", "phase": "decoding", "done": 4, "total": 9, "eta_seconds": None},
         ),
         (ChunkRetried(1, 4, 3), {"event": "retry", "shard": 1, "first_frame": 4, "frames": 3}),
         (Finished({"shards": 2}), {"event": "done", "shards": 2}),
