@@ -15,6 +15,21 @@ from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.bitstream.reader import read_video
 
 
+def needs_proxy(frames: Sequence[CodedFrame]) -> bool:
+    """Returns whether frames of a codec whose vectors are read have none that show their motion.
+
+    Those of fields do not, nor does MPEG video of I-frames alone. The motion of H.264 I-frames is searched for.
+    """
+    if any(frame.is_field_coded or frame.is_deinterlaced for frame in frames):
+        return True
+    return len(frames) > 1 and all(map(is_mpeg_intra, frames))
+
+
+def is_mpeg_intra(frame: CodedFrame) -> bool:
+    """Returns whether a frame is an I-frame of a codec before H.264."""
+    return frame.references_per_list is not None and frame.type == "I"
+
+
 def proxy(frames: Sequence[CodedFrame], rate: Fraction, path: Path) -> list[CodedFrame]:
     """Encodes pictures with x264 and returns them with its vectors; their QP is None.
 

@@ -24,7 +24,7 @@ from codecvsr.constants import CELL
 from codecvsr.errors import InputError, InterlacedInputError, UnsupportedInputError
 from codecvsr.files import FRAME_NAME
 from codecvsr.inference.clip_folder import ClipFolder
-from codecvsr.inference.proxy_encode import proxy
+from codecvsr.inference.proxy_encode import is_mpeg_intra, proxy
 from codecvsr.inference.tiles import BLOCK
 from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion, motion_fields
 from codecvsr.motion.confidence import with_fields
@@ -171,12 +171,16 @@ def _load_folder(path: Path, options: MotionOptions, needs_vectors: bool) -> Sou
 
 def _load_video(path: Path, options: MotionOptions, allow_damaged: bool) -> Source:
     pixels: list[npt.NDArray[np.uint8]] = []
+    intra: list[bool] = []
 
     def seen(frame: CodedFrame) -> CodedFrame:
         pixels.append(frame.rgb)
+        intra.append(is_mpeg_intra(frame))
         return frame
 
     motion = estimate_motion(map(seen, read_video(path, allow_damaged=allow_damaged)), options)
+    if len(intra) > 1 and all(intra):
+        return _load_without_vectors(path, options, allow_damaged, by_proxy=True)
     return Source(tuple(FRAME_NAME % i for i in range(len(pixels))), np.stack(pixels), motion)
 
 

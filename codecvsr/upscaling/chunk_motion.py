@@ -10,7 +10,7 @@ import numpy as np
 
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.inference.motion_source import with_motion
-from codecvsr.inference.proxy_encode import proxy
+from codecvsr.inference.proxy_encode import needs_proxy, proxy
 from codecvsr.inference.source import Source
 from codecvsr.models.zoo import LoadedModel
 from codecvsr.motion import MotionOptions, estimate_motion
@@ -25,7 +25,9 @@ _NAMES = {"h264": "H.264", "mpeg1video": "MPEG-1", "mpeg2video": "MPEG-2", "mpeg
 def describe_motion(media: Media, scan: Scan, kind: str) -> str:
     """Returns, in words, where the motion of an input comes from."""
     if kind in ("codec", "raw"):
-        if media.has_vectors:
+        if media.kind == "mpeg" and scan.keys.all():
+            what = "I-frames have no motion vectors"
+        elif media.has_vectors:
             text = f"{kind}: the vectors of the {_NAMES.get(media.codec, media.codec)} stream"
             if not scan.without_vectors:
                 return text
@@ -61,7 +63,7 @@ def make_source(frames: Sequence[CodedFrame], media: Media, kind: str, model: Lo
     pixels = np.stack([frame.rgb for frame in frames])
     names = tuple(str(frame.index) for frame in frames)
     options = MotionOptions(resolve=False, refine=False) if kind == "raw" else MotionOptions()
-    has_vectors = media.has_vectors and not any(frame.is_field_coded or frame.is_deinterlaced for frame in frames)
+    has_vectors = media.has_vectors and not needs_proxy(frames)
     if kind in ("codec", "raw"):
         coded = frames if has_vectors else proxy(frames, media.rate, scratch / f".proxy.{unique()}.mp4")
         return with_motion(Source(names, pixels, estimate_motion(coded, options)), kind, model)

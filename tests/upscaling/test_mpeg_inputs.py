@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 import codecvsr
 from codecvsr.cli import cli
+from codecvsr.inference.source import load_source
 from codecvsr.upscaling import chunk_motion
 from tests.streams import encode, moving_texture
 from tests.videos import pictures
@@ -46,6 +47,17 @@ def test_upscale_reads_the_vectors(small, tmp_path, monkeypatch, name):
         assert (f"codec: the vectors of the {name} stream" in done.stderr) == (kind == "codec")
         made[kind] = pictures(target)[0]
     assert len(made["codec"]) == len(made["zero"]) == 8 and not np.array_equal(made["codec"], made["zero"])
+
+
+def test_i_frames_alone_get_a_proxy_encode(small, tmp_path):
+    source = encode(tmp_path / "a.mpg", moving_texture(6, 64, 64, 3, 1), codec="mpeg2video", options={"g": "1"}, fps=25)
+    target = tmp_path / "o.mkv"
+    done = CliRunner().invoke(
+        cli, ["upscale", str(source), "-m", str(small), "--preset", "ultrafast", "-o", str(target)]
+    )
+    assert done.exit_code == 0 and "I-frames have no motion vectors; each chunk is encoded with x264" in done.stderr
+    assert not np.isfinite(codecvsr.motion_fields(source).past).any()
+    assert np.isfinite(load_source(source).motion.past[1:]).any(axis=(1, 2, 3)).all()
 
 
 def test_infer_and_motion_fields_read_them(small, tmp_path):
