@@ -24,7 +24,7 @@ from codecvsr.video.scan import Scan
 from codecvsr.video.segments import read_packets
 from codecvsr.video.selected_part import SelectedPart
 from codecvsr.video.side_data_output import SideDataWriter
-from codecvsr.video.sound import SoundEncoder
+from codecvsr.video.sound import SoundEncoder, known_layout
 from codecvsr.video.stream_mapping import BRANDS, COVER_TYPES, StreamPlan, codec_name, own_tags
 from codecvsr.video.subtitle_converter import SubtitleConverter
 from codecvsr.video.subtitles import ASS_HEADER
@@ -185,6 +185,10 @@ class _Assembly:
             new = self._declare_by_wav_header(old)
         else:
             new = self._out.add_stream_from_template(old, opaque=True)
+            if isinstance(new, av.audio.stream.AudioStream):
+                new.codec_context.layout = known_layout(
+                    new.codec_context.layout
+                )  # MP4 has to state the channels of PCM
             if old.time_base is not None:
                 new.time_base = old.time_base
         new.metadata.update(without(old.metadata, ("encoder",) if action == "copy" else _OF_OLD_STREAM))

@@ -179,18 +179,21 @@ def _plan_sound(stream: av.stream.Stream, title: str, container: str, audio: Aud
     name = codec_name(stream)
     if audio == "none":
         return StreamPlan(stream.index, title, "omit", note="is omitted, as --audio none asks for")
-    if audio in ("auto", "copy"):
+    is_misread = audio == "auto" and container == "mp4" and name.startswith("pcm_") and name != "pcm_s16le"
+    if audio in ("auto", "copy") and not is_misread:
         if _fits(stream, container):
             return StreamPlan(stream.index, title, "copy")
         if container == "matroska" and matroska.wav_header(stream) is not None:
             return StreamPlan(stream.index, title, "wav_header")
-    if stream.codec_context is None or audio == "copy":
+    if not isinstance(stream.codec_context, av.AudioCodecContext) or audio == "copy":
         return StreamPlan(stream.index, title, "omit", _cannot_store(container))
-    if audio != "auto":
-        return StreamPlan(stream.index, title, "encode", codec=audio, note=f"is encoded again as {audio}")
-    codec = sound.match(name, container)
-    note = f"is encoded again as {codec}, because {_display_name(container)} cannot store it"
-    return StreamPlan(stream.index, title, "encode", codec=codec, note=note)
+    layout = stream.codec_context.layout
+    codec = sound.match(name, container, layout) if audio == "auto" else audio
+    note = f"is encoded again as {codec}"
+    if audio == "auto":
+        reason = "most players misread it in MP4" if is_misread else f"{_display_name(container)} cannot store it"
+        note += f", because {reason}"
+    return StreamPlan(stream.index, title, "encode", sound.mixing(codec, layout), codec, note)
 
 
 def _cannot_store(container: str) -> str:
