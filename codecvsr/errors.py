@@ -27,6 +27,10 @@ class InterlacedInputError(UnsupportedInputError):
     """A video is coded as fields, and this operation needs the motion vectors of whole pictures."""
 
 
+class HdrInputError(UnsupportedInputError):
+    """An HDR video, which ``tonemap`` converts."""
+
+
 class OutputError(CodecVSRError):
     """An output cannot be written, or exists already and overwriting was not asked for."""
 

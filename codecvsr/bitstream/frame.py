@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codecvsr.bitstream import color
+from codecvsr.bitstream.tone_mapping import ToneMapping
 
 FrameType = Literal["I", "P", "B"]
 
@@ -56,6 +57,7 @@ class CodedFrame:
         is_field_coded: its blocks may have been predicted from fields (PAFF, MBAFF), so it has no vectors here, as theirs
             do not refer to whole pictures.
         is_deinterlaced: the picture was made from fields; it has no vectors.
+        tone_mapping: how ``rgb`` is made of an HDR picture; None to take its values as they are.
     """
 
     index: int
@@ -71,6 +73,7 @@ class CodedFrame:
     references_per_list: int | None = None
     is_field_coded: bool = False
     is_deinterlaced: bool = False
+    tone_mapping: ToneMapping | None = None
 
     @property
     def is_interlaced(self) -> bool:
@@ -90,7 +93,7 @@ class CodedFrame:
     @cached_property
     def rgb(self) -> npt.NDArray[np.uint8]:
         """The picture as (H, W, 3) uint8 RGB; BT.601 limited range unless the stream says otherwise."""
-        return color.to_rgb(self.picture)
+        return color.to_rgb(self.picture) if self.tone_mapping is None else self.tone_mapping.to_rgb(self.picture)
 
     @cached_property
     def luma(self) -> npt.NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from codecvsr.cli.common import CodecVSRCommand, ExitCode
+from codecvsr.cli.common import CodecVSRCommand, ExitCode, command_line
 from codecvsr.cli.options import (
     FrameRateType,
     check_exists,
@@ -25,6 +25,7 @@ from codecvsr.cli.options import (
 from codecvsr.cli.output import print_json, warn
 from codecvsr.cli.output import settings as verbosity
 from codecvsr.cli.progress import ProgressPrinter
+from codecvsr.errors import HdrInputError
 
 if TYPE_CHECKING:
     from codecvsr.upscaling.dry_run import UpscalePlan
@@ -144,6 +145,7 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
               help="Context frames at both ends of a chunk.")  # fmt: skip
 @click.option("--window", type=click.IntRange(min=0), default=0, show_default=True,
               help="Maximum frames in the network at once; 0: chosen by memory.")  # fmt: skip
+@click.option("--tonemap", is_flag=True, help="Convert HDR (PQ, HLG) to SDR (BT.709) by the curve of ITU-R BT.2390.")
 @tile_option
 @skip_static_option
 @strength_option
@@ -229,10 +231,13 @@ def command(
         )  # fmt: skip
         if dry_run:
             from codecvsr.upscaling.dry_run import plan_all
-
-            plans, skipped = plan_all(inputs, output, UpscaleOptions(**options), settings, form=form)
-        else:
-            result = upscale_all(inputs, output, UpscaleOptions(**options), settings, form=form)
+        try:
+            if dry_run:
+                plans, skipped = plan_all(inputs, output, UpscaleOptions(**options), settings, form=form)
+            else:
+                result = upscale_all(inputs, output, UpscaleOptions(**options), settings, form=form)
+        except HdrInputError as error:
+            raise HdrInputError(f"{error} Run: {command_line()} --tonemap") from error
     if dry_run:
         _print_plans(plans, skipped, as_json=as_json)
         return ExitCode.OK
@@ -248,9 +253,9 @@ def command(
         for report in result.made:
             click.echo(_summary(report), err=is_stdout(output))
         if len(inputs) > 1 or result.failed or result.skipped:
-            skipped = f", {len(result.skipped)} skipped as their outputs exist" if result.skipped else ""
+            of_skipped = f", {len(result.skipped)} skipped as their outputs exist" if result.skipped else ""
             total = len(result.made) + len(result.failed) + len(result.skipped)
-            click.echo(f"{len(result.made)} of {total} inputs upscaled{skipped}")
+            click.echo(f"{len(result.made)} of {total} inputs upscaled{of_skipped}")
     if not result.failed:
         return ExitCode.OK
     return ExitCode.PARTIAL if result.made or result.skipped else ExitCode.FAILURE

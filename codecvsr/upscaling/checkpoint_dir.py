@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from codecvsr.bitstream.tone_mapping import ToneMapping
 from codecvsr.durable import lock, sync_file, sync_folder
 from codecvsr.errors import OutputError
 from codecvsr.files import FRAME_NAME, name_beside
@@ -200,7 +201,7 @@ class CheckpointDir:
                 side_data = SideData.from_arrays(stored)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None  # made again
-        rotation = facts.pop("rotation")
+        rotation, peak = facts.pop("rotation"), facts.pop("peak", None)
         return Scan(
             pts=pts,
             keys=keys,
@@ -210,6 +211,7 @@ class CheckpointDir:
             rotation=None if rotation is None else tuple(rotation),
             side_data=side_data,
             crop=tuple(facts.pop("crop", (0, 0, 0, 0))),
+            tone_mapping=None if peak is None else ToneMapping(peak),
             **facts,
         )
 
@@ -230,6 +232,7 @@ class CheckpointDir:
             "rotation": scan.rotation,
             "concealed": scan.concealed,
             "crop": scan.crop,
+            "peak": None if scan.tone_mapping is None else scan.tone_mapping.peak,
             "deinterlaced": scan.deinterlaced,
             "without_vectors": scan.without_vectors,
         }

@@ -103,9 +103,8 @@ def write_comparison(media: Media, output: Path, pictures: str | None, target: P
     Raises:
         OutputError: the file cannot be written.
     """
-    run = _Run(
-        media, output, pictures, options, scan(media, start=options.start, end=options.end, damage=options.damage)
-    )
+    found = scan(media, start=options.start, end=options.end, damage=options.damage, tonemap=options.tonemap)
+    run = _Run(media, output, pictures, options, found)
     labels = labels_of(options.model)
     step = -(-len(run.found) // _SAMPLES)
     place, pair = _most_different(run.pairs(step))

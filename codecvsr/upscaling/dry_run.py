@@ -131,7 +131,7 @@ def _plan_one(engine: Engine, source: Path, output: Path) -> UpscalePlan:
         container_of(folder)
         check_codec(folder, options.codec)
     begun = time.monotonic()
-    found = scan(media, start=options.start, end=options.end, damage=options.damage)
+    found = scan(media, start=options.start, end=options.end, damage=options.damage, tonemap=options.tonemap)
     scan_seconds = time.monotonic() - begun
     form = choose_form(options, media, found, is_video=is_video, is_raw=is_raw(folder))
     plans = plan_streams(media, folder, options.audio) if is_video else []

@@ -16,16 +16,14 @@ from codecvsr.upscaling.chunk_events import ChunkAdvanced, ChunkDone, ChunkEvent
 from codecvsr.upscaling.chunks import Chunk
 from codecvsr.upscaling.dry_run import make_upscale_plan
 from codecvsr.upscaling.estimate import Estimate, estimate_pending
+from codecvsr.upscaling.losses import lost_of_pictures
 from codecvsr.upscaling.options import Engine, RunSettings, UpscaleReport
 from codecvsr.upscaling.process_chunk import ChunkProcessor, job_description
 from codecvsr.upscaling.speed import Meter, Seldom, Throttle
 from codecvsr.upscaling.worker_pool import WorkerPool, usual_workers
-from codecvsr.video.image_writer import is_image_name, stored_in
 from codecvsr.video.probe import Media, expected_frames
 from codecvsr.video.scan import Scan, scan
-from codecvsr.video.side_data_output import lost
-from codecvsr.video.stream_mapping import StreamPlan, container_of, is_raw
-from codecvsr.video.y4m import lost_in_y4m
+from codecvsr.video.stream_mapping import StreamPlan
 
 _SLOW, _FASTER = "codecvsr", "codecvsr-fast"  # on a CPU
 _LONG_SECONDS = 3600.0
@@ -163,7 +161,14 @@ class Job:
                 if reading.is_due():
                     self._advance("reading", count, total)
 
-            found = scan(self._media, start=options.start, end=options.end, damage=options.damage, on_frames=on_frames)
+            found = scan(
+                self._media,
+                start=options.start,
+                end=options.end,
+                damage=options.damage,
+                tonemap=options.tonemap,
+                on_frames=on_frames,
+            )
             self._checkpoint.save_scan(found)
         return found
 
@@ -174,12 +179,8 @@ class Job:
             OutputError: it will lack something and ``settings.strict`` is set.
         """
         output = self._checkpoint.output
-        is_image = pictures is None and is_image_name(output)
-        container = None if is_image or pictures is not None else container_of(output)
-        stored = stored_in(output) if is_image else ()
-        losses = losses + lost(found.side_data, self._engine.options.codec, container, stored)
-        if pictures is None and is_raw(output):
-            losses = losses + lost_in_y4m(self._media, found)
+        codec = self._engine.options.codec
+        losses = losses + lost_of_pictures(self._media, found, output, codec, is_folder=pictures is not None)
         if losses and self._settings.strict and pictures is None:
             raise OutputError(f"{output}: cannot store everything ({'; '.join(losses)}); omit --strict to do without.")
         return losses

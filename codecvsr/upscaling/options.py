@@ -48,6 +48,7 @@ class UpscaleOptions:
         deinterlace: "auto" (frames that are flagged as interlaced), "off", "frame" (all, one frame per frame) or "field" (all,
             one frame per field).
         audio: of the output: "auto", "copy", "aac", "opus", "flac" or "none".
+        tonemap: HDR is converted to SDR.
         skip_static: duplicate frames are copied instead of upscaled.
         strength: share of the network's pictures, 0 to 1; the rest is bicubic interpolation.
         start: seconds from the first frame.
@@ -76,6 +77,7 @@ class UpscaleOptions:
     tile: int = 0
     deinterlace: Deinterlace = "auto"
     audio: Audio = "auto"
+    tonemap: bool = False
     skip_static: bool = False
     strength: float = 1.0
     start: float | None = None

@@ -17,13 +17,14 @@ from codecvsr.bitstream.conceal import ConcealedVideo
 from codecvsr.bitstream.decode import open_video
 from codecvsr.bitstream.deinterlace import Deinterlaced
 from codecvsr.bitstream.side_data import side_data
-from codecvsr.errors import InputError, UnsupportedInputError
+from codecvsr.bitstream.tone_mapping import HLG, PQ, USUAL_PEAK, ToneMapping
+from codecvsr.errors import HdrInputError, InputError
 from codecvsr.video.matroska import Crop, read_crops
 from codecvsr.video.probe import Damage, Media
 from codecvsr.video.side_data import SideData, SideDataCollector
 from codecvsr.video.timeline import display_times
 
-_HDR = {16: "PQ (SMPTE ST 2084)", 18: "HLG (ARIB STD-B67)"}  # ITU-T H.273 TransferCharacteristics
+_HDR = {PQ: "PQ (SMPTE ST 2084)", HLG: "HLG (ARIB STD-B67)"}  # ITU-T H.273 TransferCharacteristics
 _UNSPECIFIED, _BT601 = 2, 6  # ITU-T H.273 code points
 _AS_IT_IS = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)  # the display matrix of no rotation
 _SD_LINES = 720  # players assume BT.601 for undeclared video of fewer lines, else BT.709
@@ -69,6 +70,7 @@ class Scan:
         side_data: what the input has beyond its pictures and streams.
         crop: pixels that the container hides at the top, bottom, left and right.
         deinterlaced: number of frames that were made by de-interlacing.
+        tone_mapping: how HDR pictures become SDR; None for SDR.
         without_vectors: number of frames that were coded as fields or made from fields: they have no vectors of whole pictures.
     """
 
@@ -87,6 +89,7 @@ class Scan:
     side_data: SideData = field(default_factory=SideData)
     crop: Crop = (0, 0, 0, 0)
     deinterlaced: int = 0
+    tone_mapping: ToneMapping | None = None
     without_vectors: int = 0
 
     def __len__(self) -> int:
@@ -125,6 +128,7 @@ def scan(
     end: float | None = None,
     damage: Damage = "refuse",
     on_frames: Callable[[int], None] | None = None,
+    tonemap: bool = False,
 ) -> Scan:
     """Decodes an input once: finds the time of every frame, and whether all frames can be decoded.
 
@@ -134,10 +138,11 @@ def scan(
         end: seconds from the first frame; frames from there on are skipped.
         damage: how a damaged video is treated.
         on_frames: called with the number of frames that were read so far.
+        tonemap: convert HDR to SDR.
 
     Raises:
         InputError: no frame lies between ``start`` and ``end``, or the input cannot be used.
-        UnsupportedInputError: it is HDR.
+        HdrInputError: it is HDR, and ``tonemap`` is not set.
     """
     times: list[int | None] = []
     collector = SideDataCollector(media.extras())
@@ -150,7 +155,7 @@ def scan(
     frames = media.frames(damage)
     for frame in frames:
         if facts is None:
-            facts = _facts(media, frame.picture)
+            facts = _facts(media, frame.picture, tonemap=tonemap)
         pts = (
             None
             if frame.pts_seconds is None or media.has_own_rate
@@ -190,6 +195,16 @@ def scan(
     usual = round(1 / media.rate / media.time_base) or 1
     if not duration and len(pts_array) > 1:
         duration = int(pts_array[-1] - pts_array[-2])
+    extras, tone_mapping, transfer = collector.result(first), None, facts.pop("hdr")
+    if transfer:
+        tone_mapping = ToneMapping(extras.peak_light() or USUAL_PEAK if transfer == PQ else USUAL_PEAK)
+        extras = extras.without_hdr()
+        _logger.info(
+            "%s: HDR, %s, of at most %.0f cd/m2, is converted to SDR (BT.709) by BT.2390.",
+            media.path, _HDR[transfer], tone_mapping.peak,
+        )  # fmt: skip
+    elif tonemap:
+        _logger.info("%s: is SDR; --tonemap changes nothing.", media.path)
     return Scan(
         first=first,
         pts=pts_array[first:],
@@ -197,7 +212,8 @@ def scan(
         keys=np.array(keys[first:]),
         starts=np.array(starts[first:]),
         concealed=concealed,
-        side_data=collector.result(first),
+        side_data=extras,
+        tone_mapping=tone_mapping,
         crop=_crop(media),
         deinterlaced=sum(deinterlaced[first:]),
         without_vectors=sum(fields[first:]),
@@ -225,14 +241,15 @@ def _increasing(media: Media, times: list[int | None]) -> npt.NDArray[np.int64]:
     return np.array(result, np.int64)
 
 
-def _facts(media: Media, picture: av.VideoFrame) -> dict[str, Any]:
+def _facts(media: Media, picture: av.VideoFrame, *, tonemap: bool) -> dict[str, Any]:
     """Returns the properties that the first picture has for all."""
     name = picture.format.name
     transfer = int(picture.color_trc)
-    if transfer in _HDR:
-        raise UnsupportedInputError(
+    hdr = transfer if transfer in _HDR else 0
+    if hdr and not tonemap:
+        raise HdrInputError(
             f"{media.path}: is HDR, {_HDR[transfer]}, which the networks were not made for; SDR was expected. "
-            "Tone-map it first, for example with ffmpeg's filters zscale and tonemap."
+            "--tonemap converts it."
         )
     if picture.format.components[0].bits > 8:
         _logger.info(
@@ -250,10 +267,11 @@ def _facts(media: Media, picture: av.VideoFrame) -> dict[str, Any]:
     display: Any = side_data(picture).get("DISPLAYMATRIX")
     rotation = None if display is None else tuple(int(v) for v in np.frombuffer(bytes(display), np.int32))
     return {
+        "hdr": hdr,
         "height": picture.height,
         "width": picture.width,
         "pixel_format": name,
-        "colour": Colour(matrix, primaries, transfer, full),
+        "colour": Colour(1, 1, 1, False) if hdr else Colour(matrix, primaries, transfer, full),
         "aspect": _aspect(media),
         "rotation": rotation,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -95,9 +96,15 @@ class Decoder:
         except StopIteration:
             raise InputError(f"{self._media.path}: has fewer frames than at first; use -y to start over.") from None
         self._at += 1
-        return frame
+        return _converted(frame, self._scan)
 
 
 def frames_between(media: Media, scan: Scan, damage: Damage = "refuse") -> Iterator[CodedFrame]:
     """Yields the frames of a scan, decoded from the start of the input."""
-    return itertools.islice(media.frames(damage), scan.first, scan.first + len(scan))
+    selected = itertools.islice(media.frames(damage), scan.first, scan.first + len(scan))
+    return (_converted(frame, scan) for frame in selected)
+
+
+def _converted(frame: CodedFrame, scan: Scan) -> CodedFrame:
+    """Returns a frame whose RGB is SDR."""
+    return frame if scan.tone_mapping is None else replace(frame, tone_mapping=scan.tone_mapping)

@@ -54,6 +54,15 @@ OF_STREAM = (
 )
 #: Side data of single pictures that an output may have.
 OF_PICTURES = ("A53_CC", "AFD")
+_OF_HDR = (
+    "MASTERING_DISPLAY_METADATA",
+    "CONTENT_LIGHT_LEVEL",
+    "DYNAMIC_HDR_PLUS",
+    "DYNAMIC_HDR_VIVID",
+    "DOVI_RPU_BUFFER",
+    "DOVI_METADATA",
+    "AMBIENT_VIEWING_ENVIRONMENT",
+)
 CHROMA_STEPS, LUMINANCE_STEPS = 50000, 10000  #: per unit, in SEI messages and MP4
 
 
@@ -93,6 +102,26 @@ class SideData:
     names: tuple[str, ...] = ()
     stream: Mapping[str, bytes] = field(default_factory=dict)
     pictures: Mapping[str, PictureData] = field(default_factory=dict)
+
+    def peak_light(self) -> float | None:
+        """Returns the largest luminance of the pictures in cd/m2: of the content, else of the mastering display; None if unknown."""
+        if (content := self.stream.get("CONTENT_LIGHT_LEVEL")) and (
+            brightest := parse("CONTENT_LIGHT_LEVEL", content)[0]
+        ):
+            return float(brightest)
+        if display := self.stream.get("MASTERING_DISPLAY_METADATA"):
+            _, light = parse("MASTERING_DISPLAY_METADATA", display)
+            return light[1] / LUMINANCE_STEPS if light and light[1] else None
+        return None
+
+    def without_hdr(self) -> SideData:
+        """Returns the side data that pictures still have after they were converted to SDR."""
+        words = {WORDS[name] for name in _OF_HDR}
+        return SideData(
+            tuple(name for name in self.names if name not in words),
+            {name: data for name, data in self.stream.items() if name not in _OF_HDR},
+            self.pictures,
+        )
 
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Returns arrays to be saved."""

@@ -137,4 +137,4 @@ def test_a_preview_replaces_no_file_of_others(tmp_path: Path, videos) -> None:
     both = ["upscale", str(videos["mp4"]), str(videos["mkv"]), *command[2:]]
     both[both.index("-o") + 1] = str(tmp_path / "out")
     assert CliRunner().invoke(cli, both).exit_code == 0  # the second input replaces the preview of the first
-    assert read_image(preview).shape[0] == 128
+    assert read_image(preview).shape == (192, 128, 3)  # right side up

@@ -56,7 +56,7 @@ def test_hdr_is_refused_before_any_work(tmp_path, transfer):
     source = tmp_path / "s.mp4"
     parameters = {"x264-params": f"colorprim=bt2020:colormatrix=bt2020nc:transfer={transfer}"}
     encode(source, moving_texture(3, 32, 48, 2, 1), options=parameters, pixel_format="yuv420p10le")
-    with pytest.raises(UnsupportedInputError, match=r"is HDR, (PQ|HLG).*Tone-map it first"):
+    with pytest.raises(UnsupportedInputError, match=r"is HDR, (PQ|HLG).*--tonemap converts it"):
         codecvsr.upscale(source, tmp_path / "o.mp4", model="bicubic")
     assert [p.name for p in tmp_path.iterdir()] == ["s.mp4"]
 
