@@ -83,6 +83,14 @@ def width(words: str, size: float, *, bold: bool = False) -> int:
     return _glyphs(words, size, bold).shape[1] if words.strip() else 0
 
 
+def shortened(name: str, size: float, room: float, *, bold: bool = False) -> str:
+    """Returns a name that fits into ``room`` pixels: without its start, which of paths matters least, if it is too long."""
+    shown = name
+    while width(shown, size, bold=bold) > room and len(shown) > len("...x"):
+        shown = f"...{shown.removeprefix('...')[1:]}"
+    return shown
+
+
 def text(
     picture: Picture,
     words: str,

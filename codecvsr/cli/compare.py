@@ -208,7 +208,7 @@ def _print_table(table: Table) -> None:
     last = len(table.header) - 1
     for column, name in enumerate(table.header):
         is_word = column < table.words or column == last
-        shown.add_column(name, justify="left" if is_word else "right", overflow="fold")
+        shown.add_column(name, justify="left" if is_word else "right", overflow="fold", no_wrap=column == 0)
     for index, texts in enumerate(table.lines):
         best = (column for line, column in table.best if line == index)
         marked = set(best)

@@ -50,15 +50,24 @@ class StepPrinter:
     def _show(self, step: Step) -> None:
         if self._bar is None:
             from rich.progress import BarColumn, Progress, TextColumn
+            from rich.table import Column
 
-            columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[left]}"))
-            self._bar = Progress(*columns, console=stderr_console(), transient=True)
+            last = Column(no_wrap=True, overflow="ellipsis", ratio=1)  # last, so that nothing but a long name is cut
+            columns = (
+                TextColumn("{task.fields[count]}"),
+                BarColumn(bar_width=20),
+                TextColumn("{task.fields[left]}"),
+                TextColumn("{task.description}", table_column=last),
+            )
+            self._bar = Progress(*columns, console=stderr_console(), transient=True, expand=True)
             self._bar.start()
-            self._task = self._bar.add_task("", total=float(step.total), left="")
+            self._task = self._bar.add_task("", total=float(step.total), left="", count="")
         if self._task is not None:
             done = step.number - 1 + step.frame / max(step.frames, 1)
             left = "" if step.eta_seconds is None else f"{duration(step.eta_seconds)} left"
-            self._bar.update(self._task, completed=done, description=_place(step).replace("[", "\\["), left=left)
+            count = f"{step.number} of {step.total}"
+            name = f"{step.row} on {step.clip}".replace("[", "\\[")
+            self._bar.update(self._task, completed=done, description=name, left=left, count=count)
 
 
 def _place(step: Step) -> str:

@@ -15,6 +15,7 @@ _LEFT, _TOP, _BOTTOM = 66, 16, 52
 _CHARACTER = 7.6  # pixels of width per character at the size of labels
 _LEGEND_LINE, _BAR = 22, 15  # pixels
 _TICKS = 6
+_MIN_LOG_TICKS = 3
 _FONT = "font-family='system-ui,sans-serif' font-size='13'"
 #: Colours that people with colour-vision deficiencies can tell apart (after Okabe and Ito, 2008), darker on white, lighter on black.
 _STYLE = """<style>
@@ -220,10 +221,14 @@ def ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Returns round values whose logarithms lie between ``low`` and ``high``: 1, 2 and 5 of each decade, or only 1 for many."""
+    """Returns round values whose logarithms lie between ``low`` and ``high``.
+
+    They are 1, 2 and 5 of each decade, only 1 for many decades, and evenly spaced for a small part of one.
+    """
     factors = (1, 2, 5) if high - low < 4 else (1,)
     powers = range(math.floor(low), math.ceil(high) + 1)
-    return [f * 10.0**power for power in powers for f in factors if low <= math.log10(f * 10.0**power) <= high]
+    found = [f * 10.0**power for power in powers for f in factors if low <= math.log10(f * 10.0**power) <= high]
+    return found if len(found) >= _MIN_LOG_TICKS else ticks(10.0**low, 10.0**high)
 
 
 def _tick(at: float, height: float, label: str) -> list[str]:

@@ -22,7 +22,8 @@ Box = tuple[int, int, int, int]  #: x, y, width, height in pixels of the origina
 
 _CROP = 192, 144  # width and height of the crop
 _ZOOM = 2
-_PAD, _CAPTION, _HEADER = 12, 34, 46
+_NAME, _NOTE = 13, 12  # height in pixels of capitals: the page shows the picture at about six tenths
+_PAD, _CAPTION, _HEADER = 12, 50, 50  # pixels
 _LOCATOR_SHARE = 0.28  # of the picture's width, for the frame with the crop marked
 _MAX_TILES = 5  # per line, original included
 _FINE = 2.0  # pixels: only detail finer than this counts
@@ -59,9 +60,9 @@ def draw(comparison: Comparison, clips: list[TestClip], box: Box | None) -> Pict
     count = sum(map(len, rows_of))
     total_h = _HEADER + max(count * (tile_h + _CAPTION), locator_h + _CAPTION) + _PAD
     canvas = drawing.blank(total_h, locator_w + columns * (tile_w + _PAD) + 2 * _PAD)
-    drawing.text(canvas, clips[0].name, _PAD, _HEADER / 2, size=15, bold=True)
+    drawing.text(canvas, clips[0].name, _PAD, _HEADER / 2, size=18, bold=True)
     note = f"frame {middle}, {width}x{height} pixels at ({x}, {y}), twice enlarged"
-    drawing.text(canvas, note, canvas.shape[1] - _PAD, _HEADER / 2, size=10, color=drawing.MUTED, align="right")
+    drawing.text(canvas, note, canvas.shape[1] - _PAD, _HEADER / 2, size=14, color=drawing.MUTED, align="right")
     small = cv2.resize(original, (locator_w, locator_h), interpolation=cv2.INTER_AREA)
     canvas[_HEADER : _HEADER + locator_h, _PAD : _PAD + locator_w] = small
     share = locator_w / original.shape[1]
@@ -103,10 +104,9 @@ def _tile(canvas: Picture, part: Picture, x: int, y: int, name: str, note: str, 
     height, width = part.shape[0] * _ZOOM, part.shape[1] * _ZOOM
     canvas[y : y + height, x : x + width] = cv2.resize(part, (width, height), interpolation=cv2.INTER_NEAREST)
     color = drawing.WARM if is_best else drawing.TEXT
-    room = width // 8  # characters of this size
-    shown = name if len(name) <= room else f"{name[: room - 3]}..."
-    drawing.text(canvas, shown, x, y + height + 10, size=9, color=color, bold=is_best)
-    drawing.text(canvas, note, x, y + height + 24, size=8, color=drawing.MUTED)
+    shown = drawing.shortened(name, _NAME, width, bold=True)
+    drawing.text(canvas, shown, x, y + height + 15, size=_NAME, color=color, bold=is_best)
+    drawing.text(canvas, note, x, y + height + 35, size=_NOTE, color=drawing.MUTED)
 
 
 def _max_difference(original: Picture, lines: list[list[tuple[str, Picture]]]) -> Box:

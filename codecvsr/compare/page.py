@@ -32,7 +32,7 @@ th, td { padding: .28rem .65rem; border-bottom: 1px solid var(--rule); text-alig
 th { border-bottom: 2px solid var(--strong); font-weight: 600 } td.w, th.w { text-align: left }
 td.note { white-space: normal; min-width: 9rem; color: var(--muted) } td.best { font-weight: 700 }
 tr.untrained td { color: var(--muted); font-style: italic } tbody tr:hover td { background: var(--hover) }
-img { max-width: 100%; height: auto; border-radius: 4px } svg { max-width: 100%; height: auto }
+img { max-width: 100%; height: auto; border-radius: 4px } svg { max-width: 100%; min-width: 680px; height: auto }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; font-size: 13px } dt { color: var(--muted) } dd { margin: 0; overflow-wrap: anywhere }
 """
 
@@ -67,7 +67,9 @@ def html_page(
     ]
     for name, picture in pictures:
         encoded = base64.b64encode(_png(picture)).decode("ascii")
-        parts.append(f"<h2>{escape(name)}</h2><img alt='{escape(name)}' src='data:image/png;base64,{encoded}'>")
+        parts.append(
+            f"<h2>Crops of {escape(name)}</h2><img alt='Crops of {escape(name)} in every row' src='data:image/png;base64,{encoded}'>"
+        )
     parts.append(_html_table(measurements_table(comparison), "h2"))
     if (by_clip := artifacts_by_clip_table(comparison)) is not None:
         parts.append(_html_table(by_clip, "h2"))

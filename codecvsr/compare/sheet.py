@@ -128,7 +128,8 @@ def _draw(comparison: Comparison, rows: list[str], places: dict[str, Place]) -> 
                 canvas[top + _CAPTION :, left:][: crop.shape[0], : crop.shape[1]] = crop
                 line = top + _CAPTION + height + _NOTE / 2
                 end = left + width - drawing.text(canvas, note, left + width, line, size=9, align="right")
-                _name(canvas, columns[column], left, line, end - left - _PAD)
+                shown = drawing.shortened(columns[column], 9, end - left - _PAD)
+                drawing.text(canvas, shown, left, line, size=9, color=drawing.MUTED)
         top += tall
     return canvas
 
@@ -154,11 +155,3 @@ def _crops(comparison: Comparison, columns: list[str], name: str, place: Place) 
 
 def _where(place: Place) -> str:
     return f"{place.clip.name}, {place.clip.label}, frame {place.frame}, {place.width}x{place.height} at ({place.x}, {place.y})"
-
-
-def _name(canvas: Picture, name: str, x: int, middle: float, room: int) -> None:
-    """Writes a name, shortened at its start to the room in pixels."""
-    shown = name
-    while drawing.width(shown, 9) > room and len(shown) > 4:
-        shown = f"...{shown.removeprefix('...')[1:]}"
-    drawing.text(canvas, shown, x, middle, size=9, color=drawing.MUTED)

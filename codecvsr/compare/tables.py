@@ -93,19 +93,20 @@ def artifacts_by_clip_table(comparison: Comparison) -> Table | None:
 
 
 def summary_table(comparison: Comparison) -> Table:
-    """Returns one line per variant: RGB PSNR and SSIM at every CRF, and what it costs."""
+    """Returns one line per variant, ablations below their model: RGB PSNR and SSIM at every CRF, and the time per frame."""
     means = {(mean.row, mean.crf): mean for mean in comparison.means()}
     best = {
         label: max((m.values["psnr_rgb"] or 0.0 for m in means.values() if m.crf == label and m.rank), default=0.0)
         for label in comparison.labels
     }
-    header = ("model", *(label.replace("CRF", "CRF ") for label in comparison.labels), "parameters", "ms/frame", "note")
+    header = ("model", *(label.replace("CRF", "CRF ") for label in comparison.labels), "ms/frame", "note")
     lines, marked = [], set()
     for row, variant in enumerate(comparison.variants):
         own = [means.get((variant.name, label)) for label in comparison.labels]
         known = [mean for mean in own if mean is not None]
+        name = f"  {variant.name.removeprefix(variant.model)}" if variant.is_ablation else variant.name
         if not known:
-            lines.append((variant.name, *[NOTHING] * (len(header) - 2), "failed"))
+            lines.append((name, *[NOTHING] * (len(header) - 2), "failed"))
             continue
         measurement = next(m for m in comparison.measurements if m.row == variant.name)
         scores = [_score(mean) for mean in own]
@@ -118,10 +119,12 @@ def summary_table(comparison: Comparison) -> Table:
             and len(comparison.variants) > 1
         }
         times = [value for mean in known if (value := mean.values["ms_per_frame"]) is not None]
-        cost = (f"{measurement.parameters:,}", _number(sum(times) / len(times), 1))
         fewest = min(known, key=lambda mean: mean.clips)
         clips = sum(clip.label == fewest.crf for clip in comparison.clips)
-        lines.append((variant.name, *scores, *cost, _note(measurement, fewest, clips)))
+        pace = _number(sum(times) / len(times), 1)
+        lines.append((name, *scores, pace, _note(measurement, fewest, clips, with_motion=False)))
+    if not any(line[-1] for line in lines):  # narrow enough for a line per model on a terminal
+        header, lines = header[:-1], [line[:-1] for line in lines]
     names = list(dict.fromkeys(clip.name for clip in comparison.clips))
     over = f"means over {len(names)} clips" if len(names) > 1 else names[0]
     return Table(f"PSNR in dB and SSIM, RGB; {over}", header, tuple(lines), frozenset(marked))
@@ -175,9 +178,9 @@ def measurements_table(comparison: Comparison) -> Table:
     return Table("Every clip", tuple(header), tuple(lines), words=2)
 
 
-def _note(measurement: Measurement, mean: Mean | None = None, clips: int = 0) -> str:
+def _note(measurement: Measurement, mean: Mean | None = None, clips: int = 0, *, with_motion: bool = True) -> str:
     notes = [UNTRAINED] if measurement.training == UNTRAINED else []
-    notes += [] if measurement.motion == "none" else [f"motion {measurement.motion}"]
+    notes += [f"motion {measurement.motion}"] if with_motion and measurement.motion != "none" else []
     notes += ["same size, against the shrunken original"] if measurement.scale == 1 else []
     notes += [f"only {mean.clips} of {clips} clips"] if mean is not None and mean.clips < clips else []
     return ", ".join(notes)

@@ -18,6 +18,7 @@ from codecvsr.cli.compare_progress import duration
 from codecvsr.compare import run as module
 from codecvsr.compare.measurements import Settings
 from codecvsr.compare.run import Step, compare
+from codecvsr.compare.tables import summary_table
 from codecvsr.compare.variants import Variant
 from codecvsr.compare.work import RemainingTime, Work
 from codecvsr.errors import CodecVSRError
@@ -131,6 +132,18 @@ def test_terminal_has_a_line_per_model_and_every_clip_with_v(material: Path, sma
     lines = [line for line in long.stdout.splitlines() if "bicubic" in line]
     assert len(lines) == 1 + 2 + 4  # summary, means by CRF, clips
     assert long.stderr.count("(stored)") == 8
+
+
+def test_the_summary_fits_a_narrow_terminal(material: Path, small: Path, tmp_path: Path) -> None:
+    result = compare(
+        [material / "bench"], material / "hr", [str(small)], ablations=True, settings=CPU, out_dir=tmp_path
+    )
+    table = summary_table(result)
+    assert table.header == ("model", "CRF 15", "CRF 35", "ms/frame")  # no notes, no column of them
+    assert [line[0] for line in table.lines][1:4] == [str(small), "  +ablate-mvs", "  +ablate-second-order"]
+    means = {(mean.row, mean.crf): mean for mean in result.means()}
+    assert table.lines[0][1] == "{psnr_rgb:.2f} {ssim_rgb:.4f}".format(**means["bicubic", "CRF15"].values)
+    assert len(table.best) == 2 and all(column in (1, 2) for _, column in table.best)
 
 
 def test_artifacts_are_those_of_eval(material: Path, tmp_path: Path) -> None:

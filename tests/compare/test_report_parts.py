@@ -99,6 +99,13 @@ def test_labels_of_points_never_overlap() -> None:
     assert all(b[0] != a[0] or b[1] - a[1] >= 6 * len("CRF 25") for a, b in itertools.pairwise(places))
 
 
+@pytest.mark.parametrize("times", [(220.0, 470.0), (30.0, 9000.0), (101.0, 103.0)])
+def test_a_logarithmic_axis_has_ticks_at_every_range(times: tuple[float, float]) -> None:
+    shown = texts(chart([Series("s", tuple((time, 20.0) for time in times))], "ms", "dB", log_x=True))
+    ticks = [float(text) for text in shown[: shown.index("ms")] if re.fullmatch(r"[0-9.]+", text)]
+    assert len([tick for tick in ticks if times[0] / 2 < tick < times[1] * 2]) >= 3
+
+
 def test_titles(many: Comparison) -> None:
     assert report_title(many) == "8 models and bicubic on a at CRF 15 and 35"
     many.variants = many.variants[:3]
