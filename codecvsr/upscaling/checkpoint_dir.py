@@ -25,7 +25,7 @@ from codecvsr.bitstream.tone_mapping import ToneMapping
 from codecvsr.durable import lock, sync_file, sync_folder
 from codecvsr.errors import OutputError
 from codecvsr.files import FRAME_NAME, name_beside
-from codecvsr.video.scan import Colour, Scan
+from codecvsr.video.scan import Colour, Scan, SizeChange
 from codecvsr.video.segments import unique
 from codecvsr.video.side_data import SideData
 
@@ -212,6 +212,7 @@ class CheckpointDir:
             side_data=side_data,
             crop=tuple(facts.pop("crop", (0, 0, 0, 0))),
             tone_mapping=None if peak is None else ToneMapping(peak),
+            later_sizes=tuple(SizeChange(*change) for change in facts.pop("later_sizes", ())),
             **facts,
         )
 
@@ -235,6 +236,7 @@ class CheckpointDir:
             "peak": None if scan.tone_mapping is None else scan.tone_mapping.peak,
             "deinterlaced": scan.deinterlaced,
             "without_vectors": scan.without_vectors,
+            "later_sizes": scan.later_sizes,
         }
         part = self.path / f".{_SCAN}.part.npz"
         arrays: dict[str, Any] = scan.side_data.to_arrays()

@@ -44,6 +44,29 @@ def first_chunk(frames: int) -> int:
     return _FIRST if frames >= _LONG else 0
 
 
+def plan_around(
+    breaks: Sequence[int], keys: Sequence[bool], chunk_frames: int, overlap: int = OVERLAP, first: int = 0
+) -> list[Chunk]:
+    """Cuts a video as :func:`plan` does; no chunk has frames, nor context frames, of both sides of a break.
+
+    Args:
+        breaks: frames that begin something new, increasing.
+        keys: as in :func:`plan`, and so are the others.
+        chunk_frames: maximum frames of a chunk.
+        overlap: context frames at both ends of a chunk.
+        first: frames of the first chunk; 0 for no special length.
+
+    Raises:
+        ValueError: ``chunk_frames`` is not positive or ``overlap`` is negative.
+    """
+    chunks: list[Chunk] = []
+    for begin, end in pairwise((0, *breaks, len(keys))):
+        for part in plan(keys[begin:end], chunk_frames, overlap, 0 if begin else first):
+            places = (part.start, part.stop, part.context_start, part.context_stop)
+            chunks.append(Chunk(len(chunks), *(begin + place for place in places)))
+    return chunks
+
+
 def plan(keys: Sequence[bool], chunk_frames: int, overlap: int = OVERLAP, first: int = 0) -> list[Chunk]:
     """Cuts a video into chunks of at most ``chunk_frames`` frames, at intra pictures where possible.
 

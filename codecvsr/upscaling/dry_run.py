@@ -39,6 +39,7 @@ class UpscalePlan:
         height: of the output.
         frames: of the output.
         deinterlacing: in words, what is de-interlaced; empty for nothing.
+        later_sizes: in words, changes of the size of the input; empty for none.
         model: name of the model.
         motion: kind of motion.
         motion_source: in words, where the motion comes from.
@@ -59,13 +60,15 @@ class UpscalePlan:
     estimate: Estimate
     suggestion: str = ""
     deinterlacing: str = ""
+    later_sizes: str = ""
 
     def lines(self) -> list[str]:
         """Returns the plan in two lines, and a third with the suggestion if there is one."""
-        size = f"{self.source_width}x{self.source_height}, {self.deinterlacing or f'{self.frames} frames'}"
+        size = f"{self.source_width}x{self.source_height}" + (f" ({self.later_sizes})" if self.later_sizes else "")
+        frames = self.deinterlacing or f"{self.frames} frames"
         expected = self.estimate.words()
         text = [
-            f"{self.input}: {size} -> {self.output}, {self.width}x{self.height}",
+            f"{self.input}: {size}, {frames} -> {self.output}, {self.width}x{self.height}",
             f"model {self.model}, motion {self.motion_source}{'; ' if expected else ''}{expected}",
         ]
         return [*text, self.suggestion] if self.suggestion else text
@@ -93,7 +96,7 @@ def make_upscale_plan(
     return UpscalePlan(
         str(media.path), str(output), found.width, found.height, width, height, len(found), engine.model.name, engine.kind,
         describe_motion(media, found, engine.kind), expected, suggestion,
-        describe_deinterlacing(found.deinterlaced, len(found), media.deinterlace),
+        describe_deinterlacing(found.deinterlaced, len(found), media.deinterlace), found.describe_changes(),
     )  # fmt: skip
 
 

@@ -103,6 +103,8 @@ def estimate(
         pending: the chunks that are not done; None for all.
         workers: processes that share the work.
     """
+    if scan.later_sizes:
+        return Estimate(note="no estimate (the picture size changes)")
     work = plan_work(engine, scan)
     chunks = work.chunks if pending is None else pending
 

@@ -197,6 +197,11 @@ class Job:
                 "as the video stores them.",
                 path,
             )
+        if found.later_sizes:
+            _logger.warning(
+                "%s: the picture size changes (%s): each part is upscaled and brought to the output size of the first.",
+                path, found.describe_changes(),
+            )  # fmt: skip
         for plan in plans:
             if plan.note:
                 _logger.warning("%s: %s %s.", output, plan.title, plan.note)

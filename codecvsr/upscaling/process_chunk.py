@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codecvsr.constants import SCALE
+from codecvsr.engine.plan import Plan
 from codecvsr.files import write_png
 from codecvsr.inference.ablations import Ablations
 from codecvsr.inference.execute import upscale_frames
@@ -34,7 +35,7 @@ from codecvsr.upscaling.frame_names import frame_names
 from codecvsr.upscaling.image_output import ImageTarget
 from codecvsr.upscaling.options import Engine
 from codecvsr.upscaling.prefetch import BackgroundRunner, Prefetcher
-from codecvsr.upscaling.work import choose_form, plan_work
+from codecvsr.upscaling.work import choose_form, choose_window, plan_work
 from codecvsr.video.image_writer import check_image_size, is_image_name
 from codecvsr.video.probe import Media
 from codecvsr.video.resize import resample
@@ -108,9 +109,8 @@ class ChunkProcessor:
         self.scan = scan
         options, work = engine.options, plan_work(engine, scan)
         self._overlap, self.chunks = work.overlap, list(work.chunks)
-        self._plan = engine.plan.for_job(len(scan), scan.height, scan.width)
-        duplicates = DuplicateFrames() if options.skip_static else None
-        self._budget = MemoryLimits(work.window, options.tile, duplicates=duplicates)
+        self._duplicates = DuplicateFrames() if options.skip_static else None
+        self._runs: dict[tuple[int, int], tuple[MemoryLimits, Plan]] = {}  # how frames of each size are upscaled
         image = media.image if is_image_name(checkpoint.output) and pictures is None else None
         self.form = form = choose_form(
             options, media, scan, is_video=pictures is None and image is None, is_raw=is_raw(checkpoint.output)
@@ -135,11 +135,19 @@ class ChunkProcessor:
 
     def pop_skipped_frames(self) -> float:
         """Returns how many frames were replaced by copies of others since the last call."""
-        duplicates = self._budget.duplicates
-        if duplicates is None:
+        if self._duplicates is None:
             return 0.0
-        count, duplicates.skipped_frames = duplicates.skipped_frames, 0.0
+        count, self._duplicates.skipped_frames = self._duplicates.skipped_frames, 0.0
         return count
+
+    def _run(self, height: int, width: int) -> tuple[MemoryLimits, Plan]:
+        """Returns how frames of one size are upscaled, the same for all chunks of that size."""
+        if (height, width) not in self._runs:
+            options, engine = self._engine.options, self._engine
+            window = choose_window(engine, height, width)
+            limits = MemoryLimits(window, options.tile, duplicates=self._duplicates)
+            self._runs[height, width] = limits, engine.plan.for_job(len(self.scan), height, width)
+        return self._runs[height, width]
 
     def make(
         self, chunks: Iterable[Chunk | None], on_frame: FrameHandler, on_advance: AdvanceHandler | None = None
@@ -156,14 +164,15 @@ class ChunkProcessor:
         room = max(2, min(8, _QUEUE_BYTES // (self.height * self.width * 3)))
         with Prefetcher(functools.partial(self._sources, chunks, on_advance)) as sources:
             for chunk, source in sources:
-                windows = chunk.windows(self._budget.window, self._overlap)
+                limits, run_plan = self._run(*source.frames.shape[1:3])
+                windows = chunk.windows(limits.window, self._overlap)
                 strength = engine.options.strength
                 made = upscale_frames(
                     engine.model,
                     source,
                     Ablations(),
-                    self._budget,
-                    self._plan,
+                    limits,
+                    run_plan,
                     windows,
                     strength=strength,
                     on_share=None if on_advance is None else _Position(chunk, windows, on_advance),

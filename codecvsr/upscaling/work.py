@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from codecvsr.inference.native_window import usual_window
 from codecvsr.models.registry import temporal_radius
-from codecvsr.upscaling.chunks import Chunk, first_chunk, plan, usual_chunk
+from codecvsr.upscaling.chunks import Chunk, first_chunk, plan_around, usual_chunk
 from codecvsr.upscaling.options import Engine, UpscaleOptions, output_size
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan
@@ -22,7 +22,7 @@ class Work:
 
     Attributes:
         chunks: of its frames.
-        window: maximum frames in the network at once.
+        window: maximum frames of the first size in the network at once.
         overlap: context frames at both ends of a chunk and a window.
     """
 
@@ -31,14 +31,22 @@ class Work:
     overlap: int
 
 
+def choose_window(engine: Engine, height: int, width: int) -> int:
+    """Returns the maximum frames in the network at once: the option's, or as many as fit."""
+    return engine.options.window or usual_window(engine.model.network, engine.plan, height, width)
+
+
 def plan_work(engine: Engine, scan: Scan) -> Work:
     """Cuts an input into chunks as its size, the options and the memory ask for."""
     options, network = engine.options, engine.model.network
     overlap = max(options.overlap, temporal_radius(network))
-    window = options.window or usual_window(network, engine.plan, scan.height, scan.width)
-    chunk_frames = options.chunk or usual_chunk(scan.height, scan.width)
+    window = choose_window(engine, scan.height, scan.width)
+    sizes = {(scan.height, scan.width), *((change.height, change.width) for change in scan.later_sizes)}
+    chunk_frames = options.chunk or min(usual_chunk(*size) for size in sizes)
     first = 0 if options.chunk else first_chunk(len(scan))
-    return Work(tuple(plan(scan.keys.tolist(), chunk_frames, overlap, first)), window, overlap)
+    breaks = [change.frame for change in scan.later_sizes]
+    chunks = plan_around(breaks, scan.keys.tolist(), chunk_frames, overlap, first)
+    return Work(tuple(chunks), window, overlap)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
@@ -49,6 +50,14 @@ class Colour:
     full_range: bool
 
 
+class SizeChange(NamedTuple):
+    """From frame ``frame`` on, frames have another size, in pixels."""
+
+    frame: int
+    height: int
+    width: int
+
+
 @dataclass(frozen=True)
 class Scan:
     """Result of one decoding pass over the selected frames.
@@ -60,8 +69,8 @@ class Scan:
         keys: (T,) bool, frames a scene may begin with (intra pictures).
         starts: (T,) bool, frames that decoding can begin with: no later frame depends on an earlier one. All False if the
             times are not those of the file, as frames are sought by their times.
-        height: of a frame, in pixels.
-        width: of a frame, in pixels.
+        height: of the first frame, in pixels.
+        width: of the first frame, in pixels.
         pixel_format: FFmpeg's name of the decoded pictures' format.
         colour: description of its pixels.
         aspect: shape of a pixel, width / height.
@@ -72,6 +81,7 @@ class Scan:
         deinterlaced: number of frames that were made by de-interlacing.
         tone_mapping: how HDR pictures become SDR; None for SDR.
         without_vectors: number of frames that were coded as fields or made from fields: they have no vectors of whole pictures.
+        later_sizes: where the size of the frames changes.
     """
 
     first: int
@@ -91,6 +101,7 @@ class Scan:
     deinterlaced: int = 0
     tone_mapping: ToneMapping | None = None
     without_vectors: int = 0
+    later_sizes: tuple[SizeChange, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -106,9 +117,17 @@ class Scan:
         return self.width - self.crop[2] - self.crop[3]
 
     def without_hidden(self, rgb: npt.NDArray[np.uint8], scale: int = 1) -> npt.NDArray[np.uint8]:
-        """Returns a picture, enlarged ``scale`` times, without what the container hides."""
+        """Returns a picture, enlarged ``scale`` times, without what the container hides of pictures of the first size."""
+        if rgb.shape[:2] != (self.height * scale, self.width * scale):
+            return rgb
         top, bottom, left, right = (side * scale for side in self.crop)
         return rgb[top : rgb.shape[0] - bottom, left : rgb.shape[1] - right]
+
+    def describe_changes(self) -> str:
+        """Returns, in words, where the size of the frames changes; empty if it does not."""
+        some = [f"{change.width}x{change.height} from frame {change.frame} on" for change in self.later_sizes[:3]]
+        more = f" and {len(self.later_sizes) - 3} more changes" if len(self.later_sizes) > 3 else ""
+        return ", ".join(some) + more
 
     @property
     def is_turned(self) -> bool:
@@ -150,6 +169,7 @@ def scan(
     starts: list[bool] = []
     deinterlaced: list[bool] = []
     fields: list[bool] = []
+    sizes: list[tuple[int, int]] = []
     facts, duration = None, 0
     origin: Fraction | None = None
     frames = media.frames(damage)
@@ -175,6 +195,7 @@ def scan(
         starts.append((frame.is_idr or is_key) and not is_second)
         deinterlaced.append(frame.is_deinterlaced)
         fields.append(frame.is_field_coded or frame.is_deinterlaced)
+        sizes.append((frame.height, frame.width))
         duration = int(frame.picture.duration or 0)
     if facts is None or origin is None:
         raise InputError(f"{media.path}: has no frames.")
@@ -205,8 +226,12 @@ def scan(
         )  # fmt: skip
     elif tonemap:
         _logger.info("%s: is SDR; --tonemap changes nothing.", media.path)
+    height, width = sizes[first]
     return Scan(
         first=first,
+        height=height,
+        width=width,
+        later_sizes=_changes(sizes[first:]),
         pts=pts_array[first:],
         last_duration=duration or usual,
         keys=np.array(keys[first:]),
@@ -219,6 +244,11 @@ def scan(
         without_vectors=sum(fields[first:]),
         **facts,
     )
+
+
+def _changes(sizes: Sequence[tuple[int, int]]) -> tuple[SizeChange, ...]:
+    pairs = enumerate(itertools.pairwise(sizes), 1)
+    return tuple(SizeChange(index, *size) for index, (before, size) in pairs if size != before)
 
 
 def _exact(seconds: float) -> Fraction:
@@ -268,8 +298,6 @@ def _facts(media: Media, picture: av.VideoFrame, *, tonemap: bool) -> dict[str, 
     rotation = None if display is None else tuple(int(v) for v in np.frombuffer(bytes(display), np.int32))
     return {
         "hdr": hdr,
-        "height": picture.height,
-        "width": picture.width,
         "pixel_format": name,
         "colour": Colour(1, 1, 1, False) if hdr else Colour(matrix, primaries, transfer, full),
         "aspect": _aspect(media),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codecvsr.upscaling.chunks import first_chunk, plan, usual_chunk
+from codecvsr.upscaling.chunks import first_chunk, plan, plan_around, usual_chunk
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -54,3 +54,10 @@ def test_nothing_and_nonsense():
 
 def test_large_frames_are_worked_on_few_at_a_time():
     assert usual_chunk(90, 160) == 120 and usual_chunk(1080, 1920) == 24 and 24 < usual_chunk(720, 1280) < 120
+
+
+def test_breaks_separate_chunks_and_their_context():
+    chunks = plan_around([5, 6], [True, *[False] * 11], 4, overlap=2)
+    places = [(c.index, c.start, c.stop, c.context_start, c.context_stop) for c in chunks]
+    assert places == [(0, 0, 3, 0, 5), (1, 3, 5, 1, 5), (2, 5, 6, 5, 6), (3, 6, 9, 6, 11), (4, 9, 12, 7, 12)]
+    assert plan_around([], [True] * 10, 4, first=2) == plan([True] * 10, 4, first=2)
