@@ -15,8 +15,9 @@ from codecvsr.analysis.stream_stats import StreamStats, StripFrame
 from codecvsr.bitstream.decode import open_video
 from codecvsr.bitstream.encode import EncodeSettings, describe_stream
 from codecvsr.bitstream.frame import CodedFrame
-from codecvsr.bitstream.reader import read_video
-from codecvsr.errors import InputError
+from codecvsr.bitstream.reader import decode_frames, read_video
+from codecvsr.bitstream.refusals import check_sizes
+from codecvsr.errors import InputError, InterlacedInputError
 from codecvsr.events import Progress
 from codecvsr.metrics.alignment import BORDER, TRACK_FRAMES, AlignmentTable
 from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion
@@ -53,6 +54,9 @@ class Inspection:
         residual: likewise, the mean absolute difference in 8-bit luma steps between a frame and its neighbour moved onto
             it: what the motion leaves to be explained, standing in for the coded residual, which is not exported.
         alignment: see :class:`codecvsr.metrics.alignment.AlignmentTable`; None unless asked for.
+        interlaced: frames that are flagged as interlaced.
+        field_coded: frames whose vectors are of fields, or may be; they are not read, and neither are QPs. What is said of
+            vectors, QPs, confidence and residual is said of the other frames.
         strip: every frame, for drawing; not part of the JSON.
     """
 
@@ -74,11 +78,15 @@ class Inspection:
     confidence: dict[str, float]
     residual: dict[str, float]
     alignment: dict[str, Any] | None
+    interlaced: int = 0
+    field_coded: int = 0
     strip: tuple[StripFrame, ...] = field(repr=False, default=())
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the strip; ``alignment`` only where it was measured."""
+        """Everything but the strip; ``alignment`` where it was measured, facts of fields where there are any."""
         skipped = {"strip"} if self.alignment is not None else {"strip", "alignment"}
+        if not self.field_coded:
+            skipped |= {"interlaced", "field_coded"}
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in skipped}
 
 
@@ -94,10 +102,19 @@ def inspect_video(
         progress: wraps the frames to show progress.
 
     Raises:
-        InputError: the errors of ``read_video``; a clip too small or too short for the alignment table.
+        InputError: the errors of ``read_video``, but interlaced coding only with ``alignment``; a clip too small or too short for
+            the alignment table.
     """
     path = Path(path)
-    frames: Iterable[CodedFrame] = read_video(path, allow_damaged=allow_damaged)
+    try:
+        return _inspect(path, read_video(path, allow_damaged=allow_damaged), alignment, progress)
+    except InterlacedInputError:
+        if alignment:
+            raise
+    return _inspect(path, check_sizes(path, decode_frames(path, allow_damaged=allow_damaged)), False, progress)
+
+
+def _inspect(path: Path, frames: Iterable[CodedFrame], alignment: bool, progress: Progress | None) -> Inspection:
     stats = StreamStats()
     table: AlignmentTable | None = None
     for chunk, own in _chunks(frames if progress is None else progress(frames, "reading", None)):

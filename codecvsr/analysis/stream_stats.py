@@ -68,6 +68,7 @@ class StreamStats:
         self.size = (0, 0)
         self.times: list[float] = []
         self.cuts: list[int] = []
+        self.interlaced = self.field_coded = 0
         self.partitions: dict[str, Counter[str]] = {kind: Counter() for kind in TYPE_CODES}
         self.lengths = np.zeros((2, len(_BINS) - 1), np.int64)
         self.longest = [0.0, 0.0]
@@ -88,6 +89,10 @@ class StreamStats:
             if motion.is_cut[t]:
                 self.cuts.append(frame.index)
             self.strip.append(StripFrame(frame.type, frame.decode_index, frame.is_reference, frame.is_idr))
+            self.interlaced += frame.is_interlaced
+            if frame.is_field_coded:
+                self.field_coded += 1
+                continue
             codes, counts = np.unique(motion.partition[t], return_counts=True)
             for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
                 self.partitions[frame.type][PARTITIONS.get(code, "other")] += count
@@ -118,6 +123,8 @@ class StreamStats:
             "width": self.size[0],
             "height": self.size[1],
             "frames": len(self.strip),
+            "interlaced": self.interlaced,
+            "field_coded": self.field_coded,
             "gop": {
                 "structure": "".join(frame.type for frame in self.strip),
                 "idr": idr,

@@ -11,33 +11,34 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import av
-import numpy as np
-import numpy.typing as npt
 from av.stream import Disposition
 
 from codecvsr.bitstream import h264, mpeg
 from codecvsr.bitstream.clock import video_packets
 from codecvsr.bitstream.containers import open_input
-from codecvsr.bitstream.frame import NO_VECTORS, VECTOR_DTYPE, CodedFrame, FrameType
-from codecvsr.bitstream.side_data import side_data
+from codecvsr.bitstream.frame import NO_VECTORS, CodedFrame, FrameType
+from codecvsr.bitstream.side_data import qp_of, vectors_of
 from codecvsr.errors import InputError
 
 _FRAME_TYPES: dict[int, FrameType] = {1: "I", 2: "P", 3: "B", 5: "I", 6: "P"}  # 5 and 6: switching SI and SP
 _EXPORT = {"flags2": "+export_mvs", "export_side_data": "mvs+venc_params"}
-_BLOCK_DTYPE = np.dtype([(name, np.int32) for name in ("src_x", "src_y", "w", "h", "delta_qp")])  # AVVideoBlockParams
 _SEEK_EARLIER = (0, 1, 10)  # seconds
 _MAX_TRIED = 8  # key packets that may precede the one that is sought
 
 
 class PacketFacts(NamedTuple):
-    """A packet's time in seconds, where it has one (in AVI: of decoding), and what its NAL units say."""
+    """A packet's time in seconds, where it has one (in AVI: of decoding), and what its NAL units say.
+
+    The packets of the two fields of a picture count as one: ``fields`` is 2.
+    """
 
     pts_seconds: float | None
     is_reference: bool = False
     is_idr: bool = False
+    fields: int = 1
 
 
 class VideoDecoder:
@@ -86,6 +87,7 @@ class VideoDecoder:
             self._context.options = dict(_EXPORT)
         self._length_size = h264.length_prefix_size(self._context.extradata)
         self.sequence = h264.sequence_facts(self._context.extradata) if self.is_h264 else h264.UNKNOWN
+        self._field_pairs = h264.FieldPairs(self.sequence, self._length_size)
 
     def __enter__(self) -> Self:
         return self
@@ -136,6 +138,8 @@ class VideoDecoder:
         """
         assert picture.pts is not None
         packet = self.packets[picture.pts]
+        if packet.fields > 1 and picture.duration:
+            picture.duration *= packet.fields  # it is that of the first packet
         is_field_coded = self.is_field_coded(picture)
         coded = CodedFrame(
             index=index,
@@ -154,9 +158,9 @@ class VideoDecoder:
         if not self.has_vectors:
             return coded
         kind = _FRAME_TYPES.get(int(picture.pict_type), "P")
-        exported_qp = None if is_field_coded else _qp(picture)
+        exported_qp = None if is_field_coded else qp_of(picture)
         own_vectors = not is_field_coded and (self.is_h264 or mpeg.has_vectors(self.codec, kind))
-        coded = replace(coded, type=kind, vectors=_vectors(picture) if own_vectors else NO_VECTORS, qp=exported_qp)
+        coded = replace(coded, type=kind, vectors=vectors_of(picture) if own_vectors else NO_VECTORS, qp=exported_qp)
         if self.is_h264:
             return coded
         return replace(
@@ -212,7 +216,10 @@ class VideoDecoder:
                 time = packet.dts if self._has_decoding_times else packet.pts
                 seconds = None if time is None else float(time * packet.time_base)
                 flags = h264.picture_flags(bytes(packet), self._length_size) if self.is_h264 else (False, False)
-                self.packets.append(PacketFacts(seconds, *flags))
+                if self._field_pairs.is_second(bytes(packet)) and self.packets:
+                    self.packets[-1] = self.packets[-1]._replace(fields=2)
+                else:
+                    self.packets.append(PacketFacts(seconds, *flags))
                 if self.has_vectors and packet.is_keyframe and self.codec in mpeg.DELAYED:
                     self._last_key.add(len(self.packets) - 1, packet)
                 yield packet
@@ -265,29 +272,3 @@ def _packets_from(
             tried += packet.is_keyframe
             if tried > _MAX_TRIED or (tried and packet.dts is not None and packet.dts > pts):
                 break
-
-
-def _vectors(picture: av.VideoFrame) -> npt.NDArray[np.void]:
-    """Returns the exported motion vectors of a picture as an array of ``VECTOR_DTYPE``."""
-    exported: Any = side_data(picture).get("MOTION_VECTORS")
-    if exported is None:
-        return NO_VECTORS
-    table = exported.to_ndarray()
-    vectors = np.empty(len(table), VECTOR_DTYPE)
-    for name in VECTOR_DTYPE.names or ():
-        vectors[name] = table[name]
-    return vectors
-
-
-def _qp(picture: av.VideoFrame) -> npt.NDArray[np.int8] | None:
-    """Returns the exported quantiser of each macroblock, (ceil(H/16), ceil(W/16)); None where there is none."""
-    exported: Any = side_data(picture).get("VIDEO_ENC_PARAMS")
-    if exported is None:
-        return None
-    blocks = np.frombuffer(exported, _BLOCK_DTYPE, exported.nb_blocks, exported.blocks_offset)
-    rows, columns = blocks["src_y"] // 16, blocks["src_x"] // 16
-    qp = np.zeros((-(-picture.height // 16), -(-picture.width // 16)), np.int8)
-    # the coded picture may be larger: PyAV's qp_map refuses it, and so streams whose rows come in pairs for fields
-    shown = (rows < qp.shape[0]) & (columns < qp.shape[1])
-    qp[rows[shown], columns[shown]] = np.clip(exported.qp + blocks["delta_qp"][shown], -128, 127)
-    return qp

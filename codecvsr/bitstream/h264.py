@@ -81,6 +81,51 @@ def _first_slice(packet: bytes, length_size: int | None) -> int | None:
             return header_at
 
 
+def _read_slice(packet: bytes, at: int, facts: SequenceFacts) -> tuple[_Bits, tuple[int, bool] | None]:
+    """Reads the beginning of the header of the slice at ``at`` (clause 7.3.3), up to the flags of field coding.
+
+    Returns:
+        The bits that follow, and ``frame_num`` and ``bottom_field_flag`` where the picture is a field, else None.
+
+    Raises:
+        EOFError: the header is cut short.
+    """
+    bits = _Bits(packet[at + 1 : at + 1 + _HEADER_BYTES].replace(b"\x00\x00\x03", b"\x00\x00"))
+    for _ in range(3):  # first_mb_in_slice, slice_type, pic_parameter_set_id
+        bits.unsigned()
+    bits.read(2 if facts.has_colour_planes else 0)
+    number = bits.read(facts.frame_number_bits)
+    is_field = not facts.only_frames and bool(bits.read(1))
+    return bits, (number, bool(bits.read(1))) if is_field else None
+
+
+class FieldPairs:
+    """Finds the packets that have the second field of a picture, in streams that code fields as pictures (PAFF)."""
+
+    def __init__(self, facts: SequenceFacts, length_size: int | None) -> None:
+        """Starts a stream.
+
+        Args:
+            facts: of the stream.
+            length_size: the result of :func:`length_prefix_size`.
+        """
+        self._facts, self._length_size = facts, length_size
+        self._first: tuple[int, bool] | None = None  # frame_num and parity of a field that may be the first of a pair
+
+    def is_second(self, packet: bytes) -> bool:
+        """Returns whether the next packet in decode order has the other field of the picture before it (clause 3.30)."""
+        if self._facts.only_frames:
+            return False
+        at = _first_slice(packet, self._length_size)
+        try:
+            field = None if at is None else _read_slice(packet, at, self._facts)[1]
+        except EOFError:
+            field = None
+        is_second = field is not None and self._first == (field[0], not field[1])
+        self._first = None if is_second else field
+        return is_second
+
+
 class OrderCounter:
     """Computes ``PicOrderCnt``, the display order of pictures, from their slices (clause 8.2.1.1)."""
 
@@ -104,14 +149,8 @@ class OrderCounter:
         if facts.order_bits is None or at is None:
             return None
         is_reference, is_idr = _slice_flags(packet[at])
-        bits = _Bits(packet[at + 1 : at + 1 + _HEADER_BYTES].replace(b"\x00\x00\x03", b"\x00\x00"))
         try:
-            for _ in range(3):  # first_mb_in_slice, slice_type, pic_parameter_set_id
-                bits.unsigned()
-            bits.read(2 if facts.has_colour_planes else 0)
-            bits.read(facts.frame_number_bits)
-            if not facts.only_frames and bits.read(1):  # field_pic_flag
-                bits.read(1)
+            bits, _ = _read_slice(packet, at, facts)
             if is_idr:
                 bits.unsigned()  # idr_pic_id
             low = bits.read(facts.order_bits)

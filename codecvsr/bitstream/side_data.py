@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import av
+import numpy as np
+import numpy.typing as npt
 from av.sidedata import sidedata
+
+from codecvsr.bitstream.frame import NO_VECTORS, VECTOR_DTYPE
+
+_BLOCK_DTYPE = np.dtype([(name, np.int32) for name in ("src_x", "src_y", "w", "h", "delta_qp")])  # AVVideoBlockParams
 
 #: Types of libavutil 60 (``enum AVFrameSideDataType``) that PyAV has no names for.
 _NEWER_TYPES = {28: "LCEVC", 29: "VIEW_ID", 30: "REFERENCE_DISPLAYS_3D", 31: "EXIF"}
@@ -35,3 +41,29 @@ def _unnamed_type(cls: type[sidedata.Type], value: object) -> sidedata.Type | No
 
 # PyAV refuses all side data of a picture if the type of one is not in its enumeration: one EXIF block would hide the rotation.
 sidedata.Type._missing_ = classmethod(_unnamed_type)  # type: ignore[method-assign, assignment]
+
+
+def vectors_of(picture: av.VideoFrame) -> npt.NDArray[np.void]:
+    """Returns the exported motion vectors of a picture as an array of ``VECTOR_DTYPE``."""
+    exported: Any = side_data(picture).get("MOTION_VECTORS")
+    if exported is None:
+        return NO_VECTORS
+    table = exported.to_ndarray()
+    vectors = np.empty(len(table), VECTOR_DTYPE)
+    for name in VECTOR_DTYPE.names or ():
+        vectors[name] = table[name]
+    return vectors
+
+
+def qp_of(picture: av.VideoFrame) -> npt.NDArray[np.int8] | None:
+    """Returns the exported quantiser of each macroblock, (ceil(H/16), ceil(W/16)); None where there is none."""
+    exported: Any = side_data(picture).get("VIDEO_ENC_PARAMS")
+    if exported is None:
+        return None
+    blocks = np.frombuffer(exported, _BLOCK_DTYPE, exported.nb_blocks, exported.blocks_offset)
+    rows, columns = blocks["src_y"] // 16, blocks["src_x"] // 16
+    qp = np.zeros((-(-picture.height // 16), -(-picture.width // 16)), np.int8)
+    # the coded picture may be larger: PyAV's qp_map refuses it, and so streams whose rows come in pairs for fields
+    shown = (rows < qp.shape[0]) & (columns < qp.shape[1])
+    qp[rows[shown], columns[shown]] = np.clip(exported.qp + blocks["delta_qp"][shown], -128, 127)
+    return qp

@@ -101,6 +101,17 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
+def _field_rows(found: Inspection) -> dict[str, str]:
+    """Rows about interlaced video; none for progressive video."""
+    if not found.field_coded:
+        return {}
+    flagged = f"{found.interlaced} of {found.frames} frames" if found.interlaced else "no frame"
+    return {
+        "interlaced": f"{flagged}; 'codecvsr upscale' and 'codecvsr infer' de-interlace such frames with bwdif",
+        "vectors": f"those of {found.field_coded} frames are or may be of fields: they are not read, and motion comes from an x264 encode",
+    }
+
+
 def _print_summary(found: Inspection) -> None:
     """The stream in a few lines, then by frame type, then by list."""
     from rich.table import Table
@@ -119,6 +130,7 @@ def _print_summary(found: Inspection) -> None:
         "picture": f"{found.width}x{found.height}",
         "frames": f"{found.frames}, {_number(found.fps, 3)} per second, {_number(found.duration_seconds, 3)} seconds",
         "encoder": found.encoder or "unknown",
+        **_field_rows(found),
         "structure": structure[:_STRUCTURE_SHOWN] + more,
         "IDR frames": f"{len(found.gop['idr'])}, one in {found.gop['mean_length']:.1f} frames",
         "scene cuts": cuts,

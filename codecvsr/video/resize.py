@@ -3,7 +3,8 @@
 The kernel is Keys' cubic with a = -0.5; for shrinking it is widened by the scale, which removes detail that the
 small picture cannot show (antialiasing). Beyond the border the picture continues as its mirror image, edge included.
 Sums are in double precision and rounded once, .5 upwards; for scales that are powers of two every weight is a dyadic fraction
-and sums have no rounding error, so every machine makes the same bytes.
+and sums have no rounding error, so every machine makes the same bytes. For other scales the last bits of a sum depend on the
+order of its terms, which BLAS libraries choose by the threads that are free: what lies so near to a half counts as one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from codecvsr.errors import InputError
 
+_TIE = 1e-9  # far above rounding errors of sums, far below the steps of dyadic ones
 _BLOCK = 32  # output rows computed by one matrix product: small enough to skip most zeros of the banded weights
 
 #: How ``meta.json`` describes :func:`downsample`.
@@ -90,7 +92,7 @@ def _weigh(
 
 
 def _to_8_bits(picture: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-    picture = np.add(picture, 0.5, order="C")
+    picture = np.add(picture, 0.5 + _TIE, order="C")
     return np.clip(picture, 0, 255, out=picture).astype(np.uint8)  # the cast truncates: halves go up, as in MATLAB
 
 

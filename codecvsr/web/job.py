@@ -224,6 +224,7 @@ class _Work:
                 on_frame=self.meter.at,
             )
         except InputError as error:  # other codecs can be upscaled, but have no vectors to draw
+            inspected = None
             layers_fault = without_paths(str(error), self.clip, self.folder, self.name)
         shown = min(self.count, self.limits.frames)
         height, width = next(iter(views[0].frames())).shape[:2]

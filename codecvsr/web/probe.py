@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codecvsr.bitstream.decode import open_video
+from codecvsr.bitstream.deinterlace import Deinterlaced
 from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.constants import SCALE
 from codecvsr.errors import InputError, UnsupportedInputError
@@ -88,7 +89,7 @@ def cropped_frames(clip: Path, parameters: Parameters, limits: Limits) -> Iterat
     begin, count = 0.0, 0
     size: tuple[int, int] | None = None
     rate = probe(clip, parameters, limits).fps
-    for frame in VideoPictures(clip).coded():
+    for frame in Deinterlaced(VideoPictures(clip).coded()):
         now = float(frame.index / rate) if frame.pts_seconds is None else frame.pts_seconds
         if size is None:
             begin, size = now, (frame.height, frame.width)

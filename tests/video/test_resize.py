@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from codecvsr.errors import InputError
-from codecvsr.video.resize import downsample, imresize, resample, resize_weights
+from codecvsr.video.resize import _to_8_bits, downsample, imresize, resample, resize_weights
 from tests.streams import texture
 
 
@@ -66,6 +66,20 @@ def test_flat_pictures_stay_flat_and_halves_round_up() -> None:
     stripes = np.zeros((16, 16, 3), np.uint8)
     stripes[:, 1::2] = 1  # the mean of every window is 0.5 to the bit
     assert (downsample(stripes, 2)[:, 3:-3] == 1).all()
+
+
+def test_halves_round_up_whatever_the_last_bits_of_a_sum_are() -> None:
+    halves = np.arange(6, dtype=np.float64).reshape(1, 2, 3) + 0.5
+    for noise in (-1e-12, 0.0, 1e-12):
+        assert _to_8_bits(halves + noise).ravel().tolist() == [1, 2, 3, 4, 5, 6]
+    assert _to_8_bits(halves - 2.0**-24).ravel().tolist() == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]  # the least step of sums for powers of two
 
 
 def test_rows_of_weights_sum_to_one() -> None:
