@@ -25,9 +25,10 @@ from codecvsr.bitstream.tone_mapping import ToneMapping
 from codecvsr.durable import lock, sync_file, sync_folder
 from codecvsr.errors import OutputError
 from codecvsr.files import FRAME_NAME, name_beside
-from codecvsr.video.scan import Colour, Scan, SizeChange
+from codecvsr.video.scan import Colour, Scan
 from codecvsr.video.segments import unique
 from codecvsr.video.side_data import SideData
+from codecvsr.video.size_changes import SizeChange
 
 FORMAT_VERSION = 2
 _MANIFEST, _SCAN, _FINISHED, _LOCK = "manifest.json", "survey.npz", "finished", "lock"

@@ -21,6 +21,7 @@ from codecvsr.upscaling.work import OutputForm, choose_form
 from codecvsr.video.image_writer import is_image_name
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan, scan
+from codecvsr.video.size_changes import describe_size_changes
 from codecvsr.video.stream_mapping import check_codec, container_of, is_raw, plan_streams
 
 _UHD = (3840, 2160)
@@ -96,7 +97,7 @@ def make_upscale_plan(
     return UpscalePlan(
         str(media.path), str(output), found.width, found.height, width, height, len(found), engine.model.name, engine.kind,
         describe_motion(media, found, engine.kind), expected, suggestion,
-        describe_deinterlacing(found.deinterlaced, len(found), media.deinterlace), found.describe_changes(),
+        describe_deinterlacing(found.deinterlaced, len(found), media.deinterlace), describe_size_changes(found.later_sizes),
     )  # fmt: skip
 
 

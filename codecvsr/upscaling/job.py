@@ -23,6 +23,7 @@ from codecvsr.upscaling.speed import Meter, Seldom, Throttle
 from codecvsr.upscaling.worker_pool import WorkerPool, usual_workers
 from codecvsr.video.probe import Media, expected_frames
 from codecvsr.video.scan import Scan, scan
+from codecvsr.video.size_changes import describe_size_changes
 from codecvsr.video.stream_mapping import StreamPlan
 
 _SLOW, _FASTER = "codecvsr", "codecvsr-fast"  # on a CPU
@@ -200,7 +201,7 @@ class Job:
         if found.later_sizes:
             _logger.warning(
                 "%s: the picture size changes (%s): each part is upscaled and brought to the output size of the first.",
-                path, found.describe_changes(),
+                path, describe_size_changes(found.later_sizes),
             )  # fmt: skip
         for plan in plans:
             if plan.note:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import av
 import numpy as np
@@ -23,6 +22,7 @@ from codecvsr.errors import HdrInputError, InputError
 from codecvsr.video.matroska import Crop, read_crops
 from codecvsr.video.probe import Damage, Media
 from codecvsr.video.side_data import SideData, SideDataCollector
+from codecvsr.video.size_changes import SizeChange, size_changes
 from codecvsr.video.timeline import display_times
 
 _HDR = {PQ: "PQ (SMPTE ST 2084)", HLG: "HLG (ARIB STD-B67)"}  # ITU-T H.273 TransferCharacteristics
@@ -48,14 +48,6 @@ class Colour:
     primaries: int
     transfer: int
     full_range: bool
-
-
-class SizeChange(NamedTuple):
-    """From frame ``frame`` on, frames have another size, in pixels."""
-
-    frame: int
-    height: int
-    width: int
 
 
 @dataclass(frozen=True)
@@ -122,12 +114,6 @@ class Scan:
             return rgb
         top, bottom, left, right = (side * scale for side in self.crop)
         return rgb[top : rgb.shape[0] - bottom, left : rgb.shape[1] - right]
-
-    def describe_changes(self) -> str:
-        """Returns, in words, where the size of the frames changes; empty if it does not."""
-        some = [f"{change.width}x{change.height} from frame {change.frame} on" for change in self.later_sizes[:3]]
-        more = f" and {len(self.later_sizes) - 3} more changes" if len(self.later_sizes) > 3 else ""
-        return ", ".join(some) + more
 
     @property
     def is_turned(self) -> bool:
@@ -231,7 +217,7 @@ def scan(
         first=first,
         height=height,
         width=width,
-        later_sizes=_changes(sizes[first:]),
+        later_sizes=size_changes(sizes[first:]),
         pts=pts_array[first:],
         last_duration=duration or usual,
         keys=np.array(keys[first:]),
@@ -244,11 +230,6 @@ def scan(
         without_vectors=sum(fields[first:]),
         **facts,
     )
-
-
-def _changes(sizes: Sequence[tuple[int, int]]) -> tuple[SizeChange, ...]:
-    pairs = enumerate(itertools.pairwise(sizes), 1)
-    return tuple(SizeChange(index, *size) for index, (before, size) in pairs if size != before)
 
 
 def _exact(seconds: float) -> Fraction:

@@ -106,8 +106,8 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_frames(fields, small, tmp_
     codecvsr.upscale(fields["mkv"], tmp_path / "whole.mkv", **options)
     real = process_chunk.ChunkProcessor.make
 
-    def stopped(self, chunks, on_frame):
-        real(self, list(chunks)[:2], on_frame)
+    def stopped(self, chunks, *handlers):
+        real(self, list(chunks)[:2], *handlers)
         raise KeyboardInterrupt
 
     out = tmp_path / "o.mkv"
