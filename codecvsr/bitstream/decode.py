@@ -79,7 +79,7 @@ class VideoDecoder:
         self._last_key = mpeg.LastKeyPacket()
         self._last_shown = -1  # packet of the picture before
         self._last_seconds: float | None = None  # its time
-        self._has_decoding_times = self._container.format.name == "avi"
+        self._has_decoding_times = has_decoding_times(self._container, self._stream)
         if self.is_h264 or self.has_vectors:
             self._context.thread_type = "SLICE"
             self._context.thread_count = 1  # with several slice threads the decoder reports no errors
@@ -174,7 +174,7 @@ class VideoDecoder:
     def shown_at(self, picture: av.VideoFrame) -> float | None:
         """Returns when ``picture`` is shown, in seconds; None where that is not known. Call it for every picture in turn.
 
-        AVI knows times of decoding only. There, as in FFmpeg's command line, a picture is shown when the decoder returned it,
+        AVI knows times of decoding only (:func:`has_decoding_times`). There, as in FFmpeg's command line, a picture is shown when the decoder returned it,
         and those that it returns at the end follow each other.
         """
         number = self.slot(picture)
@@ -225,6 +225,13 @@ class VideoDecoder:
                 yield packet
         except av.FFmpegError as error:
             self.damage = f"packet {len(self.packets) - 1}: {error.strerror}"
+
+
+def has_decoding_times(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> bool:
+    """Returns whether a file has no times of display: AVI, and AVI's streams in Matroska (V_MS/VFW/FOURCC)."""
+    if container.format.name.startswith("matroska"):  # which names no such code for other streams of these codecs
+        return stream.codec_context.name in ("h264", "mpeg4") and bool(stream.codec_context.codec_tag.strip("\0"))
+    return container.format.name == "avi"
 
 
 def open_video(path: Path) -> tuple[av.container.InputContainer, av.video.stream.VideoStream]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 import motion_table
+import mpeg_motion_table
 import quality_tables
 import speed_table
 import upscale_table
@@ -50,6 +51,7 @@ PARTS: dict[str, tuple[str, Callable[[Results], str]]] = {
         lambda r: f"{quality_tables.scores(r['compare_96'])}\n\n{quality_tables.ahead(r['compare_96'])}",
     ),
     "motion": ("docs/results.md", lambda r: motion_table.table(r["motion"]["cells"])),
+    "mpeg": ("docs/results.md", lambda r: mpeg_motion_table.table(r["mpeg_motion"]["cells"])),
     "upscale": ("docs/results.md", lambda r: upscale_table.findings(r["upscale"])),
     "speed": ("docs/speed.md", lambda r: speed_table.report(r["speed"])),
 }

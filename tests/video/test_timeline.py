@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import struct
 from fractions import Fraction
 
 import av
@@ -121,6 +122,29 @@ def test_avi_with_b_frames(tmp_path, codec, delay, caplog):
     concealed = ConcealedVideo(source)
     assert [frame.pts_seconds for frame in concealed] == [(t + delay) / 24 for t in range(24)]
     assert concealed.concealed == 0
+
+
+def test_streams_of_avi_in_matroska(tmp_path):
+    """V_MS/VFW/FOURCC: an AVI header for codec data, and times of decoding."""
+    source = encode(tmp_path / "s.avi", moving_texture(24, 32, 48, 2, 1), options={"bf": "2"})
+    other = encode(tmp_path / "o.avi", moving_texture(2, 32, 48, 2, 1), codec="mpeg4")
+    target = tmp_path / "t.mkv"
+    with av.open(str(source)) as old, av.open(str(other)) as model, av.open(str(target), "w") as new:
+        copy = new.add_stream_from_template(model.streams.video[0])  # Matroska's name of its codec has as many letters
+        header = struct.pack("<3I2H4s5I", 40, 48, 32, 1, 24, b"H264", 0, 0, 0, 0, 0)
+        copy.codec_context.extradata = header
+        for packet in old.demux(video=0):
+            if packet.size:
+                packet.pts, packet.stream = packet.dts, copy
+                new.mux(packet)
+    data = target.read_bytes()
+    assert data.count(b"V_MPEG4/ISO/ASP") == 1
+    target.write_bytes(data.replace(b"V_MPEG4/ISO/ASP", b"V_MS/VFW/FOURCC"))
+    media = Media.open(target)
+    assert media.codec == "h264"
+    assert [round(pts * media.time_base * 24) for pts in scan(media).pts.tolist()] == list(range(2, 26))
+    concealed = ConcealedVideo(target)
+    assert len(list(concealed)) == 24 and concealed.concealed == 0
 
 
 def test_a_raw_stream_has_its_own_rate_or_the_one_asked_for(tmp_path):
