@@ -7,6 +7,7 @@ environment switches all of them off. The functions of a library are declared wh
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import sys
 from functools import cache
@@ -14,6 +15,10 @@ from pathlib import Path
 
 _ABI = {"field": 11, "reader": 3, "net": 3}  #: CVSR_FIELD_ABI, CVSR_READER_ABI and CVSR_NET_ABI of native/include
 _problems: dict[str, str] = {}
+_WITHOUT_FIELD = "motion is computed by numpy, some 25 times slower, with equal results"
+_WITHOUT_NET = "networks run in PyTorch on a CPU, some 2 to 3 times slower"
+
+_logger = logging.getLogger(__name__)
 
 
 def folders() -> list[Path]:
@@ -44,6 +49,16 @@ def reader_library() -> ctypes.CDLL | None:
 def net_library() -> ctypes.CDLL | None:
     """Returns the library that computes networks (``cvsr_net.h``), or None."""
     return _library("net") if is_enabled() else None
+
+
+@cache
+def note_missing() -> None:
+    """Logs, once per process, which libraries are missing and what that costs; nothing where the environment wants none."""
+    if not is_enabled():
+        return
+    missing = [text for find, text in ((field_library, _WITHOUT_FIELD), (net_library, _WITHOUT_NET)) if find() is None]
+    if missing:
+        _logger.warning("The C library is not in use: %s. 'codecvsr doctor' says why.", "; ".join(missing))
 
 
 def load_problems() -> dict[str, str]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the reference of every command and option into docs/cli.md, from the commands themselves.
+"""Write the reference of every command and option into docs/cli.md, and the man page and completions, from the commands.
 
 python scripts/cli_reference.py            # after a change of a command, an option or its help
 python scripts/cli_reference.py --check    # exit with 1 if docs/cli.md is out of date
@@ -111,6 +111,9 @@ def main(check: bool) -> None:
     if not check and new != old:
         with atomic_file(PAGE) as part:
             part.write_text(new, encoding="utf-8")
+    import shell_files  # which uses the functions above
+
+    shell_files.write(check=check)
 
 
 if __name__ == "__main__":

@@ -22,19 +22,23 @@ def command(ctx: click.Context) -> None:
 
 
 @command.command("list")
+@click.option("--all", "show_all", is_flag=True, help="Also weights to be got by hand, licences and networks.")
 @json_option
-def list_models(as_json: bool = False) -> None:
-    """List the models by name: parameters, licence, and whether their weights are here or how to get them.
+def list_models(as_json: bool = False, show_all: bool = False) -> None:
+    """List the models by name: parameters, and whether their weights are here or fetched by a command.
 
-    Below them are the networks that run untrained, as NETWORK:random, or with weights of your own.
+    With --all also models whose weights are got by hand, licences, and the networks that run untrained, as NETWORK:random,
+    or with weights of your own. --json lists everything.
     """
     from codecvsr.models import catalogue
 
     rows, networks = catalogue.overview(), catalogue.networks()
     if as_json:
         print_json({"models": rows, "networks": networks})
-    else:
+    elif show_all:
         click.echo("\n".join([*catalogue.table(rows), "", *catalogue.networks_table(networks)]))
+    else:
+        click.echo("\n".join(catalogue.short_table(rows)))
 
 
 @command.command("info")

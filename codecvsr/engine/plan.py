@@ -117,6 +117,7 @@ def make_plan(
     if chosen.type == "cuda":
         found = torch.cuda.get_device_properties(chosen)
         gpu = Gpu(found.name, (found.major, found.minor), found.total_memory)
+    native_libraries.note_missing()
     library = native_libraries.net_library()
     return decide(
         chosen, detect_hardware(), gpu, precision, compile, architecture=architecture, training=training,

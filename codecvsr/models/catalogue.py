@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import textwrap
 from typing import Any
 
 from codecvsr.errors import CheckpointError
@@ -10,6 +11,8 @@ from codecvsr.models import zoo
 from codecvsr.models.checkpoints import fetch
 from codecvsr.models.checkpoints.offers import Offer
 from codecvsr.models.registry import ARCHITECTURES, constructors
+
+_SCREEN_COLUMNS = 80  # of the smallest terminal
 
 
 def overview() -> list[dict[str, Any]]:
@@ -101,6 +104,29 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
         missing += ["", f"To be downloaded from their owners by hand; name the file with --model, or {place}:"]
         missing += [f"  {row['name']}: {_where(row['offer'])}" for row in by_hand]
     return [*lines, *([""] if missing else []), *missing]
+
+
+def short_table(rows: list[dict[str, Any]]) -> list[str]:
+    """Returns the models whose weights are here or are fetched by a command, in lines of at most 80 columns."""
+    shown = [row for row in rows if row["present"] or not row["offer"]]
+    cells = [("name", "parameters", "weights", "description")]
+    for row in shown:
+        count = "" if row["parameters"] is None else f"{row['parameters']:,}"
+        cells.append((row["name"], count.rjust(10), "here" if row["present"] else "fetch", row["description"]))
+    widths = [max(len(line[i]) for line in cells) for i in range(3)]
+    room = _SCREEN_COLUMNS - sum(widths) - 3 * 2
+    lines = []
+    for *first, text in cells:
+        start = "  ".join([*(part.ljust(width) for part, width in zip(first, widths, strict=True)), ""])
+        for number, part in enumerate(textwrap.wrap(text, room, break_on_hyphens=False)):
+            lines.append((" " * len(start) if number else start) + part)
+    if any(not row["present"] for row in shown):
+        lines += ["", "fetch: run 'codecvsr models fetch NAME'."]
+    return [
+        *lines,
+        "",
+        f"{len(rows) - len(shown)} more to be got by hand, and untrained networks: codecvsr models list --all",
+    ]
 
 
 def _where(offer: dict[str, str]) -> str:

@@ -124,6 +124,7 @@ def _train(
             shutil.rmtree(folder)
     run_log = RunLog(out, resumed=resume, is_silent=not is_first)
     run_log.begin(step, recipe, processes, dtype)
+    run_log.steps = None if needs_measure else settings.steps
 
     def save() -> None:
         if is_first:
@@ -145,6 +146,7 @@ def _train(
                 left = (budget or 0) * 60 - (time.monotonic() - begun)
                 schedule = int(processes.agreed(step + max(1, left // each)))
                 settings, needs_measure = dataclasses.replace(settings, steps=schedule), False
+                run_log.steps = schedule
                 run_log.write(step=step, schedule=schedule, s=each)
 
             batch = move(sampler.batch(step), device)

@@ -148,19 +148,39 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: is not a readable TOML recipe ({error}).") from error
+    tables = [table]
     for override in overrides:
-        name, separator, value = override.partition("=")
-        section, dot, key = name.strip().partition(".")
-        if not separator or not dot:
-            raise InputError(f"--set {override}: expected section.key=value, such as optimisation.steps=500.")
-        try:
-            parsed = tomllib.loads(f"value = {value}")["value"]
-        except ValueError:
-            parsed = value.strip()
-        if not isinstance(table.setdefault(section, {}), dict):
-            raise InputError(f"{path}: {section} is not a section.")
-        table[section][key] = parsed
-    return recipe_from(table, str(path))
+        tables.append(_overridden(tables[-1], override, path))
+    try:
+        return recipe_from(tables[-1], str(path))
+    except InputError:
+        for override, before, after in zip(overrides, tables, tables[1:], strict=False):
+            if _is_valid(before):
+                recipe_from(after, f"--set {override}")  # raises for the first option that is wrong
+        raise
+
+
+def _overridden(table: dict[str, Any], override: str, path: Path) -> dict[str, Any]:
+    """Returns a copy of a table with one value replaced."""
+    name, separator, value = override.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not separator or not dot:
+        raise InputError(f"--set {override}: expected section.key=value, such as optimisation.steps=500.")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except ValueError:
+        parsed = value.strip()
+    if not isinstance(table.get(section, {}), dict):
+        raise InputError(f"--set {override}: {section} of {path} is not a section.")
+    return {**table, section: {**table.get(section, {}), key: parsed}}
+
+
+def _is_valid(table: Mapping[str, Any]) -> bool:
+    try:
+        recipe_from(table, "")
+    except InputError:
+        return False
+    return True
 
 
 def recipe_from(table: Mapping[str, Any], origin: str) -> Recipe:

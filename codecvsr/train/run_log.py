@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class RunLog:
         self._path, self._is_silent = out / LOG, is_silent
         self._begun = self._last = time.monotonic()
         self._last_step = self._first_step = 0
+        self.steps: int | None = None  #: of the whole run, once they are known; lines then tell the time that is left
         if not is_silent:
             out.mkdir(parents=True, exist_ok=True)
             for before in (resumed / LOG, resumed.parent / LOG) if resumed else ():
@@ -89,8 +91,37 @@ class RunLog:
             return
         with self._path.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(entry) + "\n")
-        shown = {key: value for key, value in entry.items() if key != "recipe"}
-        log.info(" ".join(f"{k}={v:.5g}" if isinstance(v, float) else f"{k}={v}" for k, v in shown.items()))
+        log.info(_line(entry) + (self._left(entry["step"]) if "loss" in entry else ""))
+
+    def _left(self, step: int) -> str:
+        """Returns the time that is left at the speed of this session, in words; nothing while it is unknown."""
+        if self.steps is None or step <= self._first_step:
+            return ""
+        seconds = (time.monotonic() - self._begun) / (step - self._first_step) * max(self.steps - step, 0)
+        left = (
+            f"{seconds / 3600:.1f} h"
+            if seconds >= 5400
+            else f"{seconds / 60:.0f} min"
+            if seconds >= 90
+            else f"{seconds:.0f} s"
+        )
+        return f" of {self.steps} steps, about {left} left"
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    """Returns an entry as people read it: scores beside those of bicubic, no recipe."""
+    parts = [
+        f"{key}={value:.5g}" if isinstance(value, float) else f"{key}={value}"
+        for key, value in entry.items()
+        if key not in ("recipe", "val")
+    ]
+    for name, score in entry.get("val", {}).items():
+        gain = score["psnr_rgb"] - score["bicubic"]
+        parts.append(
+            f"{name}: {score['psnr_rgb']:.2f} dB, {gain:+.2f} over bicubic ({score['bicubic']:.2f}), "
+            f"without motion {score['without_motion']:.2f};"
+        )
+    return " ".join(parts).rstrip(";")
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -147,6 +178,11 @@ def plot_log(log_path: Path, picture: Path) -> None:
         for key, style, label in (("psnr_rgb", "-", name), ("without_motion", ":", f"{name}, no motion")):
             points = [entry["val"][name][key] for entry in with_name]
             axes[1].plot(at, points, style, marker=".", color=f"C{index}", label=f"{label}: {points[-1]:.2f}")
+        if "bicubic" in with_name[-1]["val"][name]:  # older logs have none
+            base = with_name[-1]["val"][name]["bicubic"]
+            axes[1].axhline(
+                base, color=f"C{index}", linestyle="--", linewidth=0.6, label=f"{name}, bicubic: {base:.2f}"
+            )
     if scored:
         axes[1].set_ylabel("validation PSNR, RGB (dB)")
         axes[1].legend(fontsize="small")

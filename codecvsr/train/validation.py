@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from codecvsr.engine.device import autocast
 from codecvsr.models import priors as prior_channels
+from codecvsr.models.bicubic import Bicubic
 from codecvsr.train.data import TrainingClip
 from codecvsr.train.network import run
 from codecvsr.train.sampling import Batch
@@ -23,8 +24,9 @@ def validate(
     motion: str = "codec",
     dtype: torch.dtype = torch.float32,
 ) -> dict[str, dict[str, float]]:
-    """Returns mean RGB PSNR (dB) with motion and without, by benchmark folder and therefore by CRF."""
-    sums: dict[str, list[tuple[float, float]]] = {}
+    """Returns mean RGB PSNR (dB) with motion, without, and of bicubic, by benchmark folder and therefore by CRF."""
+    sums: dict[str, list[tuple[float, float, float]]] = {}
+    bicubic = Bicubic()
     network.eval()
     for clip in clips:
         fields, priors = (part[None].to(device).float() for part in (clip.fields, clip.priors))
@@ -40,12 +42,10 @@ def validate(
             with autocast(device, dtype):
                 predicted = run(network, batch, motion)
             values.append(_psnr(predicted, target))
-        sums.setdefault(clip.name.split("/")[0], []).append((values[0], values[1]))
+        sums.setdefault(clip.name.split("/")[0], []).append((values[0], values[1], _psnr(bicubic(frames), target)))
     network.train()
-    return {
-        name: {"psnr_rgb": float(np.mean([v[0] for v in rows])), "without_motion": float(np.mean([v[1] for v in rows]))}
-        for name, rows in sums.items()
-    }
+    means = {name: np.mean(rows, axis=0).tolist() for name, rows in sums.items()}
+    return {name: dict(zip(("psnr_rgb", "without_motion", "bicubic"), row, strict=True)) for name, row in means.items()}
 
 
 def _pixels(frames: Tensor, device: torch.device) -> Tensor:

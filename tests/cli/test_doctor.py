@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib.metadata
 import json
+import logging
 import sys
 
 import numpy as np
@@ -96,3 +97,21 @@ def test_a_library_that_cannot_be_loaded_is_warned_of(monkeypatch):
         "cvsr_reader is built but cannot be used: libavcodec.so.59: cannot open"
     ]
     assert "warning: cvsr_reader is built but cannot be used" in result.stderr
+
+
+def test_a_missing_library_is_noted_once_with_its_cost(monkeypatch, caplog):
+    monkeypatch.setattr(native_libraries, "_logger", logging.getLogger("test"))
+    monkeypatch.setattr(native_libraries, "_library", lambda name: None)
+    monkeypatch.delenv("CODECVSR_NATIVE", raising=False)
+    native_libraries.note_missing.cache_clear()
+    try:
+        for _ in range(2):
+            native_libraries.note_missing()
+        (message,) = caplog.messages
+        assert "numpy, some 25 times slower" in message and "PyTorch" in message and "codecvsr doctor" in message
+        monkeypatch.setenv("CODECVSR_NATIVE", "0")  # as asked for
+        native_libraries.note_missing.cache_clear()
+        native_libraries.note_missing()
+        assert len(caplog.messages) == 1
+    finally:
+        native_libraries.note_missing.cache_clear()

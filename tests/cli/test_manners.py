@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+import shell_files
 from click.testing import CliRunner
 
 from codecvsr.cli import cli
@@ -65,3 +68,25 @@ def test_wrong_use_in_plain_words(words, message):
 def test_a_video_in_place_of_a_command(tmp_path):
     (tmp_path / "a.mp4").touch()
     assert f"upscale {tmp_path / 'a.mp4'}'?" in run(str(tmp_path / "a.mp4")).stderr
+
+
+def test_models_list_fits_a_screen():
+    short, everything = run("models", "list"), run("models", "list", "--all")
+    lines = short.stdout.splitlines()
+    assert short.exit_code == 0 and len(lines) < 24 and all(len(line) <= 80 for line in lines)
+    assert lines[1].startswith("codecvsr ") and "bicubic" in short.stdout and "edvr" not in short.stdout
+    assert "codecvsr models list --all" in lines[-1]
+    assert "edvr-m-reds" in everything.stdout and "networks, for NAME:random" in everything.stdout
+    assert {row["name"] for row in json.loads(run("models", "list", "--json").stdout)["models"]} >= {"edvr-m-reds"}
+
+
+def test_the_man_page_and_the_completions_are_those_of_the_commands():
+    files = shell_files.files()
+    assert set(files) == {shell_files.MAN, *shell_files.COMPLETIONS.values()}
+    for name, text in files.items():
+        assert (shell_files.ROOT / name).read_text(encoding="utf-8") == text, "run python scripts/cli_reference.py"
+    page = files[shell_files.MAN]
+    assert page.startswith(".TH CODECVSR 1") and "\n.SH CODECVSR UPSCALE\n" in page
+    assert ".B \\-\\-strength X\n" in page and "default: 1.0" in page
+    assert not any(line.startswith(("'", ". ")) for line in page.splitlines())
+    assert "_CODECVSR_COMPLETE=bash_complete" in files[shell_files.COMPLETIONS["bash"]]

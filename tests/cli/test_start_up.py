@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
 
 import pytest
+
+from codecvsr.cli import COMMANDS
 
 CODE = """
 import sys
@@ -28,6 +31,29 @@ def run(*arguments):
 
 def test_help_imports_no_large_library():
     assert run("--help")[:2] == (0, set())
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "help"])
+def test_help_of_a_command_imports_no_torch(name):
+    code, loaded, _ = run(name, "--help")
+    assert code == 0 and not loaded & {"torch", "cv2"}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("codecvsr ups", "upscale"),
+        ("codecvsr upscale --stre", "--strength"),
+        ("codecvsr upscale --quality f", "fast"),
+        ("codecvsr models l", "list"),
+    ],
+)
+def test_words_are_completed_without_torch(words, expected):
+    environment = {**os.environ, "_CODECVSR_COMPLETE": "bash_complete", "COMP_WORDS": words}
+    environment["COMP_CWORD"] = str(len(words.split()) - 1)
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True, env=environment)
+    *found, code = done.stdout.splitlines()
+    assert f"plain,{expected}" in found and "torch" not in code.split()
 
 
 @pytest.mark.parametrize(

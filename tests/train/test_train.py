@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
+import re
 import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -20,6 +23,7 @@ from codecvsr.files import read_image
 from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.zoo import load_model
 from codecvsr.train import data as training_data
+from codecvsr.train.data import load_clips
 from codecvsr.train.loop import WEIGHTS, learning_rate, train
 from codecvsr.train.loss import charbonnier
 from codecvsr.train.recipe import (
@@ -33,6 +37,7 @@ from codecvsr.train.recipe import (
     read_recipe,
 )
 from codecvsr.train.run_log import LOG, RunLog, plot_log, read_log
+from codecvsr.video.resize import resample
 from tests.train.conftest import make_batch, state_of, tiny
 
 
@@ -123,8 +128,13 @@ def test_recipes(tmp_path: Path) -> None:
         ("steps=7", "section.key"),
         ("optimizer.steps=7", "optimizer"),
     ):
-        with pytest.raises(InputError, match=named):
-            read_recipe(path, [wrong])
+        with pytest.raises(InputError, match=named) as refused:
+            read_recipe(path, ["model.blocks=2", wrong, "data.hr_root=hr"])
+        assert str(refused.value).startswith(f"--set {wrong}")
+    path.write_text("[optimisation]\nsteps = 'few'\n")
+    assert read_recipe(path, ["model.blocks=2", "optimisation.steps=9"]).optimisation.steps == 9
+    with pytest.raises(InputError, match=r"^.*r\.toml, \[optimisation\]: steps = 'few'"):
+        read_recipe(path, ["model.blocks=2"])
     path.write_text("[data\n")
     with pytest.raises(InputError, match=r"r\.toml"):
         read_recipe(path)
@@ -155,14 +165,27 @@ def test_command_line(material: Path, tmp_path: Path) -> None:
     assert "none.toml" in result.stderr
 
 
-def test_validation_is_logged_by_crf_and_drawn(material: Path, tmp_path: Path) -> None:
+def test_validation_is_logged_by_crf_and_drawn(
+    material: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = tiny(material, steps=4)
     data = dataclasses.replace(recipe.data, val_hr_root=recipe.data.hr_root, val_benchmarks=recipe.data.benchmarks)
     reporting = Reporting(log_every=1, save_every=100, validate_every=2, validate_frames=2)
-    train(dataclasses.replace(recipe, data=data, reporting=reporting), tmp_path)
+    monkeypatch.setattr(logging.getLogger("codecvsr"), "propagate", True)
+    with caplog.at_level("INFO", logger="codecvsr"):
+        train(dataclasses.replace(recipe, data=data, reporting=reporting), tmp_path)
+    assert re.search(r"step=2 hr_CRF20: [\d.]+ dB, [+-][\d.]+ over bicubic \([\d.]+\), without motion", caplog.text)
+    assert re.search(r"step=1 loss=\S+ learning_rate=\S+ s=\S+ of 4 steps, about \d+ s left", caplog.text)
     entries = read_log(tmp_path / LOG)
     scores = [entry["val"]["hr_CRF20"] for entry in entries if "val" in entry]
     assert len(scores) == 2 and all(20 < score["psnr_rgb"] < 50 for score in scores)
+    clip = load_clips(data.val_hr_root, data.val_benchmarks, 2)[0]
+    errors = [
+        ((resample(lr, *hr.shape[:2]).astype(float) - hr) ** 2).mean()
+        for lr, hr in zip(clip.lr.numpy(), clip.hr.numpy(), strict=True)
+    ]
+    bicubic = float(np.mean([10 * np.log10(255**2 / error) for error in errors]))
+    assert all(score["bicubic"] == pytest.approx(bicubic, abs=0.02) for score in scores)
     assert entries[0]["recipe"]["optimisation"]["steps"] == 4 and entries[-1]["steps_done"] == 4
     assert CliRunner().invoke(cli, ["train", "--out", str(tmp_path)]).exit_code == 2
 

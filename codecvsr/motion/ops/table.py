@@ -156,4 +156,5 @@ def table() -> MotionOps:
     """
     from codecvsr.motion.ops import native, reference
 
+    native_libraries.note_missing()
     return reference if native_libraries.field_library() is None else native
