@@ -6,7 +6,7 @@ import json
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -135,7 +135,7 @@ class ProgressPrinter:
         if self._phase != (phase, total):
             self._phase = phase, total
             bar.reset(task, total=total, count="", speed="", left="")
-        fields = {
+        fields: dict[str, Any] = {
             "count": f"{count}/{total}" if total else f"{count} frames" if count else "",
             "left": "" if eta_seconds is None else _clock(eta_seconds),
         }
