@@ -23,7 +23,7 @@ from codecvsr.upscaling.speed import Meter, Seldom, Throttle
 from codecvsr.upscaling.worker_pool import WorkerPool, usual_workers
 from codecvsr.video.probe import Media, expected_frames
 from codecvsr.video.scan import Scan, scan
-from codecvsr.video.size_changes import describe_size_changes
+from codecvsr.video.size_changes import what_is_done
 from codecvsr.video.stream_mapping import StreamPlan
 
 _SLOW, _FASTER = "codecvsr", "codecvsr-fast"  # on a CPU
@@ -199,10 +199,7 @@ class Job:
                 path,
             )
         if found.later_sizes:
-            _logger.warning(
-                "%s: the picture size changes (%s): each part is upscaled and brought to the output size of the first.",
-                path, describe_size_changes(found.later_sizes),
-            )  # fmt: skip
+            _logger.warning("%s: %s.", path, what_is_done(found.later_sizes))
         for plan in plans:
             if plan.note:
                 _logger.warning("%s: %s %s.", output, plan.title, plan.note)

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 
 from codecvsr.bitstream.containers import TAG_ERRORS
+from codecvsr.bitstream.decode import open_video
 
 _SEGMENT, _TRACKS, _CLUSTER, _TRACK = 0x18538067, 0x1654AE6B, 0x1F43B675, 0xAE
 VIDEO_PATH = (_SEGMENT, _TRACKS, _TRACK, 0xE0)  #: of the element that describes the pictures of a track
@@ -43,6 +44,18 @@ def read_crops(path: Path) -> list[Crop]:
                     values[_CROPS.index(identifier)] = int.from_bytes(data[a:b], "big")
         crops.append((values[0], values[1], values[2], values[3]))
     return crops
+
+
+def read_crop(path: Path) -> Crop:
+    """Returns the pixels that Matroska hides around the pictures of the main video stream; all 0 for other files."""
+    crops = read_crops(path)
+    if not any(map(any, crops)):
+        return 0, 0, 0, 0
+    container, stream = open_video(path)
+    with container:
+        width, height = stream.codec_context.width, stream.codec_context.height
+        crop = crops[stream.index] if stream.index < len(crops) else (0, 0, 0, 0)
+    return crop if crop[0] + crop[1] < height and crop[2] + crop[3] < width else (0, 0, 0, 0)
 
 
 def wav_header(stream: av.stream.Stream) -> bytes | None:

@@ -19,7 +19,7 @@ from codecvsr.bitstream.deinterlace import Deinterlaced
 from codecvsr.bitstream.side_data import side_data
 from codecvsr.bitstream.tone_mapping import HLG, PQ, USUAL_PEAK, ToneMapping
 from codecvsr.errors import HdrInputError, InputError
-from codecvsr.video.matroska import Crop, read_crops
+from codecvsr.video.matroska import Crop, read_crop
 from codecvsr.video.probe import Damage, Media
 from codecvsr.video.side_data import SideData, SideDataCollector
 from codecvsr.video.size_changes import SizeChange, size_changes
@@ -225,7 +225,7 @@ def scan(
         concealed=concealed,
         side_data=extras,
         tone_mapping=tone_mapping,
-        crop=_crop(media),
+        crop=(0, 0, 0, 0) if media.kind == "pictures" else read_crop(media.path),
         deinterlaced=sum(deinterlaced[first:]),
         without_vectors=sum(fields[first:]),
         **facts,
@@ -284,20 +284,6 @@ def _facts(media: Media, picture: av.VideoFrame, *, tonemap: bool) -> dict[str, 
         "aspect": _aspect(media),
         "rotation": rotation,
     }
-
-
-def _crop(media: Media) -> Crop:
-    """Returns the pixels that Matroska hides around the pictures."""
-    if media.kind == "pictures":
-        return 0, 0, 0, 0
-    crops = read_crops(media.path)
-    if not any(map(any, crops)):
-        return 0, 0, 0, 0
-    container, stream = open_video(media.path)
-    with container:
-        width, height = stream.codec_context.width, stream.codec_context.height
-        crop = crops[stream.index] if stream.index < len(crops) else (0, 0, 0, 0)
-    return crop if crop[0] + crop[1] < height and crop[2] + crop[3] < width else (0, 0, 0, 0)
 
 
 def _aspect(media: Media) -> Fraction:

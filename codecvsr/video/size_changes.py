@@ -28,3 +28,9 @@ def describe_size_changes(changes: Sequence[SizeChange]) -> str:
     named = [f"{change.width}x{change.height} from frame {change.frame} on" for change in changes[:_MAX_NAMED]]
     more = f" and {len(changes) - _MAX_NAMED} more changes" if len(changes) > _MAX_NAMED else ""
     return ", ".join(named) + more
+
+
+def what_is_done(changes: Sequence[SizeChange]) -> str:
+    """Returns, in words, where the size changes and what ``upscale`` does about it."""
+    new = describe_size_changes(changes)
+    return f"the picture size changes ({new}): each part is upscaled and brought to the output size of the first"
