@@ -207,7 +207,7 @@ class _Assembly:
         assert header is not None
         new = self._out.add_stream(matroska.PLACEHOLDER, rate=old.codec_context.sample_rate)
         assert isinstance(new, av.audio.stream.AudioStream)
-        new.codec_context.layout = old.codec_context.layout
+        new.codec_context.layout = known_layout(old.codec_context.layout)
         new.codec_context.extradata = header
         if old.time_base is not None:
             new.time_base = old.time_base

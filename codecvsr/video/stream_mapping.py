@@ -183,10 +183,12 @@ def _plan_sound(stream: av.stream.Stream, title: str, container: str, audio: Aud
     if audio in ("auto", "copy") and not is_misread:
         if _fits(stream, container):
             return StreamPlan(stream.index, title, "copy")
-        if container == "matroska" and matroska.wav_header(stream) is not None:
+        if container == "matroska" and _channels(stream) and matroska.wav_header(stream) is not None:
             return StreamPlan(stream.index, title, "wav_header")
     if not isinstance(stream.codec_context, av.AudioCodecContext) or audio == "copy":
         return StreamPlan(stream.index, title, "omit", _cannot_store(container))
+    if not _channels(stream):
+        return StreamPlan(stream.index, title, "omit", "has an unknown number of channels, so it is omitted")
     layout = stream.codec_context.layout
     codec = sound.match(name, container, layout) if audio == "auto" else audio
     note = f"is encoded again as {codec}"
@@ -194,6 +196,10 @@ def _plan_sound(stream: av.stream.Stream, title: str, container: str, audio: Aud
         reason = "most players misread it in MP4" if is_misread else f"{_display_name(container)} cannot store it"
         note += f", because {reason}"
     return StreamPlan(stream.index, title, "encode", sound.mixing(codec, layout), codec, note)
+
+
+def _channels(stream: av.stream.Stream) -> int:
+    return stream.codec_context.channels if isinstance(stream, av.audio.stream.AudioStream) else 0
 
 
 def _cannot_store(container: str) -> str:

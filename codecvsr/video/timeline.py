@@ -10,6 +10,7 @@ import av
 
 _MAX_REORDERED = 16  # places between the orders of coding and of display
 _PREROLL = Fraction(1, 10)  # seconds: longer than a packet of sound
+_USUAL_DURATION = Fraction(1, 50)  # seconds of a single packet that states none
 _MAX_OVERLAP = Fraction(1, 10)  # seconds of sound where parts were joined
 
 
@@ -72,7 +73,7 @@ class PacketTimes:
     """Keeps the times of one copied stream's packets increasing, as muxers require.
 
     Sound without a time, or with one far before the last, begins where the last packet ended: it lasts as long as it plays.
-    Other packets move by the least amount.
+    Other packets move by the least amount. A packet without a duration lasts as long as the one before.
 
     Attributes:
         moved: number of packets whose time was replaced.
@@ -82,6 +83,8 @@ class PacketTimes:
         """``kind``: PyAV's type of the stream, such as "audio"."""
         self.moved = 0
         self._is_sound = kind == "audio"
+        self._is_subtitle = kind == "subtitle"
+        self._step = 0
         self._min_step = 0 if kind == "subtitle" else 1
         self._last: int | None = None
         self._end = 0
@@ -103,6 +106,10 @@ class PacketTimes:
             packet.pts = None if packet.pts is None else packet.pts + by
             packet.dts = None if packet.dts is None else packet.dts + by
             known = earliest
+        if self._last is not None and known > self._last:
+            self._step = known - self._last
+        if not packet.duration and not self._is_subtitle:  # MP4 hides a last packet of no duration
+            packet.duration = self._step or max(round(_USUAL_DURATION / packet.time_base), 1)
         self._last, self._end = known, known + (packet.duration or 0)
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import struct
-from fractions import Fraction
 
 import av
-import cv2
 import numpy as np
 import pytest
 
@@ -17,23 +15,10 @@ from codecvsr.errors import OutputError
 from codecvsr.video import iso_boxes, matroska
 from codecvsr.video.side_data import WORDS, PictureData, SideData, parse
 from codecvsr.video.side_data_output import carried, lost
-from tests.side_data import integers, shown
+from tests.side_data import SPHERE, STRUCTURES, described, integers, shown, time_lapse
 from tests.streams import encode, moving_texture
 
 BICUBIC = {"model": "bicubic", "preset": "ultrafast", "crf": 20}
-SPHERE = (30 << 16, -(10 << 16), 5 << 16)  # yaw, pitch and roll in degrees, 16.16
-#: Red, green, blue and white as (x, y) in steps of 0.00002; luminance in steps of 0.0001: a display of BT.2020's reference.
-CHROMA = (35400, 14600, 8500, 39850, 6550, 2300, 15635, 16450)
-STRUCTURES = {
-    "SPHERICAL": integers(0, *SPHERE, 0, 0, 0, 0, 0),
-    "STEREO3D": integers(2, 0, 0, 0, 0, 0, 1, 0, 1),
-    "MASTERING_DISPLAY_METADATA": integers(
-        *(number for value in CHROMA for number in (value, 50000)), 50, 10000, 1000, 1, 1, 1
-    ),
-    "CONTENT_LIGHT_LEVEL": integers(1000, 400),
-    "AMBIENT_VIEWING_ENVIRONMENT": integers(314, 10, 15635, 50000, 16450, 50000),
-    "ICC_PROFILE": bytes(range(256)) * 3,
-}
 CUBE = integers(1, *SPHERE, 0, 0, 0, 0, 8)
 TILE = integers(2, *SPHERE, 1 << 30, 0, 1 << 20, 0, 0)
 
@@ -71,30 +56,6 @@ def test_what_a_container_cannot_express_is_lost_and_not_changed(name, structure
     assert {c for c in ("mp4", "mov", "matroska") if carried(data, "h264", c)} == containers
 
 
-def described(folder, name, structures=STRUCTURES, size=64):
-    """An H.264 video in MP4 whose boxes are written here, with the given side data."""
-    path = encode(folder / name, moving_texture(6, size, size, 1, 1), options={"x264-params": "bframes=1:keyint=3"})
-
-    def box(kind, payload):
-        return struct.pack(">I4s", 8 + len(payload), kind) + payload
-
-    boxes = b""
-    if "STEREO3D" in structures:
-        boxes += box(b"st3d", bytes(4) + b"\x01")
-    if "SPHERICAL" in structures:
-        kind = struct.unpack_from("=i", structures["SPHERICAL"])[0]
-        shape = box(b"cbmp", struct.pack(">3I", 0, 0, 8)) if kind == 1 else box(b"equi", bytes(20))
-        head = box(b"prhd", bytes(4) + struct.pack(">3i", *SPHERE))
-        boxes += box(b"sv3d", box(b"svhd", bytes(4) + b"test\0") + box(b"proj", head + shape))
-    if "CONTENT_LIGHT_LEVEL" in structures:
-        red, rest = CHROMA[:2], CHROMA[2:6]
-        boxes += box(b"mdcv", struct.pack(">8H2I", *rest, *red, *CHROMA[6:], 10000000, 50))
-        boxes += box(b"clli", struct.pack(">2H", 1000, 400))
-    with path.open("rb+") as file:
-        iso_boxes.add_to_pictures(file, boxes)
-    return path
-
-
 @pytest.mark.parametrize("output", ["o.mp4", "o.mov", "o.mkv"])
 @pytest.mark.parametrize("codec", ["h264", "hevc", "ffv1"])
 def test_side_data_of_the_stream_reaches_every_picture(tmp_path, output, codec):
@@ -127,21 +88,6 @@ def test_side_data_that_changes_is_named(tmp_path):
     assert levels == {1000, 600}
     report = codecvsr.upscale(source, tmp_path / "o.mp4", **BICUBIC)
     assert [loss.split(":")[0] for loss in report.losses] == ["HDR10 content light level"]
-
-
-def time_lapse(path, orientation):
-    """Motion JPEG as cameras write it: every picture has an EXIF block."""
-    tiff = b"MM\0*\0\0\0\x08" + struct.pack(">H", 1) + struct.pack(">HHIHH", 0x112, 3, 1, orientation, 0) + bytes(4)
-    block = b"Exif\0\0" + tiff
-    with av.open(str(path), "w") as out:
-        stream = out.add_mux_stream("mjpeg", rate=24, width=64, height=48)
-        for number, picture in enumerate(moving_texture(4, 48, 64, 1, 1)):
-            data = cv2.imencode(".jpg", picture)[1].tobytes()
-            packet = av.Packet(data[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + data[2:])
-            packet.pts = packet.dts = number
-            packet.time_base, packet.stream, packet.is_keyframe = Fraction(1, 24), stream, True
-            out.mux(packet)
-    return path
 
 
 @pytest.mark.parametrize("name", ["in.mkv", "in.avi"])

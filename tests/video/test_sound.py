@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import av
 import numpy as np
 import pytest
 
 import codecvsr
 from codecvsr.video.sound import encoded_layout, known_layout, match, mixing
-from tests.streams import encode, moving_texture
+from tests.tracks import SECONDS, with_sound
 
 BICUBIC = {"model": "bicubic", "preset": "ultrafast", "crf": 20}
-SECONDS = Fraction(1, 4)
 #: What players can do: (container, codec) that upscale refuses before work.
 REFUSED = {(".mov", "opus"), (".mov", "flac")}
-
-
-def with_sound(path, codec, rate, layout):
-    """A video of a quarter of a second with a tone of its own in each channel."""
-    video = encode(
-        path.with_suffix(".video.mp4"), moving_texture(6, 32, 48, 1, 1), options={"x264-params": "bframes=0"}
-    )
-    with av.open(str(video)) as old, av.open(str(path), "w") as out:
-        picture = out.add_stream_from_template(old.streams.video[0], opaque=True)
-        sound = out.add_stream(codec, rate=rate)
-        sound.codec_context.layout = layout
-        out.start_encoding()
-        for packet in old.demux(video=0):
-            if packet.size:
-                packet.stream = picture
-                out.mux(packet)
-        channels = sound.codec_context.channels
-        phases = np.arange(int(rate * SECONDS)) * (np.arange(channels)[:, None] + 2) * 100 * 2 * np.pi / rate
-        tones = (np.sin(phases) * 8000).astype(np.int16)
-        frame = av.AudioFrame.from_ndarray(tones.T.reshape(1, -1), format="s16", layout=layout)
-        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
-        out.mux([*sound.encode(frame), *sound.encode(None)])
-    return path
 
 
 def decoded(path):

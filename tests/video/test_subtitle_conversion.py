@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import av
 import pytest
 
@@ -11,7 +9,7 @@ import codecvsr
 from codecvsr.errors import OutputError
 from codecvsr.video.ass import parse_event, read_styles
 from codecvsr.video.subtitles import parse_subrip, parse_timed_text
-from tests.streams import encode, moving_texture
+from tests.tracks import with_subtitles
 from tests.videos import read
 
 BICUBIC = {"model": "bicubic", "preset": "ultrafast", "crf": 20}
@@ -35,33 +33,6 @@ ASS = (
     (1200, 1300, "Default", r"{\p1}m 0 0 l 10 10"),
 )
 VTT = ((100, 500, "Hi <b>there</b> &amp; you"), (600, 900, "two\nlines"))
-
-
-def with_subtitles(path, codec, events, header=b""):
-    """A video of 1.5 s with a subtitle stream."""
-    video = encode(path.with_suffix(".video.mp4"), moving_texture(36, 48, 64, 1, 1))
-    with av.open(str(video)) as old, av.open(str(path), "w") as out:
-        stream = out.add_stream_from_template(old.streams.video[0], opaque=True)
-        if header:
-            text = out.add_stream(codec)
-            text.codec_context.subtitle_header = header
-        else:
-            text = out.add_mux_stream(codec, time_base=Fraction(1, 1000))
-        text.metadata["language"] = "eng"
-        out.start_encoding()
-        packets = []
-        for packet in old.demux(video=0):
-            if packet.size:
-                packet.stream = stream
-                packets.append((packet.dts * packet.time_base, packet))
-        for begin, end, payload in events:
-            packet = av.Packet(payload)
-            packet.pts = packet.dts = begin
-            packet.duration, packet.time_base, packet.stream = end - begin, Fraction(1, 1000), text
-            packets.append((Fraction(begin, 1000), packet))
-        for _, packet in sorted(packets, key=lambda each: each[0]):
-            out.mux(packet)
-    return path
 
 
 def ass_video(path):
