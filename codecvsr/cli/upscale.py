@@ -214,8 +214,10 @@ def command(
         options["model"] = _QUALITIES[quality]
     if len(inputs) == 1 and str(inputs[0]) != "-":
         check_exists(inputs[0])
+    from codecvsr.models.model_names import check_name
     from codecvsr.upscaling.stream_output import is_stdout
 
+    check_name(options["model"])
     if is_stdout(output) and as_json and not dry_run:
         raise click.UsageError(
             "-o - writes the video to stdout, where --json writes its object; choose one of them.", ctx

@@ -74,6 +74,20 @@ def test_a_missing_input_is_reported_before_torch_is_imported(arguments):
     assert "torch" not in loaded and "cv2" not in loaded
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "upscale {here} -o x.mp4 -m codecvsr-fst",
+        "infer --clip-root {here} --out-dir x -m codecvsr-fst",
+        "compare --clip-root {here} --gt-root {here} --models codecvsr,codecvsr-fst",
+    ],
+)
+def test_a_misspelt_model_is_refused_before_torch_is_imported(arguments, tmp_path):
+    code, loaded, messages = run(*arguments.format(here=tmp_path).split())
+    assert code == 1 and messages.endswith("Did you mean 'codecvsr-fast'?\n")
+    assert "torch" not in loaded
+
+
 def test_closed_stdout_is_no_error():
     command = f"{shlex.quote(sys.executable)} -m codecvsr train --config missing >&-"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
