@@ -21,7 +21,7 @@ from codecvsr.bitstream.clock import video_packets
 from codecvsr.bitstream.containers import open_input
 from codecvsr.bitstream.frame import NO_VECTORS, CodedFrame, FrameType
 from codecvsr.bitstream.side_data import qp_of, vectors_of
-from codecvsr.errors import InputError
+from codecvsr.errors import InputError, UnsupportedInputError
 
 _FRAME_TYPES: dict[int, FrameType] = {1: "I", 2: "P", 3: "B", 5: "I", 6: "P"}  # 5 and 6: switching SI and SP
 _EXPORT = {"flags2": "+export_mvs", "export_side_data": "mvs+venc_params"}
@@ -252,7 +252,12 @@ def open_video(path: Path) -> tuple[av.container.InputContainer, av.video.stream
             and not stream.disposition & Disposition.attached_pic
         ):
             return container, stream
+    is_undecodable = any(stream.codec_context is None for stream in container.streams.video)
     container.close()
+    if is_undecodable:
+        raise UnsupportedInputError(
+            f"{path}: has pictures of a codec for which there is no decoder here; convert it first, for example to H.264 or PNG."
+        )
     raise InputError(f"{path}: has no video stream; a video file was expected.")
 
 

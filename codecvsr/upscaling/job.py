@@ -195,9 +195,8 @@ class Job:
         if pictures is not None and (found.is_turned or found.aspect != 1):
             _logger.warning(
                 "%s: is shown turned or with pixels that are not square, which PNG files cannot express: they have the pictures "
-                "as the video stores them.",
-                path,
-            )
+                "as the video stores them.", path,
+            )  # fmt: skip
         if found.later_sizes:
             _logger.warning("%s: %s.", path, what_is_done(found.later_sizes))
         for plan in plans:

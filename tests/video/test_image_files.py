@@ -13,6 +13,7 @@ from codecvsr.errors import DamagedInputError, UnsupportedInputError
 from codecvsr.video.image_files import open_image, read_picture
 from codecvsr.video.image_metadata import CMYK, DEEP, EXIF, ICC, found_in_image, read_metadata
 from codecvsr.video.image_writer import without_holes, write_image
+from codecvsr.video.probe import Media
 from codecvsr.video.side_data import ALPHA
 from tests.images import MODEL, SRGB, blocks, photograph, transparent
 
@@ -80,6 +81,14 @@ def test_a_picture_that_is_cut_short_is_damaged(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(DamagedInputError, match="cut short"):
         read_picture(open_image(path))
+
+
+def test_drawings_without_a_decoder_are_named(tmp_path: Path) -> None:
+    (tmp_path / "d.svg").write_text(
+        '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
+    )
+    with pytest.raises(UnsupportedInputError, match="no decoder here"):
+        Media.open(tmp_path / "d.svg")
 
 
 def test_videos_are_no_pictures(tmp_path: Path) -> None:
