@@ -16,14 +16,13 @@ from codecvsr.upscaling.chunk_events import ChunkAdvanced, ChunkDone, ChunkEvent
 from codecvsr.upscaling.chunks import Chunk
 from codecvsr.upscaling.dry_run import make_upscale_plan
 from codecvsr.upscaling.estimate import Estimate, estimate_pending
-from codecvsr.upscaling.losses import lost_of_pictures
+from codecvsr.upscaling.losses import log_losses, lost_of_pictures
 from codecvsr.upscaling.options import Engine, RunSettings, UpscaleReport
 from codecvsr.upscaling.process_chunk import ChunkProcessor, job_description
 from codecvsr.upscaling.speed import Meter, Seldom, Throttle
 from codecvsr.upscaling.worker_pool import WorkerPool, usual_workers
 from codecvsr.video.probe import Media, expected_frames
 from codecvsr.video.scan import Scan, scan
-from codecvsr.video.size_changes import what_is_done
 from codecvsr.video.stream_mapping import StreamPlan
 
 _SLOW, _FASTER = "codecvsr", "codecvsr-fast"  # on a CPU
@@ -94,7 +93,7 @@ class Job:
         preview = self._settings.preview
         losses = self._all_losses(found, pictures, losses)
         self._processor = processor = ChunkProcessor(engine, media, found, self._checkpoint, pictures, plans, preview)
-        self._log_losses(found, pictures, plans, losses)
+        log_losses(media.path, output, found, plans, losses, is_folder=pictures is not None)
         pending = [] if is_complete else processor.pending()
         self._log_plan(found, plans, pending)
         self._done_before = len(found) - sum(chunk.stop - chunk.start for chunk in pending)
@@ -185,26 +184,6 @@ class Job:
         if losses and self._settings.strict and pictures is None:
             raise OutputError(f"{output}: cannot store everything ({'; '.join(losses)}); omit --strict to do without.")
         return losses
-
-    def _log_losses(
-        self, found: Scan, pictures: str | None, plans: Sequence[StreamPlan], losses: Sequence[str]
-    ) -> None:
-        path, output = self._media.path, self._checkpoint.output
-        for loss in losses:
-            _logger.warning("%s: %s.", output, loss)
-        if pictures is not None and (found.is_turned or found.aspect != 1):
-            _logger.warning(
-                "%s: is shown turned or with pixels that are not square, which PNG files cannot express: they have the pictures "
-                "as the video stores them.", path,
-            )  # fmt: skip
-        if found.later_sizes:
-            _logger.warning("%s: %s.", path, what_is_done(found.later_sizes))
-        for plan in plans:
-            if plan.note:
-                _logger.warning("%s: %s %s.", output, plan.title, plan.note)
-        for other in plans:
-            if other.title.startswith("video") and other.action == "copy":
-                _logger.info("%s: %s is copied as it is; only the main video is upscaled.", path, other.title)
 
     def _log_plan(self, found: Scan, plans: Sequence[StreamPlan], pending: Sequence[Chunk]) -> None:
         """Shows what will be done and, where the settings ask for it, how long that takes."""
