@@ -70,7 +70,11 @@ def test_two_workers_make_what_one_makes_and_a_lost_one_is_replaced(video, small
     assert report.workers == 2 and report.frames == FRAMES and report.peak_memory_mb > 50
     assert read(out) == whole
     assert [e["event"] for e in events].count("retry") >= 1 and killed
-    assert [e for e in events if e["event"] == "progress"][-1]["frame"] == FRAMES and not children() and not checkpoint_path(out).exists()
+    assert (
+        [e for e in events if e["event"] == "progress"][-1]["frame"] == FRAMES
+        and not children()
+        and not checkpoint_path(out).exists()
+    )
     assert read_image(preview).shape == (4 * 48, 4 * 32, 3)  # right side up
 
 
