@@ -49,7 +49,7 @@ def test_compare_knows_its_rows() -> None:
     row = parse_variant("toy:random@dis+ablate-mvs")
     assert (row.model, row.motion, row.ablations.names) == ("toy:random", "dis", ["mvs"])
     model = load_model("toy:random")
-    assert [one.name for one in ablation_variants(parse_variant("toy:random"), model)] == []
+    assert [one.name for one in ablation_variants(parse_variant("toy:random"), model, 9)] == []
     assert choose_motion(model, None, Ablations(mvs=True)) == "zero"
     with pytest.raises(InputError, match="has no priors to leave out"):
         choose_motion(model, None, Ablations(priors=True))
