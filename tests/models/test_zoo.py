@@ -205,9 +205,12 @@ def test_list_and_info_commands(cache: Path) -> None:
     listed = run(command, ["list"])
     assert listed.exit_code == 0
     line = next(line for line in listed.stdout.splitlines() if line.startswith("basicvsr-reds4 "))
+    assert "6,291,311" in line and "fetch" in line and "codecvsr models fetch NAME" in listed.stdout
+    assert run(command, []).stdout == listed.stdout
+    listed = run(command, ["list", "--all"])
+    line = next(line for line in listed.stdout.splitlines() if line.startswith("basicvsr-reds4 "))
     assert "6,291,311" in line and "Apache-2.0" in line and "missing" in line
     assert "codecvsr models fetch basicvsr-reds4" in listed.stdout
-    assert run(command, []).stdout == listed.stdout
     rows = json.loads(run(command, ["list", "--json"]).stdout)["models"]
     assert [row["name"] for row in rows] == list(zoo.MODELS)
     networks = json.loads(run(command, ["list", "--json"]).stdout)["networks"]
