@@ -233,6 +233,7 @@ def main(cpu_minutes: float, files: int, seed: int, keep: Path | None, out: Path
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
     result = {
         "command": shlex.join(["scripts/bench/mutation_run.py", *sys.argv[1:]]),
+        "machine": f"{platform.machine()}, {os.cpu_count()} processors",
         "versions": {"python": platform.python_version(), "av": av.__version__, "numpy": np.__version__},
         "runs": runs, "files": files, "processor_seconds": round(used, 1), "longest_seconds": round(longest, 1),
         "largest_mb": round(largest), "limits": {"seconds": SECONDS, "megabytes": MEGABYTES},
