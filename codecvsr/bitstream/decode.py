@@ -174,8 +174,8 @@ class VideoDecoder:
     def shown_at(self, picture: av.VideoFrame) -> float | None:
         """Returns when ``picture`` is shown, in seconds; None where that is not known. Call it for every picture in turn.
 
-        AVI knows times of decoding only (:func:`has_decoding_times`). There, as in FFmpeg's command line, a picture is shown when the decoder returned it,
-        and those that it returns at the end follow each other.
+        AVI knows times of decoding only (:func:`has_decoding_times`). There, as in FFmpeg's command line, a picture is shown when
+        the decoder returned it, and those that it returns at the end follow each other.
         """
         number = self.slot(picture)
         if number is not None and 0 <= number < len(self.packets):

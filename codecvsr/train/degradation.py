@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -123,13 +124,7 @@ def degrade(hr: Pictures, how: Degradation, rng: np.random.Generator) -> tuple[P
         small = [frame.rgb for frame in _encoded(small, first)[0]]
     frames, bit_rate = _encoded(small, settings)
     if how.rate_limited:
-        limited = EncodeSettings(
-            crf=settings.crf,
-            preset=settings.preset,
-            gop=settings.gop,
-            fps=settings.fps,
-            bit_rate=max(1, round(bit_rate)),
-        )
+        limited = dataclasses.replace(settings, bit_rate=max(1, round(bit_rate)))
         frames, _ = _encoded(small, limited)
     return small, frames
 

@@ -10,12 +10,10 @@ another exit code than 0, 1 or 3, has exit code 0 and no readable output, or cha
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import random
 import resource
-import shlex
 import shutil
 import signal
 import subprocess
@@ -30,8 +28,7 @@ from typing import Any
 import av
 import click
 import numpy as np
-
-from codecvsr.files import atomic_file
+from results_files import with_this_command, write_results
 
 SECONDS, MEGABYTES = 120, 3000  # limits of a run
 FRAMES, RATE = 12, Fraction(24)
@@ -232,15 +229,14 @@ def main(cpu_minutes: float, files: int, seed: int, keep: Path | None, out: Path
                 if left not in (bystander, damaged):
                     shutil.rmtree(left) if left.is_dir() else left.unlink()
     result = {
-        "command": shlex.join(["scripts/bench/mutation_run.py", *sys.argv[1:]]),
+        "commands": with_this_command([]),
         "machine": f"{platform.machine()}, {os.cpu_count()} processors",
         "versions": {"python": platform.python_version(), "av": av.__version__, "numpy": np.__version__},
         "runs": runs, "files": files, "processor_seconds": round(used, 1), "longest_seconds": round(longest, 1),
         "largest_mb": round(largest), "limits": {"seconds": SECONDS, "megabytes": MEGABYTES},
         **{name: dict(sorted(each.items())) for name, each in counts.items()}, "faults": faults,
     }  # fmt: skip
-    with atomic_file(out) as part:
-        part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_results(out, result)
     click.echo(f"{runs} runs, {len(faults)} faults, {used / 60:.1f} minutes of processor time")
 
 
