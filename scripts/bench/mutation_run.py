@@ -100,7 +100,10 @@ def mutate(data: bytes, other: bytes, kind: str, rng: random.Random) -> bytes:
 
 
 def run(command: list[str], log: Path) -> tuple[int, float, float, float]:
-    """Run a command; return its exit code (negative: a signal), seconds, processor seconds and peak memory in MB."""
+    """Run a command; return its exit code (negative: a signal), seconds, processor seconds and peak memory in MB.
+
+    Linux begins the peak of a new program at that of the process that starts it, so call this from a small one.
+    """
     begun = time.monotonic()
     with log.open("wb") as stream:
         process = subprocess.Popen(
