@@ -26,12 +26,12 @@ from codecvsr.cli.output import print_json, warn
 from codecvsr.cli.output import settings as verbosity
 from codecvsr.cli.progress import ProgressPrinter
 from codecvsr.errors import HdrInputError
+from codecvsr.models.model_names import QUALITIES, check_name
 
 if TYPE_CHECKING:
     from codecvsr.upscaling.dry_run import UpscalePlan
     from codecvsr.upscaling.options import UpscaleReport
 
-_QUALITIES = {"fast": "codecvsr-fast", "balanced": "codecvsr"}
 _CLOCK = re.compile(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)")
 
 
@@ -103,7 +103,7 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
                                       "A pipe takes mkv or y4m.")  # fmt: skip
 @click.option("-m", "--model", default="codecvsr", show_default=True,
               help="A name of 'codecvsr models list' or a weights file.")  # fmt: skip
-@click.option("--quality", type=click.Choice(["fast", "balanced"]),
+@click.option("--quality", type=click.Choice(list(QUALITIES)),
               help="Chooses the model by name: codecvsr-fast or codecvsr, in place of -m.")  # fmt: skip
 @click.option("--motion", type=click.Choice(["codec", "spynet", "dis", "zero", "raw"]),
               help="Kind of motion that aligns the frames; by default what the model was trained with.")  # fmt: skip
@@ -211,10 +211,9 @@ def command(
     _refuse_pair(ctx, "scale", "width")
     _refuse_pair(ctx, "scale", "height")
     if quality is not None:
-        options["model"] = _QUALITIES[quality]
+        options["model"] = QUALITIES[quality]
     if len(inputs) == 1 and str(inputs[0]) != "-":
         check_exists(inputs[0])
-    from codecvsr.models.model_names import check_name
     from codecvsr.upscaling.stream_output import is_stdout
 
     check_name(options["model"])

@@ -12,6 +12,9 @@ from codecvsr.models.checkpoints.offers import OFFERS, Offer
 
 RANDOM = ":random"  #: behind the name of a network: it, with random weights
 
+#: Models by quality, the fastest first: for ``--quality`` and the page.
+QUALITIES = {"fast": "codecvsr-fast", "balanced": "codecvsr"}
+
 
 @dataclass(frozen=True)
 class Model:

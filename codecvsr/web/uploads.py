@@ -42,7 +42,10 @@ def receive_upload(request: Request, store: JobStore, limits: Limits) -> Clip:
         with part.open("rb") as file:
             suffix = sniff.video_suffix(file.read(sniff.HEAD))
         if suffix is None:
-            raise Refused(415, "this is not a video: MP4, MOV, MKV, WebM, AVI, FLV, MPEG-TS or raw H.264 was expected.")
+            raise Refused(
+                415,
+                "this is not a video: MP4, MOV, MKV, WebM, AVI, WMV, FLV, MPG, VOB, MTS, Ogg or a raw stream was expected.",
+            )
         part.rename(store.upload_path(id_, suffix))
     finally:
         part.unlink(missing_ok=True)
