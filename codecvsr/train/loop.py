@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from codecvsr.engine.device import place
+from codecvsr.engine.native.gradients import install_for_training
 from codecvsr.engine.plan import make_plan
 from codecvsr.errors import CheckpointError, OutputError
 from codecvsr.files import atomic_file
@@ -109,6 +110,8 @@ def _train(
     torch.manual_seed(settings.seed)
     network = place(_build(recipe, initial), device)
     average = copy.deepcopy(network).requires_grad_(False)
+    if device.type == "cpu" and dtype == torch.float32 and not recipe.engine.compile:
+        install_for_training(network)
     optimiser = make_optimiser(network, settings.learning_rate, device, kind=settings.optimiser)
     step, schedule = 0, None
     if resume:

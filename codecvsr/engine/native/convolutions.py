@@ -127,7 +127,7 @@ class NativeConv:
 
     def _finished(self, result: Tensor) -> Tensor:
         """Removes the channels that pad to a multiple of 16."""
-        return result[:, : self._conv.out_channels].contiguous(memory_format=torch.channels_last)
+        return unpadded(result, self._conv.out_channels)
 
     def _weights(self) -> tuple[Tensor, Tensor]:
         """Returns weights and biases in the order of the native outputs."""
@@ -164,6 +164,11 @@ class NativeShuffle(NativeConv):
         pixels = result.permute(0, 2, 3, 1).reshape(n, height, width, scale, channels // scale)
         rows = pixels.transpose(2, 3).reshape(n, height * scale, width * scale, channels // scale**2)
         return rows.permute(0, 3, 1, 2)
+
+
+def unpadded(x: Tensor, channels: int) -> Tensor:
+    """Returns the first channels of (N, C, H, W) in channels-last memory; the tensor itself if these are all."""
+    return x if x.shape[1] == channels else x[:, :channels].contiguous(memory_format=torch.channels_last)
 
 
 def dense(x: Tensor, channels: int) -> Tensor:
