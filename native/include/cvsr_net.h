@@ -14,7 +14,7 @@
 #define CVSR_NET_API __attribute__((visibility("default")))
 
 /* Raised with every change of a signature, a structure or the behaviour of a function. */
-#define CVSR_NET_ABI 3
+#define CVSR_NET_ABI 4
 
 #define CVSR_MAX_INPUTS 4
 #define CVSR_MAX_CHANNELS 1024 /* of all inputs of a convolution */
@@ -159,5 +159,21 @@ CVSR_NET_API int32_t cvsr_net_pack(const float *weights, int32_t input_channels,
  * share; NULL for one thread. */
 CVSR_NET_API void cvsr_net_run(const cvsr_step *steps, int32_t count, int32_t rows, int32_t threads, int32_t *progress,
                                void *scratch);
+
+/* What the gradient of the weights of a 3x3 convolution (stride 1, zeros beyond the border) is made of. Channels are multiples
+ * of CVSR_GROUP. */
+typedef struct {
+    const float *input;    /* (height, width, input_channels) */
+    const float *gradient; /* of the output, (height, width, output_channels) */
+    float *points;         /* (36, output_channels, input_channels): what this picture contributes is added */
+    int32_t input_channels, output_channels, height, width;
+} cvsr_weight_gradient;
+
+/* Bytes of scratch memory, aligned to 64, for cvsr_net_weight_gradient. */
+CVSR_NET_API size_t cvsr_net_gradient_scratch_bytes(int32_t input_channels, int32_t output_channels);
+
+/* Adds a picture's contribution to the gradient in the 6x6 points of F(4x4, 3x3): with G (6, 3) of its transform of weights, the
+ * gradient of a kernel (3, 3) is G' points G. Runs on the calling thread. */
+CVSR_NET_API void cvsr_net_weight_gradient(const cvsr_weight_gradient *work, void *scratch);
 
 #endif

@@ -6,6 +6,7 @@
 #include "gather_tmpl.h"
 #include "load_tmpl.h"
 #include "sample_tmpl.h"
+#include "weights_tmpl.h"
 
 #define JOIN_(a, b) a##_##b
 #define JOIN(a, b)  JOIN_(a, b)
@@ -43,4 +44,6 @@ const cvsr_isa JOIN(cvsr_net, CVSR_ISA) = {
         [CVSR_FROM_BF16] = from_bf16_tiles,
         [CVSR_FINISH] = finish_tiles,
     },
+    gradient_scratch_bytes,
+    weight_gradient,
 };

@@ -13,6 +13,8 @@ typedef struct {
     void (*pack)(const float *weights, int32_t input_channels, int32_t output_channels, int32_t kind, void *packed);
     /* By kind: computes rows of tiles `first` to `last` - 1 of a step with these parameters. */
     void (*steps[CVSR_KINDS])(const void *params, int32_t first, int32_t last, float *scratch);
+    size_t (*gradient_scratch_bytes)(int32_t input_channels, int32_t output_channels);
+    void (*weight_gradient)(const cvsr_weight_gradient *work, float *scratch);
 } cvsr_isa;
 
 extern const cvsr_isa cvsr_net_plain, cvsr_net_avx2, cvsr_net_avx512, cvsr_net_avx512bf16;

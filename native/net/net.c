@@ -53,6 +53,16 @@ int32_t cvsr_net_pack(const float *weights, int32_t input_channels, int32_t outp
     return 0;
 }
 
+size_t cvsr_net_gradient_scratch_bytes(int32_t input_channels, int32_t output_channels)
+{
+    return chosen->gradient_scratch_bytes(input_channels, output_channels);
+}
+
+void cvsr_net_weight_gradient(const cvsr_weight_gradient *work, void *scratch)
+{
+    chosen->weight_gradient(work, scratch);
+}
+
 /* ------------------------------------------------------------------------------------------------------------- running */
 
 /* Whether a step has finished `row` and the rows above and below it. */

@@ -148,6 +148,46 @@ static int check_conv(int32_t height, int32_t width, int32_t kind)
     return wrong;
 }
 
+/* The gradient of weights of two equal pictures, one after the other, against its definition. */
+static int check_weight_gradient(int32_t height, int32_t width)
+{
+    static const double to_weights[3][6] = {{1. / 4, -1. / 6, -1. / 6, 1. / 24, 1. / 24, 0},
+                                            {0, -1. / 6, 1. / 6, 1. / 12, -1. / 12, 0},
+                                            {0, -1. / 6, -1. / 6, 1. / 6, 1. / 6, 1}};
+    const int32_t inputs = 16 * (1 + (int32_t)draw(3)), outputs = 16 * (1 + (int32_t)draw(3));
+    const size_t pixels = (size_t)height * width, kernels = (size_t)inputs * outputs;
+    float *input = floats(pixels * inputs, draw_share), *gradient = floats(pixels * outputs, draw_share);
+    float *points = floats(36 * kernels, draw_share);
+    void *scratch = NULL;
+    const cvsr_weight_gradient both = {input, gradient, points, inputs, outputs, height, width};
+    int32_t wrong = 0;
+    for (size_t i = 0; i < 36 * kernels; i++)
+        points[i] = 0;
+    if (posix_memalign(&scratch, 64, cvsr_net_gradient_scratch_bytes(inputs, outputs)) != 0)
+        return failed("memory", height, width);
+    for (int picture = 0; picture < 2; picture++)
+        cvsr_net_weight_gradient(&both, scratch);
+    for (int check = 0; check < 40; check++) {
+        const size_t o = draw((uint32_t)outputs), i = draw((uint32_t)inputs);
+        const int32_t t = (int32_t)draw(9);
+        double sum = 0, weight = 0;
+        for (int32_t y = 0; y < height; y++) {
+            for (int32_t x = 0; x < width; x++) {
+                const int32_t yy = y + t / 3 - 1, xx = x + t % 3 - 1;
+                if (yy >= 0 && yy < height && xx >= 0 && xx < width)
+                    sum += 2 * (double)input[((size_t)yy * width + xx) * inputs + i] *
+                           (double)gradient[((size_t)y * width + x) * outputs + o];
+            }
+        }
+        for (int p = 0; p < 36; p++)
+            weight += to_weights[t / 3][p / 6] * to_weights[t % 3][p % 6] * points[p * kernels + o * inputs + i];
+        if (fabs(sum - weight) > 1e-4 * (1 + fabs(sum) + (double)pixels))
+            wrong = failed("weight gradient", height, width);
+    }
+    free(input), free(gradient), free(points), free(scratch);
+    return wrong;
+}
+
 static int check_sampling(int32_t height, int32_t width)
 {
     const size_t pixels = (size_t)height * width, cells = (size_t)((height + 3) / 4) * ((width + 3) / 4);
@@ -256,8 +296,8 @@ int main(int argc, char **argv)
     for (long i = 0; i < count && !wrong; i++) {
         const int32_t height = 1 + (int32_t)draw(21), width = 1 + (int32_t)draw(38);
         const int32_t kind = (int32_t[]){CVSR_CONV3X3, CVSR_CONV3X3_BF16, CVSR_CONV1X1}[i % 3];
-        wrong = check_conv(height, width, kind) || check_sampling(height, width) ||
-                check_batch(1 + (int32_t)draw(60), width);
+        wrong = check_conv(height, width, kind) || check_weight_gradient(height, width) ||
+                check_sampling(height, width) || check_batch(1 + (int32_t)draw(60), width);
     }
     printf("%ld inputs\n", count);
     return wrong;

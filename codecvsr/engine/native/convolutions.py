@@ -45,6 +45,11 @@ class _Nets(threading.local):
 _nets = _Nets()
 
 
+def thread_net() -> NativeNet:
+    """Returns this thread's binding of the library, with torch's number of threads."""
+    return _nets.get()
+
+
 def is_supported(conv: nn.Conv2d) -> bool:
     """Whether the library can run this convolution, and faster: with few channels or 1x1 pixels it is slower."""
     return (

@@ -1,7 +1,7 @@
 """3x3 convolutions with gradients, for training on a CPU: Winograd's minimal filtering forwards and backwards.
 
-The output and the gradient of the input come from the native network library, the gradient of the weights from products of
-transformed tiles. Each multiplies a quarter as often as a direct convolution. Results differ from torch's by the order of sums,
+Output, gradient of the input and gradient of the weights come from the native network library. Each multiplies a quarter as often
+as a direct convolution. Results differ from torch's by the order of sums,
 about 1e-5 of a layer's range.
 
 Source: Lavin and Gray, "Fast algorithms for convolutional neural networks" (CVPR 2016), F(4x4, 3x3). The gradient of the weights
@@ -12,48 +12,32 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codecvsr import native_libraries
-from codecvsr.engine.native.convolutions import NativeConv, is_supported, unpadded
-from codecvsr.engine.native.structs import TILE
+from codecvsr.engine.native.convolutions import NativeConv, dense, is_supported, thread_net, unpadded
+from codecvsr.engine.native.net import is_worth_it
+from codecvsr.engine.native.structs import GROUP, TILE
 from codecvsr.models.layers.blocks import ShuffleConv
 
-_SIZE = TILE + 2  # side of a tile of the input
-_STRIP_TILES = 96  # transformed at a time: they stay in a core's cache
-_FEWEST_CHANNELS = 32  # in and out; with fewer, torch is faster
+_POINTS = (TILE + 2) ** 2  # of a tile
+_FEWEST_CHANNELS = 16  # in and out; with fewer, torch is faster
 
-_INPUT: list[list[float]] = [
-    [4, 0, -5, 0, 1, 0],
-    [0, -4, -4, 1, 1, 0],
-    [0, 4, -4, -1, 1, 0],
-    [0, -2, -1, 2, 1, 0],
-    [0, 2, -1, -2, 1, 0],
-    [0, 4, 0, -5, 0, 1],
-]
-_WEIGHTS: list[list[float]] = [
-    [1 / 4, 0, 0],
-    [-1 / 6, -1 / 6, -1 / 6],
-    [-1 / 6, 1 / 6, -1 / 6],
-    [1 / 24, 1 / 12, 1 / 6],
-    [1 / 24, -1 / 12, 1 / 6],
-    [0, 0, 1],
-]
-_OUTPUT: list[list[float]] = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]]
-
-
-def _on_tiles(matrix: list[list[float]], *, is_transposed: bool = False) -> Tensor:
-    """The transform of rows and columns by a matrix, as one matrix on flattened tiles."""
-    one = torch.tensor(matrix, dtype=torch.float64)
-    one = one.t().contiguous() if is_transposed else one
-    return torch.kron(one, one).float()
-
-
-_OF_INPUT = _on_tiles(_INPUT)  # (36, 36)
-_OF_GRADIENT = _on_tiles(_OUTPUT, is_transposed=True)  # (36, 16)
-_TO_WEIGHTS = _on_tiles(_WEIGHTS, is_transposed=True)  # (9, 36)
+_WEIGHTS = torch.tensor(
+    [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ],
+    dtype=torch.float64,
+)  # G of the algorithm
+_TO_WEIGHTS = torch.kron(_WEIGHTS.t().contiguous(), _WEIGHTS.t().contiguous()).float()  # (9, 36)
 
 
 def install_for_training(network: nn.Module) -> int:
@@ -62,9 +46,10 @@ def install_for_training(network: nn.Module) -> int:
     Calls that it cannot run (other types than float32, other devices, autocast, tracing) go to torch.
 
     Returns:
-        the number of convolutions replaced; 0 without the native library.
+        the number of convolutions replaced; 0 without the native library, or where torch is faster.
     """
-    if native_libraries.net_library() is None:
+    library = native_libraries.net_library()
+    if library is None or not is_worth_it(library):
         return 0
     count = 0
     for module in network.modules():
@@ -150,35 +135,17 @@ def weight_gradient(x: Tensor, gradient: Tensor) -> Tensor:
     """Return the gradient of the weights of a 3x3 convolution with a border of one zero.
 
     Args:
-        x: the input, (N, C, H, W), float32.
-        gradient: of the output, (N, C', H, W), float32.
+        x: the input, (N, C, H, W), float32, on the CPU.
+        gradient: of the output, (N, C', H, W), likewise.
 
     Returns:
         (C', C, 3, 3).
     """
-    n, channels, height, width = x.shape
-    outputs = gradient.shape[1]
-    rows, columns = -(-height // TILE), -(-width // TILE)
-    right, below = columns * TILE - width, rows * TILE - height
-    inputs = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, right + 1, 1, below + 1)).contiguous()
-    wanted = F.pad(gradient.permute(0, 2, 3, 1), (0, 0, 0, right, 0, below)).contiguous()
-    total = x.new_zeros(_SIZE**2, outputs, channels)
-    strip = max(1, _STRIP_TILES // columns)
-    for i in range(n):
-        for first in range(0, rows, strip):
-            count = min(strip, rows - first)
-            tiles = _OF_INPUT @ _tiles(inputs[i, first * TILE :], _SIZE, count, columns)
-            others = _OF_GRADIENT @ _tiles(wanted[i, first * TILE :], TILE, count, columns)
-            total.baddbmm_(
-                others.view(_SIZE**2, -1, outputs).transpose(1, 2), tiles.view(_SIZE**2, -1, channels)
-            )  # (36, C', tiles) by (36, tiles, C)
-    return (_TO_WEIGHTS @ total.view(_SIZE**2, -1)).view(3, 3, outputs, channels).permute(2, 3, 0, 1)
-
-
-def _tiles(pixels: Tensor, size: int, rows: int, columns: int) -> Tensor:
-    """Tiles of ``size`` x ``size`` pixels, one every four, of (H, W, C) as (size * size, rows * columns * C)."""
-    down, right, _ = pixels.stride()
-    shape = (size, size, rows, columns, pixels.shape[2])
-    return pixels.as_strided(shape, (down, right, TILE * down, TILE * right, 1), pixels.storage_offset()).reshape(
-        size * size, -1
-    )
+    inputs, outputs = x.shape[1], gradient.shape[1]
+    x, gradient = (dense(t.detach(), t.shape[1] + -t.shape[1] % GROUP) for t in (x, gradient))
+    points = np.zeros((_POINTS, gradient.shape[1], x.shape[1]), np.float32)
+    net = thread_net()
+    for features, wanted in zip(x.permute(0, 2, 3, 1).numpy(), gradient.permute(0, 2, 3, 1).numpy(), strict=True):
+        net.weight_gradient(features, wanted, points)
+    weights = _TO_WEIGHTS @ torch.from_numpy(points).view(_POINTS, -1)
+    return weights.view(3, 3, *points.shape[1:]).permute(2, 3, 0, 1)[:outputs, :inputs]

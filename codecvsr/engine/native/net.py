@@ -37,6 +37,7 @@ from codecvsr.engine.native.structs import (
     Step,
     StepParams,
     WarpParams,
+    WeightGradientParams,
 )
 
 BEST_ISA = 3  #: instruction sets: 0 plain C, 1 AVX2, 2 AVX-512, 3 AVX-512 with products of bfloat16
@@ -51,6 +52,8 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         "cvsr_net_scratch_bytes": (ctypes.c_size_t, [size] * 2),
         "cvsr_net_pack": (size, [pointer, size, size, size, pointer]),
         "cvsr_net_run": (None, [pointer, size, size, size, pointer, pointer]),
+        "cvsr_net_gradient_scratch_bytes": (ctypes.c_size_t, [size] * 2),
+        "cvsr_net_weight_gradient": (None, [pointer, pointer]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(library, name)
@@ -225,6 +228,22 @@ class NativeNet:
             params.inputs[k], params.input_channels[k] = _address(array), channels
         scratch = int(self._library.cvsr_net_scratch_bytes(sum(layer.inputs), outputs))
         self._add(Step(layer.kind, params, -(-height // TILE), (layer, *inputs, output, residual, cells), scratch))
+
+    def weight_gradient(self, features: Array, gradient: Array, points: Array) -> None:
+        """Adds a picture's contribution to the gradient of the weights of a 3x3 convolution; on this thread.
+
+        Args:
+            features: the convolution's input, (H, W, inputs), without gaps as all arrays here.
+            gradient: of its output, (H, W, outputs).
+            points: (36, outputs, inputs), the gradient in the points of Winograd's F(4x4, 3x3); added to.
+        """
+        height, width, inputs = features.shape
+        outputs = gradient.shape[2]
+        params = WeightGradientParams(
+            _address(features), _address(gradient), _address(points), inputs, outputs, height, width
+        )
+        scratch = self._scratch_for(int(self._library.cvsr_net_gradient_scratch_bytes(inputs, outputs)), 1)
+        self._library.cvsr_net_weight_gradient(ctypes.addressof(params), scratch[0])
 
     def load(self, rgb: npt.NDArray[np.uint8]) -> Picture:
         """Returns a frame (H, W, 3) as a picture; not inside :meth:`batch_steps`, as later steps read it anywhere."""

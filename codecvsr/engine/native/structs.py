@@ -149,6 +149,20 @@ class FinishParams(ctypes.Structure):
     ]
 
 
+class WeightGradientParams(ctypes.Structure):
+    """``cvsr_weight_gradient``."""
+
+    _fields_ = [
+        ("input", ctypes.c_void_p),
+        ("gradient", ctypes.c_void_p),
+        ("points", ctypes.c_void_p),
+        ("input_channels", ctypes.c_int32),
+        ("output_channels", ctypes.c_int32),
+        ("height", ctypes.c_int32),
+        ("width", ctypes.c_int32),
+    ]
+
+
 class StepParams(ctypes.Structure):
     """``cvsr_step``."""
 
