@@ -8,12 +8,12 @@ so that sound and picture stay in step.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
 
-from codecvsr.bitstream.containers import open_input
+from codecvsr.bitstream.containers import open_input, read_only
 
 _TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT of libavformat
 _MAX_AHEAD = 10_000_000  # microseconds that a stream may jump forward
@@ -37,9 +37,9 @@ class Clock:
         self._expected: dict[int, tuple[int, int]] = {}  # last and next decoding time by stream, moved
         self._latest: int | None = None
 
-    def packets(self, container: av.container.InputContainer) -> Iterator[av.Packet]:
-        """Yields all packets of ``container``, moved."""
-        for packet in container.demux():
+    def packets(self, packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
+        """Yields all ``packets`` of the file, moved."""
+        for packet in packets:
             if self.is_active and packet.size:
                 self._move(packet)
             yield packet
@@ -81,7 +81,7 @@ def video_packets(container: av.container.InputContainer, stream: av.video.strea
         yield from container.demux(stream)
         return
     waiting: deque[tuple[av.Packet, int]] = deque()  # with the number of restarts before it
-    for packet in clock.packets(container):
+    for packet in clock.packets(container.demux()):
         if packet.stream_index != stream.index:
             continue
         waiting.append((packet, clock.restarts))
@@ -89,6 +89,13 @@ def video_packets(container: av.container.InputContainer, stream: av.video.strea
             first, restarts = waiting.popleft()
             yield _as_whole(first, stream) if first.is_corrupt and clock.restarts > restarts else first
     yield from (packet for packet, _ in waiting)
+
+
+def read_only_video(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> None:
+    """Has libav pass over the streams that decoding ``stream`` does not need."""
+    is_active = Clock(container).is_active  # it follows the times of sound
+    needed = [other.index for other in container.streams if is_active and other.type in ("audio", "video")]
+    read_only(container, [stream.index, *needed])
 
 
 def _as_whole(packet: av.Packet, stream: av.video.stream.VideoStream) -> av.Packet:
@@ -105,7 +112,7 @@ def has_restarts(path: Path) -> bool:
         clock = Clock(container)
         if clock.is_active:
             try:
-                for _ in clock.packets(container):
+                for _ in clock.packets(container.demux()):
                     pass
             except av.FFmpegError:
                 pass  # the end of what can be read

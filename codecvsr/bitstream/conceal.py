@@ -8,6 +8,7 @@ from pathlib import Path
 
 from codecvsr.bitstream.decode import PacketFacts, VideoDecoder
 from codecvsr.bitstream.frame import NO_VECTORS, CodedFrame
+from codecvsr.bitstream.refusals import check_is_frame
 from codecvsr.errors import DamagedInputError
 
 
@@ -60,6 +61,7 @@ class ConcealedVideo:
         count = 0
         with VideoDecoder(self.path, export=True, conceal=True) as decoder:
             for picture in decoder:
+                check_is_frame(self.path, decoder.codec, picture)
                 registered = _add_new(waiting, decoder.packets, registered)
                 number = picture.pts
                 if number is None or not 0 <= number < len(decoder.packets):

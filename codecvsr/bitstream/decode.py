@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -17,7 +18,7 @@ import av
 from av.stream import Disposition
 
 from codecvsr.bitstream import h264, mpeg
-from codecvsr.bitstream.clock import video_packets
+from codecvsr.bitstream.clock import read_only_video, video_packets
 from codecvsr.bitstream.containers import open_input
 from codecvsr.bitstream.frame import NO_VECTORS, CodedFrame, FrameType
 from codecvsr.bitstream.side_data import qp_of, vectors_of
@@ -32,13 +33,14 @@ _MAX_TRIED = 8  # key packets that may precede the one that is sought
 class PacketFacts(NamedTuple):
     """A packet's time in seconds, where it has one (in AVI: of decoding), and what its NAL units say.
 
-    The packets of the two fields of a picture count as one: ``fields`` is 2.
+    The packets of the two fields of a picture count as one: ``fields`` is 2. ``pixel_aspect`` is known after decoding.
     """
 
     pts_seconds: float | None
     is_reference: bool = False
     is_idr: bool = False
     fields: int = 1
+    pixel_aspect: Fraction | None = None
 
 
 class VideoDecoder:
@@ -71,6 +73,7 @@ class VideoDecoder:
         self.packets: list[PacketFacts] = []
         self.damage = ""
         self._container, self._stream = open_video(path)
+        read_only_video(self._container, self._stream)
         self._conceal, self._begin = conceal, begin
         self._context = self._stream.codec_context
         self.codec = self._context.name
@@ -107,6 +110,7 @@ class VideoDecoder:
             packet.pts = packet.dts = number
             try:
                 pictures = self._context.decode(packet)
+                self.packets[number] = self.packets[number]._replace(pixel_aspect=self._context.sample_aspect_ratio)
             except av.FFmpegError as error:
                 if self._conceal:
                     self._last_key.remove(number)
@@ -153,6 +157,7 @@ class VideoDecoder:
             picture=picture,
             max_references=self.sequence.max_references,
             is_field_coded=is_field_coded,
+            pixel_aspect=self.pixel_aspect(picture),
         )
         last, self._last_shown = self._last_shown, picture.pts
         if not self.has_vectors:
@@ -193,6 +198,13 @@ class VideoDecoder:
     def slot(self, picture: av.VideoFrame) -> int | None:
         """Returns the number of the packet at whose time ``picture`` is shown; None where there is none."""
         return picture.dts if self._has_decoding_times else picture.pts
+
+    def pixel_aspect(self, picture: av.VideoFrame) -> Fraction | None:
+        """Returns width / height of a pixel, as the stream states it when ``picture`` is decoded; None where it does not."""
+        if self._context.thread_count != 1:  # the context is that of the latest picture, not of the latest packet
+            return self._context.sample_aspect_ratio
+        number = picture.pts
+        return None if number is None or not 0 <= number < len(self.packets) else self.packets[number].pixel_aspect
 
     def is_field_coded(self, picture: av.VideoFrame) -> bool:
         """Returns whether ``picture`` was coded as fields, or may contain such macroblocks (MBAFF).

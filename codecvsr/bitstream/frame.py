@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Literal
 
@@ -57,6 +58,7 @@ class CodedFrame:
         is_field_coded: its blocks may have been predicted from fields (PAFF, MBAFF), so it has no vectors here, as theirs
             do not refer to whole pictures.
         is_deinterlaced: the picture was made from fields; it has no vectors.
+        pixel_aspect: width / height of a pixel, as the coded stream states it; None where it does not.
         tone_mapping: how ``rgb`` is made of an HDR picture; None to take its values as they are.
     """
 
@@ -73,6 +75,7 @@ class CodedFrame:
     references_per_list: int | None = None
     is_field_coded: bool = False
     is_deinterlaced: bool = False
+    pixel_aspect: Fraction | None = None
     tone_mapping: ToneMapping | None = None
 
     @property

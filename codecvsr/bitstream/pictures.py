@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -13,6 +14,9 @@ from codecvsr.bitstream import color
 from codecvsr.bitstream.damage import SoundFrames, cut_short, end_of_stream
 from codecvsr.bitstream.decode import VideoDecoder
 from codecvsr.bitstream.frame import NO_VECTORS, CodedFrame
+from codecvsr.bitstream.refusals import check_is_frame
+
+_Timed = tuple[av.VideoFrame, float | None, Fraction | None]
 
 
 class VideoPictures:
@@ -23,7 +27,9 @@ class VideoPictures:
         damage: after an iteration, why it ended early; empty where the video is whole.
     """
 
-    def __init__(self, path: Path, *, allow_damaged: bool = False, begin: int | None = None) -> None:
+    def __init__(
+        self, path: Path, *, allow_damaged: bool = False, begin: int | None = None, allow_fields: bool = False
+    ) -> None:
         """Opens nothing yet.
 
         Args:
@@ -31,11 +37,12 @@ class VideoPictures:
             allow_damaged: end at the first damaged picture instead of raising.
             begin: begin at the key picture shown at this time, in units of the stream's time base, and skip pictures that
                 are coded after it but shown before; yields nothing where the key picture cannot be found.
+            allow_fields: HEVC whose pictures are single fields is used field by field.
         """
         self.path = path
         self.damage = ""
         self._allow_damaged = allow_damaged
-        self._begin = begin
+        self._begin, self._allow_fields = begin, allow_fields
 
     def __iter__(self) -> Iterator[npt.NDArray[np.uint8]]:
         """Decodes from the start.
@@ -55,23 +62,25 @@ class VideoPictures:
             DamagedInputError: it is truncated or corrupt and ``allow_damaged`` is false.
         """
         self.damage = ""
-        for index, (picture, seconds) in enumerate(self._timed()):
-            is_interlaced = bool(picture.interlaced_frame)
+        for index, (picture, seconds, aspect) in enumerate(self._timed()):
             yield CodedFrame(
-                index, index, seconds, "I", False, False, NO_VECTORS, None, picture, is_field_coded=is_interlaced
-            )
+                index, index, seconds, "I", False, False, NO_VECTORS, None, picture,
+                is_field_coded=bool(picture.interlaced_frame), pixel_aspect=aspect,
+            )  # fmt: skip
 
     def _sound(self) -> Iterator[av.VideoFrame]:
-        for picture, _ in self._timed():
+        for picture, _, _ in self._timed():
             yield picture
 
-    def _timed(self) -> Iterator[tuple[av.VideoFrame, float | None]]:
-        """Yields sound pictures and the seconds they are shown at."""
-        sound: SoundFrames[tuple[av.VideoFrame, float | None]] = SoundFrames()
+    def _timed(self) -> Iterator[_Timed]:
+        """Yields sound pictures, the seconds they are shown at and the shape of their pixels."""
+        sound: SoundFrames[_Timed] = SoundFrames()
         broken = None
         with VideoDecoder(self.path, export=False, begin=self._begin) as decoder:
             packets = decoder.packets
             for picture in decoder:
+                if not self._allow_fields:
+                    check_is_frame(self.path, decoder.codec, picture)
                 number = picture.pts if picture.pts is not None and 0 <= picture.pts < len(packets) else None
                 seconds = decoder.shown_at(picture)
                 first = packets[0].pts_seconds
@@ -80,7 +89,7 @@ class VideoPictures:
                 if picture.is_corrupt:
                     decoder.damage, broken = decoder.damage or "a picture cannot be decoded in full", number
                     break
-                yield from sound.add((picture, seconds), number, seconds)
+                yield from sound.add((picture, seconds, decoder.pixel_aspect(picture)), number, seconds)
         if self._begin is not None and not packets:
             return
         if decoder.damage and broken is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import av
+
 from codecvsr.bitstream import mpeg
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.errors import InterlacedInputError, UnsupportedInputError
@@ -27,6 +29,19 @@ def check_codec(path: Path, codec: str) -> None:
 def check_frames(path: Path, frames: Iterable[CodedFrame]) -> Iterator[CodedFrame]:
     """Yields the frames of a file; checks each with :func:`check_picture`."""
     return _checked(path, frames, needs_vectors=True)
+
+
+def check_is_frame(path: Path, codec: str, picture: av.VideoFrame) -> None:
+    """Checks that a picture is not one field of a frame: FFmpeg's HEVC decoder returns fields one by one, and flags only these.
+
+    Raises:
+        InterlacedInputError: it is a field.
+    """
+    if codec == "hevc" and picture.interlaced_frame:
+        raise InterlacedInputError(
+            f"{path}: is HEVC whose pictures are single fields; whole frames were expected. Make them first: "
+            f"ffmpeg -i {path.name} -vf weave,bwdif -c:v libx264 -crf 12 -c:a copy frames.mkv"
+        )
 
 
 def check_sizes(path: Path, frames: Iterable[CodedFrame]) -> Iterator[CodedFrame]:

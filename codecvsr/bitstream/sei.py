@@ -15,9 +15,14 @@ Codec = Literal["h264", "hevc"]
 #: Payload type and payload.
 Message = tuple[int, bytes]
 
-_REGISTERED = 4  # user_data_registered_itu_t_t35
+_REGISTERED, _UNREGISTERED = 4, 5  # user_data_registered_itu_t_t35, user_data_unregistered
 MASTERING_DISPLAY, CONTENT_LIGHT, AMBIENT_VIEWING = 137, 144, 148  #: payload types
 _ATSC = b"\xb5\x00\x31"  # United States, provider code of ATSC
+#: UUIDs of the settings that x264 and x265 write into their own streams: they describe the old encoding alone.
+_OF_ENCODERS = (
+    bytes.fromhex("dc45e9bde6d948b7962cd820d923eeef"),
+    bytes.fromhex("2ca2de09b51747dbbb55a4fe7fc2fc4e"),
+)
 _MAX_CAPTIONS = 31  # cc_count has five bits
 _START_CODE = re.compile(rb"\x00?\x00\x00\x01")
 _EMULATION = re.compile(rb"\x00\x00(?=[\x00-\x03])")
@@ -30,6 +35,25 @@ def captions(cc_data: bytes) -> list[Message]:
         (_REGISTERED, _ATSC + b"GA94\x03" + bytes([0xC0 | len(part), 0xFF]) + b"".join(part) + b"\xff")
         for part in (triplets[at : at + _MAX_CAPTIONS] for at in range(0, len(triplets), _MAX_CAPTIONS))
     ]
+
+
+def pack_user_data(payloads: Sequence[bytes]) -> bytes:
+    """Returns the unregistered user data of a picture as one string, each payload after its length.
+
+    The settings of x264 and x265 are left out.
+    """
+    others = [payload for payload in payloads if payload[:16] not in _OF_ENCODERS]
+    return b"".join(struct.pack("<I", len(payload)) + payload for payload in others)
+
+
+def unregistered(packed: bytes) -> list[Message]:
+    """Returns the messages of what :func:`pack_user_data` has packed (telemetry of cameras and drones, MISB time stamps)."""
+    messages, at = [], 0
+    while at < len(packed):
+        (length,) = struct.unpack_from("<I", packed, at)
+        messages.append((_UNREGISTERED, packed[at + 4 : at + 4 + length]))
+        at += 4 + length
+    return messages
 
 
 def active_format(code: int) -> Message:

@@ -26,8 +26,16 @@ def side_data(picture: av.VideoFrame) -> Mapping[str, Any]:
     ``picture.side_data`` is the same, but it and the picture then refer to each other, and thousands of pictures stay in
     memory until Python's garbage collector finds such circles.
     """
-    exported = sidedata.SideDataContainer(picture)  # type: ignore[call-arg]  # its stub has no constructor
-    return {item.type.name: item for item in exported}
+    return {item.type.name: item for item in _exported(picture)}
+
+
+def user_data(picture: av.VideoFrame) -> list[bytes]:
+    """Returns the SEI messages of unregistered user data of a picture, each a UUID of 16 bytes and its data."""
+    return [bytes(item) for item in _exported(picture) if item.type.name == "SEI_UNREGISTERED"]
+
+
+def _exported(picture: av.VideoFrame) -> sidedata.SideDataContainer:
+    return sidedata.SideDataContainer(picture)  # type: ignore[call-arg]  # its stub has no constructor
 
 
 def _unnamed_type(cls: type[sidedata.Type], value: object) -> sidedata.Type | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from codecvsr.cli.folding import fold
 from codecvsr.json_values import jsonable
 
 if TYPE_CHECKING:
@@ -86,7 +87,15 @@ def stdout_console() -> Console:
 def _print(message: str, label: str = "", style: str = "") -> None:
     from rich.text import Text
 
-    stderr_console().print(Text.assemble((label, style), message))
+    console = stderr_console()
+    text = fold(label + message, console.width) if console.is_terminal else label + message
+    console.print(Text.assemble((label, style), text[len(label) :]))
+
+
+def print_result(text: str, *, err: bool = False) -> None:
+    """Prints a result on stdout, or with ``err`` on stderr; folded on a terminal."""
+    console = stderr_console() if err else stdout_console()
+    click.echo(fold(text, console.width) if console.is_terminal else text, err=err)
 
 
 def info(message: str) -> None:

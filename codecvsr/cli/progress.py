@@ -33,7 +33,7 @@ class ProgressPrinter:
         self._percent, self._printed = 0.0, time.monotonic()  # of the latest line
         self._name = ""
         self._phase: tuple[str, int | None] = "", None  # that the bar shows, and its frames
-        self._frames = 0  # that are complete
+        self._position = 0.0  # frames and parts of frames that are upscaled; never less than before
 
     def __enter__(self) -> Self:
         if not self._as_json and not output.settings.quiet and stderr_console().is_terminal:
@@ -58,7 +58,7 @@ class ProgressPrinter:
                 info(f"{event.input}: decoding it once to find its frames.")
         elif isinstance(event, Planned):
             self._name = Path(event.output).name if self._bar is not None else event.output
-            self._frames = event.done_frames
+            self._position = event.done_frames
             self._percent, self._printed = 100 * event.done_frames / max(event.frames, 1), time.monotonic()
             if event.done_frames:
                 info(f"{event.output}: continuing after {event.done_frames} of {event.frames} frames.")
@@ -74,35 +74,41 @@ class ProgressPrinter:
 
     def _advance(self, event: Advanced) -> None:
         phase = _PHASES.get(event.phase, event.phase)
-        count = self._frames if event.phase == "upscaling" else int(event.done)
+        done = self._reach(event.done) if event.phase == "upscaling" else event.done
         if self._bar is not None:
-            self._update(phase, event.done, event.total, count=count, eta_seconds=event.eta_seconds)
+            self._update(phase, done, event.total, eta_seconds=event.eta_seconds)
             return
         left = "" if event.eta_seconds is None else f", {event.eta_seconds:.0f} s left"
         if event.phase == "upscaling" and event.total:
-            self._line(event.done, event.total, f"{count}/{event.total} frames{left}")
+            self._line(done, event.total, left)
         elif time.monotonic() - self._printed >= PLAIN_SECONDS:
             self._printed = time.monotonic()
             of_total = "" if event.total is None else f"/{event.total}"
-            info(f"{self._name}: {phase}, {count}{of_total} frames")
+            info(f"{self._name}: {phase}, {int(done)}{of_total} frames")
 
     def _show(self, event: FrameDone) -> None:
-        self._frames, speed = event.frame, f"{event.frames_per_second:.2f} frames/s"
+        done, speed = self._reach(event.frame), f"{event.frames_per_second:.2f} frames/s"
         if self._bar is not None:
-            self._update(
-                "upscaling", event.frame, event.frames, count=event.frame, speed=speed, eta_seconds=event.eta_seconds
-            )
+            self._update("upscaling", done, event.frames, speed=speed, eta_seconds=event.eta_seconds)
             return
         remaining = f"{event.eta_seconds:.0f} s left" if event.frame < event.frames else "writing the output"
-        self._line(event.frame, event.frames, f"{event.frame}/{event.frames} frames, {speed}, {remaining}")
+        self._line(done, event.frames, f", {speed}, {remaining}")
 
-    def _line(self, done: float, total: int, text: str) -> None:
+    def _reach(self, done: float) -> float:
+        """Returns what is upscaled, which is not less than before.
+
+        A network passes over all frames of a window before the first one is complete: parts of frames count as such.
+        """
+        self._position = max(self._position, done)
+        return self._position
+
+    def _line(self, done: float, total: int, more: str) -> None:
         """Prints a line if enough is done, or enough time has passed, since the latest."""
         percent, now = 100 * done / total, time.monotonic()
         steps = int(percent // PLAIN_PERCENT) - int(self._percent // PLAIN_PERCENT)
         if steps > 0 or now - self._printed >= PLAIN_SECONDS:
             self._percent, self._printed = percent, now
-            info(f"{self._name}: {percent:.0f} %, {text}")
+            info(f"{self._name}: {int(percent)} %, {int(done)}/{total} frames{more}")
 
     # ------------------------------------------------------------------------------------------------- on a terminal
 
@@ -124,7 +130,6 @@ class ProgressPrinter:
         done: float = 0.0,
         total: int | None = None,
         *,
-        count: int = 0,
         speed: str = "",
         eta_seconds: float | None = None,
     ) -> None:
@@ -135,13 +140,13 @@ class ProgressPrinter:
         if self._phase != (phase, total):
             self._phase = phase, total
             bar.reset(task, total=total, count="", speed="", left="")
+        done = max(done, bar.tasks[0].completed)
         fields: dict[str, Any] = {
-            "count": f"{count}/{total}" if total else f"{count} frames" if count else "",
+            "count": f"{int(done)}/{total}" if total else f"{int(done)} frames" if done else "",
             "left": "" if eta_seconds is None else _clock(eta_seconds),
         }
         if speed:
             fields["speed"] = speed
-        done = max(done, bar.tasks[0].completed)
         is_last = total is not None and done >= total
         bar.update(task, description=f"{name} {phase}".strip(), completed=done, refresh=is_last, **fields)
 

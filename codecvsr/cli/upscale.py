@@ -22,7 +22,7 @@ from codecvsr.cli.options import (
     strength_option,
     tile_option,
 )
-from codecvsr.cli.output import print_json, warn
+from codecvsr.cli.output import print_json, print_result, warn
 from codecvsr.cli.output import settings as verbosity
 from codecvsr.cli.progress import ProgressPrinter
 from codecvsr.errors import HdrInputError
@@ -53,9 +53,10 @@ def _summary(report: UpscaleReport) -> str:
     again += f", {report.deinterlaced_frames} of them de-interlaced" if report.deinterlaced_frames else ""
     if report.skipped_share is not None:
         again += f", {report.skipped_share:.1%} of this run's shown again"
+    frames = "1 frame" if report.frames == 1 else f"{report.frames} frames"
     losses = f"; not carried: {'; '.join(report.losses)}" if report.losses else ""
     return (
-        f"{report.output}: {_size(Path(report.output))}{report.frames} frames{again}, {report.width}x{report.height}, "
+        f"{report.output}: {_size(Path(report.output))}{frames}{again}, {report.width}x{report.height}, "
         f"{report.frames_per_second:.2f} frames/s ({report.model}, motion {report.motion}, {report.device} "
         f"{report.precision}), peak memory {report.peak_memory_mb:.0f} MiB, {report.seconds:.1f} s in all{losses}"
     )
@@ -81,7 +82,7 @@ def _print_plans(plans: list[UpscalePlan], skipped: list[str], *, as_json: bool)
         print_json(plans[0].to_json() if is_one else {"plans": [plan.to_json() for plan in plans], **more})
     else:
         lines = [line for plan in plans for line in plan.lines()]
-        click.echo("\n".join([*lines, *(f"{path}: skipped, as its output exists" for path in skipped)]))
+        print_result("\n".join([*lines, *(f"{path}: skipped, as its output exists" for path in skipped)]))
 
 
 def _refuse_pair(ctx: click.Context, *names: str) -> None:
@@ -252,7 +253,7 @@ def command(
         )
     else:
         for report in result.made:
-            click.echo(_summary(report), err=is_stdout(output))
+            print_result(_summary(report), err=is_stdout(output))
         if len(inputs) > 1 or result.failed or result.skipped:
             of_skipped = f", {len(result.skipped)} skipped as their outputs exist" if result.skipped else ""
             total = len(result.made) + len(result.failed) + len(result.skipped)

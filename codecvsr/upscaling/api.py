@@ -23,6 +23,7 @@ from codecvsr.events import Finished
 from codecvsr.files import check_frame_folder, refuse_existing
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir, fingerprint
 from codecvsr.upscaling.comparison import check_comparison, check_place, write_comparison
+from codecvsr.upscaling.default_output import output_of_one
 from codecvsr.upscaling.frame_names import check_output_name, is_frame, may_make, split_output
 from codecvsr.upscaling.job import Job
 from codecvsr.upscaling.options import Engine, RunSettings, UpscaleOptions, UpscaleReport, make_engine
@@ -74,7 +75,8 @@ def upscale(
         preview=Path(preview) if preview else None, workers=workers, ray=ray,
         on_event=None if listener is None else lambda event: listener(event.to_json()),
     )  # fmt: skip
-    return upscale_one(make_engine(UpscaleOptions(**options)), Path(source), Path(output), settings)
+    target = output_of_one(Path(source), Path(output))
+    return upscale_one(make_engine(UpscaleOptions(**options)), Path(source), target, settings)
 
 
 def upscale_one(

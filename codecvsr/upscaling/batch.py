@@ -10,7 +10,7 @@ from codecvsr.errors import CodecVSRError, InputError
 from codecvsr.events import Failed
 from codecvsr.files import FRAME_NAME, is_empty_folder, refuse_existing
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir
-from codecvsr.upscaling.default_output import default_output, is_single_picture, picture_suffix
+from codecvsr.upscaling.default_output import default_output, output_of_one, picture_name
 from codecvsr.upscaling.display_names import DisplayNames
 from codecvsr.upscaling.folder_inputs import find_videos, is_folder_of_frames, log_choice, separate_names
 from codecvsr.upscaling.frame_names import split_output, split_pattern
@@ -185,8 +185,7 @@ def plan_outputs(
     is_batch = len(sources) > 1 or (len(inputs) == 1 and sources != list(inputs))
     is_file = output.suffix.lower() in (*CONTAINERS, *RAW_CONTAINERS) and not output.is_dir()
     if not is_batch and (form == "auto" or is_file):
-        is_into_folder = is_single_picture(sources[0]) and split_output(output)[1] == ""
-        return [(sources[0], output / _name(sources[0], form) if is_into_folder else output)]
+        return [(sources[0], output_of_one(sources[0], output, form))]
     if is_file or split_pattern(output)[1] is not None:
         raise InputError(f"{output}: several inputs need a folder for their outputs.")
     jobs = [(source, output / places.get(source, Path()) / _name(source, form)) for source in sources]
@@ -195,8 +194,8 @@ def plan_outputs(
 
 def _name(source: Path, form: str) -> str:
     stem = source.name if source.is_dir() else source.stem
-    if form in ("auto", "png") and is_single_picture(source):
-        return stem + picture_suffix(source, form)
+    if form in ("auto", "png") and (name := picture_name(source, form)) is not None:
+        return name
     if form == "png":
         return f"{stem}/{FRAME_NAME}"
     own = source.suffix.lower() if source.suffix.lower() in CONTAINERS and not source.is_dir() else ".mkv"

@@ -24,6 +24,8 @@ _NAMES = {"h264": "H.264", "mpeg1video": "MPEG-1", "mpeg2video": "MPEG-2", "mpeg
 
 def describe_motion(media: Media, scan: Scan, kind: str) -> str:
     """Returns, in words, where the motion of an input comes from."""
+    if media.is_single_picture:
+        return "none, as it is one picture"
     if kind in ("codec", "raw"):
         if media.kind == "mpeg" and scan.keys.all():
             what = "I-frames have no motion vectors"

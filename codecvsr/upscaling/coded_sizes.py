@@ -14,7 +14,7 @@ import numpy.typing as npt
 from codecvsr.upscaling.work import OutputForm
 from codecvsr.video.segments import picture_encoder
 
-_FAST = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium")  # presets of x264
+FAST = ("ultrafast", "superfast", "veryfast")  #: presets of x264 whose lookahead is 10 frames or fewer
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def coded_sizes(pictures: Sequence[npt.NDArray[np.uint8]], form: OutputForm, *, 
     Args:
         pictures: consecutive ones, at least one.
         form: of the output.
-        fast: with x264, for HEVC too, and not slower than its preset "medium".
+        fast: with x264, for HEVC too, and not slower than its preset "veryfast".
     """
     encoder, picture = form.encoder, form.picture
     if encoder is None or picture is None:
@@ -48,7 +48,7 @@ def coded_sizes(pictures: Sequence[npt.NDArray[np.uint8]], form: OutputForm, *, 
         return Sizes(float(np.mean(sizes)), float(np.mean(sizes)))
     height, width = (side // 2 * 2 for side in pictures[0].shape[:2])
     if encoder.codec != "ffv1" and fast:
-        encoder = replace(encoder, codec="h264", preset=encoder.preset if encoder.preset in _FAST else "medium")
+        encoder = replace(encoder, codec="h264", preset=encoder.preset if encoder.preset in FAST else FAST[-1])
     file = io.BytesIO()
     with av.open(file, "w", format="nut") as container:
         writer = picture_encoder(container, encoder, replace(picture, height=height, width=width))

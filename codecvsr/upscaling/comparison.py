@@ -23,6 +23,7 @@ from codecvsr.video.probe import Media
 from codecvsr.video.resize import resample
 from codecvsr.video.scan import Scan, scan
 from codecvsr.video.seek import frames_between
+from codecvsr.video.size_changes import fit, shape_at
 from codecvsr.video.upright import upright
 
 _SIDE = 640, 720  # maximum width and height of a side
@@ -136,8 +137,9 @@ class _Run:
         before = (self.found.without_hidden(f.rgb) for f in frames_between(self.media, self.found, damage))
         for index, (small, large) in enumerate(zip(before, self._after(), strict=True)):
             if index % step == 0:
-                large = upright(large, rotation)
-                yield resample(upright(small, rotation), *large.shape[:2]), large
+                height, width = large.shape[:2]
+                small = fit(small, height, width, shape_at(self.found.later_sizes, index))
+                yield upright(small, rotation), upright(large, rotation)
 
     def _after(self) -> Iterator[Picture]:
         if self.pictures is not None:

@@ -66,7 +66,7 @@ class UpscalePlan:
     def lines(self) -> list[str]:
         """Returns the plan in two lines, and a third with the suggestion if there is one."""
         size = f"{self.source_width}x{self.source_height}" + (f" ({self.later_sizes})" if self.later_sizes else "")
-        frames = self.deinterlacing or f"{self.frames} frames"
+        frames = self.deinterlacing or ("1 frame" if self.frames == 1 else f"{self.frames} frames")
         expected = self.estimate.words()
         text = [
             f"{self.input}: {size}, {frames} -> {self.output}, {self.width}x{self.height}",

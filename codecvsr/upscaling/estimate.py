@@ -44,6 +44,7 @@ class Estimate:
         bytes: of the output.
         gain_db: RGB PSNR over bicubic.
         gain_error_db: root mean square error of ``gain_db`` on clips that it was not fitted to.
+        cpu_seconds: processor time of the work: what it costs, however busy the machine is.
         note: why there is no estimate, or what it is made from; empty where nothing is to say.
     """
 
@@ -51,6 +52,7 @@ class Estimate:
     bytes: int | None = None
     gain_db: float | None = None
     gain_error_db: float | None = None
+    cpu_seconds: float | None = None
     note: str = ""
 
     def words(self) -> str:
@@ -120,10 +122,12 @@ def estimate(
     except (CodecVSRError, OSError, av.FFmpegError, RuntimeError, ValueError, MemoryError) as error:
         return Estimate(note=f"no estimate ({str(error).rstrip('.')})")
     gain = _gain(engine, media, trial)
+    seconds, cpu_seconds = _seconds(engine, scan, work, chunks, trial, workers)
     return Estimate(
-        seconds=_seconds(engine, scan, work, chunks, trial, workers),
+        seconds=seconds,
         bytes=_bytes(media, scan, form, work, trial, packets, plans),
         gain_db=gain,
+        cpu_seconds=cpu_seconds,
         gain_error_db=FORMULAS[engine.model.name].error if gain and engine.model.name in FORMULAS else None,
     )
 
@@ -153,14 +157,19 @@ def _gain(engine: Engine, media: Media, trial: Trial) -> float | None:
     return expected_gain(engine.model.name, facts_of(trial.frames))
 
 
-def _seconds(engine: Engine, scan: Scan, work: Work, chunks: Sequence[Chunk], trial: Trial, workers: int) -> float:
-    """Adds up the chunks: decoding of the next one, the network and encoding overlap as far as processors are free."""
+def _seconds(
+    engine: Engine, scan: Scan, work: Work, chunks: Sequence[Chunk], trial: Trial, workers: int
+) -> tuple[float, float]:
+    """Returns the time, and the processor time.
+
+    Adds up the chunks: decoding of the next one, the network and encoding overlap as far as processors are free.
+    """
     tiles = split_frame(scan.height, scan.width, engine.options.tile)
     area = sum((t.rows.stop - t.rows.start) * (t.columns.stop - t.columns.start) for t in tiles)
     margins = area / (scan.height * scan.width)
     stages = trial.decode, trial.motion, trial.network, trial.encode
     processors = max(stages, key=lambda stage: stage.cpu).threads  # those that other programs leave free
-    total = 0.0
+    total = cpu_total = 0.0
     for chunk in chunks:
         kept, shown = chunk.stop - chunk.start, chunk.context_stop - chunk.context_start
         windows = chunk.windows(work.window, work.overlap)
@@ -170,15 +179,15 @@ def _seconds(engine: Engine, scan: Scan, work: Work, chunks: Sequence[Chunk], tr
         source = shown * (trial.decode.wall + trial.motion.wall)
         encoding = kept * trial.encode.wall
         held_back = min(_LOOKAHEAD, kept) * trial.encode.wall
-        busy = (
-            seen * margins * trial.network.cpu + shown * (trial.decode.cpu + trial.motion.cpu) + kept * trial.encode.cpu
-        ) / processors + start_up
-        total += max(network + held_back, source, encoding, busy)
+        cpu = seen * margins * trial.network.cpu + shown * (trial.decode.cpu + trial.motion.cpu)
+        cpu += kept * trial.encode.cpu
+        total += max(network + held_back, source, encoding, cpu / processors + start_up)
+        cpu_total += cpu + start_up
     first = chunks[0] if chunks else None
     alone = (
         0.0 if first is None else (first.context_stop - first.context_start) * (trial.decode.wall + trial.motion.wall)
     )
-    return alone + total / min(workers, max(1, len(chunks)))
+    return alone + total / min(workers, max(1, len(chunks))), cpu_total
 
 
 def _bytes(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from codecvsr.bitstream.containers import open_input
+from codecvsr.bitstream.containers import WholePackets, open_input
 from codecvsr.video.packets import video_index
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan
@@ -52,7 +52,7 @@ def read_packet_sizes(media: Media, scan: Scan) -> PacketSizes:
     video = video_index(media)
     by_time: dict[int, int] = {}
     with open_input(media.path) as container:
-        for packet in container.demux():
+        for packet in WholePackets(container):
             streams[packet.stream_index] += packet.size
             if packet.stream_index == video and packet.pts is not None:
                 by_time[packet.pts] = by_time.get(packet.pts, 0) + packet.size

@@ -38,9 +38,9 @@ from codecvsr.upscaling.prefetch import BackgroundRunner, Prefetcher
 from codecvsr.upscaling.work import choose_form, choose_window, plan_work
 from codecvsr.video.image_writer import check_image_size, is_image_name
 from codecvsr.video.probe import Media
-from codecvsr.video.resize import resample
 from codecvsr.video.scan import Scan
 from codecvsr.video.seek import Decoder
+from codecvsr.video.size_changes import fit, shape_at
 from codecvsr.video.stream_mapping import StreamPlan, is_raw
 
 _QUEUE_BYTES = 64 << 20  # pictures between network and encoder
@@ -186,7 +186,8 @@ class ChunkProcessor:
                 on_frame(chunk, None)
 
     def _finish(self, writer: outputs.ChunkWriter, index: int, picture: npt.NDArray[np.uint8]) -> None:
-        writer.add(index, resample(self.scan.without_hidden(picture, SCALE), self.height, self.width))
+        shape = shape_at(self.scan.later_sizes, index)
+        writer.add(index, fit(self.scan.without_hidden(picture, SCALE), self.height, self.width, shape))
 
     def _show(self, chunk: Chunk, source: Source, index: int, picture: npt.NDArray[np.uint8]) -> None:
         """Writes the preview if the frame begins a shot or the last preview is old."""

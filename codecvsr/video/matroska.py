@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,10 @@ _CODEC_ID, _CODEC_PRIVATE, _VIDEO, _AUDIO, _BIT_DEPTH = 0x86, 0x63A2, 0xE0, 0xE1
 _CROPS = (0x54BB, 0x54AA, 0x54CC, 0x54DD)  # top, bottom, left, right
 _MAX_SKIP = 1 << 40  # bytes: a larger element before the tracks is damage
 _MAX_TRACKS = 1 << 26  # bytes: more than any description of tracks needs
+_CODEC_DELAY = 0x56AA
+_BLOCK_GROUP, _BLOCK, _SIMPLE_BLOCK = 0xA0, 0xA1, 0xA3
+_BLOCK_HEADER = 4  # bytes: number of the track, time, flags
+_TRACK_NUMBER, _ENCODINGS, _ENCODING, _COMPRESSION, _ALGORITHM = 0xD7, 0x6D80, 0x6240, 0x5034, 0x4254
 _CODED_BY_WAV_HEADER = b"A_MS/ACM"
 #: The codec under which such sound is declared to the muxer until its entry is rewritten.
 PLACEHOLDER = "pcm_s16le"
@@ -149,6 +154,65 @@ def add_elements(data: bytes, path: Sequence[int], added: bytes) -> bytes:
     if not found:
         parts.append(element(path[0], add_elements(b"", path[1:], added)))
     return b"".join(parts)
+
+
+def damaged_blocks(path: Path) -> int:
+    """Returns the number of blocks of zlib-compressed tracks that cannot be decompressed; 0 for other files.
+
+    Picture subtitles are usually compressed, and libav does not say that it left such a block out.
+    """
+    damaged = 0
+    with path.open("rb") as file:
+        tracks = _tracks(file)
+        compressed = set() if tracks is None else _zlib_tracks(tracks[1])
+        while compressed and (head := _read_head(file)) is not None:
+            identifier, size = head
+            if identifier in (_SEGMENT, _CLUSTER, _BLOCK_GROUP):
+                continue  # its children follow
+            if size is None:
+                break
+            start = file.tell()
+            if identifier in (_BLOCK, _SIMPLE_BLOCK) and file.peek(1)[:1] in compressed:
+                try:
+                    zlib.decompress(file.read(size)[_BLOCK_HEADER:])
+                except zlib.error:
+                    damaged += 1
+            file.seek(start + size)
+    return damaged
+
+
+def _zlib_tracks(data: bytes) -> set[bytes]:
+    """Returns the numbers of the tracks that are compressed by zlib, as they stand at the begin of a block."""
+    found = set()
+    for _, start, stop in _children(data, 0, len(data), _TRACK):
+        number, is_zlib = 0, False
+        for identifier, a, b in _elements(data, start, stop):
+            if identifier == _TRACK_NUMBER:
+                number = int.from_bytes(data[a:b], "big")
+            if identifier == _ENCODINGS:
+                for _, c, d in _children(data, a, b, _ENCODING):
+                    for _, e, f in _children(data, c, d, _COMPRESSION):
+                        algorithms = [int.from_bytes(data[g:h], "big") for _, g, h in _children(data, e, f, _ALGORITHM)]
+                        is_zlib = algorithms in ([], [0])  # zlib is the default
+        if is_zlib and number < 127:
+            found.add(bytes([0x80 | number]))
+    return found
+
+
+def add_codec_delay(data: bytes, nanoseconds: int) -> bytes:
+    """Returns a file with one track, whose entry states a delay of its codec if it stated none."""
+    (track,) = [data[a:b] for _, a, b in _track_entries(data)]
+    if any(_children(track, 0, len(track), _CODEC_DELAY)):
+        return data
+    return add_elements(data, (_SEGMENT, _TRACKS, _TRACK), unsigned(_CODEC_DELAY, nanoseconds))
+
+
+def _track_entries(data: bytes) -> Iterator[tuple[int, int, int]]:
+    tracks = _tracks(io.BytesIO(data))
+    if tracks is not None:
+        offset, payload = tracks
+        for identifier, a, b in _children(payload, 0, len(payload), _TRACK):
+            yield identifier, offset + a, offset + b
 
 
 def _identifier(identifier: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import logging
 import math
@@ -14,11 +15,12 @@ import numpy as np
 from av.stream import Disposition
 
 from codecvsr.bitstream.clock import Clock
-from codecvsr.bitstream.containers import TAG_ERRORS, open_input
+from codecvsr.bitstream.containers import TAG_ERRORS, WholePackets, open_input, read_only
 from codecvsr.bitstream.decode import open_video
 from codecvsr.errors import OutputError
 from codecvsr.video import matroska
 from codecvsr.video.packets import cover_packet, fresh_packets, video_index, without
+from codecvsr.video.priming import add_stream_with_delay, priming_seconds
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan
 from codecvsr.video.segments import read_packets
@@ -184,7 +186,7 @@ class _Assembly:
             assert isinstance(old, av.audio.stream.AudioStream)
             new = self._declare_by_wav_header(old)
         else:
-            new = self._out.add_stream_from_template(old, opaque=True)
+            new = self._declare_copy(old)
             if isinstance(new, av.audio.stream.AudioStream):
                 new.codec_context.layout = known_layout(
                     new.codec_context.layout
@@ -200,6 +202,13 @@ class _Assembly:
             ]
         elif old.type != "attachment":
             self._copies[old.index] = new
+
+    def _declare_copy(self, old: av.stream.Stream) -> av.stream.Stream:
+        if isinstance(old, av.audio.stream.AudioStream) and not self._is_mp4:
+            begin, delay = priming_seconds(self._media.path, old.index)
+            if delay and self._part.has_time(begin):
+                return add_stream_with_delay(self._out, old, self._media.path, delay)
+        return self._out.add_stream_from_template(old, opaque=True)
 
     def _declare_by_wav_header(self, old: av.audio.stream.AudioStream) -> av.stream.Stream:
         """Declares sound under another codec; :func:`matroska.store_by_wav_header` changes that in the finished file."""
@@ -219,7 +228,8 @@ class _Assembly:
         waiting = next(pictures, None)
         if source is not None and self._copies:
             times = {index: PacketTimes(source.streams[index].type) for index in self._copies}
-            for packet in shown_packets(self._moved_packets(source)):
+            moved = (p for p in Clock(source).packets(self._read(source)) if p.stream_index in self._copies)
+            for packet in shown_packets(moved):
                 if packet.size == 0:
                     continue
                 times[packet.stream_index].correct(packet)
@@ -230,22 +240,41 @@ class _Assembly:
                     self._write_picture(waiting)
                     waiting = next(pictures, None)
                 self._write_other(packet)
-            if moved := sum(each.moved for each in times.values()):
-                _logger.warning("%s: times of %d sound packets were corrected.", self._media.path, moved)
+            if corrected := sum(each.moved for each in times.values()):
+                _logger.warning("%s: times of %d sound packets were corrected.", self._media.path, corrected)
         while waiting is not None:
             self._write_picture(waiting)
             waiting = next(pictures, None)
         for converter in self._converters.values():
             self._convert(converter, None)
 
+    def _read(self, source: av.container.InputContainer) -> Iterator[av.Packet]:
+        """Yields the packets of all streams; where subtitles are damaged, without losing others."""
+        damaged = matroska.damaged_blocks(self._media.path)
+        packets = WholePackets(source)
+        if not damaged:
+            yield from packets
+        else:
+            subtitles = [stream.index for stream in source.streams.subtitles]
+            read_only(source, [stream.index for stream in source.streams if stream.index not in subtitles])
+            with open_input(self._media.path) as again:
+                read_only(again, subtitles)
+                both = ((p for p in each if p.size) for each in (packets, WholePackets(again)))
+                yield from heapq.merge(*both, key=lambda packet: packet_time(packet) or 0)
+            _logger.warning(
+                "%s: %d packets of its subtitles are damaged; they were left out, with others up to the next cluster.",
+                self._media.path, damaged,
+            )  # fmt: skip
+        if packets.damaged:
+            _logger.warning(
+                "%s: %d packets of its sound, subtitles or data are damaged and were left out.",
+                self._media.path, packets.damaged,
+            )  # fmt: skip
+
     def _convert(self, converter: SoundEncoder | SubtitleConverter, packet: av.Packet | None) -> None:
         for new in converter.add(packet):
             new.stream = converter.stream
             self._out.mux_one(new)
-
-    def _moved_packets(self, source: av.container.InputContainer) -> Iterator[av.Packet]:
-        """Yields the packets of the copied streams on the clock of the pictures."""
-        return (packet for packet in Clock(source).packets(source) if packet.stream_index in self._copies)
 
     def _write_picture(self, packet: av.Packet) -> None:
         assert packet.pts is not None

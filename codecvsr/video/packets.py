@@ -8,17 +8,37 @@ from pathlib import Path
 
 import av
 
-from codecvsr.bitstream.containers import open_input
+from codecvsr.bitstream.containers import WholePackets, open_input, read_only
 from codecvsr.bitstream.decode import open_video
 from codecvsr.video.probe import Media
 
+_MAX_FIRST = 8
+_MAX_TRIED, _MAX_TRIED_BYTES = 2000, 1 << 25  # packets and bytes that are read for the first ones of every stream
+
 
 def fresh_packets(path: Path, index: int) -> Iterator[av.Packet]:
-    """Yields the packets of a stream, read from the start."""
+    """Yields the packets of a stream, read from the start, without damaged ones."""
     with open_input(path) as container:
-        for packet in container.demux(container.streams[index]):
-            if packet.size:
+        read_only(container, [index])
+        for packet in WholePackets(container):
+            if packet.size and packet.stream_index == index:
                 yield packet
+
+
+def first_packets(container: av.container.InputContainer) -> dict[int, list[av.Packet]]:
+    """Returns up to 8 packets of each stream, by its index, from the first seconds of a file; reads from its place on."""
+    found: dict[int, list[av.Packet]] = {}
+    wanted = {stream.index for stream in container.streams if stream.type in ("audio", "video", "subtitle", "data")}
+    size = 0
+    for count, packet in enumerate(WholePackets(container)):
+        size += packet.size
+        if packet.size and len(packets := found.setdefault(packet.stream_index, [])) < _MAX_FIRST:
+            packets.append(packet)
+            if len(packets) == _MAX_FIRST:
+                wanted.discard(packet.stream_index)
+        if not wanted or count > _MAX_TRIED or size > _MAX_TRIED_BYTES:
+            break
+    return found
 
 
 def cover_packet(packet: av.Packet, stream: av.stream.Stream) -> av.Packet:

@@ -161,7 +161,7 @@ class Media:
             return self._deinterlaced(ConcealedVideo(self.path))
         if self.has_vectors:
             return self._deinterlaced(decode_frames(self.path, allow_damaged=damage == "stop"))
-        return self._deinterlaced(VideoPictures(self.path, allow_damaged=damage == "stop").coded())
+        return self._deinterlaced(self._video_pictures(allow_damaged=damage == "stop").coded())
 
     def frames_from(self, index: int, pts: int) -> Iterable[CodedFrame]:
         """Decodes from a frame on that decoding can begin with; yields nothing if the file cannot be searched for it.
@@ -176,7 +176,11 @@ class Media:
             pts //= 2
         if self.has_vectors:
             return self._deinterlaced(decode_frames(self.path, begin=pts))
-        return self._deinterlaced(VideoPictures(self.path, begin=pts).coded())
+        return self._deinterlaced(self._video_pictures(begin=pts).coded())
+
+    def _video_pictures(self, *, allow_damaged: bool = False, begin: int | None = None) -> VideoPictures:
+        is_off = self.deinterlace == "off"
+        return VideoPictures(self.path, allow_damaged=allow_damaged, begin=begin, allow_fields=is_off)
 
     def _deinterlaced(self, frames: Iterable[CodedFrame]) -> Deinterlaced:
         unit = self.time_base * 2 if self.deinterlace == "field" else self.time_base

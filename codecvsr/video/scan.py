@@ -22,7 +22,7 @@ from codecvsr.errors import HdrInputError, InputError
 from codecvsr.video.matroska import Crop, read_crop
 from codecvsr.video.probe import Damage, Media
 from codecvsr.video.side_data import SideData, SideDataCollector
-from codecvsr.video.size_changes import SizeChange, size_changes
+from codecvsr.video.size_changes import FrameSize, SizeChange, size_changes
 from codecvsr.video.timeline import display_times
 
 _HDR = {PQ: "PQ (SMPTE ST 2084)", HLG: "HLG (ARIB STD-B67)"}  # ITU-T H.273 TransferCharacteristics
@@ -155,7 +155,7 @@ def scan(
     starts: list[bool] = []
     deinterlaced: list[bool] = []
     fields: list[bool] = []
-    sizes: list[tuple[int, int]] = []
+    sizes: list[FrameSize] = []
     facts, duration = None, 0
     origin: Fraction | None = None
     frames = media.frames(damage)
@@ -181,7 +181,7 @@ def scan(
         starts.append((frame.is_idr or is_key) and not is_second)
         deinterlaced.append(frame.is_deinterlaced)
         fields.append(frame.is_field_coded or frame.is_deinterlaced)
-        sizes.append((frame.height, frame.width))
+        sizes.append(FrameSize(frame.height, frame.width, float(frame.pixel_aspect or 1)))
         duration = int(frame.picture.duration or 0)
     if facts is None or origin is None:
         raise InputError(f"{media.path}: has no frames.")
@@ -212,7 +212,7 @@ def scan(
         )  # fmt: skip
     elif tonemap:
         _logger.info("%s: is SDR; --tonemap changes nothing.", media.path)
-    height, width = sizes[first]
+    height, width, _ = sizes[first]
     return Scan(
         first=first,
         height=height,

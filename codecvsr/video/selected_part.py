@@ -30,10 +30,14 @@ class SelectedPart:
             late = round((self._begin - start) / base)
             packet.pts = packet.dts = packet.pts + late
             packet.duration = (packet.duration or 0) - late
-        elif not self._begin <= start < self._end:
+        elif not self.has_time(start):
             return False
         self.shift(packet)
         return True
+
+    def has_time(self, seconds: Fraction) -> bool:
+        """Whether a time of the source lies in the part."""
+        return self._begin is None or self._end is None or self._begin <= seconds < self._end
 
     def shift(self, packet: av.Packet) -> None:
         """Moves a packet's time to the clock of the part."""

@@ -17,9 +17,10 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.bitstream import sei
 from codecvsr.bitstream.decode import open_video
 from codecvsr.bitstream.frame import CodedFrame
-from codecvsr.bitstream.side_data import UNKNOWN, side_data
+from codecvsr.bitstream.side_data import UNKNOWN, side_data, user_data
 
 #: Names of FFmpeg's side data -> words. Motion, encoder and the timecode that every MPEG-2 stream counts are not the viewer's.
 WORDS = {
@@ -41,6 +42,7 @@ WORDS = {
     "LCEVC": "LCEVC enhancement layer",
     "VIEW_ID": "further views of multiview HEVC",
     "REFERENCE_DISPLAYS_3D": "3D reference displays",
+    "SEI_UNREGISTERED": "user data of the pictures (SEI messages, such as a camera's telemetry)",
 }
 ALPHA = "transparency (alpha channel)"
 #: Side data that is the same for all pictures and that an output may state once.
@@ -53,7 +55,7 @@ OF_STREAM = (
     "ICC_PROFILE",
 )
 #: Side data of single pictures that an output may have.
-OF_PICTURES = ("A53_CC", "AFD")
+OF_PICTURES = ("A53_CC", "AFD", "SEI_UNREGISTERED")
 _OF_HDR = (
     "MASTERING_DISPLAY_METADATA",
     "CONTENT_LIGHT_LEVEL",
@@ -166,22 +168,19 @@ class SideDataCollector:
         picture, last = frame.picture, self._last
         is_again = last is not None and (picture is last.picture or frame.decode_index == last.decode_index)
         self._last = frame
-        for name, item in side_data(picture).items():
-            if name == "PANSCAN" and _shows_all(bytes(item), picture):
-                continue
+        for name, data in shown_side_data(picture).items():
             if name in WORDS:
                 self._names.add(WORDS[name])
             elif name.startswith(UNKNOWN):
                 self._names.add(f"side data of the unknown type {name.removeprefix(UNKNOWN)}")
             if name in OF_STREAM:
-                data = bytes(item)
                 first = self._stream.setdefault(name, data)
                 if first != data and parse(name, first) != parse(name, data):
                     self._changing.add(name)
             elif name in OF_PICTURES and not is_again:
                 pictures = self._pictures.setdefault(name, [])
                 pictures += [b""] * (self._count - len(pictures))
-                pictures.append(bytes(item))
+                pictures.append(data)
         if any(component.is_alpha for component in picture.format.components):
             self._names.add(ALPHA)
         self._count += 1
@@ -196,6 +195,19 @@ class SideDataCollector:
                 for name, data in self._pictures.items()
             },
         )
+
+
+def shown_side_data(picture: av.VideoFrame) -> dict[str, bytes]:
+    """Returns the side data of a picture by FFmpeg's names, without what says nothing to a viewer.
+
+    All unregistered user data are one item, packed by :func:`codecvsr.bitstream.sei.pack_user_data`.
+    """
+    found = {name: bytes(item) for name, item in side_data(picture).items()}
+    if "PANSCAN" in found and _shows_all(found["PANSCAN"], picture):
+        del found["PANSCAN"]
+    if found.pop("SEI_UNREGISTERED", None) is not None and (packed := sei.pack_user_data(user_data(picture))):
+        found["SEI_UNREGISTERED"] = packed
+    return found
 
 
 def parse(name: str, data: bytes) -> tuple[Any, ...]:

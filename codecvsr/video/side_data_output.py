@@ -1,8 +1,8 @@
 """Side data of a source in an output: what holds for all pictures in the container, what belongs to one in its packet.
 
 Matroska: FFmpeg's writer stores what a stream states, and PyAV copies that from a template: a header in memory, to which elements
-are added. MP4 and MOV: boxes are added to the finished file, as FFmpeg's own ``vexu`` has no angles and layouts. Captions, active
-format and HDR10 are SEI messages in H.264 and HEVC.
+are added. MP4 and MOV: boxes are added to the finished file, as FFmpeg's own ``vexu`` has no angles and layouts. Captions, user
+data, active format and HDR10 are SEI messages in H.264 and HEVC.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ import numpy as np
 from codecvsr.bitstream import sei
 from codecvsr.bitstream.containers import TAG_ERRORS
 from codecvsr.bitstream.picture_encoder import PictureEncoder, VideoFormat
-from codecvsr.bitstream.side_data import side_data
 from codecvsr.video import iso_boxes, matroska
 from codecvsr.video.segments import ENCODERS, Codec, EncoderOptions, usual_pixel_format
-from codecvsr.video.side_data import OF_PICTURES, OF_STREAM, WORDS, PictureData, SideData, parse
+from codecvsr.video.side_data import OF_PICTURES, OF_STREAM, WORDS, PictureData, SideData, parse, shown_side_data
 from codecvsr.video.side_data_forms import matroska_elements, mp4_boxes, sei_messages
 
 _SIDE = 64  # pixels of the sample picture
@@ -86,6 +85,8 @@ class SideDataWriter:
             messages += sei.captions(self._pictures["A53_CC"].of(index))
         if "AFD" in self._pictures and (code := self._pictures["AFD"].of(index)):
             messages.append(sei.active_format(code[0]))
+        if "SEI_UNREGISTERED" in self._pictures:
+            messages += sei.unregistered(self._pictures["SEI_UNREGISTERED"].of(index))
         if not messages:
             return packet
         new: av.Packet = av.Packet(sei.insert(bytes(packet), self._codec, messages))
@@ -120,12 +121,12 @@ def carried(data: SideData, codec: Codec, container: str) -> set[str]:
             return set()
     writer.finish(written)
     with av.open(io.BytesIO(written.getvalue()), "r") as result:
-        found = side_data(next(result.decode(video=0)))
+        found = shown_side_data(next(result.decode(video=0)))
     old = {**data.stream, **{name: each.of(0) for name, each in first.items()}}
     return {
         WORDS[name]
         for name in (*OF_STREAM, *OF_PICTURES)
-        if name in old and name in found and parse(name, old[name]) == parse(name, bytes(found[name]))
+        if name in old and name in found and parse(name, old[name]) == parse(name, found[name])
     }
 
 

@@ -15,6 +15,7 @@ from codecvsr.bitstream.containers import TAG_ERRORS, open_input
 from codecvsr.bitstream.decode import open_video
 from codecvsr.errors import InputError
 from codecvsr.video import matroska, sound
+from codecvsr.video.packets import first_packets, fresh_packets
 from codecvsr.video.probe import Media
 from codecvsr.video.sound import Audio
 from codecvsr.video.subtitle_converter import TextReader
@@ -101,15 +102,23 @@ def plan_streams(media: Media, target: Path, audio: Audio = "auto") -> list[Stre
         raise InputError(
             f"{target}: {_display_name(name)} does not support {audio} sound; use --audio aac, or an .mkv or .mp4 output."
         )
-    if media.kind == "pictures":
-        return []
-    container, video = open_video(media.path)
+    return [] if media.kind == "pictures" else plan_file(media.path, target, audio)
+
+
+def plan_file(path: Path, target: Path, audio: Audio = "auto") -> list[StreamPlan]:
+    """Returns :func:`plan_streams` of a video.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    container, video = open_video(path)
     plans = []
     with container:
-        has_chapters = bool(container.chapters())
-        for stream in container.streams:
-            if stream.index != video.index:
-                plans.append(_plan(media.path, stream, name, has_chapters, audio))
+        has_chapters, name = bool(container.chapters()), container_of(target)
+        others = [stream for stream in container.streams if stream.index != video.index]
+        packets = first_packets(container) if others else {}
+        for stream in others:
+            plans.append(_plan(path, stream, name, has_chapters, audio, packets.get(stream.index, [])))
     return plans
 
 
@@ -150,7 +159,9 @@ def _title(stream: av.stream.Stream) -> str:
     return f"{stream.type} stream {stream.index} ({codec_name(stream) or 'unknown'}{language})"
 
 
-def _plan(path: Path, stream: av.stream.Stream, container: str, has_chapters: bool, audio: Audio) -> StreamPlan:
+def _plan(
+    path: Path, stream: av.stream.Stream, container: str, has_chapters: bool, audio: Audio, first: list[av.Packet]
+) -> StreamPlan:
     name, title = codec_name(stream), _title(stream)
     if stream.type == "data" and ("timecode" in stream.metadata or (name == "bin_data" and has_chapters)):
         return StreamPlan(stream.index, title, "implied")
@@ -164,8 +175,8 @@ def _plan(path: Path, stream: av.stream.Stream, container: str, has_chapters: bo
             )
         return StreamPlan(stream.index, f"cover picture, {title}", "omit", _cannot_store(container))
     if stream.type == "audio":
-        return _plan_sound(stream, title, container, audio)
-    if _fits(stream, container):
+        return _plan_sound(stream, title, container, audio, first)
+    if _fits(stream, container, first):
         return StreamPlan(stream.index, title, "copy")
     if stream.type == "subtitle" and stream.codec_context is not None and stream.codec_context.codec.text_sub:
         action: Action = "to_subrip" if container == "matroska" else "to_mov_text"
@@ -175,13 +186,15 @@ def _plan(path: Path, stream: av.stream.Stream, container: str, has_chapters: bo
     return StreamPlan(stream.index, title, "omit", _cannot_store(container))
 
 
-def _plan_sound(stream: av.stream.Stream, title: str, container: str, audio: Audio) -> StreamPlan:
+def _plan_sound(
+    stream: av.stream.Stream, title: str, container: str, audio: Audio, first: list[av.Packet]
+) -> StreamPlan:
     name = codec_name(stream)
     if audio == "none":
         return StreamPlan(stream.index, title, "omit", note="is omitted, as --audio none asks for")
     is_misread = audio == "auto" and container == "mp4" and name.startswith("pcm_") and name != "pcm_s16le"
     if audio in ("auto", "copy") and not is_misread:
-        if _fits(stream, container):
+        if _fits(stream, container, first):
             return StreamPlan(stream.index, title, "copy")
         if container == "matroska" and _channels(stream) and matroska.wav_header(stream) is not None:
             return StreamPlan(stream.index, title, "wav_header")
@@ -215,12 +228,22 @@ def _display_name(container: str) -> str:
     return "Matroska" if container == "matroska" else container.upper()
 
 
-def _fits(stream: av.stream.Stream, container: str) -> bool:
-    """Whether the muxer supports the stream, tried on a file in memory."""
+def _fits(stream: av.stream.Stream, container: str, packets: Sequence[av.Packet]) -> bool:
+    """Whether the muxer supports the stream, tried on a file in memory with its first packets.
+
+    Of some codecs a muxer learns only from a packet that it cannot write them.
+    """
     try:
         with av.open(io.BytesIO(), "w", format=container, metadata_errors=TAG_ERRORS) as trial:
-            trial.add_stream_from_template(stream, opaque=True)
+            new = trial.add_stream_from_template(stream, opaque=True)
+            if isinstance(new, av.audio.stream.AudioStream):
+                new.codec_context.layout = sound.known_layout(new.codec_context.layout)
             trial.start_encoding()
+            time = 0
+            for packet in packets:
+                packet.stream, packet.pts, packet.dts = new, time, time
+                time += packet.duration or 1
+                trial.mux_one(packet)
     except (av.FFmpegError, ValueError):
         return False
     return True
@@ -229,9 +252,8 @@ def _fits(stream: av.stream.Stream, container: str) -> bool:
 def _formatting_loss(path: Path, index: int) -> str:
     """Returns, in words, what of a text subtitle stream is more than bold, italic and underlined text; empty for nothing."""
     with open_input(path) as container:
-        stream = container.streams[index]
-        reader = TextReader(stream)
-        packets = (packet for packet in container.demux(stream) if packet.size)
+        reader = TextReader(container.streams[index])
+        packets = fresh_packets(path, index)
         if reader.has_styles or any(reader.read(packet).text.lost for packet in packets):
             return "its formatting beyond bold, italic and underlined (fonts, colours, positions, drawings) is omitted"
     return ""

@@ -6,8 +6,10 @@ import av
 import numpy as np
 import pytest
 
+from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.bitstream.reader import read_video
-from codecvsr.errors import InputError, UnsupportedInputError
+from codecvsr.errors import InputError, InterlacedInputError, UnsupportedInputError
+from codecvsr.video.probe import Media
 from tests.bitstream.backends import HEIGHT, WIDTH, both
 from tests.streams import encode, sound_track, texture
 
@@ -85,6 +87,23 @@ def test_interlaced_streams_are_refused(tmp_path, clip, options, backend):
     path = encode(tmp_path / "fields.mp4", clip[:5], options=options)
     with pytest.raises(UnsupportedInputError, match=r"fields\.mp4: the stream is interlaced.*De-interlace it first"):
         list(read_video(path, backend=backend))
+
+
+def test_hevc_of_single_fields_is_refused(tmp_path, clip):
+    """Every picture is one field: FFmpeg returns them one by one, which would be upscaled as frames of half the height."""
+    options = {"preset": "ultrafast", "x265-params": "interlace=tff:log-level=none"}
+    path = encode(tmp_path / "fields.mkv", clip[:6], codec="libx265", options=options)
+    whole = encode(
+        tmp_path / "whole.mkv", clip[:6], codec="libx265", options={**options, "x265-params": "log-level=none"}
+    )
+    assert len(list(VideoPictures(whole).coded())) == 6
+    words = r"fields\.mkv: is HEVC whose pictures are single fields; .*: ffmpeg -i fields\.mkv -vf weave,bwdif"
+    for mode in ("auto", "frame", "field"):
+        for damage in ("refuse", "conceal"):
+            with pytest.raises(InterlacedInputError, match=words):
+                list(Media.open(path, deinterlace=mode).frames(damage))
+    frames = list(Media.open(path, deinterlace="off").frames())
+    assert len(frames) == 6 and (frames[0].width, frames[0].height) == (WIDTH, HEIGHT)
 
 
 @both

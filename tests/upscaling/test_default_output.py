@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import pytest
 from click.testing import CliRunner
 
@@ -51,6 +52,16 @@ def test_the_output_is_beside_the_input_and_replaces_nothing(tmp_path):
 )
 def test_the_name_states_the_size(options, form, name):
     assert default_output(Path("clip.MP4"), UpscaleOptions(**options), form) == Path(name)
+
+
+@pytest.mark.parametrize(("name", "most"), [("clip.mp4", 0), ("clip.avi", 1), ("clip.mkv", 0)])
+def test_an_input_is_opened_no_more_often_than_needed(tmp_path, monkeypatch, name, most):
+    source = encode(tmp_path / name, moving_texture(2, 32, 48, 2, 1))
+    opened = []
+    real = av.open
+    monkeypatch.setattr(av, "open", lambda file, *rest, **more: opened.append(file) or real(file, *rest, **more))
+    default_output(source, UpscaleOptions())
+    assert sum(isinstance(file, str) for file in opened) <= most
 
 
 def test_other_containers_become_mp4_where_it_stores_all_streams(tmp_path):

@@ -69,3 +69,14 @@ def test_infer_and_motion_fields_read_them(small, tmp_path):
     )
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout) and len(list(out.glob("*.png"))) == 5
+
+
+@pytest.mark.parametrize(("codec", "file"), [("rv10", "a.rm"), ("rv20", "a.rm")])
+def test_older_codecs_work_by_a_proxy_encode(small, tmp_path, codec, file):
+    source = encode(tmp_path / file, moving_texture(6, 96, 128, 3, 1), codec=codec, fps=25)
+    target = tmp_path / "o.mkv"
+    done = CliRunner().invoke(
+        cli, ["upscale", str(source), "-m", str(small), "--preset", "ultrafast", "-o", str(target)]
+    )
+    assert done.exit_code == 0, done.output
+    assert "cannot be read; each chunk is encoded with x264" in done.stderr and len(pictures(target)[0]) == 6

@@ -56,6 +56,22 @@ def test_transparency_goes_into_png_and_is_named_for_others(tmp_path: Path) -> N
     assert pictures(tmp_path / "video.mkv")[0][0, :, :48].min() > 250  # on white
 
 
+def test_a_picture_into_a_folder_is_the_same_from_python(tmp_path: Path) -> None:
+    path = transparent(tmp_path / "logo.png")
+    report = codecvsr.upscale(path, tmp_path / "python", model="bicubic", strict=True)
+    _run(path, "-o", tmp_path / "shell")
+    assert report.output == str(tmp_path / "python" / "logo.png") and report.losses == []
+    one, two = (read_picture(open_image(tmp_path / name / "logo.png")) for name in ("python", "shell"))
+    assert one.alpha is not None and np.array_equal(one.alpha, two.alpha) and np.array_equal(one.rgb, two.rgb)
+
+
+def test_the_plan_of_a_picture_speaks_of_one_frame_and_no_motion(tmp_path: Path) -> None:
+    path = photograph(tmp_path / "photo.png")
+    done = CliRunner().invoke(cli, ["upscale", str(path), "--dry-run", "-m", "codecvsr:random"])
+    assert "1 frame ->" in done.output and "motion none, as it is one picture" in done.output
+    assert "1 frames" not in done.output
+
+
 def test_several_pictures_go_into_a_folder(tmp_path: Path) -> None:
     one, two = photograph(tmp_path / "a.jpg"), animation(tmp_path / "b.gif")
     _run(one, two, "-o", tmp_path / "out")

@@ -117,8 +117,21 @@ def test_a_log_has_a_line_per_tenth(capsys, monkeypatch):
     events += [FrameDone(i, 100, 2.0, (100 - i) / 2) for i in range(1, 101)]
     shown = lines(capsys, events, monkeypatch, 0.01)
     assert [line.split(",")[0] for line in shown] == [f"o.mp4: {percent} %" for percent in range(10, 101, 10)]
-    assert shown[0] == "o.mp4: 10 %, 0/100 frames, 9 s left"
+    assert shown[0] == "o.mp4: 10 %, 10/100 frames, 9 s left"
     assert shown[-1] == "o.mp4: 100 %, 100/100 frames, 2.00 frames/s, writing the output"
+
+
+def test_counts_and_percentages_agree(capsys, monkeypatch):
+    """The network's passes come before the first frame, and the position stops short of the last one until it is there."""
+    events = [Planned("a", "o.mp4", 48, 0, 1, 8, 8, "codec")]
+    events += [Advanced("a", "upscaling", i / 4, 48, 9.0) for i in range(1, 192)]
+    events += [FrameDone(i, 48, 2.0, (48 - i) / 2) for i in range(1, 49)]
+    shown = lines(capsys, events, monkeypatch, 40)
+    found = [re.match(r"o.mp4: (\d+) %, (\d+)/48 frames", line).groups() for line in shown]
+    for percent, count in found:
+        assert 100 * int(count) / 48 <= int(percent) + 1 and int(percent) <= 100 * (int(count) + 1) / 48
+    assert [int(count) for _, count in found] == sorted(int(count) for _, count in found)
+    assert found[-1] == ("100", "48") and all(percent != "100" for percent, count in found if count != "48")
 
 
 def test_a_log_has_a_line_per_half_minute(capsys, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -22,6 +23,7 @@ from tests.upscaling.short_videos import FAST
 from tests.videos import pictures, read
 
 SIZES = ((32, 48), (48, 64), (24, 32), (32, 48))
+INNER = ((128, 192), (128, 171), (128, 171), (128, 192))  # of the output, without bars
 EACH = 5
 OPTIONS = {"chunk": 4, "overlap": 2, "crf": 4, **FAST}
 
@@ -63,12 +65,14 @@ def in_webm(folder):
 
 def expected():
     """The pictures that were encoded, each brought to the output size by itself."""
-    height, width = 4 * SIZES[0][0], 4 * SIZES[0][1]
-    return [
-        resample(picture, height, width)
-        for number, size in enumerate(SIZES)
-        for picture in moving_texture(EACH, *size, 2, 1, seed=number)
-    ]
+    found = []
+    for number, (size, (height, width)) in enumerate(zip(SIZES, INNER, strict=True)):
+        for picture in moving_texture(EACH, *size, 2, 1, seed=number):
+            framed = np.zeros((128, 192, 3), np.uint8)
+            left = (192 - width) // 2
+            framed[:, left : left + width] = resample(picture, height, width)
+            found.append(framed)
+    return found
 
 
 @pytest.mark.parametrize("kind", ["ts", "h264", "webm"])
@@ -79,6 +83,7 @@ def test_every_part_comes_out_in_the_size_of_the_first(tmp_path, caplog, kind):
     assert (report.frames, report.width, report.height) == (4 * EACH, 192, 128)
     told = [record.getMessage() for record in caplog.records if "size" in record.getMessage()]
     assert len(told) == 1 and "the picture size changes (64x48 from frame 5 on, 32x24 from frame 10 on" in told[0]
+    assert told[0].endswith("; 64x48, 32x24 has another shape and gets black bars.")
     made, times, _ = pictures(tmp_path / "o.mkv")
     assert len(made) == 4 * EACH
     errors = np.array([[np.abs(a.astype(int) - b).mean() for b in expected()] for a in made])
@@ -103,6 +108,46 @@ def test_a_part_of_the_video_has_the_size_of_its_own_beginning(tmp_path):
     found = scan(Media.open(source), start=0.24, end=0.5)
     assert (found.width, found.height) == (64, 48)
     assert [(change.width, change.height) for change in found.later_sizes] == [(32, 24)]
+
+
+def bars(picture):
+    """Black columns at the left and right, and black rows at the top and bottom."""
+    dark = picture.max(axis=2) < 24
+    columns, rows = np.flatnonzero(~dark.all(axis=0)), np.flatnonzero(~dark.all(axis=1))
+    height, width = dark.shape
+    return (columns[0], width - 1 - columns[-1]), (rows[0], height - 1 - rows[-1])
+
+
+@pytest.mark.parametrize(
+    ("codec", "first", "second", "expected"),
+    [
+        ("libx264", (48, 64, "1/1"), (48, 48, "4/3"), ((0, 0), (0, 0))),  # broadcast: other pixels, the same shape
+        ("libx264", (48, 64, "1/1"), (48, 64, "3/4"), ((32, 32), (0, 0))),  # the same pixels, another shape
+        ("libx264", (48, 48, "1/1"), (48, 96, "1/1"), ((0, 0), (48, 48))),
+        ("mpeg2video", (48, 64, "1/1"), (48, 64, "4/3"), ((0, 0), (24, 24))),  # 4:3, then 16:9
+    ],
+    ids=str,
+)
+def test_the_shape_decides_about_bars(tmp_path, codec, first, second, expected):
+    source = tmp_path / "joined.ts"
+    with source.open("wb") as file:
+        for number, (height, width, aspect) in enumerate((first, second)):
+            part = tmp_path / f"part{number}.ts"
+            with av.open(str(part), "w") as container:
+                stream = container.add_stream(codec, rate=25)
+                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+                stream.codec_context.sample_aspect_ratio = Fraction(aspect)
+                stream.codec_context.bit_rate = 2000000
+                for picture in 100 + moving_texture(EACH, height, width, 1, 0) // 2:
+                    container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture))))
+                container.mux(stream.encode(None))
+            file.write(part.read_bytes())
+    codecvsr.upscale(source, tmp_path / "o.mkv", model="bicubic", **OPTIONS)
+    made, _, _ = pictures(tmp_path / "o.mkv")
+    assert len(made) == 2 * EACH
+    for number, picture in enumerate(made):
+        wanted = expected if number >= EACH else ((0, 0), (0, 0))
+        assert np.abs(np.array(bars(picture)) - wanted).max() <= 1
 
 
 def test_what_the_commands_say(tmp_path):

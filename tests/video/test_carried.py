@@ -51,11 +51,14 @@ def boxes(*names: str) -> Row:
     return side_data(lambda folder: described(folder, "in.mp4", {name: STRUCTURES[name] for name in names}), *names)
 
 
-def active_format(folder: Path) -> Path:
-    plain = encode(folder / "plain.h264", moving_texture(1, 48, 64, 1, 1))
-    path = folder / "in.h264"
-    path.write_bytes(sei.insert(plain.read_bytes(), "h264", [(4, b"\xb5\x00\x31DTG1\x41\xfa")]))
-    return path
+def with_messages(*messages: sei.Message) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        plain = encode(folder / "plain.h264", moving_texture(1, 48, 64, 1, 1))
+        path = folder / "in.h264"
+        path.write_bytes(sei.insert(plain.read_bytes(), "h264", messages))
+        return path
+
+    return make
 
 
 def alpha(folder: Path) -> Path:
@@ -185,7 +188,10 @@ ROWS = {
     "closed captions (EIA-608/708) in the pictures": side_data(
         lambda folder: video_with_captions(folder / "in.mkv", "libx264", 6), "A53_CC"
     ),
-    "active format description": side_data(active_format, "AFD"),
+    "active format description": side_data(with_messages((4, b"\xb5\x00\x31DTG1\x41\xfa")), "AFD"),
+    "user data of cameras in SEI messages": side_data(
+        with_messages((5, b"MISPmicrosectime" + bytes(9))), "SEI_UNREGISTERED"
+    ),
     "360 degree (spherical) metadata": boxes("SPHERICAL"),
     "stereo 3D layout": boxes("STEREO3D"),
     "HDR10 mastering display, content light level": boxes("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"),
