@@ -25,18 +25,18 @@ def usual_data_folder() -> Path:
 @click.option("--token", help="Access token of clients, at least 16 characters (better set as CODECVSR_SERVE_TOKEN).")
 @click.option("--data", type=click.Path(path_type=Path, file_okay=False),
               help="Folder of uploads and results; by default codecvsr/serve under XDG_STATE_HOME or ~/.local/state.")  # fmt: skip
-@click.option("--max-upload", type=click.IntRange(min=1), default=256, show_default=True, metavar="MIB",
+@click.option("--max-upload", type=click.IntRange(min=1), default=2048, show_default=True, metavar="MIB",
               help="Size of one upload.")  # fmt: skip
 @click.option("--max-stored", type=click.FloatRange(min=0, min_open=True), default=20, show_default=True, metavar="GIB",
               help="Size of all uploads and results.")  # fmt: skip
 @click.option("--max-seconds", type=click.FloatRange(min=1), default=60, show_default=True,
-              help="Seconds of video per job.")  # fmt: skip
+              help="Seconds of video per comparison; whole videos have no limit.")  # fmt: skip
 @click.option("--max-queue", type=click.IntRange(min=1), default=20, show_default=True,
               help="Number of queued and running jobs.")  # fmt: skip
 @click.option("--keep", type=click.FloatRange(min=0, min_open=True), default=24, show_default=True, metavar="HOURS",
               help="Lifetime of results and uploads.")  # fmt: skip
 @click.option("--job-minutes", type=click.FloatRange(min=0, min_open=True), default=60, show_default=True,
-              help="Run time limit of a job.")  # fmt: skip
+              help="Run time limit of a job; of a whole video, the time limit of one frame.")  # fmt: skip
 @click.option("--job-memory", type=click.FloatRange(min=1), metavar="GIB",
               help="Memory limit of a job; by default 8, or 90 % of the machine's memory if that is less.")  # fmt: skip
 def command(
@@ -52,9 +52,9 @@ def command(
     job_minutes: float,
     job_memory: float | None,
 ) -> None:
-    """Serve a web page: upload a video or use the demo clip, upscale it, compare, and view its motion vectors.
+    """Serve a web page: enlarge whole videos, compare and measure on a part, and view motion vectors.
 
-    Jobs run one after the other, and queued jobs survive a restart. Needs the extra 'web': pip install 'codecvsr[web]'.
+    Jobs run one after the other and survive a restart: whole videos continue where they were. Needs the extra 'web': pip install 'codecvsr[web]'.
     """
     from codecvsr.web.limits import GIB, Limits
 

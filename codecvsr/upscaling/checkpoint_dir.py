@@ -32,7 +32,7 @@ from codecvsr.video.size_changes import SizeChange
 
 FORMAT_VERSION = 2
 _MANIFEST, _SCAN, _FINISHED, _LOCK = "manifest.json", "survey.npz", "finished", "lock"
-_CHUNKS = (".nut", ".done")  # suffixes of the files of finished chunks
+CHUNK_SUFFIXES = (".nut", ".done")  #: of the files of finished chunks
 _SAMPLE = 1 << 20  # bytes at both ends of an input that identify it, with its size
 
 
@@ -103,7 +103,7 @@ class CheckpointDir:
     @property
     def has_work(self) -> bool:
         """Whether the folder has a finished chunk, of this run or an earlier one."""
-        return any(path.suffix in _CHUNKS for path in self.path.glob("[0-9]*"))
+        return any(path.suffix in CHUNK_SUFFIXES for path in self.path.glob("[0-9]*"))
 
     def _finished_note(self) -> dict[str, Any]:
         try:

@@ -25,7 +25,7 @@ def default_output(source: Path, options: UpscaleOptions, form: str = "auto") ->
     """
     source = source if source.name not in ("", "..") else source.resolve()
     is_folder = source.is_dir()
-    stem = f"{source.name if is_folder else source.stem}_{_size(options)}"
+    stem = named_output(source.name if is_folder else source.stem, options)
     if is_folder and not is_folder_of_frames(source):
         return source.with_name(stem)
     image = _image(source) if form in ("auto", "png") else None
@@ -34,6 +34,11 @@ def default_output(source: Path, options: UpscaleOptions, form: str = "auto") ->
     if form == "png":
         return source.with_name(stem) / FRAME_NAME
     return source.with_name(stem + (_suffix(source, options, image) if form == "auto" else f".{form}"))
+
+
+def named_output(stem: str, options: UpscaleOptions) -> str:
+    """Returns the stem of an output's name: that of the input and the size, such as "holiday_4x"."""
+    return f"{stem}_{_size(options)}"
 
 
 def picture_name(source: Path, form: str = "auto") -> str | None:

@@ -275,15 +275,19 @@ def _facts(media: Media, picture: av.VideoFrame, *, tonemap: bool) -> dict[str, 
         full = name.startswith("yuvj") or int(picture.color_range) == 2
         if matrix == _UNSPECIFIED and picture.height < _SD_LINES:
             matrix = _BT601  # the enlarged picture would be displayed as BT.709
-    display: Any = side_data(picture).get("DISPLAYMATRIX")
-    rotation = None if display is None else tuple(int(v) for v in np.frombuffer(bytes(display), np.int32))
     return {
         "hdr": hdr,
         "pixel_format": name,
         "colour": Colour(1, 1, 1, False) if hdr else Colour(matrix, primaries, transfer, full),
         "aspect": _aspect(media),
-        "rotation": rotation,
+        "rotation": display_matrix(picture),
     }
+
+
+def display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
+    """Returns the display matrix that a decoded picture carries, 9 integers; None for none."""
+    display: Any = side_data(picture).get("DISPLAYMATRIX")
+    return None if display is None else tuple(int(v) for v in np.frombuffer(bytes(display), np.int32))
 
 
 def _aspect(media: Media) -> Fraction:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import logging
 import threading
 import time
-import traceback
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib import resources
@@ -18,9 +16,12 @@ from flask import Flask, Response, jsonify, request, send_file
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import BaseConverter
 
-from codecvsr.errors import CodecVSRError
-from codecvsr.web.parameters import DEMO, ParameterError, Parameters
-from codecvsr.web.refusals import Refused, refusal
+from codecvsr.models.model_names import QUALITIES
+from codecvsr.web.checks import ParameterError
+from codecvsr.web.enlargement import stem_of
+from codecvsr.web.estimator import BusyError, Estimator
+from codecvsr.web.parameters import DEMO, Parameters
+from codecvsr.web.refusals import Refused, http_error, refusal, unexpected_error
 from codecvsr.web.scheduler import Scheduler
 from codecvsr.web.security import Guard
 from codecvsr.web.store import ACTIVE, Job, JobStore, QueueFullError
@@ -33,12 +34,13 @@ FILES = {
     "model.mp4": ("model.mp4", "video/mp4"),
     "other.mp4": ("other.mp4", "video/mp4"),
     "metrics.json": ("result.json", "application/json"),
+    "video": ("", ""),  # the enlarged video, whose name and type depend on the upload
 }
+_VIDEO_TYPES = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".mkv": "video/x-matroska"}
 _JSON_BYTES = 16_384
 _MAX_STREAMS = 24  # concurrent event streams; each occupies a thread
 _STREAM_SECONDS, _HEARTBEAT_SECONDS = 50.0, 10.0
 _MAX_FRAMES = 48  # of layers per answer
-_logger = logging.getLogger(__name__)
 
 
 class _Identifier(BaseConverter):
@@ -54,25 +56,29 @@ def demo_clip() -> Path:
     return (inside if inside.is_dir() else package.parent / "inputs") / "bunny_720p.mp4"
 
 
-def create_app(store: JobStore, scheduler: Scheduler, token: str | None = None) -> Flask:
+def create_app(
+    store: JobStore, scheduler: Scheduler, token: str | None = None, estimator: Estimator | None = None
+) -> Flask:
     """Returns the application.
 
     Args:
         store: jobs and uploads.
         scheduler: runs the jobs; it must be started.
         token: access token of clients; None to serve only this machine.
+        estimator: makes estimates; None for a new one, whose process starts with the first estimate.
     """
     app = Flask("codecvsr.web", root_path=str(Path(__file__).parent), static_folder="static")
     app.config["MAX_CONTENT_LENGTH"] = scheduler.limits.upload_bytes
     app.url_map.converters["identifier"] = _Identifier
     app.url_map.strict_slashes = True
     Guard(token).install(app)
-    api = _Api(store, scheduler)
+    api = _Api(store, scheduler, estimator or Estimator(scheduler.limits, store.folder / "jobs"))
     for rule, name, methods in (
         ("/", "page", ["GET"]),
         ("/api/openapi.json", "openapi", ["GET"]),
         ("/api/models", "models", ["GET"]),
         ("/api/clips", "upload", ["POST"]),
+        ("/api/estimates", "estimate", ["POST"]),
         ("/api/jobs", "create", ["POST"]),
         ("/api/jobs", "jobs", ["GET"]),
         ("/api/jobs/<identifier:id_>", "job", ["GET"]),
@@ -84,18 +90,19 @@ def create_app(store: JobStore, scheduler: Scheduler, token: str | None = None) 
         ("/api/jobs/<identifier:id_>/files/<name>", "file", ["GET"]),
     ):
         app.add_url_rule(rule, name, getattr(api, name), methods=methods)
-    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(ParameterError, lambda error: refusal(422, str(error)))
     app.register_error_handler(Refused, lambda error: refusal(error.status, str(error)))
-    app.register_error_handler(Exception, _unexpected_error)
+    app.register_error_handler(Exception, unexpected_error)
     return app
 
 
 class _Api:
     """The addresses, one method each."""
 
-    def __init__(self, store: JobStore, scheduler: Scheduler) -> None:
+    def __init__(self, store: JobStore, scheduler: Scheduler, estimator: Estimator) -> None:
         self.store, self.scheduler, self.limits = store, scheduler, scheduler.limits
+        self.estimator = estimator
         self._streams = threading.BoundedSemaphore(_MAX_STREAMS)
 
     # --- the page and its settings ------------------------------------------------------------------------------------
@@ -109,19 +116,51 @@ class _Api:
     def models(self) -> Response:
         limits = {name: value for name, value in asdict(self.limits).items() if not name.startswith("job_")}
         demo = demo_clip()
+        names = {model["name"] for model in self.scheduler.models}
         return jsonify(
-            {"models": self.scheduler.models, "limits": limits, "demo": demo.name if demo.is_file() else None}
+            {
+                "models": self.scheduler.models,
+                "limits": limits,
+                "demo": demo.name if demo.is_file() else None,
+                "qualities": {quality: model for quality, model in QUALITIES.items() if model in names},
+            }
         )
 
     # --- uploads ------------------------------------------------------------------------------------------------------
 
     def upload(self) -> tuple[Response, int]:
+        self.estimator.warm_up()  # while the file arrives
         clip = receive_upload(request, self.store, self.limits)
         return jsonify({"id": clip.id, "name": clip.name, "bytes": clip.bytes}), 201
 
     # --- jobs ---------------------------------------------------------------------------------------------------------
 
+    def estimate(self) -> Response:
+        parameters, name = self._request()
+        path = self.scheduler.clip_path(parameters.clip)
+        if parameters.upscale is None:
+            raise ParameterError("upscale: options of a whole video were expected; comparisons have no estimate.")
+        if path is None:
+            raise Refused(404, "there is no such upload; it may have expired.")
+        stored = parameters.to_json()
+        try:
+            made = self.estimator.estimate(json.dumps(stored, sort_keys=True), path, name, stored)
+        except BusyError as error:
+            raise Refused(503, str(error)) from None
+        return jsonify(made)
+
     def create(self) -> tuple[Response, int]:
+        parameters, name = self._request()
+        check_disk_space(self.store, self.limits, 0)
+        try:
+            job = self.store.add_job(parameters.clip, name, parameters.to_json(), max_active=self.limits.queue)
+        except QueueFullError as error:
+            raise Refused(429, str(error)) from None
+        self.scheduler.wake()
+        return jsonify(self._job_json(job)), 201
+
+    def _request(self) -> tuple[Parameters, str]:
+        """Returns the checked parameters of a job and the name of its clip."""
         if not request.is_json:
             raise Refused(415, "JSON was expected (Content-Type: application/json).")
         if (request.content_length or 0) > _JSON_BYTES:
@@ -135,14 +174,7 @@ class _Api:
         clip = None if parameters.clip == DEMO else self.store.clip(parameters.clip)
         if parameters.clip != DEMO and clip is None:
             raise Refused(404, "there is no such upload; it may have expired.")
-        check_disk_space(self.store, self.limits, 0)
-        name = demo_clip().name if clip is None else clip.name
-        try:
-            job = self.store.add_job(parameters.clip, name, parameters.to_json(), max_active=self.limits.queue)
-        except QueueFullError as error:
-            raise Refused(429, str(error)) from None
-        self.scheduler.wake()
-        return jsonify(self._job_json(job)), 201
+        return parameters, demo_clip().name if clip is None else clip.name
 
     def jobs(self) -> Response:
         return jsonify({"jobs": [self._job_json(job) for job in self.store.jobs()]})
@@ -214,8 +246,16 @@ class _Api:
     def file(self, id_: str, name: str) -> Response:
         if name not in FILES:
             raise Refused(404, f"a job has {', '.join(FILES)}.")
+        folder = self._done(id_)
         file_name, kind = FILES[name]
-        path = self._done(id_) / file_name
+        download = f"{stem_of(self._find(id_).clip_name)}_{name}"
+        if name == "video":
+            video = json.loads((folder / "result.json").read_text(encoding="utf-8")).get("video")
+            if video is None:
+                raise Refused(404, "this job has no such file.")
+            file_name, download = video["file"], video["name"]
+            kind = _VIDEO_TYPES[Path(file_name).suffix]
+        path = folder / file_name
         if not path.is_file():
             raise Refused(404, "this job has no such file.")
         is_download = _whole(request.args.get("download", "0"), "download", 0, 1) == 1
@@ -223,7 +263,7 @@ class _Api:
             path,
             mimetype=kind,
             as_attachment=is_download,
-            download_name=f"codecvsr-{name}",
+            download_name=download,
             conditional=True,
             max_age=600,
         )
@@ -252,17 +292,3 @@ def _whole(text: str, name: str, low: int, high: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
         raise ParameterError(f"{name}: a whole number from {low} to {high} was expected.")
     return int(text)
-
-
-def _http_error(error: HTTPException) -> Response:
-    response = refusal(error.code or 500, f"{(error.name or 'error').lower()}.")
-    if isinstance(allowed := getattr(error, "valid_methods", None), (list, tuple, set)):
-        response.headers["Allow"] = ", ".join(sorted(allowed))
-    return response
-
-
-def _unexpected_error(error: Exception) -> Response:
-    if isinstance(error, CodecVSRError):
-        return refusal(422, str(error))
-    _logger.error("a request failed:\n%s", "".join(traceback.format_exception(error)))
-    return refusal(500, "internal error; see the server's log.")

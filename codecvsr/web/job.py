@@ -6,69 +6,31 @@ upscaled directly with its own vectors and not scored.
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import codecvsr
-from codecvsr.analysis.inspect import inspect_video
-from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.datasets.benchmark import make_benchmark
 from codecvsr.datasets.benchmark_settings import BenchmarkSettings
 from codecvsr.errors import CodecVSRError, InputError
-from codecvsr.files import FRAME_NAME, atomic_file, list_images, read_image, write_png
+from codecvsr.files import FRAME_NAME, write_png
 from codecvsr.inference.ablations import Ablations
 from codecvsr.inference.clip_folder import STREAM
 from codecvsr.inference.infer import infer
-from codecvsr.json_values import jsonable
-from codecvsr.metrics.report import EvalResult, evaluate
+from codecvsr.metrics.report import evaluate
 from codecvsr.upscaling.api import upscale
-from codecvsr.web.layers import write_layers
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters, Run
 from codecvsr.web.probe import Facts, cropped_frames, probe, wanted_frames
 from codecvsr.web.progress_meter import OnEvent, ProgressMeter, Step
-from codecvsr.web.video_writer import Mosaic, VideoWriter
+from codecvsr.web.views import Shown, View, write_result
+from codecvsr.web.whole_video import enlarge
 
 BICUBIC = Run("bicubic")
-COMPARISON, LAYERS, INSPECTION, RESULT = "comparison.mp4", "layers.jsonl", "inspection.json", "result.json"
 
 #: Estimated seconds per million output pixels, on two cores.
 _COST = {"read": 0.06, "compress": 0.1, "bicubic": 0.15, "codecvsr": 1.0, "other": 8.0, "score": 0.12, "film": 0.08}
-
-
-@dataclass(frozen=True)
-class _View:
-    """One version of the clip: ``pictures`` is a folder of frames or a video; ``video`` is the file for download."""
-
-    key: str
-    label: str
-    pictures: Path
-    video: str | None
-    run: Run | None = None
-    report: dict[str, Any] | None = None
-    scores: EvalResult | None = None
-
-    def frames(self) -> Iterable[Any]:
-        if self.pictures.is_dir():
-            return map(read_image, list_images(self.pictures))
-        return VideoPictures(self.pictures)
-
-    def to_json(self) -> dict[str, Any]:
-        scores = self.scores
-        return {
-            "key": self.key,
-            "label": self.label,
-            "film": self.video,
-            "run": None if self.run is None else asdict(self.run),
-            "report": self.report,
-            "scores": None if scores is None else _scores(scores),
-        }
 
 
 def run_job(
@@ -88,6 +50,12 @@ def run_job(
         CodecVSRError: the clip cannot be used, or a model does not support the request.
     """
     facts = probe(clip, parameters, limits)
+    if parameters.upscale is not None:
+        folder.mkdir(parents=True, exist_ok=True)  # a job that was interrupted continues with what it made
+        enlarge(
+            clip, folder, parameters, limits, facts, on_event, name, lambda e: without_paths(str(e), clip, folder, name)
+        )
+        return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     work = _Work(clip, folder, parameters, limits, facts, on_event, name)
@@ -134,10 +102,11 @@ class _Work:
         self.meter = ProgressMeter(steps, on_event)
         self.stream = clip
         self.truth: dict[str, Any] | None = None
+        self.rotation: Sequence[int] | None = None  # display matrix of ``stream``
         self.count = 0
         self.span: tuple[float, float | None] = (0.0, None)  # seconds of ``stream`` that layers are drawn of
 
-    def run_with_truth(self) -> list[_View]:
+    def run_with_truth(self) -> list[View]:
         """Downsample, compress, upscale and score."""
         parameters, limits = self.parameters, self.limits
         original = self.folder / "original"
@@ -160,25 +129,27 @@ class _Work:
             report = self._infer(key, run, built.folder)
             self.meter.begin(f"score-{key}", self.count)
             scores = evaluate(self.folder / key, original, progress=self.meter.wrap)
-            views.append(_View(key, run.label, self.folder / key, f"{key}.mp4", run, report, scores))
-        return [*views, _View("original", "original", original, None)]
+            views.append(View(key, run.label, self.folder / key, f"{key}.mp4", run, report, scores))
+        return [*views, View("original", "original", original, None)]
 
-    def run_directly(self) -> list[_View]:
+    def run_directly(self) -> list[View]:
         """Upscale the clip with its own vectors."""
         parameters = self.parameters
         self.meter.begin("read", 1)
-        self.count = wanted_frames(self.clip, parameters)
+        found = wanted_frames(self.clip, parameters)
+        self.count, self.rotation = len(found), found.rotation
         self.span = parameters.start, parameters.start + parameters.seconds
         return [self._upscale(key, run) for key, run in self.runs]
 
-    def _upscale(self, key: str, run: Run) -> _View:
+    def _upscale(self, key: str, run: Run) -> View:
         if run.ablations:
             if self.count > self.limits.frames or self._is_cut():
                 raise InputError(
                     f"'{run.label}' needs the whole clip, of at most {self.limits.frames} frames, if there is no CRF. "
                     "Choose the whole clip, or a CRF."
                 )
-            return _View(key, run.label, self.folder / key, f"{key}.mp4", run, self._infer(key, run, self.clip))
+            report = self._infer(key, run, self.clip)
+            return View(key, run.label, self.folder / key, f"{key}.mp4", run, report, rotation=self.rotation)
         self.meter.begin(f"run-{key}", self.count)
         target = self.folder / f"{key}.mp4"
 
@@ -192,11 +163,12 @@ class _Work:
             device=self.parameters.device, listener=on_event,
         ).to_json()  # fmt: skip
         keys = ("frames", "width", "height", "seconds", "frames_per_second", "model", "motion", "device", "precision")
-        return _View(key, run.label, target, target.name, run, {name: report.get(name) for name in keys})
+        report = {name: report.get(name) for name in keys}
+        return View(key, run.label, target, target.name, run, report, rotation=self.rotation)
 
     def _is_cut(self) -> bool:
         whole = Parameters(**{**vars(self.parameters), "start": 0.0, "seconds": 1e6})
-        return wanted_frames(self.clip, whole) != self.count
+        return len(wanted_frames(self.clip, whole)) != self.count
 
     def _infer(self, key: str, run: Run, clip: Path) -> dict[str, Any]:
         self.meter.begin(f"run-{key}", self.count)
@@ -208,74 +180,14 @@ class _Work:
             raise InputError(f"{run.model}: restores at the same size; a network for x4 was expected.")
         return {name: value for name, value in report.items() if name != "out_dir"}
 
-    def finish(self, views: Sequence[_View]) -> None:
-        """Write layers, videos and ``result.json``."""
-        layers, inspected, layers_fault = 0, None, None
-        self.meter.begin("layers", min(self.count, self.limits.frames))
-        try:
-            inspected = inspect_video(self.stream).to_json()
-            start, end = self.span
-            layers = write_layers(
-                self.stream,
-                self.folder / LAYERS,
-                max_frames=self.limits.frames,
-                start=start,
-                end=end,
-                on_frame=self.meter.at,
-            )
-        except InputError as error:  # other codecs can be upscaled, but have no vectors to draw
-            inspected = None
-            layers_fault = without_paths(str(error), self.clip, self.folder, self.name)
-        shown = min(self.count, self.limits.frames)
-        height, width = next(iter(views[0].frames())).shape[:2]
-        mosaic = Mosaic.of(width, height, len(views))
-        videos = [view for view in views if view.video is not None and view.pictures.is_dir() and view.key != "bicubic"]
-        self.meter.begin("film", shown)
-        with ExitStack() as open_videos:
-            comparison = open_videos.enter_context(VideoWriter(self.folder / COMPARISON, self.facts.fps))
-            own = {view.key: VideoWriter(self.folder / str(view.video), self.facts.fps) for view in videos}
-            for video in own.values():
-                open_videos.enter_context(video)
-            rows = zip(*(islice(view.frames(), shown) for view in views), strict=False)
-            for pictures in self.meter.track(rows):
-                comparison.add(mosaic.compose(pictures))
-                for view, picture in zip(views, pictures, strict=True):
-                    if view.key in own:
-                        own[view.key].add(picture)
-        if inspected is not None:
-            inspected["video"] = None
-            _write(self.folder / INSPECTION, inspected)
-        made = {view.video for view in videos} | {view.video for view in views if view.pictures.is_file()}
-        _write(
-            self.folder / RESULT,
-            {
-                "frames": shown,
-                "all_frames": self.count,
-                "fps": float(self.facts.fps),
-                "size": [width, height],
-                "mosaic": mosaic.to_json(),
-                "views": [{**view.to_json(), "film": view.video if view.video in made else None} for view in views],
-                "layers": layers,
-                "no_layers_because": layers_fault,
-                "compressed": self.truth,
-                "source": {"width": self.facts.width, "height": self.facts.height, "codec": self.facts.codec},
-                "parameters": self.parameters.to_json(),
-                "version": codecvsr.__version__,
-            },
+    def finish(self, views: Sequence[View]) -> None:
+        """Write what the page shows, and remove the frames: they are large, and the videos have them."""
+        shown = Shown(
+            views, self.stream, self.span, min(self.count, self.limits.frames), self.count, self.rotation, self.truth
         )
-        for name in ("original", "clips", *(key for key, _ in self.runs)):  # frames are large, and the videos have them
+        write_result(self.folder, shown, self.parameters, self.facts, self.limits, self.meter, self._explain)
+        for name in ("original", "clips", *(key for key, _ in self.runs)):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 
-
-def _scores(scores: EvalResult) -> dict[str, Any]:
-    names = ("psnr_rgb", "ssim_rgb", "psnr_y", "ssim_y")
-    return {
-        "mean": {name: getattr(scores, name) for name in names},
-        "per_frame": {name: [getattr(row, name) for row in scores.rows] for name in names},
-        "protocol": scores.protocol,
-    }
-
-
-def _write(path: Path, value: dict[str, Any]) -> None:
-    with atomic_file(path) as part:
-        part.write_text(json.dumps(jsonable(value), allow_nan=False) + "\n", encoding="utf-8")
+    def _explain(self, error: Exception) -> str:
+        return without_paths(str(error), self.clip, self.folder, self.name)

@@ -1,7 +1,7 @@
 """A fork server for jobs: loads the libraries once and forks a child with resource limits for every job.
 
 Reads orders from stdin, one per line: ``{"run": {...}}`` or ``{"stop": true}``. Writes events to stdout, one JSON object per line:
-``ready`` with the available models, ``progress``, ``failed``, and ``ended`` with the exit status of a job. When stdin ends, it
+``ready`` with the available models, ``progress``, ``estimate``, ``failed``, and ``ended`` with the exit status of a job. When stdin ends, it
 kills its child and ends. Only the child decodes files.
 """
 
@@ -22,11 +22,13 @@ from typing import Any, NoReturn
 
 from codecvsr.errors import CodecVSRError
 from codecvsr.inference.ablations import usual_ablations
+from codecvsr.json_values import jsonable
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters
 
 _POLL_SECONDS = 0.05
 _MAX_TEXT = 2000
+_MAX_CPU_SECONDS = 1 << 31
 _OUT_OF_MEMORY = (
     "can't allocate memory",
     "Insufficient memory",
@@ -127,7 +129,7 @@ def _leave(code: int) -> NoReturn:
 
 def confine(limits: Limits) -> None:
     """Limit memory, time and disk of this process to those of a job."""
-    seconds = int(limits.job_seconds * (os.cpu_count() or 1)) + 1
+    seconds = min(int(limits.job_seconds * (os.cpu_count() or 1)) + 1, _MAX_CPU_SECONDS)
     for kind, amount in (
         (resource.RLIMIT_DATA, limits.job_memory),
         (resource.RLIMIT_CPU, seconds),
@@ -144,10 +146,15 @@ def confine(limits: Limits) -> None:
 
 def _run_job(job: dict[str, Any]) -> None:
     from codecvsr.web.job import run_job, without_paths
+    from codecvsr.web.whole_video import estimate_job
 
     folder, clip, name = Path(job["folder"]), Path(job["clip"]), str(job["clip_name"])
+    parameters, limits = Parameters.stored(job["parameters"]), Limits(**job["limits"])
     try:
-        run_job(clip, folder, Parameters.stored(job["parameters"]), Limits(**job["limits"]), emit, name=name)
+        if job.get("is_estimate"):
+            emit({"event": "estimate", "estimate": jsonable(estimate_job(clip, folder, parameters, limits, name))})
+        else:
+            run_job(clip, folder, parameters, limits, emit, name=name)
     except CodecVSRError as error:
         raise CodecVSRError(without_paths(str(error), clip, folder, name)) from error
 

@@ -23,17 +23,17 @@ class Limits:
     Attributes:
         upload_bytes: size of one upload.
         stored_bytes: total size of all uploads and results.
-        output_pixels: width times height of an upscaled frame.
-        seconds: duration of video per job.
+        output_pixels: width times height of an upscaled frame; whole videos are enlarged less to fit.
+        seconds: duration of video per comparison.
         frames: number of frames that a job scores (with a CRF), or draws layers of.
         queue: number of queued and running jobs.
         keep_seconds: lifetime of results and uploads.
-        job_seconds: run time of a job.
+        job_seconds: run time of a job; of a whole video, time without another frame.
         job_memory: memory of a job in bytes; 0 for the default.
         job_file: size in bytes of the largest file that a job writes.
     """
 
-    upload_bytes: int = 256 << 20
+    upload_bytes: int = 2 << 30
     stored_bytes: int = 20 * GIB
     output_pixels: int = 3840 * 2160
     seconds: float = 60.0

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, cast
 
-from codecvsr.errors import InputError
 from codecvsr.inference.ablations import MotionKind
+from codecvsr.web.checks import ParameterError, check_number, check_object
+from codecvsr.web.enlargement import Enlargement
 
 DEMO = "demo"
 _CLIP = re.compile(r"demo|[0-9a-f]{32}")
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,2})?")
-
-
-class ParameterError(InputError):
-    """A request is invalid; the text names the field."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +61,7 @@ class Parameters:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         run: the model to show.
         other: another to compare with; bicubic is always added.
+        upscale: enlarge the whole video with these options; None to make a comparison of a part.
     """
 
     clip: str
@@ -74,6 +71,7 @@ class Parameters:
     device: str
     run: Run
     other: Run | None
+    upscale: Enlargement | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Returns the parameters as in a request."""
@@ -92,8 +90,9 @@ class Parameters:
         Raises:
             ParameterError: a field is missing, unknown, of a wrong type or out of range.
         """
-        known = {"clip", "crf", "start", "seconds", "device", "model", "motion", "ablations", "other"}
-        asked = _object(body, known, "the request")
+        of_parts = {"start", "seconds", "model", "motion", "ablations", "other"}
+        known = {"clip", "crf", "device", "upscale"} | of_parts
+        asked = check_object(body, known, "the request")
         clip = asked.get("clip")
         if not isinstance(clip, str) or not _CLIP.fullmatch(clip):
             raise ParameterError('clip: "demo" or the identifier of an upload was expected.')
@@ -102,13 +101,20 @@ class Parameters:
         device = asked.get("device", "auto")
         if not isinstance(device, str) or not _DEVICE.fullmatch(device):
             raise ParameterError("device: auto, cpu, cuda or cuda:N was expected.")
+        if asked.get("upscale") is not None:
+            if unused := sorted(set(asked) & of_parts):
+                raise ParameterError(f"{unused[0]}: belongs to comparisons; upscale enlarges the whole video.")
+            if asked["crf"] is not None:
+                raise ParameterError("crf: null was expected with upscale; the output's rate factor is upscale.crf.")
+            enlargement = Enlargement.from_json(asked["upscale"], models)
+            return cls(clip, None, 0.0, max_seconds, device, Run(enlargement.model), None, enlargement)
         other = asked.get("other")
         first = {key: asked[key] for key in ("model", "motion", "ablations") if key in asked}
         return cls(
             clip=clip,
-            crf=None if asked["crf"] is None else _number(asked["crf"], "crf", 0, 51),
-            start=_number(asked.get("start", 0), "start", 0, 86400),
-            seconds=_number(asked.get("seconds", min(2.0, max_seconds)), "seconds", 0.01, max_seconds),
+            crf=None if asked["crf"] is None else check_number(asked["crf"], "crf", 0, 51),
+            start=check_number(asked.get("start", 0), "start", 0, 86400),
+            seconds=check_number(asked.get("seconds", min(2.0, max_seconds)), "seconds", 0.01, max_seconds),
             device=device,
             run=_run({"model": "codecvsr", **first}, models, ""),
             other=None if other is None else _run(other, models, "other."),
@@ -124,29 +130,14 @@ class Parameters:
             for one in runs
         )
         assert run is not None
+        enlargement = None if values.get("upscale") is None else Enlargement(**values["upscale"])
         return cls(
-            values["clip"], values["crf"], values["start"], values["seconds"], values["device"], run, other
+            values["clip"], values["crf"], values["start"], values["seconds"], values["device"], run, other, enlargement
         )  # fmt: skip
 
 
-def _object(value: object, known: set[str], name: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise ParameterError(f"{name}: a JSON object was expected.")
-    if unknown := sorted(set(value) - known):
-        raise ParameterError(f"{name}: unknown field {unknown[0][:40]!r}; expected {', '.join(sorted(known))}.")
-    return value
-
-
-def _number(value: object, name: str, low: float, high: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ParameterError(f"{name}: a number was expected.")
-    if not low <= value <= high:
-        raise ParameterError(f"{name}: {value:g} is not between {low:g} and {high:g}.")
-    return float(value)
-
-
 def _run(value: object, models: Mapping[str, Mapping[str, Any]], where: str) -> Run:
-    asked = _object(value, {"model", "motion", "ablations"}, where.rstrip(".") or "the request")
+    asked = check_object(value, {"model", "motion", "ablations"}, where.rstrip(".") or "the request")
     name = asked.get("model")
     if not isinstance(name, str) or name not in models:
         raise ParameterError(f"{where}model: one of {', '.join(models)} was expected.")

@@ -16,7 +16,8 @@ from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.constants import SCALE
 from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.video.probe import Media
-from codecvsr.video.scan import scan
+from codecvsr.video.scan import Scan, display_matrix, scan
+from codecvsr.video.upright import upright
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters
 
@@ -58,13 +59,13 @@ def check_size(width: int, height: int, parameters: Parameters, limits: Limits) 
     Raises:
         InputError: the result would be too large, or the frames are too small to be downsampled.
     """
-    if parameters.crf is not None:
+    if parameters.crf is not None or parameters.upscale is not None:
         if width * height > limits.output_pixels:
             raise InputError(
                 f"its frames are {width}x{height}; at most {limits.output_pixels} pixels were expected. "
                 "Scale it down, or choose another clip."
             )
-        if min(width, height) < _MIN_SIDE:
+        if parameters.upscale is None and min(width, height) < _MIN_SIDE:
             raise InputError(
                 f"its frames are {width}x{height}; to be downsampled by {SCALE}, at least {_MIN_SIDE}x{_MIN_SIDE} were expected."
             )
@@ -76,7 +77,7 @@ def check_size(width: int, height: int, parameters: Parameters, limits: Limits) 
 
 
 def cropped_frames(clip: Path, parameters: Parameters, limits: Limits) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yields the requested frames, (H, W, 3) uint8 RGB, cropped around the centre to multiples of 8 pixels.
+    """Yields the requested frames, (H, W, 3) uint8 RGB, right side up, cropped around the centre to multiples of 8 pixels.
 
     Args:
         clip: the file.
@@ -88,31 +89,33 @@ def cropped_frames(clip: Path, parameters: Parameters, limits: Limits) -> Iterat
     """
     begin, count = 0.0, 0
     size: tuple[int, int] | None = None
+    matrix: tuple[int, ...] | None = None
     rate = probe(clip, parameters, limits).fps
     for frame in Deinterlaced(VideoPictures(clip).coded()):
         now = float(frame.index / rate) if frame.pts_seconds is None else frame.pts_seconds
         if size is None:
+            matrix = display_matrix(frame.picture)
             begin, size = now, (frame.height, frame.width)
             check_size(frame.width, frame.height, parameters, limits)
         if now - begin < parameters.start - 1e-6:
             continue
         if now - begin >= parameters.start + parameters.seconds - 1e-6 or count >= limits.frames:
             break
-        yield _cropped(frame.rgb)
+        yield _cropped(upright(frame.rgb, matrix))
         count += 1
     if not count:
         raise InputError(f"no frame lies {parameters.start:g} seconds after its beginning; it is shorter.")
 
 
-def wanted_frames(clip: Path, parameters: Parameters) -> int:
-    """Returns the number of frames in the requested range; decodes the clip once.
+def wanted_frames(clip: Path, parameters: Parameters) -> Scan:
+    """Returns the frames in the requested range; decodes the clip once.
 
     Raises:
         InputError: the clip cannot be decoded.
     """
     end = parameters.start + parameters.seconds
     try:
-        return len(scan(Media.open(clip), start=parameters.start or None, end=end))
+        return scan(Media.open(clip), start=parameters.start or None, end=end)
     except UnsupportedInputError as error:
         raise InputError(str(error)) from error
 

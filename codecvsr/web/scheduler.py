@@ -9,17 +9,18 @@ import signal
 import threading
 import time
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from codecvsr.web.job_process import JobProcess
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import DEMO
-from codecvsr.web.store import Job, JobStore
+from codecvsr.web.store import Job, JobStore, is_whole_video
 
 _logger = logging.getLogger(__name__)
 _HOUSEKEEPING_SECONDS = 60.0
+_ANY_TIME = 1e9  # seconds
 _SIGNALS = {
     signal.SIGXCPU: "it exceeded the processor time of a job.",
     signal.SIGKILL: "its process was killed, most likely for lack of memory.",
@@ -139,7 +140,7 @@ class Scheduler:
                     time.sleep(1.0)
 
     def _run(self, job: Job) -> None:
-        clip = self._clip_path(job)
+        clip = self.clip_path(job.clip)
         if clip is None:
             self.store.finish(job.id, "failed", "the upload has expired; upload it again.")
             return self.wake()
@@ -151,7 +152,7 @@ class Scheduler:
             "clip": str(clip),
             "clip_name": job.clip_name,
             "parameters": dict(job.parameters),
-            "limits": asdict(self.limits),
+            "limits": asdict(self._limits_of(job)),
         }
         self._job_process.discard_events()
         self.wake()
@@ -180,6 +181,7 @@ class Scheduler:
     def _watch(self, job: Job) -> tuple[str | None, int | None, str | None]:
         """Wait for the end of a job; returns its error, its exit status and the reason why it was stopped."""
         deadline = time.monotonic() + self.limits.job_seconds
+        at: tuple[str, int] | None = None  # step and frames of a whole video
         error: str | None = None
         why: str | None = None
         while True:
@@ -199,6 +201,9 @@ class Scheduler:
                     return error, None, why or self._stop_wanted.get(job.id)
             kind = event.pop("event", None)
             if kind == "progress":
+                now_at = event["step"], event["done"]
+                if is_whole_video(job.parameters) and now_at != at:
+                    at, deadline = now_at, time.monotonic() + self.limits.job_seconds
                 with self._change:
                     self._progress[job.id] = event
                     self._version += 1
@@ -215,10 +220,17 @@ class Scheduler:
                 with self._change:
                     return error, int(event["exit"]), why or self._stop_wanted.get(job.id)
 
-    def _clip_path(self, job: Job) -> Path | None:
-        if job.clip == DEMO:
+    def _limits_of(self, job: Job) -> Limits:
+        """Returns the limits of a job's process: a whole video may take any time, as long as it gets on."""
+        if not is_whole_video(job.parameters):
+            return self.limits
+        return replace(self.limits, job_seconds=_ANY_TIME, job_file=max(self.limits.job_file, self.limits.stored_bytes))
+
+    def clip_path(self, id_: str) -> Path | None:
+        """Returns the file of the demo clip or of an upload; None if it has expired."""
+        if id_ == DEMO:
             return self._demo
-        clip = self.store.clip(job.clip)
+        clip = self.store.clip(id_)
         path = None if clip is None else self.store.upload_path(clip.id, clip.suffix)
         return path if path is not None and path.is_file() else None
 

@@ -11,6 +11,7 @@ from waitress.server import create_server
 
 from codecvsr.errors import InputError
 from codecvsr.web.app import create_app, demo_clip
+from codecvsr.web.estimator import Estimator
 from codecvsr.web.limits import Limits
 from codecvsr.web.scheduler import Scheduler
 from codecvsr.web.security import check_exposure
@@ -39,8 +40,9 @@ def serve(
     check_exposure(host, token)
     store = JobStore(data)
     scheduler = Scheduler(store, limits, demo_clip())
+    estimator = Estimator(limits, store.folder / "jobs")
     try:
-        app = create_app(store, scheduler, token)
+        app = create_app(store, scheduler, token, estimator)
         try:
             server = create_server(
                 app,
@@ -70,6 +72,7 @@ def serve(
         return
     finally:
         scheduler.stop()
+        estimator.stop()
         store.close()
 
 

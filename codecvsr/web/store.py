@@ -20,9 +20,11 @@ from typing import Any, Literal
 
 from codecvsr.durable import lock
 from codecvsr.errors import CodecVSRError, OutputError
+from codecvsr.upscaling.checkpoint_dir import CHUNK_SUFFIXES
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 ACTIVE: tuple[State, ...] = ("queued", "running")
+_CLOCK_STEP = 0.1  # seconds by which times of files may lag behind the clock
 _MAX_ATTEMPTS = 2  #: starts of a job that the server's end interrupted
 
 _SCHEMA = """
@@ -219,8 +221,12 @@ class JobStore:
     # --- cleaning up --------------------------------------------------------------------------------------------------
 
     def recover(self) -> None:
-        """After a start: queue the jobs that were running again; those interrupted twice fail."""
+        """After a start: queue the jobs that were running again; those interrupted twice without getting on fail."""
         with self._lock:
+            for row in self._database.execute("SELECT * FROM jobs WHERE state = 'running'").fetchall():
+                job = _job(row)
+                if is_whole_video(job.parameters) and self._has_saved(job):
+                    self._database.execute("UPDATE jobs SET attempts = 0 WHERE id = ?", (job.id,))
             self._database.execute(
                 "UPDATE jobs SET state = 'failed', finished = ?, error = 'the server stopped twice while this job ran.' "
                 "WHERE state = 'running' AND attempts >= ?",
@@ -229,6 +235,12 @@ class JobStore:
             self._database.execute("UPDATE jobs SET state = 'queued', started = NULL WHERE state = 'running'")
             for path in (self.folder / "clips").glob("*.part"):
                 path.unlink(missing_ok=True)
+
+    def _has_saved(self, job: Job) -> bool:
+        """Whether an interrupted job left work of its last attempt, from which it continues."""
+        started = (job.started or job.created) - _CLOCK_STEP
+        files = self.job_folder(job.id).glob(".*.codecvsr/*")
+        return any(path.suffix in CHUNK_SUFFIXES and path.stat().st_mtime > started for path in files)
 
     def expire(self, keep_seconds: float) -> int:
         """Delete older jobs and uploads, and unknown files; returns the number of deleted jobs."""
@@ -255,6 +267,11 @@ class JobStore:
     def _count(self, condition: str, *values: Any) -> int:
         """Returns the number of matching jobs; ``condition`` is a constant of this module."""
         return int(self._database.execute(f"SELECT COUNT(*) FROM jobs WHERE {condition}", values).fetchone()[0])
+
+
+def is_whole_video(parameters: Mapping[str, Any]) -> bool:
+    """Whether a job enlarges a whole video, and continues after an interruption."""
+    return parameters.get("upscale") is not None
 
 
 def _job(row: sqlite3.Row) -> Job:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.streams import encode, moving_texture
+from tests.web.driver import Browser
 from tests.web.service import Service
 
 
@@ -16,6 +17,20 @@ def small_clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """An H.264 MP4 of 8 frames of 128x96."""
     path = tmp_path_factory.mktemp("clip") / "small.mp4"
     return encode(path, moving_texture(8, 96, 128, 2, 1), options={"crf": "20"}).read_bytes()
+
+
+@pytest.fixture(scope="session")
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the browser puts downloads."""
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="module")
+def browser(downloads: Path) -> Iterator[Browser]:
+    """A browser for the tests of a module."""
+    opened = Browser(downloads)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -30,18 +29,6 @@ READY = "return !document.getElementById('make').hidden && document.getElementBy
 SHOWN = "return !document.getElementById('view').hidden && document.getElementById('video').readyState > 2"
 
 
-@pytest.fixture(scope="module")
-def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("downloads")
-
-
-@pytest.fixture(scope="module")
-def browser(downloads: Path) -> Iterator[Browser]:
-    opened = Browser(downloads)
-    yield opened
-    opened.close()
-
-
 def colour(browser: Browser, canvas: str, x: float, y: float) -> list[int]:
     """The colour of a canvas at a part of its width and height."""
     return browser.run(
@@ -59,6 +46,7 @@ def whole(browser: Browser, canvas: str) -> str:
 def test_from_the_demo_clip_to_its_downloads(service: Service, browser: Browser, downloads: Path) -> None:
     browser.open(service.address)
     browser.wait(READY)
+    browser.click("#lab summary")
     browser.run("document.getElementById('seconds').value = '0.2'; document.getElementById('model').value = 'bicubic'")
     browser.run("document.getElementById('model').dispatchEvent(new Event('change'))")
     browser.click("#run")
@@ -102,17 +90,17 @@ def test_from_the_demo_clip_to_its_downloads(service: Service, browser: Browser,
     assert whole(browser, "loupe-left") != loupe
 
     for button, name in (
-        ("#png", "codecvsr-frame-4.png"),
-        ("#json", "codecvsr-metrics.json"),
-        ("#videos a", "codecvsr-comparison.mp4"),
+        ("#png", "bunny_720p_frame_4.png"),
+        ("#json", "bunny_720p_metrics.json"),
+        ("#videos a", "bunny_720p_comparison.mp4"),
     ):
         browser.click(button)
         until = time.monotonic() + 120
         while not (downloads / name).is_file():
             assert time.monotonic() < until, (name, list(downloads.iterdir()))
             time.sleep(0.1)
-    assert cv2.imread(str(downloads / "codecvsr-frame-4.png")).shape == (760, 1280, 3)
-    assert json.loads((downloads / "codecvsr-metrics.json").read_text())["frames"] == 5
+    assert cv2.imread(str(downloads / "bunny_720p_frame_4.png")).shape == (760, 1280, 3)
+    assert json.loads((downloads / "bunny_720p_metrics.json").read_text())["frames"] == 5
     assert browser.messages() == []
 
 
@@ -143,6 +131,7 @@ def test_an_upload_with_a_hostile_name_and_a_failure(
 ) -> None:
     browser.run("location.hash = ''; location.reload()")
     browser.wait(READY)
+    browser.click("#lab summary")
     clip = tmp_path / "<img src=x onerror=window.hurt=1>&lt;b&gt;.mp4"
     clip.write_bytes(small_clip[: len(small_clip) // 2])
     browser.type("#file", str(clip))

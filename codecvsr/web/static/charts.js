@@ -93,7 +93,7 @@ export function drawTimeline(canvas, frames, index) {
     context.fillStyle = ink(`--${frame.type.toLowerCase()}`);
     context.fillRect(i * step + 0.5, height - 4 - tall, Math.max(step - 1.5, 1), tall);
     if (step > 14) {
-      context.fillStyle = '#fff';
+      context.fillStyle = ink('--ink');
       context.globalAlpha = 1;
       context.fillText(frame.type, (i + 0.5) * step - 0.3, height - 5);
     }

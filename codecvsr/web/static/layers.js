@@ -2,18 +2,13 @@
 
 import { address } from './api.js';
 
-const PAST = '#ffb048';
-const FUTURE = '#54c8ff';
+export const PAST = '#ffb048';
+export const FUTURE = '#54c8ff';
+export const INTRA = 'rgb(255 70 150)';
+export const QP_SCALE = ['rgb(40 10 120)', 'rgb(190 50 110)', 'rgb(255 210 60)'];
+export const CONFIDENCE = ['rgb(255 30 50 / 0%)', 'rgb(255 30 50)'];
 const CHUNK = 24;
 const LONG_ARROW = 64; // pixels: nine tenths of the arrows stay below
-
-export const LEGENDS = {
-  vectors: (gain) => `Vectors: where each block was predicted from, in the past (orange) or future (blue)${gain > 1 ? `, drawn ${gain} times as long` : ''}. They point at whichever picture was cheapest, often several frames away.`,
-  partitions: () => 'Partitions: how the encoder cut the macroblocks; pink blocks were coded without any motion (intra).',
-  qp: (_, frame) => `QP: brighter blocks were quantised more coarsely${frame?.qp_mean ? `; ${frame.qp_mean.toFixed(1)} on average here` : ''}.`,
-  motion: () => 'Repaired motion to the frame before: divided by distance, holes filled, refined. Hue is direction, strength is speed.',
-  confidence: () => 'Confidence: dark red where the motion explains the picture badly, clear where it fits.',
-};
 
 function bytes(text) {
   const raw = atob(text);
@@ -69,15 +64,16 @@ export class Layers {
     for (let chunk = 0; chunk * CHUNK < this.count; chunk++) await this.load(chunk);
   }
 
-  draw(context, index, wanted) {
-    const { width, height } = context.canvas;
-    context.clearRect(0, 0, width, height);
+  /** Draw the layers of a frame; `rotation` is the display matrix of the coded frames, or null. */
+  draw(context, index, wanted, rotation) {
+    context.resetTransform();
+    context.clearRect(0, 0, context.canvas.width, context.canvas.height);
     const frame = wanted.size ? this.frame(index) : undefined;
     if (!frame) return;
-    const scale = width / frame.size[0];
-    if (wanted.has('vectors') || wanted.has('motion')) {
-      context.fillStyle = 'rgb(8 12 20 / 42%)';
-      context.fillRect(0, 0, width, height);
+    const scale = turn(context, frame, rotation);
+    if (wanted.has('vectors') || wanted.has('motion') || wanted.has('partitions')) {
+      context.fillStyle = 'rgb(8 12 20 / 55%)';
+      context.fillRect(0, 0, frame.size[0] * scale, frame.size[1] * scale);
     }
     if (wanted.has('qp') && frame.qp) drawQp(context, frame, scale);
     if (wanted.has('confidence')) drawConfidence(context, frame, scale);
@@ -85,6 +81,24 @@ export class Layers {
     if (wanted.has('partitions')) drawPartitions(context, frame, scale);
     if (wanted.has('vectors')) drawVectors(context, frame, scale, this.gain || 1);
   }
+}
+
+/** Let the context draw in coded coordinates, turned and mirrored as players show the frame; returns picture pixels per coded pixel. */
+function turn(context, frame, rotation) {
+  let [a, b, , c, d] = rotation ?? [1, 0, 0, 0, 1];
+  [a, b, c, d] = Math.abs(a) + Math.abs(d) >= Math.abs(b) + Math.abs(c)
+    ? [Math.sign(a) || 1, 0, 0, Math.sign(d) || 1]
+    : [0, Math.sign(b) || 1, Math.sign(c) || 1, 0];
+  const shown = a ? frame.size[0] : frame.size[1];
+  const scale = context.canvas.width / shown;
+  const [width, height] = frame.size.map((side) => side * scale);
+  context.setTransform(a, b, c, d, -Math.min(0, a * width) - Math.min(0, c * height), -Math.min(0, b * width) - Math.min(0, d * height));
+  return scale;
+}
+
+/** The lowest and the highest QP of a frame. */
+export function qpRange(frame) {
+  return frame.qp.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [51, 0]);
 }
 
 /** How much longer than displacements arrows are drawn, so that usual ones can be seen. */
@@ -103,21 +117,18 @@ function paint(context, columns, rows, side, smooth, colour) {
   context.drawImage(small, 0, 0, columns * side, rows * side);
 }
 
+const QP = QP_SCALE.map((colour) => colour.match(/\d+/g).map(Number));
+
 function drawQp(context, frame, scale) {
   const columns = Math.ceil(frame.size[0] / 16);
   const rows = Math.ceil(frame.size[1] / 16);
-  let low = 51;
-  let high = 0;
-  for (const value of frame.qp) {
-    low = Math.min(low, value);
-    high = Math.max(high, value);
-  }
+  const [low, high] = qpRange(frame);
   paint(context, columns, rows, 16 * scale, false, (i, data, at) => {
     const part = (frame.qp[i] - low) / Math.max(high - low, 1);
-    data[at] = 60 + 195 * part;
-    data[at + 1] = 10 + 190 * part * part;
-    data[at + 2] = 110 - 60 * part;
-    data[at + 3] = 140;
+    const [first, second] = part < 0.5 ? [QP[0], QP[1]] : [QP[1], QP[2]];
+    const share = part < 0.5 ? 2 * part : 2 * part - 1;
+    for (let k = 0; k < 3; k++) data[at + k] = first[k] + (second[k] - first[k]) * share;
+    data[at + 3] = 175;
   });
 }
 
@@ -125,10 +136,10 @@ function drawConfidence(context, frame, scale) {
   const [columns, rows] = frame.grid;
   paint(context, columns, rows, frame.cell * scale, true, (i, data, at) => {
     const doubt = 1 - frame.confidence[i] / 255;
-    data[at] = 150 + 80 * doubt;
-    data[at + 1] = 20;
-    data[at + 2] = 40;
-    data[at + 3] = 215 * Math.min(1, 1.6 * doubt);
+    data[at] = 255;
+    data[at + 1] = 30;
+    data[at + 2] = 50;
+    data[at + 3] = 235 * Math.min(1, 1.6 * doubt);
   });
 }
 
@@ -147,7 +158,7 @@ function drawMotion(context, frame, scale) {
     data[at] = r;
     data[at + 1] = g;
     data[at + 2] = b;
-    data[at + 3] = 200 * Math.min(1, Math.hypot(x, y) / fast);
+    data[at + 3] = 225 * Math.min(1, Math.hypot(x, y) / fast);
   });
   const every = 5;
   const length = (every * frame.cell * scale * 0.85) / fast;
@@ -173,24 +184,24 @@ function drawPartitions(context, frame, scale) {
   if (frame.type !== 'I') {
     paint(context, columns, rows, frame.cell * scale, false, (i, data, at) => {
       data[at] = 255;
-      data[at + 1] = 90;
-      data[at + 2] = 140;
-      data[at + 3] = frame.partition[i] ? 0 : 90;
+      data[at + 1] = 70;
+      data[at + 2] = 150;
+      data[at + 3] = frame.partition[i] ? 0 : 150;
     });
   }
-  context.lineWidth = 1;
-  context.strokeStyle = 'rgb(255 255 255 / 22%)';
+  context.lineWidth = Math.max(1, scale / 4);
+  context.strokeStyle = 'rgb(255 255 255 / 35%)';
   context.beginPath();
   for (let x = 16; x < frame.size[0]; x += 16) {
     context.moveTo(Math.round(x * scale) + 0.5, 0);
-    context.lineTo(Math.round(x * scale) + 0.5, context.canvas.height);
+    context.lineTo(Math.round(x * scale) + 0.5, frame.size[1] * scale);
   }
   for (let y = 16; y < frame.size[1]; y += 16) {
     context.moveTo(0, Math.round(y * scale) + 0.5);
-    context.lineTo(context.canvas.width, Math.round(y * scale) + 0.5);
+    context.lineTo(frame.size[0] * scale, Math.round(y * scale) + 0.5);
   }
   context.stroke();
-  context.strokeStyle = 'rgb(255 255 255 / 75%)';
+  context.strokeStyle = 'rgb(255 255 255 / 95%)';
   context.beginPath();
   const v = frame.vectors;
   for (let i = 0; i < v.length; i += 7) {

@@ -1,15 +1,21 @@
 // The page: from a request over its progress to its result.
 
 import { call, listen, open } from './api.js';
+import { Enlarge } from './enlarge.js';
 import { Form } from './form.js';
+import { openIntro } from './intro.js';
+import { listJobs } from './jobs.js';
 import { View } from './view.js';
+import { duration } from './words.js';
 
 const $ = (id) => document.getElementById(id);
 const hash = () => new URLSearchParams(location.hash.slice(1));
 
 let form;
 let view;
+let intro = null;
 let job = null;
+let isActive = false; // the job that is followed waits or runs
 let stopListening = () => {};
 
 async function begin() {
@@ -20,11 +26,12 @@ async function begin() {
     await call('session', {}, { token }).catch(() => {}); // a wrong one is asked for again below
   }
   try {
-    const { models, limits, demo } = await call('models');
+    const server = await call('models');
     $('gate').hidden = true;
-    $('make').hidden = false;
-    form = new Form(models, limits, demo);
+    $('make').hidden = $('enlarge').hidden = false;
+    form = new Form(server.models, server.limits, server.demo);
     view = new View();
+    new Enlarge(server, enlarged);
   } catch (error) {
     if (error.status !== 401) return fail(error.message);
     $('gate').hidden = false;
@@ -34,6 +41,15 @@ async function begin() {
   const known = hash().get('job');
   if (known) show(known);
   return listJobs();
+}
+
+/** Follow a new job, unless another one is followed. */
+function enlarged(made) {
+  if (!isActive) {
+    isActive = true;
+    location.hash = `job=${made.id}`;
+  }
+  listJobs();
 }
 
 $('gate-form').addEventListener('submit', async (event) => {
@@ -76,6 +92,7 @@ $('remove').addEventListener('click', async () => {
 function show(id) {
   stopListening();
   job = id;
+  isActive = true;
   view.close();
   $('failure').hidden = true;
   $('cancel').disabled = false;
@@ -93,6 +110,7 @@ function show(id) {
 function leave() {
   stopListening();
   job = null;
+  isActive = false;
   view.close();
   $('progress').hidden = true;
   history.replaceState(null, '', location.pathname);
@@ -100,7 +118,7 @@ function leave() {
 }
 
 async function follow(current) {
-  const isActive = current.state === 'queued' || current.state === 'running';
+  isActive = current.state === 'queued' || current.state === 'running';
   $('progress').hidden = !isActive;
   $('run').disabled = false;
   const now = current.progress;
@@ -112,6 +130,7 @@ async function follow(current) {
     say(now ? capital(now.label) : 'Beginning', now?.fraction ?? null, now ? `${now.done} of ${now.total}${speed}${left}` : '');
   } else if (current.state === 'done') {
     try {
+      intro?.rest();
       view.open(current.id, current.clip_name, await call('result', { id: current.id }));
       $('view').scrollIntoView({ behavior: 'smooth', block: 'start' });
     } catch (error) {
@@ -136,22 +155,6 @@ function fail(text) {
   $('failure').hidden = false;
 }
 
-async function listJobs() {
-  const { jobs } = await call('jobs').catch(() => ({ jobs: [] }));
-  $('recent').hidden = !jobs.length;
-  $('jobs').replaceChildren(
-    ...jobs.slice(0, 12).map((one) => {
-      const item = document.createElement('li');
-      const p = one.parameters;
-      const link = Object.assign(document.createElement('a'), { href: `#job=${one.id}`, textContent: one.clip_name });
-      const facts = [p.crf === null ? 'as it is' : `CRF ${p.crf}`, p.model, ...(p.other ? [p.other.model] : []), one.state, new Date(1000 * one.created).toLocaleTimeString()];
-      item.append(link, Object.assign(document.createElement('span'), { textContent: facts.join(' · ') }));
-      return item;
-    }),
-  );
-}
-
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
-const duration = (seconds) => (seconds < 90 ? `${Math.max(Math.round(seconds), 1)} s` : `${Math.round(seconds / 60)} min`);
-
+openIntro().then((player) => { intro = player; }).catch(() => { $('intro').hidden = true; });
 begin().catch((error) => fail(`The page could not begin: ${error.message}`));

@@ -1,12 +1,14 @@
 // One video holds all views side by side, so they are always synchronous: two of them are drawn, divided by a line.
 
+const SWEEP = 4000; // ms for once across and back
+
 export class Player {
   /** `elements`: video, picture, overlay, divider, stage, loupes [left, right]. `hears`: frame(index), layer(context, index), split(part). */
   constructor(elements, hears) {
     Object.assign(this, elements);
     this.hears = hears;
     this.paint = this.picture.getContext('2d');
-    this.above = this.overlay.getContext('2d');
+    this.above = this.overlay?.getContext('2d');
     this.split = 0.5;
     this.left = this.right = 0;
     this.spot = { x: 0.5, y: 0.5 };
@@ -55,7 +57,7 @@ export class Player {
     this.result = result;
     this.fps = result.fps;
     const [width, height] = result.mosaic.view;
-    for (const canvas of [this.picture, this.overlay]) Object.assign(canvas, { width, height });
+    for (const canvas of [this.picture, this.overlay].filter(Boolean)) Object.assign(canvas, { width, height });
     this.index = 0;
     this.video.src = address;
     this.video.load();
@@ -77,7 +79,13 @@ export class Player {
     this.seek(this.index + by);
   }
 
+  /** Move the divider, as the user wants it. */
   moveSplit(part) {
+    this.swept = 0;
+    this.placeSplit(part);
+  }
+
+  placeSplit(part) {
     this.split = clamp(part);
     this.hears.split(this.split);
     this.draw();
@@ -107,7 +115,7 @@ export class Player {
   }
 
   drawLoupes() {
-    if (!this.result || this.video.readyState < 2) return;
+    if (!this.loupes.length || !this.result || this.video.readyState < 2) return;
     const { width, height } = this.picture;
     [this.left, this.right].forEach((view, side) => {
       const canvas = this.loupes[side];
@@ -120,6 +128,30 @@ export class Player {
       context.imageSmoothingEnabled = false;
       context.drawImage(this.video, left + x, top + y, across, down, 0, 0, canvas.width, canvas.height);
     });
+  }
+
+  /** Move the divider across and back to the middle, `times` times, unless the user moves it. */
+  sweep(times = 1) {
+    if (matchMedia('(prefers-reduced-motion: reduce)').matches) {
+      this.moveSplit(0.5);
+      return;
+    }
+    const begun = performance.now();
+    const { result } = this;
+    this.swept = begun;
+    const move = (now) => {
+      const t = (now - begun) / SWEEP;
+      if (this.dragging || this.swept !== begun || this.result !== result || t > times) return;
+      this.placeSplit(0.5 + 0.45 * Math.sin(t * 2 * Math.PI));
+      requestAnimationFrame(move);
+    };
+    requestAnimationFrame(move);
+  }
+
+  /** Stop playing and sweeping. */
+  rest() {
+    this.swept = 0;
+    this.video.pause();
   }
 
   /** The picture as it is now, with its layers, divider and a line of text below, as a PNG. */
@@ -138,6 +170,17 @@ export class Player {
     context.textBaseline = 'middle';
     context.fillText(caption, 12, height + foot / 2, width - 24);
     return new Promise((resolve) => canvas.toBlob(resolve, 'image/png'));
+  }
+}
+
+/** A button that plays and pauses a video. */
+export function playButton(button, video, play) {
+  button.addEventListener('click', () => (video.paused ? play() : video.pause()));
+  for (const event of ['play', 'pause']) {
+    video.addEventListener(event, () => {
+      button.setAttribute('aria-pressed', String(!video.paused));
+      button.replaceChildren(video.paused ? '▶ ' : '❚❚ ', Object.assign(document.createElement('span'), { textContent: video.paused ? 'Play' : 'Pause' }));
+    });
   }
 }
 

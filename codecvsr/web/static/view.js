@@ -2,25 +2,15 @@
 
 import { address } from './api.js';
 import { COLOURS, drawCurve, drawTimeline } from './charts.js';
-import { Layers, LEGENDS } from './layers.js';
-import { Player } from './player.js';
+import { Layers } from './layers.js';
+import { legendItems } from './legends.js';
+import { Player, playButton } from './player.js';
+import { Tour } from './tour.js';
+import { bytes, duration } from './words.js';
+import { Zoom } from './zoom.js';
 
 const $ = (id) => document.getElementById(id);
-
-const TOUR = {
-  vectors: {
-    layers: ['vectors'],
-    text: 'H.264 stores, for every block, where a similar block was: the arrows. This costs nothing to read. But they point at whichever picture was cheapest, and some blocks have none.',
-  },
-  motion: {
-    layers: ['motion'],
-    text: 'codecvsr finds out which picture each arrow meant, divides by the distance, fills the holes and refines it: smooth motion from frame to frame, without an optical-flow network.',
-  },
-  gain: {
-    layers: [],
-    text: 'Along this motion a small network gathers detail from neighbouring frames. Drag the line: bicubic on the left, codecvsr on the right.',
-  },
-};
+const SIDES = { bicubic: 'Before: ', model: 'After: ', other: 'After: ' };
 
 export class View {
   constructor() {
@@ -28,33 +18,34 @@ export class View {
     this.result = null;
     this.player = new Player(
       {
-        video: $('video'), picture: $('picture'), overlay: $('overlay'), divider: $('divider'), stage: $('stage'),
+        video: $('video'), picture: $('picture'), overlay: $('overlay'), divider: $('divider'), stage: $('sheet'),
         loupes: [$('loupe-left'), $('loupe-right')],
       },
       {
         frame: (index) => this.showFrame(index),
-        layer: (context, index) => this.layers?.draw(context, index, this.wanted),
+        layer: (context, index) => this.layers?.draw(context, index, this.wanted, this.result?.rotation),
         split: (part) => {
-          $('split').value = 100 * part;
-          $('left-name').hidden = part < 0.08; // no name for a side that is not there
-          $('right-name').hidden = part > 0.92;
+          const visible = this.zoom?.visible(part) ?? part;
+          if (this.zoom) this.zoom.part = visible;
+          $('split').value = 100 * visible;
+          $('left-name').hidden = visible < 0.08; // no name for a side that is not there
+          $('right-name').hidden = visible > 0.92;
         },
       },
     );
+    this.zoom = new Zoom(this.player);
+    this.tour = new Tour(this);
     this.listen();
   }
 
   listen() {
     const { player } = this;
     const { video } = player;
-    $('split').addEventListener('input', () => player.moveSplit($('split').value / 100));
-    $('play').addEventListener('click', () => (video.paused ? this.play() : video.pause()));
-    for (const event of ['play', 'pause']) {
-      video.addEventListener(event, () => {
-        $('play').setAttribute('aria-pressed', String(!video.paused));
-        $('play').replaceChildren(video.paused ? '▶ ' : '❚❚ ', Object.assign(document.createElement('span'), { textContent: video.paused ? 'Play' : 'Pause' }));
-      });
-    }
+    $('split').addEventListener('input', () => {
+      this.zoom.part = $('split').value / 100;
+      player.moveSplit(this.zoom.split(this.zoom.part));
+    });
+    playButton($('play'), video, () => this.play());
     $('speed').addEventListener('change', () => { video.playbackRate = Number($('speed').value); });
     $('back').addEventListener('click', () => player.step(-1));
     $('forth').addEventListener('click', () => player.step(1));
@@ -62,9 +53,8 @@ export class View {
     $('zoom').addEventListener('change', () => { player.zoom = Number($('zoom').value); player.drawLoupes(); });
     for (const side of ['left', 'right']) $(side).addEventListener('change', () => this.choose());
     for (const box of document.querySelectorAll('#layers input')) {
-      box.addEventListener('change', () => { this.endTour(); this.showLayers(); });
+      box.addEventListener('change', () => { this.tour.end(); this.showLayers(); });
     }
-    for (const button of document.querySelectorAll('[data-tour]')) button.addEventListener('click', () => this.tour(button));
     $('score').addEventListener('change', () => this.drawCurve());
     for (const id of ['timeline', 'curve']) {
       const canvas = $(id);
@@ -94,7 +84,6 @@ export class View {
     this.id = id;
     this.name = name;
     this.result = result;
-    this.endTour();
     this.layers = result.layers ? new Layers(id, result.layers) : null;
     const labels = result.views.map((view) => view.label);
     const main = result.views.findIndex((view) => view.key === 'model');
@@ -104,15 +93,18 @@ export class View {
     }
     $('frame').max = result.frames - 1;
     const rate = result.compressed ? `, ${Math.round(result.compressed.kbit_per_second)} kbit/s` : '';
-    $('facts').textContent = `${name}: ${result.size[0] / 4}×${result.size[1] / 4} → ${result.size[0]}×${result.size[1]}${rate}`;
+    $('facts').textContent = `${name}: ${sourceSize(result).join('×')} → ${result.size.join('×')}${rate}`;
     $('layers').disabled = !this.layers;
     $('timeline').hidden = !this.layers;
-    for (const button of document.querySelectorAll('[data-tour]')) button.disabled = !this.layers && button.dataset.tour !== 'gain';
-    $('legend').textContent = this.layers ? '' : `No layers: ${result.no_layers_because ?? 'there are none.'}`;
+    $('speed').value = result.video ? 1 : 0.25; // measured clips are short
+    this.tour.open();
+    $('legend').replaceChildren(...(this.layers ? [] : [Object.assign(document.createElement('li'), { textContent: `No layers: ${result.no_layers_because ?? 'there are none.'}` })]));
     this.fillTable();
     this.fillDownloads();
     $('view').hidden = false;
     this.player.open(result, address('file', { id, name: 'comparison.mp4' }));
+    if (result.focus) this.player.spot = { x: result.focus.x, y: result.focus.y };
+    this.zoom.choose(false);
     this.choose();
     this.showLayers();
     if (this.layers) {
@@ -138,10 +130,16 @@ export class View {
     this.player.left = Number($('left').value);
     this.player.right = Number($('right').value);
     for (const side of ['left', 'right']) {
-      const name = $(side).selectedOptions[0].textContent;
-      $(`${side}-name`).textContent = $(`loupe-${side}-name`).textContent = name;
+      const { key, label } = this.result.views[Number($(side).value)];
+      $(`${side}-name`).textContent = $(`loupe-${side}-name`).textContent = `${SIDES[key] ?? ''}${label}`;
     }
     this.player.draw();
+  }
+
+  /** Show these layers and no others. */
+  setLayers(names) {
+    for (const box of document.querySelectorAll('#layers input')) box.checked = names.includes(box.value);
+    this.showLayers();
   }
 
   showLayers() {
@@ -153,13 +151,14 @@ export class View {
   sayLegend() {
     if (!this.layers) return;
     const frame = this.layers.frames[this.player.index];
-    $('legend').textContent = [...this.wanted].map((name) => LEGENDS[name](this.layers.gain, frame)).join(' ');
+    $('legend').replaceChildren(...legendItems(this.wanted, this.layers.gain, frame));
   }
 
   showFrame(index) {
     $('frame').value = index;
     $('frame-text').textContent = `${index + 1} / ${this.result.frames}`;
     this.sayFrame();
+    if (this.wanted.has('qp')) this.sayLegend();
     this.drawTimeline();
     this.drawCurve();
   }
@@ -216,8 +215,20 @@ export class View {
 
   fillDownloads() {
     const link = (name, text) => Object.assign(document.createElement('a'), {
-      className: 'button', href: address('file', { id: this.id, name, download: 1 }), download: `codecvsr-${name}`, textContent: text,
+      className: 'button', href: address('file', { id: this.id, name, download: 1 }), download: '', textContent: text,
     });
+    const { video } = this.result;
+    $('finished').hidden = !video;
+    $('download-text').textContent = '';
+    if (video) {
+      Object.assign($('download'), { href: address('file', { id: this.id, name: 'video', download: 1 }), textContent: `Download ${video.name}` });
+      const { seconds, losses, concealed_frames: patched } = this.result.views.find((view) => view.key === 'model').report;
+      $('download-text').textContent = [
+        bytes(video.bytes), `${this.result.all_frames} frames`, `made in ${duration(seconds)}`,
+        ...(patched ? [`${patched} damaged frames patched`] : []), ...(losses?.length ? [`not carried: ${losses.join('; ')}`] : []),
+        `below: ${this.result.frames} frames of it beside bicubic`,
+      ].join(', ');
+    }
     const videos = this.result.views.filter((view) => view.film);
     $('videos').replaceChildren(...videos.map((view) => link(view.film, `Video: ${view.label}`)), link('comparison.mp4', 'All views in one video'));
     $('json').href = address('file', { id: this.id, name: 'metrics.json', download: 1 });
@@ -226,41 +237,19 @@ export class View {
   async savePicture() {
     const names = ['left', 'right'].map((side) => $(side).selectedOptions[0].textContent);
     const blob = await this.player.snapshot(`${names[0]} | ${names[1]}: ${this.name}, frame ${this.player.index + 1}, ${$('facts').textContent.split(': ').pop()}, codecvsr ${this.result.version}`);
-    const link = Object.assign(document.createElement('a'), { href: URL.createObjectURL(blob), download: `codecvsr-frame-${this.player.index + 1}.png` });
+    const link = Object.assign(document.createElement('a'), { href: URL.createObjectURL(blob), download: `${this.name.replace(/\.[^.]*$/, '')}_frame_${this.player.index + 1}.png` });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  }
-
-  tour(button) {
-    const { layers, text } = TOUR[button.dataset.tour];
-    for (const box of document.querySelectorAll('#layers input')) box.checked = layers.includes(box.value);
-    this.showLayers();
-    this.endTour();
-    button.setAttribute('aria-pressed', 'true');
-    $('tour-text').textContent = text;
-    if (button.dataset.tour === 'gain') this.sweep();
-    else this.player.moveSplit(1);
-  }
-
-  endTour() {
-    for (const button of document.querySelectorAll('[data-tour]')) button.removeAttribute('aria-pressed');
-    $('tour-text').textContent = 'Three steps to see how it works.';
-  }
-
-  /** Move the divider once across and back to the middle, unless the user moves it. */
-  sweep() {
-    if (matchMedia('(prefers-reduced-motion: reduce)').matches) return this.player.moveSplit(0.5);
-    const begun = performance.now();
-    const move = (now) => {
-      const t = (now - begun) / 3500;
-      if (this.player.dragging || !this.result || t > 1) return;
-      this.player.moveSplit(t < 0.8 ? 0.5 + 0.45 * Math.sin((t / 0.8) * 2 * Math.PI) : 0.5);
-      requestAnimationFrame(move);
-    };
-    requestAnimationFrame(move);
-    return undefined;
   }
 }
 
 const cell = (text) => Object.assign(document.createElement('td'), { textContent: text });
 const signed = (value) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(2)}`;
+
+/** Width and height of the video that was enlarged, as it is shown. */
+function sourceSize({ compressed, size, source, rotation }) {
+  if (compressed) return size.map((side) => side / 4);
+  const [a, b, , c, d] = rotation ?? [1, 0, 0, 0, 1];
+  const sides = [source.width, source.height];
+  return Math.abs(a) + Math.abs(d) >= Math.abs(b) + Math.abs(c) ? sides : sides.reverse();
+}
