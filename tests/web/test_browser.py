@@ -62,7 +62,7 @@ def test_from_the_demo_clip_to_its_downloads(service: Service, browser: Browser,
     browser.click("#play")
     assert browser.run("return document.getElementById('video').paused")
     before = whole(browser, "picture")
-    browser.drag("#stage", 0.3)
+    browser.drag("#sheet", 0.3)
     assert 75 < float(browser.run("return document.getElementById('split').value")) < 85
     assert whole(browser, "picture") != before
     browser.type("#split", KEYS["left"] * 4)

@@ -141,9 +141,9 @@ export class Player {
     this.swept = begun;
     const move = (now) => {
       const t = (now - begun) / SWEEP;
-      if (this.dragging || this.swept !== begun || this.result !== result || t > times) return;
-      this.placeSplit(0.5 + 0.45 * Math.sin(t * 2 * Math.PI));
-      requestAnimationFrame(move);
+      if (this.dragging || this.swept !== begun || this.result !== result) return;
+      this.placeSplit(t > times ? 0.5 : 0.5 + 0.45 * Math.sin(t * 2 * Math.PI));
+      if (t <= times) requestAnimationFrame(move);
     };
     requestAnimationFrame(move);
   }
