@@ -96,6 +96,9 @@ function turn(context, frame, rotation) {
   return scale;
 }
 
+/** Picture pixels per CSS pixel: lines are as thick on a phone as on a large screen. */
+const pixel = (context) => Math.max(1, context.canvas.width / (context.canvas.clientWidth || context.canvas.width));
+
 /** The lowest and the highest QP of a frame. */
 export function qpRange(frame) {
   return frame.qp.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [51, 0]);
@@ -162,13 +165,14 @@ function drawMotion(context, frame, scale) {
   });
   const every = 5;
   const length = (every * frame.cell * scale * 0.85) / fast;
-  context.lineWidth = Math.max(1.5, scale / 2.6);
+  const px = pixel(context);
+  context.lineWidth = Math.max(1.5 * px, scale / 2.6);
   context.strokeStyle = 'rgb(255 255 255 / 85%)';
   context.beginPath();
   for (let row = 2; row < rows; row += every) {
     for (let column = 2; column < columns; column += every) {
       const i = row * columns + column;
-      arrow(context, (column + 0.5) * frame.cell * scale, (row + 0.5) * frame.cell * scale, motion[i] * length, motion[cells + i] * length);
+      arrow(context, (column + 0.5) * frame.cell * scale, (row + 0.5) * frame.cell * scale, motion[i] * length, motion[cells + i] * length, px);
     }
   }
   context.stroke();
@@ -189,7 +193,7 @@ function drawPartitions(context, frame, scale) {
       data[at + 3] = frame.partition[i] ? 0 : 150;
     });
   }
-  context.lineWidth = Math.max(1, scale / 4);
+  context.lineWidth = Math.max(pixel(context), scale / 4);
   context.strokeStyle = 'rgb(255 255 255 / 35%)';
   context.beginPath();
   for (let x = 16; x < frame.size[0]; x += 16) {
@@ -214,15 +218,16 @@ function drawPartitions(context, frame, scale) {
 
 function drawVectors(context, frame, scale, gain) {
   const v = frame.vectors;
+  const px = pixel(context);
   for (const [rim, width] of [[true, scale * 0.9], [false, scale * 0.45]]) {
     for (const list of [0, 1]) {
-      context.lineWidth = Math.max(width, rim ? 3 : 1.5);
+      context.lineWidth = Math.max(width, (rim ? 2.6 : 1.3) * px);
       context.strokeStyle = rim ? 'rgb(8 10 16 / 70%)' : list ? FUTURE : PAST;
       context.lineCap = 'round';
       context.beginPath();
       for (let i = 0; i < v.length; i += 7) {
         if (v[i + 6] === list) {
-          arrow(context, (v[i] + v[i + 2] / 2) * scale, (v[i + 1] + v[i + 3] / 2) * scale, (v[i + 4] / 4) * scale * gain, (v[i + 5] / 4) * scale * gain);
+          arrow(context, (v[i] + v[i + 2] / 2) * scale, (v[i + 1] + v[i + 3] / 2) * scale, (v[i + 4] / 4) * scale * gain, (v[i + 5] / 4) * scale * gain, px);
         }
       }
       context.stroke();
@@ -230,14 +235,14 @@ function drawVectors(context, frame, scale, gain) {
   }
 }
 
-function arrow(context, x, y, dx, dy) {
+function arrow(context, x, y, dx, dy, px) {
   const length = Math.hypot(dx, dy);
   if (length < 1.5) {
-    context.moveTo(x - 1, y); // no motion is a dot
-    context.lineTo(x + 1, y);
+    context.moveTo(x - px / 2, y); // no motion is a dot
+    context.lineTo(x + px / 2, y);
     return;
   }
-  const head = Math.min(9, 0.4 * length + 2);
+  const head = Math.min(6 * px, 0.4 * length + px);
   const [ux, uy] = [dx / length, dy / length];
   const [ex, ey] = [x + dx, y + dy];
   context.moveTo(x, y);

@@ -34,11 +34,11 @@ export function connectOptions(qualities, onChange) {
   const preset = $('preset');
   for (const [key, { name }] of Object.entries(PRESETS)) preset.append(new Option(name, key));
   preset.append(new Option('Own choice', 'own'));
-  for (const [quality, model] of Object.entries(qualities)) element('quality').append(new Option(`${quality} (${model})`, quality));
+  for (const quality of Object.keys(qualities)) element('quality').append(new Option(quality, quality));
   const choose = () => {
     const chosen = PRESETS[preset.value];
     if (chosen) show(chosen.options);
-    $('preset-text').textContent = describe(readOptions());
+    $('preset-text').textContent = describe(readOptions(), qualities);
     onChange();
   };
   preset.addEventListener('change', choose);
@@ -46,7 +46,7 @@ export function connectOptions(qualities, onChange) {
     element(name).addEventListener('change', () => {
       const now = JSON.stringify(readOptions());
       preset.value = Object.keys(PRESETS).find((key) => JSON.stringify(PRESETS[key].options) === now) ?? 'own';
-      $('preset-text').textContent = describe(readOptions());
+      $('preset-text').textContent = describe(readOptions(), qualities);
       onChange();
     });
   }
@@ -54,12 +54,12 @@ export function connectOptions(qualities, onChange) {
 }
 
 /** Every option in words: what a preset means can be seen without opening anything. */
-function describe(o) {
+function describe(o, qualities) {
   const words = {
     auto: 'de-interlaced where flagged', frame: 'de-interlaced', field: 'de-interlaced to twice the rate', off: 'not de-interlaced',
   };
   return [
-    `${o.quality}, ${o.scale}×, ${o.codec === 'ffv1' ? 'FFV1' : `${o.codec === 'hevc' ? 'HEVC' : 'H.264'} CRF ${o.crf}`}`,
+    `${o.quality} (${qualities[o.quality] ?? 'no model'}), ${o.scale}×, ${o.codec === 'ffv1' ? 'FFV1' : `${o.codec === 'hevc' ? 'HEVC' : 'H.264'} CRF ${o.crf}`}`,
     words[o.deinterlace],
     ...(o.strength < 1 ? [`strength ${o.strength}`] : []),
     ...(o.skip_static ? ['duplicate frames copied'] : []),
