@@ -63,6 +63,10 @@ int cvsr_reader_open_container(cvsr_reader *reader, const char *path)
     free(url);
     if (code < 0)
         return code;
+    /* In Matroska a damaged block of compressed subtitles costs all packets up to the next cluster: it must not be read. */
+    for (unsigned i = 0; i < reader->container->nb_streams; i++)
+        if (reader->container->streams[i]->codecpar->codec_type == AVMEDIA_TYPE_SUBTITLE)
+            reader->container->streams[i]->discard = AVDISCARD_ALL;
     code = avformat_find_stream_info(reader->container, NULL);
     if (code < 0)
         return code;

@@ -11,6 +11,7 @@ import pytest
 
 import codecvsr
 from codecvsr.bitstream.containers import WholePackets
+from codecvsr.inference.infer import infer
 from codecvsr.video import matroska
 from codecvsr.video.probe import Media
 from codecvsr.video.stream_mapping import plan_streams
@@ -71,6 +72,7 @@ def test_damaged_subtitles_do_not_stop_the_pictures(tmp_path, caplog, damaged):
     told = [record.getMessage() for record in caplog.records if "damaged" in record.getMessage()]
     expected = f"{source}: {len(damaged)} packets of its subtitles are damaged; they were left out, with others up to the next cluster."
     assert told == ([expected] if damaged else [])
+    assert infer(source, tmp_path / "sr", model="bicubic").frames == FRAMES
 
 
 class Broken:
