@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from codecvsr.metrics.ssim import ssim
     from codecvsr.models.zoo import load_model
     from codecvsr.motion import motion_fields, stream_motion
+    from codecvsr.streaming.api import live
     from codecvsr.upscaling.api import upscale
 
 __version__ = "0.1.0"
 
-__all__ = ["infer", "load_model", "motion_fields", "psnr", "read_video", "ssim", "stream_motion", "upscale"]
+__all__ = ["infer", "live", "load_model", "motion_fields", "psnr", "read_video", "ssim", "stream_motion", "upscale"]
 
 _HOME = {
     "infer": "codecvsr.inference.infer",
+    "live": "codecvsr.streaming.api",
     "load_model": "codecvsr.models.zoo",
     "motion_fields": "codecvsr.motion",
     "psnr": "codecvsr.metrics.psnr",

@@ -27,7 +27,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def shell_commands(page: Path) -> Iterator[list[str]]:
-    """The words of every command in a shell block: continued lines joined; comments, redirections and variables left out."""
+    """The words of every command in a shell block: continued lines joined; comments, redirections, pipes and variables left out."""
     for block in blocks(page, "sh"):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
@@ -35,7 +35,8 @@ def shell_commands(page: Path) -> Iterator[list[str]]:
                 words.pop(0)
             for each in " ".join(shlex.quote(word) for word in words).split("&&"):
                 words = shlex.split(each)
-                yield from [words[: words.index(">")] if ">" in words else words] if words else []
+                ends = [place for place, word in enumerate(words) if word in (">", "|")]
+                yield from [words[: ends[0]] if ends else words] if words else []
 
 
 COMMANDS = [pytest.param(page, words, id=f"{page.name}: {shlex.join(words)[:60]}")

@@ -20,10 +20,10 @@ QUARTER_TURN = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
 SUBTITLES = ((100, 200, b"Hello <i>you</i>"), (350, 100, "zw\u00f6lf\nlines".encode()))  # ms, ms, text
 
 
-def small_network(path: Path) -> Path:
+def small_network(path: Path, channels: int = 8) -> Path:
     """Weights of a tiny network that does something everywhere."""
     generator = torch.Generator().manual_seed(1)
-    state = CodecVSR(channels=8, blocks=1).state_dict()
+    state = CodecVSR(channels=channels, blocks=1).state_dict()
     state = {k: torch.randn(v.shape, generator=generator) * 0.05 if v.ndim == 4 else v for k, v in state.items()}
     save_file({k: v.contiguous() for k, v in state.items()}, path)
     return path

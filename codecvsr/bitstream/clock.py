@@ -29,10 +29,10 @@ class Clock:
         restarts: how many jumps were found.
     """
 
-    def __init__(self, container: av.container.InputContainer) -> None:
-        """``container``: the file. Formats that must not restart their clock are left as they are."""
+    def __init__(self, container: av.container.InputContainer | None) -> None:
+        """``container``: the file. Formats that must not restart their clock are left as they are; None for a live stream."""
         self.restarts = 0
-        self.is_active = bool(container.format.flags & _TS_DISCONT)
+        self.is_active = container is None or bool(container.format.flags & _TS_DISCONT)
         self._offset = 0  # microseconds
         self._expected: dict[int, tuple[int, int]] = {}  # last and next decoding time by stream, moved
         self._latest: int | None = None
@@ -41,10 +41,11 @@ class Clock:
         """Yields all ``packets`` of the file, moved."""
         for packet in packets:
             if self.is_active and packet.size:
-                self._move(packet)
+                self.move(packet)
             yield packet
 
-    def _move(self, packet: av.Packet) -> None:
+    def move(self, packet: av.Packet) -> None:
+        """Moves the next packet in file order."""
         base = packet.time_base
         if packet.dts is not None and packet.stream.type in ("audio", "video"):
             dts = round(packet.dts * base * _UNIT) + self._offset

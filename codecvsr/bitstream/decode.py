@@ -6,7 +6,7 @@ decoded on one thread and no caller can change that; to decode faster, split a v
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableSequence
 from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -18,16 +18,15 @@ import av
 from av.stream import Disposition
 
 from codecvsr.bitstream import h264, mpeg
-from codecvsr.bitstream.clock import read_only_video, video_packets
+from codecvsr.bitstream.clock import read_only_video
 from codecvsr.bitstream.containers import open_input
 from codecvsr.bitstream.frame import NO_VECTORS, CodedFrame, FrameType
+from codecvsr.bitstream.packet_seek import packets_from
 from codecvsr.bitstream.side_data import qp_of, vectors_of
 from codecvsr.errors import InputError, UnsupportedInputError
 
 _FRAME_TYPES: dict[int, FrameType] = {1: "I", 2: "P", 3: "B", 5: "I", 6: "P"}  # 5 and 6: switching SI and SP
 _EXPORT = {"flags2": "+export_mvs", "export_side_data": "mvs+venc_params"}
-_SEEK_EARLIER = (0, 1, 10)  # seconds
-_MAX_TRIED = 8  # key packets that may precede the one that is sought
 
 
 class PacketFacts(NamedTuple):
@@ -57,7 +56,15 @@ class VideoDecoder:
         sequence: what the H.264 sequence parameter set says.
     """
 
-    def __init__(self, path: Path, *, export: bool, conceal: bool = False, begin: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        export: bool,
+        conceal: bool = False,
+        begin: int | None = None,
+        opened: tuple[av.container.InputContainer, av.video.stream.VideoStream] | None = None,
+    ) -> None:
         """Opens the file.
 
         Args:
@@ -66,14 +73,16 @@ class VideoDecoder:
             conceal: continue after damage; without it decoding ends at the first broken packet.
             begin: start at the key packet shown at this time, in units of the stream's time base; no picture comes where
                 it cannot be found.
+            opened: the result of :func:`open_video`, where the input is open already; closed with the decoder.
 
         Raises:
             InputError: the file cannot be opened or has no video stream.
         """
-        self.packets: list[PacketFacts] = []
+        self.packets: MutableSequence[PacketFacts] = []
         self.damage = ""
-        self._container, self._stream = open_video(path)
-        read_only_video(self._container, self._stream)
+        self._container, self._stream = opened or open_video(path)
+        if opened is None:
+            read_only_video(self._container, self._stream)
         self._conceal, self._begin = conceal, begin
         self._context = self._stream.codec_context
         self.codec = self._context.name
@@ -222,7 +231,7 @@ class VideoDecoder:
     def _read(self) -> Iterator[av.Packet]:
         """Yields the packets that are not empty, each registered in ``packets``."""
         try:
-            for packet in _packets_from(self._container, self._stream, self._begin):
+            for packet in self._video_packets():
                 if not packet.size:
                     continue
                 time = packet.dts if self._has_decoding_times else packet.pts
@@ -237,6 +246,10 @@ class VideoDecoder:
                 yield packet
         except av.FFmpegError as error:
             self.damage = f"packet {len(self.packets) - 1}: {error.strerror}"
+
+    def _video_packets(self) -> Iterator[av.Packet]:
+        """Yields the packets of the stream, some of them empty."""
+        return packets_from(self._container, self._stream, self._begin)
 
 
 def has_decoding_times(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> bool:
@@ -256,6 +269,15 @@ def open_video(path: Path) -> tuple[av.container.InputContainer, av.video.stream
         container = open_input(path)
     except (av.FFmpegError, OSError) as error:
         raise InputError(f"{path}: not a readable media file ({error.strerror}).") from error
+    return container, main_video(container, str(path))
+
+
+def main_video(container: av.container.InputContainer, name: str) -> av.video.stream.VideoStream:
+    """Returns the main video stream of an open input called ``name``; cover pictures do not count.
+
+    Raises:
+        InputError: it has none; the input is closed.
+    """
     best = container.streams.best("video")
     for stream in (best, *container.streams.video):
         if (
@@ -263,36 +285,11 @@ def open_video(path: Path) -> tuple[av.container.InputContainer, av.video.stream
             and stream.codec_context is not None
             and not stream.disposition & Disposition.attached_pic
         ):
-            return container, stream
+            return stream
     is_undecodable = any(stream.codec_context is None for stream in container.streams.video)
     container.close()
     if is_undecodable:
         raise UnsupportedInputError(
-            f"{path}: has pictures of a codec for which there is no decoder here; convert it first, for example to H.264 or PNG."
+            f"{name}: has pictures of a codec for which there is no decoder here; convert it first, for example to H.264 or PNG."
         )
-    raise InputError(f"{path}: has no video stream; a video file was expected.")
-
-
-def _packets_from(
-    container: av.container.InputContainer, stream: av.video.stream.VideoStream, pts: int | None
-) -> Iterator[av.Packet]:
-    """Yields the packets of a stream: all, or from the key packet shown at ``pts``; none where that cannot be found."""
-    if pts is None:
-        yield from video_packets(container, stream)
-        return
-    for earlier in _SEEK_EARLIER:  # a transport stream has no index: a seek may end too late
-        back = 0 if stream.time_base is None else round(earlier / stream.time_base)
-        try:
-            container.seek(pts - back, stream=stream)
-        except av.FFmpegError:
-            return
-        tried = 0
-        packets = container.demux(stream)
-        for packet in packets:
-            if packet.pts == pts and packet.is_keyframe:
-                yield packet
-                yield from packets
-                return
-            tried += packet.is_keyframe
-            if tried > _MAX_TRIED or (tried and packet.dts is not None and packet.dts > pts):
-                break
+    raise InputError(f"{name}: has no video stream; a video file was expected.")

@@ -14,6 +14,7 @@ from codecvsr.cli.common import CodecVSRGroup
 #: Every command in the order of ``codecvsr --help``: its module is ``codecvsr.cli.NAME``; the text is shown in that help.
 COMMANDS: dict[str, str] = {
     "upscale": "Upscale whole videos of any length, with their sound and everything else they have.",
+    "live": "Upscale a live stream as it comes: a camera or a stream in, an enlarged stream out.",
     "benchmark": "Compress HR clips into low-resolution test clips with their codec data.",
     "infer": "Super-resolve a clip or a video into PNG frames.",
     "eval": "Score super-resolved frames against the originals: PSNR and SSIM.",

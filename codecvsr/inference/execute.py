@@ -172,7 +172,7 @@ def _upscale(
     if model.descriptor.is_sliding:  # it sees all frames around one, whether these are made or not
         wanted = indices[skip:].tolist()
         outputs = adapter(model.network, SourceClip(source, plan.device, ablations), wanted, execution)
-        yield from to_host((_as_bytes(output[0], plan) for output in outputs), plan.device)
+        yield from to_host((as_bytes(output[0], plan) for output in outputs), plan.device)
         return
     first, stop = int(indices[0]), int(indices[-1]) + 1
     has_all = len(indices) == stop - first
@@ -184,10 +184,10 @@ def _upscale(
     clip = SourceClip(window, plan.device, ablations)
     with counted(model.network, len(clip), counting):
         outputs = itertools.islice(adapter(model.network, clip, range(len(clip)), execution), skip, None)
-        yield from to_host((_as_bytes(output[0], plan) for output in outputs), plan.device)
+        yield from to_host((as_bytes(output[0], plan) for output in outputs), plan.device)
 
 
-def _as_bytes(output: Tensor, plan: Plan) -> Tensor:
+def as_bytes(output: Tensor, plan: Plan) -> Tensor:
     """Return a network's picture (3, H, W) in 0..1 as (H, W, 3) uint8, on its device.
 
     Raises:

@@ -40,7 +40,7 @@ def run_native(
     Returns:
         The pictures (4H, 4W, 3) of the frames after the first ``skip``; None where the plan or the network has no native form.
     """
-    if not _is_native(network, plan):
+    if not is_native(network, plan):
         return None
     assert isinstance(network, CodecVSR)
     motion = source.motion
@@ -59,11 +59,12 @@ def run_native(
 
 def usual_window(network: nn.Module, plan: Plan, height: int, width: int) -> int:
     """Return the frames of height x width pixels per window that the plan's memory has room for."""
-    if isinstance(network, CodecVSR) and _is_native(network, plan):
+    if isinstance(network, CodecVSR) and is_native(network, plan):
         channels = native_codecvsr.held_channels(network, plan.dtype)
         return longest_window(height, width, channels, plan.memory_bytes, beyond=2 * OVERLAP)
     return longest_window(height, width, architecture_of(network).state_channels(network), plan.memory_bytes)
 
 
-def _is_native(network: nn.Module, plan: Plan) -> bool:
+def is_native(network: nn.Module, plan: Plan) -> bool:
+    """Return whether the plan runs a network through its native form."""
     return plan.native and native_codecvsr.is_supported(network, plan.device, plan.dtype)

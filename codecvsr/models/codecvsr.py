@@ -118,10 +118,19 @@ class CodecVSR(nn.Module):
         use_motion: Tensor | None = None,
         use_second_order: Tensor | None = None,
         context: int = 0,
+        first: int = 0,
+        stop: int | None = None,
+        states: dict[int, Tensor] | None = None,
     ) -> Iterator[Tensor]:
-        """:meth:`forward`, one frame (N, 3, 4H, 4W) after the other: a long window's output is never held at once."""
+        """:meth:`forward`, one frame (N, 3, 4H, 4W) after the other: a long window's output is never held at once.
+
+        A stream is made in windows that carry the forward states on. The first ``first`` frames were made by an earlier window: they
+        have pictures and motion, and ``states`` has the forward states (N, C, H, W) of ``first - 1`` and ``first - 2``, where they
+        are known; afterwards it has those of the last two frames before ``stop``. Frames from ``stop`` on are look-ahead, seen by
+        the pass backward in time alone.
+        """
         t = frames.shape[1]
-        core = range(context, t - context)
+        core = range(max(context, first), t - context)
         motion, second = _per_sample(use_motion, frames), _per_sample(use_second_order, frames)
         keep = None if is_cut is None else (~is_cut).to(frames.dtype)
         past = self._flows(frames[:, 1:], frames[:, :-1], to_prev[:, 1:], motion)  # index i: frame i + 1 to i
@@ -135,12 +144,12 @@ class CodecVSR(nn.Module):
         for i in reversed(core):
             aligned = _states(backward, after[i], features[i])
             backward[i] = self.backward_step(torch.cat([features[i], *aligned], dim=1))
-        forward: dict[int, Tensor] = {}
-        for i in core:
+        forward: dict[int, Tensor] = {} if states is None else states
+        for i in core if stop is None else range(core.start, stop):
             aligned = _states(forward, before[i], features[i])
             forward[i] = self.forward_step(torch.cat([features.pop(i), backward[i], *aligned], dim=1))
-            yield self._output(forward[i], backward.pop(i), frames[:, i])
             forward.pop(i - 2, None)
+            yield self._output(forward[i], backward.pop(i), frames[:, i])
 
     def _features(
         self, i: int, frames: Tensor, lumas: Tensor, priors: Tensor, routes: Sequence[_Route | None]

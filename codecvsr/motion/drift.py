@@ -104,3 +104,9 @@ class Drift:
         corrected.update(zip(changed, table.add_mean(sums, _GAIN / FRAMES, mapper), strict=True))
         discard_before(frames[-1] + 2 - FRAMES, self._composed, self._corrections)
         return corrected
+
+    def rewind(self, first: int) -> None:
+        """Deletes the matches in which frames from ``first`` on take part; :meth:`correct` accepts these frames again."""
+        for matches, frames in ((self._composed, 2), (self._corrections, FRAMES)):
+            for t in [t for t in matches if max(t, t + frames * self._step) >= first]:
+                del matches[t]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from codecvsr.motion.drift import FRAMES, Drift
-from codecvsr.motion.frame_store import StaysInScene, discard_before
+from codecvsr.motion.frame_store import StaysInScene, discard_before, discard_from
 from codecvsr.motion.temporal_filter import RADIUS, filter_over_time
 from codecvsr.motion.types import STEPS, Array, Mapper, Prepared
 
@@ -49,6 +49,7 @@ class Finishing:
         mapper: Mapper,
         *,
         ended: bool,
+        again: int | None = None,
     ) -> None:
         """Runs every stage as far as it can.
 
@@ -59,6 +60,7 @@ class Finishing:
             stays_in_scene: whether two frames exist and no cut lies between them.
             mapper: runs the frames of a stage.
             ended: no frames come after ``end``.
+            again: :meth:`rewind` to this frame follows; what that needs stays stored.
         """
         self._until[0] = end
         for stage in range(2 * ROUNDS):
@@ -74,4 +76,18 @@ class Finishing:
                 for result, fields in zip(after, filtered, strict=True):
                     result.update(fields)
             self._until[stage + 1] = frames.stop
-            discard_before(frames.stop - _CONTEXT, *before)
+            stored = frames.stop if again is None else min(frames.stop, again)
+            discard_before(stored - _CONTEXT, *before)
+
+    def rewind(self, first: int, returned: int) -> None:
+        """Deletes the fields of frames from ``first`` on, which are added again.
+
+        The finished fields of frames before ``returned`` are deleted too: nobody asks for them any more.
+        """
+        self._until = [min(until, first) for until in self._until]
+        for stage, layer in enumerate(self._layers):
+            discard_from(first, *layer)
+            if stage == 2 * ROUNDS:
+                discard_before(returned, *layer)
+        for drift in (drift for both in self._drift for drift in both):
+            drift.rewind(first)

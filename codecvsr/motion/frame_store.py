@@ -1,4 +1,4 @@
-"""Dictionaries by frame index: discarding old frames."""
+"""Dictionaries by frame index: discarding old frames, and new ones that are computed again."""
 
 from __future__ import annotations
 
@@ -12,4 +12,11 @@ def discard_before(first: int, *by_frame: dict[int, Any]) -> None:
     """Deletes the entries of frames before ``first``."""
     for entries in by_frame:
         for t in [t for t in entries if t < first]:
+            del entries[t]
+
+
+def discard_from(first: int, *by_frame: dict[int, Any]) -> None:
+    """Deletes the entries of frames from ``first`` on."""
+    for entries in by_frame:
+        for t in [t for t in entries if t >= first]:
             del entries[t]

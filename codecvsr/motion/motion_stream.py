@@ -3,6 +3,9 @@
 A stage processes a frame as soon as the frames it depends on are there, so the result does not depend on how many frames are
 added at once. Only the choice of motion to the next frame runs backwards in time, each frame helping the one before it; on an
 endless stream it restarts every few frames (``restart``).
+
+A live stream cannot wait for all those later frames. There the motion is estimated as if the stream ended with the last frame that
+was read, and that of the last frames is estimated again when more are known (``final``).
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from codecvsr.motion.coded_frames import CodedFrames
 from codecvsr.motion.confidence import confidence_of
 from codecvsr.motion.drift import FRAMES
 from codecvsr.motion.finishing import Finishing
-from codecvsr.motion.frame_store import discard_before
+from codecvsr.motion.frame_store import discard_before, discard_from
 from codecvsr.motion.ops.records import run
 from codecvsr.motion.references import (
     MAX_REFERENCE,
@@ -68,12 +71,15 @@ class MotionStream:
         """Adds the next frame in display order, of the size of the others."""
         self._coded.add(frame)
 
-    def advance(self, *, ended: bool = False) -> ClipMotion | None:
+    def advance(self, *, ended: bool = False, final: int | None = None) -> ClipMotion | None:
         """Returns the motion of the frames that can be finished now, None if there are none.
 
-        ``ended``: no frames will be added.
+        Args:
+            ended: no frames will be added; or, with ``final``, the later ones are not known yet.
+            final: the motion of frames from this one on is returned too, and again by the next call.
         """
         count = self._coded.count
+        again = None if final is None else min(final, count - 1)  # the motion of the last frame to the next is unknown
         if self._options.resolve:
             self._resolve(count if ended else max(count - MAX_REFERENCE[FUTURE], 0))
         self._choose(ended)
@@ -81,11 +87,13 @@ class MotionStream:
         self._cuts.find(count if ended else past - CONTEXT)
         done = count if ended else min(past, future, self._cuts.known - 1)
         if self._refines:
-            done = self._refine_and_finish(min(past, future), ended)
+            done = self._refine_and_finish(min(past, future), ended, again)
         if done <= self._done:
             return None
         part = self._assemble(range(self._done, done))
-        self._done = done
+        self._done = done if final is None else min(done, final)
+        if again is not None:
+            self._rewind(again)
         self._discard()
         return part
 
@@ -158,7 +166,7 @@ class MotionStream:
                     chosen[t] = search(lumas[t], lumas[t + step], *chosen[t], coded.mean_qp[t])
                 found[t] = chosen[t]
 
-    def _refine_and_finish(self, chosen: int, ended: bool) -> int:
+    def _refine_and_finish(self, chosen: int, ended: bool, again: int | None) -> int:
         """Runs the stages after the choice on frames before ``chosen``; returns how many frames are finished."""
         count = self._coded.count
         for end in [*range(self._refined_until + _BATCH, chosen, _BATCH), chosen]:
@@ -166,8 +174,9 @@ class MotionStream:
             last = ended and end == count
             known = count if last else min(self._refined_until, self._cuts.known - 1, count - 1)
             pictures = self._prepared, self._coded.mean_qp
-            self._finishing.advance(known, *pictures, self._cuts.stays_in_scene, self._mapper, ended=last)
-            discard_before(self._finishing.done - _STORED, self._prepared)
+            self._finishing.advance(known, *pictures, self._cuts.stays_in_scene, self._mapper, ended=last, again=again)
+            done = self._finishing.done if again is None else min(self._finishing.done, again)
+            discard_before(done - _STORED, self._prepared)
         return self._finishing.done
 
     def _refine(self, end: int) -> None:
@@ -255,6 +264,14 @@ class MotionStream:
             decode_order=facts.decode_order,
             is_cut=np.array([is_cut[t] for t in frames]),
         )
+
+    def _rewind(self, first: int) -> None:
+        """Deletes the motion of frames from ``first`` on, which is estimated again."""
+        self._resolved, self._refined_until = min(self._resolved, first), min(self._refined_until, first)
+        self._chosen_until = [min(until, first) for until in self._chosen_until]
+        discard_from(first, self._velocities, *self._chosen, self._static)
+        self._cuts.rewind(first)
+        self._finishing.rewind(first, self._done)
 
     def _discard(self) -> None:
         """Deletes what no later frame can need."""

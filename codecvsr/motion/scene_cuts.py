@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from codecvsr.motion.coded_frames import CodedFrames
-from codecvsr.motion.frame_store import discard_before
+from codecvsr.motion.frame_store import discard_before, discard_from
 
 _MIN_ERROR = 10.0  # luma steps
 _MIN_RATIO = 3.0  # to the median error of the frames around
@@ -47,3 +47,8 @@ class SceneCuts:
     def discard_before(self, first: int) -> None:
         """Deletes the entries of frames before ``first``."""
         discard_before(first, self.error, self.is_cut, self._scene)
+
+    def rewind(self, first: int) -> None:
+        """Deletes the decisions on frames from ``first`` on; :meth:`find` makes them again."""
+        self.known = min(self.known, first)
+        discard_from(first, self.error, self.is_cut, self._scene)

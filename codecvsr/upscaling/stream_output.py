@@ -88,7 +88,7 @@ def streamed(output: Path, suffix: str, settings: RunSettings) -> Iterator[tuple
     Raises:
         OutputError: the output cannot be opened, or its reader has closed it.
     """
-    with _opened(output) as target, _ended_by_signals():
+    with opened_pipe(output) as target, ended_by_signals():
         try:
             folder = Path(tempfile.mkdtemp(prefix="codecvsr-"))
         except OSError as error:
@@ -102,8 +102,14 @@ def streamed(output: Path, suffix: str, settings: RunSettings) -> Iterator[tuple
 
 
 @contextmanager
-def _opened(output: Path) -> Iterator[int]:
-    """Opens the output for writing."""
+def opened_pipe(output: Path) -> Iterator[int]:
+    """Opens standard output, a named pipe or a device for writing; yields its file descriptor.
+
+    While standard output is the target, everything that is printed goes to stderr.
+
+    Raises:
+        OutputError: it cannot be opened, or is a terminal.
+    """
     try:
         if not is_stdout(output):
             target = _open_pipe(output)
@@ -137,7 +143,7 @@ def _open_pipe(path: Path) -> int:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
     """Within ``with``, the signals that end a process end the run, so that no temporary file is left."""
     if threading.current_thread() is not threading.main_thread():
         yield

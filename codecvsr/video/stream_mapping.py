@@ -176,7 +176,7 @@ def _plan(
         return StreamPlan(stream.index, f"cover picture, {title}", "omit", _cannot_store(container))
     if stream.type == "audio":
         return _plan_sound(stream, title, container, audio, first)
-    if _fits(stream, container, first):
+    if fits(stream, container, first):
         return StreamPlan(stream.index, title, "copy")
     if stream.type == "subtitle" and stream.codec_context is not None and stream.codec_context.codec.text_sub:
         action: Action = "to_subrip" if container == "matroska" else "to_mov_text"
@@ -194,7 +194,7 @@ def _plan_sound(
         return StreamPlan(stream.index, title, "omit", note="is omitted, as --audio none asks for")
     is_misread = audio == "auto" and container == "mp4" and name.startswith("pcm_") and name != "pcm_s16le"
     if audio in ("auto", "copy") and not is_misread:
-        if _fits(stream, container, first):
+        if fits(stream, container, first):
             return StreamPlan(stream.index, title, "copy")
         if container == "matroska" and _channels(stream) and matroska.wav_header(stream) is not None:
             return StreamPlan(stream.index, title, "wav_header")
@@ -228,7 +228,7 @@ def _display_name(container: str) -> str:
     return "Matroska" if container == "matroska" else container.upper()
 
 
-def _fits(stream: av.stream.Stream, container: str, packets: Sequence[av.Packet]) -> bool:
+def fits(stream: av.stream.Stream, container: str, packets: Sequence[av.Packet] = ()) -> bool:
     """Whether the muxer supports the stream, tried on a file in memory with its first packets.
 
     Of some codecs a muxer learns only from a packet that it cannot write them.

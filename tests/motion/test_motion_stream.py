@@ -11,6 +11,7 @@ import pytest
 from codecvsr.bitstream.reader import read_video
 from codecvsr.motion import ClipMotion, MotionOptions, estimate_motion, stream_motion
 from codecvsr.motion.estimate import RESTART
+from codecvsr.motion.motion_stream import MotionStream
 from codecvsr.motion.types import join
 from tests.streams import encode, moving_texture
 
@@ -112,3 +113,47 @@ def test_vectors_that_point_out_of_the_picture_harm_nothing(frames):
     assert (
         abs(motion.to_prev).max() < 100 and abs(motion.to_next).max() < 100
     )  # vectors out of the picture were rejected
+
+
+def bounded(frames, made, look_ahead):
+    """The motion of a stream in windows: ``made`` frames each, with ``look_ahead`` more known."""
+    stream, parts, done = MotionStream(MotionOptions(), None), [], 0
+    for count, frame in enumerate(frames, 1):
+        stream.add(frame)
+        if count - done >= made + look_ahead:
+            part = stream.advance(ended=True, final=done + made)
+            assert len(part) == count - done
+            parts.append(part.cut(0, made))
+            done += made
+    if done < len(frames):
+        parts.append(stream.advance(ended=True, final=len(frames)))
+    return join(parts), stream
+
+
+def test_with_much_look_ahead_the_motion_is_that_of_the_whole(frames):
+    motion, _ = bounded(frames, 6, 34)
+    assert_equal(motion, estimate_motion(frames))
+
+
+@pytest.mark.parametrize(("made", "look_ahead", "most"), [(1, 0, 0.1), (4, 2, 0.02), (8, 8, 0.002)])
+def test_little_look_ahead_changes_little(frames, made, look_ahead, most):
+    motion, whole = bounded(frames, made, look_ahead)[0], estimate_motion(frames)
+    assert len(motion) == len(whole)
+    assert abs(motion.to_prev - whole.to_prev).mean() < most
+    if look_ahead:
+        assert abs(motion.to_next[:-1] - whole.to_next[:-1]).mean() < 2 * most
+
+
+def test_without_look_ahead_the_motion_depends_on_the_past_alone(frames):
+    short, _ = bounded(frames[:12], 1, 0)
+    motion, _ = bounded(frames, 1, 0)
+    np.testing.assert_array_equal(motion.to_prev[:12], short.to_prev)
+
+
+def test_a_stream_in_windows_stores_few_frames(frames):
+    sizes = []
+    for count in (40, 70):
+        _, stream = bounded(frames[:count], 2, 2)
+        layers = stream._finishing._layers
+        sizes.append([len(stream._velocities), len(stream._prepared), *(len(layer[0]) for layer in layers)])
+    assert max(map(max, sizes)) < 16 and len(stream._coded.lumas.decoded) < 50

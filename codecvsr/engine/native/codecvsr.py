@@ -149,6 +149,9 @@ class FastCodecVSR:
         use_motion: bool = True,
         use_second_order: bool = True,
         skip: int = 0,
+        first: int = 0,
+        stop: int | None = None,
+        states: dict[int, Array] | None = None,
         output: Literal["bytes", "floats"] = "bytes",
         on_step: Callable[[], None] | None = None,
     ) -> Iterator[npt.NDArray[Any]]:
@@ -163,8 +166,12 @@ class FastCodecVSR:
             use_motion: False for zero motion (the caller passes neutral priors).
             use_second_order: False to ignore the frame beyond the neighbour.
             skip: number of frames at the start that are context only, without output.
+            first: number of frames at the start that an earlier window made: they have pictures and motion, and ``states``.
+            stop: frames from here on are look-ahead, seen by the pass backward in time alone; None for none.
+            states: forward states (H, W, C) of the frames ``first - 1`` and ``first - 2``, where they are known; afterwards those of
+                the last two frames before ``stop``.
             output: ``bytes``, clamped and rounded to uint8, or ``floats``, not clamped.
-            on_step: called after each of the 2 T steps: every frame backward in time, then forward.
+            on_step: called after each step: every frame backward in time, then forward; 2 T of them in a whole window.
 
         Yields:
             Pictures (4H, 4W, 3) of the frames after the skipped ones, in order.
@@ -173,10 +180,10 @@ class FastCodecVSR:
         motion.is_used, motion.has_second_order = use_motion, use_second_order
         stored: dict[int, list[npt.NDArray[Any]]] = {}
         backward: dict[int, Array] = {}
-        forward: dict[int, Array] = {}
+        forward: dict[int, Array] = {} if states is None else states
         net = self._net
         try:
-            for i in reversed(range(len(frames))):
+            for i in reversed(range(first, len(frames))):
                 before, after = motion.routes(i, -1), motion.routes(i, +1)
                 here, others = self._pictures(motion, i, [*before, *after])
                 cells = self._cells(priors[i])
@@ -189,7 +196,7 @@ class FastCodecVSR:
                 if on_step is not None:
                     on_step()
             self._release_if_bf16(*backward.values())
-            for i in range(len(frames)):
+            for i in range(first, len(frames) if stop is None else stop):
                 before, picture, stored_i, result = motion.routes(i, -1), motion.picture(i), stored.pop(i), None
                 with net.batch_steps():
                     inputs = [self._restored(each) for each in stored_i]

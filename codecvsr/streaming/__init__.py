@@ -1,0 +1,1 @@
+"""Live: a stream in, an enlarged stream out, in one pass and with bounded latency and memory."""

@@ -1,0 +1,51 @@
+"""Tables of ``codecvsr live``: look-ahead and paced runs, from what ``bench_live.py`` measured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def table(results: dict[str, Any]) -> str:
+    """Returns both tables."""
+    parts = [_look_ahead(results["look_ahead"])]
+    if results["paced"]:
+        parts.append(_paced(results["paced"]))
+    return "\n\n".join(parts)
+
+
+def _look_ahead(entries: list[dict[str, Any]]) -> str:
+    counts = list(dict.fromkeys(kind for entry in entries for kind in entry["psnr"] if kind.isdigit()))
+    first = entries[0]
+    lines = [
+        (
+            f"PSNR (dB) by the number of frames seen ahead, mean over {', '.join(first['clips'])}, {first['scored_frames']} frames of each, the "
+            f"middle {first['crop']} pixels of the input:"
+        ),
+        "",
+        "| | bicubic |" + "".join(f" {count} |" for count in counts) + " whole clip | lost without look-ahead |",
+        "|---|---|" + "---|" * len(counts) + "---|---|",
+    ]
+    for entry in entries:
+        values = entry["psnr"]
+        scores = "".join(f" {values[count]:.2f} |" for count in counts)
+        lost = values["file"] - values["0"]
+        lines.append(f"| {entry['subject']} | {values['bicubic']:.2f} |{scores} {values['file']:.2f} | {lost:.2f} |")
+    return "\n".join(lines)
+
+
+def _paced(entries: list[dict[str, Any]]) -> str:
+    lines = [
+        "Paced runs: a stream sent by TCP at its own rate. Latency is from the arrival of a frame to its output.",
+        "",
+        "| | frames sent / made | latency, median / 99 % | networks, s | resident MiB, second / last quarter | load of the machine |",
+        "|---|---|---|---|---|---|",
+    ]
+    for entry in entries:
+        levels = ", ".join(f"{name} {seconds:.0f}" for name, seconds in entry["level_seconds"].items() if seconds)
+        sizes = entry["resident_mb"]
+        lines.append(
+            f"| {entry['subject']} | {entry['sent_frames']} / {entry['frames']} | {entry['latency_median']:.2f} / "
+            f"{entry['latency_p99']:.2f} s | {levels} | {sizes['second_quarter']:.0f} / {sizes['last_quarter']:.0f} | "
+            f"{entry['load_average'][0]:.0f} |"
+        )
+    return "\n".join(lines)
