@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,7 +79,7 @@ class ConcealedVideo:
         yield None, [(n, t) for t, n in sorted((t, n) for n, t in waiting.items())]
 
 
-def _add_new(waiting: dict[int, float], packets: list[PacketFacts], known: int) -> int:
+def _add_new(waiting: dict[int, float], packets: Sequence[PacketFacts], known: int) -> int:
     """Adds the times of the packets from number ``known`` on to ``waiting``; returns the number of packets."""
     for number in range(known, len(packets)):
         seconds = packets[number].pts_seconds

@@ -84,18 +84,18 @@ class LiveInput:
         kind, form = self.kind, self.form or None
         limits = (self.timeout, self.timeout)
         if self.name == "-":
-            return av.open(_Stdin(), format=form, metadata_errors=TAG_ERRORS, options=_PROBE)
+            return av.open(_Stdin(), "r", format=form, metadata_errors=TAG_ERRORS, options=_PROBE)
         if kind == "network":
             scheme = self.name.split(":", 1)[0].lower()
             options = {**_PROBE, **_OPTIONS.get(scheme, {})}
-            return av.open(self.name, format=form, options=options, timeout=limits, metadata_errors=TAG_ERRORS)
+            return av.open(self.name, "r", format=form, options=options, timeout=limits, metadata_errors=TAG_ERRORS)
         if kind == "device":
-            return av.open(self.name, format=form, timeout=limits, metadata_errors=TAG_ERRORS)
+            return av.open(self.name, "r", format=form, timeout=limits, metadata_errors=TAG_ERRORS)
         if not Path(self.name).exists():
             raise InputError(f"{self.name}: no such file; an address begins with a protocol, such as rtsp://.")
-        return av.open(f"file:{self.name}", format=form, metadata_errors=TAG_ERRORS)
+        return av.open(f"file:{self.name}", "r", format=form, metadata_errors=TAG_ERRORS)
 
-    def _reason(self, error: OSError) -> str:
+    def _reason(self, error: OSError | av.FFmpegError) -> str:
         if isinstance(error, av.error.ExitError):
             return f"no data came within {self.timeout:g} s; start the source first, or give it more --timeout."
         if isinstance(error, av.error.InvalidDataError):

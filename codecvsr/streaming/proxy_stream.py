@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
-from typing import cast
 
 import av
 import numpy as np
@@ -24,12 +23,12 @@ class ProxyStream:
 
     def __init__(self, height: int, width: int, rate: Fraction) -> None:
         """``height`` and ``width`` in pixels; ``rate`` in frames per second."""
-        encoder = cast(av.VideoCodecContext, av.CodecContext.create("libx264", "w"))
+        encoder = av.CodecContext.create("libx264", "w")
         encoder.height, encoder.width, encoder.pix_fmt = height + height % 2, width + width % 2, "yuv420p"
         encoder.time_base, encoder.framerate = 1 / rate, rate
         encoder.thread_count = 1
         encoder.options = {"crf": f"{PROXY_CRF:g}", "preset": _PRESET, "tune": "zerolatency", "bf": "0", "g": "250"}
-        decoder = cast(av.VideoCodecContext, av.CodecContext.create("h264", "r"))
+        decoder = av.CodecContext.create("h264", "r")
         decoder.thread_count = 1
         decoder.flags |= _LOW_DELAY
         decoder.options = {"flags2": "+export_mvs", "export_side_data": "mvs"}

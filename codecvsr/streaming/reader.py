@@ -199,9 +199,10 @@ class StreamReader(threading.Thread):
         if section is None or begins or size != (section.height, section.width):
             has_vectors = decoder.has_vectors and not (coded.is_field_coded or coded.is_deinterlaced)
             number = 0 if section is None else section.number + 1
-            self._section = Section(number, decoder.codec, *size, _rate(stream), has_vectors)
-            self._tell_of(section, self._section)
-        seconds, usual = coded.pts_seconds, float(1 / self._section.rate)
+            new = Section(number, decoder.codec, *size, _rate(stream), has_vectors)
+            self._tell_of(section, new)
+            self._section = section = new
+        seconds, usual = coded.pts_seconds, float(1 / section.rate)
         if self._last_seconds is not None:
             if seconds is None or seconds <= self._last_seconds:
                 seconds = self._last_seconds + usual
@@ -214,7 +215,7 @@ class StreamReader(threading.Thread):
         was_late = self.queue.wait_for_room()
         self._check_stop()
         self._last_picture, self._packets = time.monotonic(), 1
-        self.queue.put(LiveFrame(coded, seconds, self._last_picture, was_late, self._section))
+        self.queue.put(LiveFrame(coded, seconds, self._last_picture, was_late, section))
 
     def _tell_of(self, old: Section | None, new: Section) -> None:
         motion = describe_motion(new)

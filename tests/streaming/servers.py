@@ -55,7 +55,7 @@ class Source:
     def stop(self) -> None:
         """Kills the source."""
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
 
     def sent(self) -> int:
         """Waits for the end of the source; returns how many pictures it sent."""
@@ -140,6 +140,26 @@ class LossyRelay(threading.Thread):
 
     def stop(self) -> None:
         self._over.set()
+
+
+class WebServer(threading.Thread):
+    """Answers one request with a file, with or without its length."""
+
+    def __init__(self, path: Path, *, says_length: bool) -> None:
+        super().__init__(daemon=True)
+        self._data = path.read_bytes()
+        length = f"Content-Length: {len(self._data)}\r\n" if says_length else ""
+        self._head = f"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n{length}Connection: close\r\n\r\n".encode()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+
+    def run(self) -> None:
+        with self._socket, contextlib.suppress(OSError):
+            peer, _ = self._socket.accept()
+            with peer:
+                while not peer.recv(4096).endswith(b"\r\n\r\n"):
+                    pass
+                peer.sendall(self._head + self._data)
 
 
 @contextlib.contextmanager

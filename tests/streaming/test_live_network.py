@@ -17,7 +17,7 @@ import pytest
 from codecvsr.errors import InputError
 from codecvsr.streaming.api import run_live
 from codecvsr.streaming.options import LiveOptions, OutputOptions
-from tests.streaming.servers import Garbage, LossyRelay, Source, free_port, is_listening, serving, wait_for
+from tests.streaming.servers import Garbage, LossyRelay, Source, WebServer, free_port, is_listening, serving, wait_for
 from tests.streams import encode, moving_texture
 
 PARAMETERS = {"x264-params": "keyint=12:bframes=0:scenecut=0"}
@@ -72,11 +72,13 @@ def run_when_open(port, *arguments, **options):
     return run(*arguments, **options)
 
 
-def test_http(stream, tmp_path):
-    port = free_port()
-    with serving(Source(f"http://127.0.0.1:{port}", [stream], options={"listen": "1"})):
-        report = run_when_open(port, f"http://127.0.0.1:{port}", tmp_path / "out.ts")
+@pytest.mark.parametrize("says_length", [True, False])
+def test_http(stream, tmp_path, says_length):
+    server, events = WebServer(stream, says_length=says_length), []
+    server.start()
+    report = run(f"http://127.0.0.1:{server.port}/live.ts", tmp_path / "out.ts", events, reconnect=0.5)
     assert report.frames == 36
+    assert ("interrupted" in kinds(events)) == (not says_length)  # the end of a file of known length is the end
 
 
 def test_udp(stream, tmp_path):
