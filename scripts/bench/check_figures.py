@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import live_table
 import motion_table
 import mpeg_motion_table
 import quality_tables
@@ -54,7 +53,6 @@ PARTS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "motion": ("docs/results.md", lambda r: motion_table.table(r["motion"]["cells"])),
     "mpeg": ("docs/results.md", lambda r: mpeg_motion_table.table(r["mpeg_motion"]["cells"])),
     "upscale": ("docs/results.md", lambda r: upscale_table.findings(r["upscale"])),
-    "live": ("docs/live.md", lambda r: live_table.table(r["live"])),
     "speed": ("docs/speed.md", lambda r: speed_table.report(r["speed"])),
 }
 
