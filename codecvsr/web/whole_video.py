@@ -9,12 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.errors import OutputError
 from codecvsr.upscaling.api import upscale
 from codecvsr.upscaling.dry_run import plan_all
 from codecvsr.upscaling.options import RunSettings, UpscaleOptions
 from codecvsr.video.probe import Media
-from codecvsr.video.scan import Scan, scan
+from codecvsr.video.scan import Scan, display_matrix, scan
 from codecvsr.video.seek import Decoder
 from codecvsr.web.enlargement import download_name, output_suffix
 from codecvsr.web.limits import Limits
@@ -68,7 +69,15 @@ def estimate_job(clip: Path, folder: Path, parameters: Parameters, limits: Limit
         "source_height": plan.source_height,
         "gain_error_db": plan.estimate.gain_error_db,
         "note": plan.estimate.note,
+        "rotation": _rotation(clip),
     }
+
+
+def _rotation(clip: Path) -> list[int] | None:
+    """Returns the display matrix of a video; None for none."""
+    first = next(iter(VideoPictures(clip, allow_damaged=True).coded()), None)
+    matrix = None if first is None else display_matrix(first.picture)
+    return None if matrix is None else list(matrix)
 
 
 def enlarge(

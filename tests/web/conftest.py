@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import pytest
 
 from tests.streams import encode, moving_texture
 from tests.web.driver import Browser
 from tests.web.service import Service
+
+#: Display matrix: a pixel at (x, y) is shown at (-y, x).
+QUARTER_TO_THE_RIGHT = (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +46,19 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     assert running.stop() == 0
     left = [path.name for path in Path(running.data / "clips").glob("*.part")]
     assert not left
+
+
+@pytest.fixture
+def portrait_clip(tmp_path: Path) -> Path:
+    """An MP4 of 9 frames that are stored as 96x64 and shown as 64x96; as stored their left side, as shown their top, is bright."""
+    frames = moving_texture(9, 64, 96, 2, 1)
+    frames[:, :, :16, :] = 255
+    flat, turned = encode(tmp_path / "flat.mp4", frames, options={"crf": "12"}), tmp_path / "portrait.mp4"
+    with av.open(str(flat)) as reader, av.open(str(turned), "w") as writer:
+        stream = writer.add_stream_from_template(reader.streams.video[0])
+        stream.set_display_matrix(QUARTER_TO_THE_RIGHT)
+        for packet in reader.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                writer.mux(packet)
+    return turned

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 
@@ -13,9 +14,13 @@ import pytest
 
 pytest.importorskip("flask", reason="Flask is not installed (pip install 'codecvsr[web]')")
 
+from codecvsr.bitstream.deinterlace import MODES
 from codecvsr.errors import CodecVSRError, InputError
+from codecvsr.models.model_names import QUALITIES
+from codecvsr.video.segments import ENCODERS
 from codecvsr.web import sniff
 from codecvsr.web.app import FILES, create_app, demo_clip
+from codecvsr.web.enlargement import Enlargement
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters
 from codecvsr.web.scheduler import Scheduler
@@ -62,6 +67,16 @@ def test_every_address_is_documented_and_every_documented_one_is_there(make) -> 
     assert answer == there
     parameters = document["paths"]["/api/jobs/{id}/files/{name}"]["parameters"]
     assert set(next(p for p in parameters if p["name"] == "name")["schema"]["enum"]) == set(FILES)
+
+
+def test_documented_options_of_whole_videos_are_those_of_upscale(make) -> None:
+    client, _ = make()
+    documented = client.get("/api/openapi.json").get_json()["components"]["schemas"]["Enlargement"]["properties"]
+    usual = Enlargement()
+    assert {name: value["default"] for name, value in documented.items()} == asdict(usual)
+    known = {"quality": list(QUALITIES), "codec": list(ENCODERS), "deinterlace": list(MODES)}
+    assert {name: documented[name]["enum"] for name in known} == known
+    assert client.get("/api/models").get_json()["qualities"] == {"balanced": "codecvsr"}  # of the models that are here
 
 
 def test_the_page_uses_documented_operations_alone() -> None:

@@ -23,29 +23,14 @@ from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters, Run
 from codecvsr.web.store import JobStore
 from tests.streams import encode, moving_texture
+from tests.web.conftest import QUARTER_TO_THE_RIGHT
 from tests.web.service import Service
 
 MODELS = {name: {"motion": ["codec"], "ablations": []} for name in QUALITIES.values()}
-TURNED = (0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)  # a quarter to the right
 
 
-def _turned(source: Path, target: Path) -> Path:
-    """Copies a video with a display matrix."""
-    with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
-        stream = writer.add_stream_from_template(reader.streams.video[0])
-        stream.set_display_matrix(TURNED)
-        for packet in reader.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = stream
-                writer.mux(packet)
-    return target
-
-
-def test_a_portrait_clip_is_enlarged_whole_and_upright(service: Service, tmp_path: Path) -> None:
-    frames = moving_texture(9, 64, 96, 2, 1)
-    frames[:, :16, :, :] = 255  # the top, as stored, is bright: the right side, as shown
-    clip = _turned(encode(tmp_path / "flat.mp4", frames, options={"crf": "12"}), tmp_path / "up.mp4")
-    id_ = service.upload(clip.read_bytes(), "my holiday.mov").json()["id"]
+def test_a_portrait_clip_is_enlarged_whole_and_upright(service: Service, portrait_clip: Path) -> None:
+    id_ = service.upload(portrait_clip.read_bytes(), "my holiday.mov").json()["id"]
     asked = {"clip": id_, "crf": None, "upscale": {"quality": "fast", "scale": 2, "crf": 20}}
     answer = service.ask("api/estimates", asked)
     assert answer.status == 200, answer.body
@@ -58,6 +43,7 @@ def test_a_portrait_clip_is_enlarged_whole_and_upright(service: Service, tmp_pat
         128,
         9,
     ]
+    assert expected["rotation"] == list(QUARTER_TO_THE_RIGHT)
     schema = service.ask("api/openapi.json").json()["components"]["schemas"]["Estimate"]
     assert set(schema["required"]) <= set(expected) <= set(schema["properties"])
     assert expected["model"] == QUALITIES["fast"] and expected["seconds"] > 0 and expected["bytes"] > 0
@@ -67,7 +53,7 @@ def test_a_portrait_clip_is_enlarged_whole_and_upright(service: Service, tmp_pat
     assert job["state"] == "done", job
     result = service.ask(f"api/jobs/{job['id']}/result").json()
     assert result["size"] == [128, 192] and result["frames"] == result["all_frames"] == 9
-    assert result["rotation"] == list(TURNED) and result["layers"] == 9
+    assert result["rotation"] == list(QUARTER_TO_THE_RIGHT) and result["layers"] == 9
     assert [view["key"] for view in result["views"]] == ["bicubic", "model"]
     download = service.ask(f"api/jobs/{job['id']}/files/video?download=1")
     assert 'filename="my holiday_2x.mov"' in download.headers["Content-Disposition"]
@@ -80,7 +66,7 @@ def test_a_portrait_clip_is_enlarged_whole_and_upright(service: Service, tmp_pat
     for number in range(2):
         left, top = number % columns * width, number // columns * height
         shown = picture[top : top + 192, left : left + 128]
-        assert shown[:, 104:].mean() > 240 and shown[:, :90].mean() < 200  # the bright stripe is on the right
+        assert shown[:24].mean() > 240 and shown[40:].mean() < 200  # the bright stripe is at the top
 
 
 class Interrupted(Exception):

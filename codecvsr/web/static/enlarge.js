@@ -2,6 +2,7 @@
 
 import { call, upload } from './api.js';
 import { connectOptions, readOptions } from './presets.js';
+import { shownSize } from './rotation.js';
 import { bytes, duration } from './words.js';
 
 const $ = (id) => document.getElementById(id);
@@ -147,7 +148,8 @@ export class Enlarge {
 }
 
 function describe(made) {
-  const facts = [`${made.source_width}×${made.source_height} → ${made.width}×${made.height}, ${made.frames} frames`];
+  const [from, to] = [[made.source_width, made.source_height], [made.width, made.height]].map((size) => shownSize(size, made.rotation).join('×'));
+  const facts = [`${from} → ${to}, ${made.frames} frames`];
   if (made.seconds !== null) facts.push(`about ${duration(made.seconds)}`);
   if (made.bytes !== null) facts.push(`about ${bytes(made.bytes)}`);
   if (made.gain_db) facts.push(`${made.gain_db.toFixed(1)} dB over bicubic (±${made.gain_error_db?.toFixed(1) ?? '?'})`);

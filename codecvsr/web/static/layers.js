@@ -1,6 +1,7 @@
 // Draws the codec's data over a frame. Numbers arrive as base64 of little-endian arrays.
 
 import { address } from './api.js';
+import { nearestTurn, shownSize } from './rotation.js';
 
 export const PAST = '#ffb048';
 export const FUTURE = '#54c8ff';
@@ -85,12 +86,8 @@ export class Layers {
 
 /** Let the context draw in coded coordinates, turned and mirrored as players show the frame; returns picture pixels per coded pixel. */
 function turn(context, frame, rotation) {
-  let [a, b, , c, d] = rotation ?? [1, 0, 0, 0, 1];
-  [a, b, c, d] = Math.abs(a) + Math.abs(d) >= Math.abs(b) + Math.abs(c)
-    ? [Math.sign(a) || 1, 0, 0, Math.sign(d) || 1]
-    : [0, Math.sign(b) || 1, Math.sign(c) || 1, 0];
-  const shown = a ? frame.size[0] : frame.size[1];
-  const scale = context.canvas.width / shown;
+  const [a, b, c, d] = nearestTurn(rotation);
+  const scale = context.canvas.width / shownSize(frame.size, rotation)[0];
   const [width, height] = frame.size.map((side) => side * scale);
   context.setTransform(a, b, c, d, -Math.min(0, a * width) - Math.min(0, c * height), -Math.min(0, b * width) - Math.min(0, d * height));
   return scale;

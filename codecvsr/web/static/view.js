@@ -5,6 +5,7 @@ import { COLOURS, drawCurve, drawTimeline } from './charts.js';
 import { Layers } from './layers.js';
 import { legendItems } from './legends.js';
 import { Player, playButton } from './player.js';
+import { shownSize } from './rotation.js';
 import { Tour } from './tour.js';
 import { bytes, duration } from './words.js';
 import { Zoom } from './zoom.js';
@@ -249,7 +250,5 @@ const signed = (value) => `${value < 0 ? '−' : '+'}${Math.abs(value).toFixed(2
 /** Width and height of the video that was enlarged, as it is shown. */
 function sourceSize({ compressed, size, source, rotation }) {
   if (compressed) return size.map((side) => side / 4);
-  const [a, b, , c, d] = rotation ?? [1, 0, 0, 0, 1];
-  const sides = [source.width, source.height];
-  return Math.abs(a) + Math.abs(d) >= Math.abs(b) + Math.abs(c) ? sides : sides.reverse();
+  return shownSize([source.width, source.height], rotation);
 }
