@@ -83,7 +83,10 @@ def test_from_the_demo_clip_to_its_downloads(service: Service, browser: Browser,
         assert len(browser.text("#legend")) > 20
         browser.click(f"#layers input[value={layer}]")
     browser.click("[data-tour=vectors]")
-    assert "H.264 stores" in browser.text("#tour-text") and colour(browser, "overlay", 0.01, 0.99)[3] > 0
+    assert "A codec stores" in browser.text("#tour-text") and colour(browser, "overlay", 0.01, 0.99)[3] > 0
+    browser.wait("return !document.getElementById('video').seeking")
+    browser.run("const f = document.getElementById('frame'); f.value = 3; f.dispatchEvent(new Event('input'))")
+    browser.wait("return document.getElementById('frame-text').textContent == '4 / 5'")
     loupe = whole(browser, "loupe-left")
     browser.run("document.getElementById('loupe').focus()")
     browser.type("#loupe", KEYS["right"] * 3)
