@@ -26,7 +26,7 @@ from codecvsr.inference.steps import ShareHandler, counted
 from codecvsr.inference.strength import blended
 from codecvsr.inference.tiles import assembled, split_frame
 from codecvsr.inference.windows import Window, split
-from codecvsr.models.adapters import Execution
+from codecvsr.models.runners import Execution
 from codecvsr.models.zoo import LoadedModel
 
 
@@ -166,12 +166,12 @@ def _upscale(
     on_share: ShareHandler | None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Upscale the frames ``indices``, in order, except the first ``skip`` of them."""
-    adapter = model.descriptor.adapter
+    runner = model.descriptor.runner
     execution = Execution(plan.frames_per_step, whole_window=plan.graphs)
     counting = None if plan.graphs or plan.compile else on_share
     if model.descriptor.is_sliding:  # it sees all frames around one, whether these are made or not
         wanted = indices[skip:].tolist()
-        outputs = adapter(model.network, SourceClip(source, plan.device, ablations), wanted, execution)
+        outputs = runner(model.network, SourceClip(source, plan.device, ablations), wanted, execution)
         yield from to_host((as_bytes(output[0], plan) for output in outputs), plan.device)
         return
     first, stop = int(indices[0]), int(indices[-1]) + 1
@@ -183,7 +183,7 @@ def _upscale(
         return
     clip = SourceClip(window, plan.device, ablations)
     with counted(model.network, len(clip), counting):
-        outputs = itertools.islice(adapter(model.network, clip, range(len(clip)), execution), skip, None)
+        outputs = itertools.islice(runner(model.network, clip, range(len(clip)), execution), skip, None)
         yield from to_host((as_bytes(output[0], plan) for output in outputs), plan.device)
 
 

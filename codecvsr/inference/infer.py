@@ -22,6 +22,7 @@ from codecvsr.inference.skip_static import DuplicateFrames
 from codecvsr.inference.source import Source
 from codecvsr.inference.strength import check_strength
 from codecvsr.inference.tiles import check_tile
+from codecvsr.inference.usual_tile import seen_frames, usual_tile
 from codecvsr.models.zoo import LoadedModel, load_model
 
 
@@ -147,7 +148,8 @@ class ReadyNetwork:
         duplicates = DuplicateFrames() if skip_static else None
         network_seconds, pending = 0.0, []
         with ThreadPoolExecutor(1) as writer:
-            limits = MemoryLimits(length, tile, duplicates=duplicates)
+            side = tile or usual_tile(model.network, plan, seen_frames(length, frames), height, width)
+            limits = MemoryLimits(length, side, duplicates=duplicates)
             upscaled: Iterable[Any] = upscale_frames(model, source, ablations, limits, plan, strength=strength)
             if progress is not None:
                 upscaled = progress(upscaled, "upscaling", frames)

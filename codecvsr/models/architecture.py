@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from codecvsr.models.adapters import Adapter
+from codecvsr.models.runners import Runner
 
 _USUAL_STATES = 3 * 64  # channels: three maps of 64
 
@@ -54,7 +54,7 @@ class Architecture:
     Attributes:
         title: one line for people.
         network: its class; without arguments it has the usual size and random weights.
-        adapter: calls the network on a clip.
+        runner: calls the network on a clip.
         motions: values of ``--motion`` it can run with, the usual one first; empty where it uses no motion.
         variants: makes it at the other published sizes, by name.
         recognises: whether a state dict is one of its own; None for a network without weights.
@@ -69,12 +69,14 @@ class Architecture:
         has_motion_jitter: with published weights, motion over long windows needs jitter
             (:mod:`codecvsr.inference.motion_jitter`).
         state_channels: float32 channels per input pixel that it stores for every frame of a window.
+        frame_channels: float32 channels per input pixel and frame that a window needs at least, where ``state_channels`` is more
+            than that; None where the need of a window has not been looked at.
         training: how it is trained; None for a network that is not.
     """
 
     title: str
     network: type[nn.Module]
-    adapter: Adapter
+    runner: Runner
     motions: tuple[str, ...] = ()
     variants: Mapping[str, Callable[..., nn.Module]] = field(default_factory=dict)
     recognises: Callable[[Mapping[str, Tensor]], bool] | None = None
@@ -87,6 +89,7 @@ class Architecture:
     has_native_layers: bool = True
     has_motion_jitter: bool = False
     state_channels: Callable[[Any], int] = lambda network: _USUAL_STATES
+    frame_channels: Callable[[Any], int] | None = None
     training: Training | None = None
 
     @property

@@ -6,7 +6,7 @@ keys and arithmetic as BasicSR publishes them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +63,12 @@ class BasicVSR(X4Head):
         Raises:
             ValueError: a shape is not one of the above.
         """
+        return torch.stack(list(self.iterate(x, flows_forward, flows_backward)), dim=1)
+
+    def iterate(
+        self, x: Tensor, flows_forward: Tensor | None = None, flows_backward: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """Yield the pictures of :meth:`forward` one by one, (N, 3, 4H, 4W) each: only one is in memory at a time."""
         flows_forward, flows_backward = window_flows(self.spynet, x, flows_forward, flows_backward)
         n, t, _, height, width = x.shape
         start = x.new_zeros(n, self.num_feat, height, width)
@@ -73,14 +79,12 @@ class BasicVSR(X4Head):
                 state = warp(state, flows_backward[:, i], padding="zeros")
             state = self.backward_trunk(torch.cat((x[:, i], state), dim=1))
             from_future.append(state)
-        output = []
         state = start
         for i in range(t):
             if i > 0:
                 state = warp(state, flows_forward[:, i - 1], padding="zeros")
             state = self.forward_trunk(torch.cat((x[:, i], state), dim=1))
-            output.append(self._reconstruct(x[:, i], from_future.pop(), state))
-        return torch.stack(output, dim=1)
+            yield self._reconstruct(x[:, i], from_future.pop(), state)
 
     def _reconstruct(self, frame: Tensor, from_future: Tensor, from_past: Tensor) -> Tensor:
         """(N, 3, 4H, 4W) from the features of both directions: a correction of the bilinear picture."""

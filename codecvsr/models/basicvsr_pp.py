@@ -7,7 +7,7 @@ challenge on compressed video.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -91,6 +91,12 @@ class BasicVSRPlusPlus(X4Head):
         Raises:
             ValueError: a shape is not one of the above.
         """
+        return torch.stack(list(self.iterate(x, flows_forward, flows_backward)), dim=1)
+
+    def iterate(
+        self, x: Tensor, flows_forward: Tensor | None = None, flows_backward: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """Yield the pictures of :meth:`forward` one by one, (N, 3, scale * H, scale * W) each: only one is in memory at a time."""
         height, width = x.shape[-2:]
         small = x
         if not self.is_low_res_input:
@@ -105,13 +111,11 @@ class BasicVSRPlusPlus(X4Head):
             order = list(reversed(range(t))) if backwards else list(range(t))
             flows = [backward[:, i] for i in order[1:]] if backwards else [forward[:, i - 1] for i in order[1:]]
             self._propagate(branch, [features[i] for i in order], flows)
-        output = []
         for i in range(t):
             correction = self.enlarge(self.reconstruction(torch.cat(features[i], dim=1)))
             features[i].clear()
             picture = correction + (bilinear_x4(x[:, i]) if self.is_low_res_input else x[:, i])
-            output.append(picture[..., : self.scale * height, : self.scale * width])
-        return torch.stack(output, dim=1)
+            yield picture[..., : self.scale * height, : self.scale * width]
 
     def _propagate(self, branch: str, frames: list[list[Tensor]], flows: list[Tensor]) -> None:
         """Add this branch's features to every frame's.

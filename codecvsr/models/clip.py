@@ -16,7 +16,7 @@ Flows = tuple[Tensor, Tensor]  #: to the frame before and to the frame after, in
 class Clip(ABC):
     """N samples of T frames of H x W pixels; h = ceil(H/4) and w = ceil(W/4) count 4x4 cells.
 
-    Inference makes one from a window of a video, training one from a batch. Adapters (:mod:`codecvsr.models.adapters`) ask
+    Inference makes one from a window of a video, training one from a batch. Runners (:mod:`codecvsr.models.runners`) ask
     for what their network needs; nothing else is converted or moved to the device.
 
     Attributes:

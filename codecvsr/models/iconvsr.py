@@ -6,7 +6,7 @@ state-dict keys and arithmetic as BasicSR publishes them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +77,12 @@ class IconVSR(X4Head):
         Raises:
             ValueError: a shape is not one of the above.
         """
+        return torch.stack(list(self.iterate(x, flows_forward, flows_backward)), dim=1)
+
+    def iterate(
+        self, x: Tensor, flows_forward: Tensor | None = None, flows_backward: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """Yield the pictures of :meth:`forward` one by one, (N, 3, 4H, 4W) each: only one is in memory at a time."""
         height, width = x.shape[-2:]
         x = pad_to_multiple(x, _MULTIPLE)
         given = (continued(flows, (height, width), x.shape[-2:]) for flows in (flows_forward, flows_backward))
@@ -94,7 +100,6 @@ class IconVSR(X4Head):
                 state = self.backward_fusion(torch.cat((state, refill[i]), dim=1))
             state = self.backward_trunk(torch.cat((x[:, i], state), dim=1))
             from_future.append(state)
-        output = []
         state = start
         for i in range(t):
             if i > 0:
@@ -102,8 +107,7 @@ class IconVSR(X4Head):
             if i in refill:
                 state = self.forward_fusion(torch.cat((state, refill[i]), dim=1))
             state = self.forward_trunk(torch.cat((x[:, i], from_future.pop(), state), dim=1))
-            output.append((self.enlarge(state) + bilinear_x4(x[:, i]))[..., : 4 * height, : 4 * width])
-        return torch.stack(output, dim=1)
+            yield (self.enlarge(state) + bilinear_x4(x[:, i]))[..., : 4 * height, : 4 * width]
 
     def key_frames(self, frames: int) -> list[int]:
         """The key frames of a window of so many frames."""

@@ -1,6 +1,6 @@
 """The networks codecvsr knows: a plain dict of one :class:`~codecvsr.models.architecture.Architecture` each.
 
-A new network is a file with its module and one entry here (and an adapter, where no calling convention fits).
+A new network is a file with its module and one entry here (and a runner, where no calling convention fits).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from codecvsr.constants import CELL
 from codecvsr.errors import InputError
-from codecvsr.models import adapters
+from codecvsr.models import runners
 from codecvsr.models.architecture import Architecture, Setting, Training, has_keys
 from codecvsr.models.basicvsr import BasicVSR
 from codecvsr.models.basicvsr_pp import BasicVSRPlusPlus
@@ -59,6 +59,11 @@ def _basicvsr_pp_channels(network: BasicVSRPlusPlus) -> int:
     return 6 * network.mid_channels // (1 if network.is_low_res_input else CELL**2) + 8
 
 
+def _basicvsr_channels(network: BasicVSR | IconVSR) -> int:
+    """The features from the future, the frame and two flows; of IconVSR also those of key frames."""
+    return network.num_feat * (2 if isinstance(network, IconVSR) else 1) + 8
+
+
 def _rbpn_features(channels: int) -> dict[str, int]:
     """Channels at high resolution: a quarter, as published (256 and 64)."""
     return {"feat": max(channels // 4, _MIN_CHANNELS)}
@@ -74,7 +79,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         title="bidirectional recurrent network on the codec's motion vectors, second order, codec priors",
         motions=("codec", "spynet", "dis", "zero", "raw"),
         network=CodecVSR,
-        adapter=adapters.run_codecvsr,
+        runner=runners.run_codecvsr,
         recognises=has_keys("neighbours.weight", "extract.weight"),
         from_state_dict=CodecVSR.from_state_dict,
         accepts="codecvsr ('neighbours.weight', 'extract.weight', ...)",
@@ -86,31 +91,32 @@ ARCHITECTURES: dict[str, Architecture] = {
         title="bidirectional recurrent network on optical flow (Chan et al., CVPR 2021), with SPyNet",
         motions=_OPTICAL_FLOW_FIRST,
         network=BasicVSR,
-        adapter=adapters.run_on_flows,
+        runner=runners.run_on_flows,
         recognises=_is_basicvsr,
         from_state_dict=BasicVSR.from_state_dict,
         accepts="BasicVSR in BasicSR's naming ('backward_trunk.main.0.weight', 'spynet.basic_module...', ...) or MMagic's",
         has_motion_jitter=True,
+        frame_channels=_basicvsr_channels,
         training=Training("num_feat", "num_block", _ANY_MOTION),
     ),
     "bicubic": Architecture(
         title="bicubic interpolation, a = -0.5 (MATLAB's imresize)",
         network=Bicubic,
-        adapter=adapters.run_frame_by_frame,
+        runner=runners.run_frame_by_frame,
         radius=lambda network: 0,
         has_native_layers=False,
     ),
     "lanczos": Architecture(
         title="Lanczos interpolation, three lobes",
         network=Lanczos,
-        adapter=adapters.run_frame_by_frame,
+        runner=runners.run_frame_by_frame,
         radius=lambda network: 0,
         has_native_layers=False,
     ),
     "edvr": Architecture(
         title="a window of frames aligned by deformable convolutions (Wang et al., CVPRW 2019)",
         network=EDVR,
-        adapter=adapters.run_sliding,
+        runner=runners.run_sliding,
         variants={
             "edvr-m": EDVR,
             "edvr-m-wotsa": partial(EDVR, with_tsa=False),
@@ -130,7 +136,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         title="BasicVSR with refilled key frames and coupled propagation (Chan et al., CVPR 2021), with SPyNet",
         motions=_OPTICAL_FLOW_FIRST,
         network=IconVSR,
-        adapter=adapters.run_on_flows,
+        runner=runners.run_on_flows,
         variants={"iconvsr-7": partial(IconVSR, temporal_padding=3)},
         recognises=has_keys(
             "edvr.pcd_align.cas_dcnpack.weight", "backward_fusion.weight", "backward_trunk.main.0.weight"
@@ -138,13 +144,14 @@ ARCHITECTURES: dict[str, Architecture] = {
         from_state_dict=IconVSR.from_state_dict,
         accepts="IconVSR in BasicSR's naming ('edvr.pcd_align...', 'backward_fusion.weight', ...) or MMagic's",
         settings={"keyframe_stride": Setting(_stride, str, "a number of frames from 1")},
+        frame_channels=_basicvsr_channels,
         training=Training("num_feat", "num_block", _ANY_MOTION),
     ),
     "basicvsr-pp": Architecture(
         title="second-order recurrent network, flow-guided deformable alignment (Chan et al., CVPR 2022), with SPyNet",
         motions=_OPTICAL_FLOW_FIRST,
         network=BasicVSRPlusPlus,
-        adapter=adapters.run_on_flows,
+        runner=runners.run_on_flows,
         variants={
             "basicvsr-pp-c64n7": BasicVSRPlusPlus,
             "basicvsr-pp-c128n25": partial(BasicVSRPlusPlus, mid_channels=128, num_blocks=25),
@@ -156,13 +163,14 @@ ARCHITECTURES: dict[str, Architecture] = {
         from_state_dict=BasicVSRPlusPlus.from_state_dict,
         accepts="BasicVSR++ in BasicSR's naming ('deform_align.backward_1.weight', ...) or MMagic's",
         state_channels=_basicvsr_pp_channels,
+        frame_channels=_basicvsr_pp_channels,
         training=Training("mid_channels", "num_blocks", _ANY_MOTION),
     ),
     "rbpn": Architecture(
         title="back-projection, one neighbour after the other (Haris et al., CVPR 2019); DIS for its pyflow",
         motions=("dis", "codec", "spynet", "zero", "raw"),
         network=RBPN,
-        adapter=adapters.run_on_pairs,
+        runner=runners.run_on_pairs,
         recognises=has_keys("DBPN.up1.up_conv1.deconv.weight", "res_feat1.0.conv1.weight"),
         from_state_dict=RBPN.from_state_dict,
         accepts="RBPN for scale 4 ('DBPN.up1.up_conv1.deconv.weight', ...)",
@@ -173,7 +181,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         title="BasicVSR on three frame rates fused by attention, rates (1, 2, 3) or (1, 3, 5), with SPyNet",
         motions=_OPTICAL_FLOW_FIRST,
         network=RateGroups,
-        adapter=adapters.run_in_groups,
+        runner=runners.run_in_groups,
         variants={
             "rate-groups-135": partial(RateGroups, rates=(1, 3, 5)),
             "rate-groups-mh": partial(RateGroups, multi_head=True),
@@ -190,7 +198,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         title="the seed project's second-order recurrent network on given motion; raw: its motion as it was published",
         motions=("codec", "raw", "dis", "spynet", "zero"),
         network=MVSRSeed,
-        adapter=adapters.run_on_vectors,
+        runner=runners.run_on_vectors,
         recognises=has_keys("mv_refiner.net.0.weight", "feat_extract.0.weight", "backward_resblocks.0.body.0.weight"),
         from_state_dict=MVSRSeed.from_state_dict,
         accepts="the seed project's network ('mv_refiner.net.0.weight', ...)",
@@ -201,7 +209,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         title="a recurrent network with exchangeable parts, for the experiments of the BasicVSR paper",
         motions=("codec", "spynet", "dis", "zero", "raw"),
         network=Study,
-        adapter=adapters.run_on_flows,
+        runner=runners.run_on_flows,
         recognises=has_keys("trunks.past.main.0.weight", "upconv1.weight"),
         from_state_dict=Study.from_state_dict,
         accepts="the study network ('trunks.past.main.0.weight', ...)",

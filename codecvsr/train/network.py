@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from codecvsr.constants import CELL
 from codecvsr.errors import InputError
-from codecvsr.models.adapters import FRAME_BY_FRAME
 from codecvsr.models.architecture import Training
 from codecvsr.models.clip import Clip, Flows
 from codecvsr.models.registry import ARCHITECTURES, architecture_of, constructors
+from codecvsr.models.runners import FRAME_BY_FRAME
 from codecvsr.models.zoo import load_model
 from codecvsr.train.recipe import Model
 from codecvsr.train.sampling import Batch
@@ -99,7 +99,7 @@ def run(network: nn.Module, batch: Batch, motion: str = CODEC) -> Tensor:
         (N, T - 2 * context, 3, 4H, 4W).
     """
     wanted = range(batch.context, batch.frames.shape[1] - batch.context)
-    made = architecture_of(network).adapter(network, BatchClip(batch, motion), wanted, FRAME_BY_FRAME)
+    made = architecture_of(network).runner(network, BatchClip(batch, motion), wanted, FRAME_BY_FRAME)
     return torch.stack(list(made), dim=1)
 
 

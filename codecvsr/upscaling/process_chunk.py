@@ -24,6 +24,7 @@ from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.skip_static import DuplicateFrames
 from codecvsr.inference.source import Source
+from codecvsr.inference.usual_tile import seen_frames, usual_tile
 from codecvsr.inference.windows import Window
 from codecvsr.upscaling import outputs
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir
@@ -145,7 +146,9 @@ class ChunkProcessor:
         if (height, width) not in self._runs:
             options, engine = self._engine.options, self._engine
             window = choose_window(engine, height, width)
-            limits = MemoryLimits(window, options.tile, duplicates=self._duplicates)
+            frames = seen_frames(window, len(self.scan))
+            tile = options.tile or usual_tile(engine.model.network, engine.plan, frames, height, width)
+            limits = MemoryLimits(window, tile, duplicates=self._duplicates)
             self._runs[height, width] = limits, engine.plan.for_job(len(self.scan), height, width)
         return self._runs[height, width]
 

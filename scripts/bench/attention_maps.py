@@ -11,8 +11,8 @@ from codecvsr import drawing
 from codecvsr.drawing import Picture
 from codecvsr.inference.source import Source
 from codecvsr.inference.source_clip import SourceClip
-from codecvsr.models.adapters import FRAME_BY_FRAME
 from codecvsr.models.rate_groups import RateGroups
+from codecvsr.models.runners import FRAME_BY_FRAME
 from codecvsr.models.zoo import LoadedModel
 
 _PAD, _CAPTION = 10, 30
@@ -37,7 +37,7 @@ def attention_weights(model: LoadedModel, source: Source, index: int) -> npt.NDA
     device = next(network.parameters()).device
     try:
         with torch.inference_mode():
-            list(model.descriptor.adapter(network, SourceClip(source, device), [index], FRAME_BY_FRAME))
+            list(model.descriptor.runner(network, SourceClip(source, device), [index], FRAME_BY_FRAME))
     finally:
         handle.remove()
     return seen[0][0].float().mean(dim=1).cpu().numpy()

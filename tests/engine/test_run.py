@@ -23,10 +23,10 @@ from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.motion_source import load_motion
 from codecvsr.inference.source_clip import SourceClip
-from codecvsr.models.adapters import FRAME_BY_FRAME, Execution
 from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.layers.blocks import ConvResidualBlocks
 from codecvsr.models.registry import ARCHITECTURES, constructors
+from codecvsr.models.runners import FRAME_BY_FRAME, Execution
 from tests.streams import encode, moving_texture
 from tests.videos import small_network
 
@@ -121,7 +121,7 @@ def test_failed_or_wrong_capture_disables_graphs_with_one_warning(how, caplog):
 def test_whole_window_equals_frame_by_frame(model, source):
     """A graphed window against the plain one; captures run on the CPU here."""
     whole = dataclasses.replace(PLAIN, graphs=True)
-    run, clip = ARCHITECTURES["codecvsr"].adapter, SourceClip(source, PLAIN.device)
+    run, clip = ARCHITECTURES["codecvsr"].runner, SourceClip(source, PLAIN.device)
     with running(PLAIN):
         expected = list(run(prepare(model.network, PLAIN), clip, range(FRAMES), FRAME_BY_FRAME))
         network = prepare(model.network, whole)
@@ -145,8 +145,8 @@ def test_sliding_window_networks_compute_several_frames_at_once(source):
         outputs = []
         for step in (1, 4):
             with running(PLAIN):
-                adapter = ARCHITECTURES[architecture].adapter
-                outputs.append(list(adapter(network, clip, range(FRAMES), Execution(frames_per_step=step))))
+                runner = ARCHITECTURES[architecture].runner
+                outputs.append(list(runner(network, clip, range(FRAMES), Execution(frames_per_step=step))))
         assert len(outputs[0]) == len(outputs[1]) == FRAMES
         for one, other in zip(*outputs, strict=True):
             assert one.shape == other.shape and torch.allclose(one, other, atol=1e-5)
@@ -223,10 +223,10 @@ def test_fp16_overflow_continues_in_fp32(model, source, monkeypatch, caplog):
     real = ARCHITECTURES["codecvsr"]
 
     def overflowing(*arguments):
-        for index, output in enumerate(real.adapter(*arguments)):
+        for index, output in enumerate(real.runner(*arguments)):
             yield output * torch.inf if torch.is_autocast_enabled("cpu") and index == 2 else output
 
-    monkeypatch.setitem(ARCHITECTURES, "codecvsr", dataclasses.replace(real, adapter=overflowing))
+    monkeypatch.setitem(ARCHITECTURES, "codecvsr", dataclasses.replace(real, runner=overflowing))
     fp16_plan = dataclasses.replace(PLAIN, dtype=torch.float16)
     limits = MemoryLimits(8)
     with caplog.at_level(logging.WARNING):

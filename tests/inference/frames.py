@@ -10,7 +10,7 @@ from codecvsr.inference import execute
 from codecvsr.inference.ablations import Ablations
 from codecvsr.inference.infer import infer
 from codecvsr.inference.source_clip import SourceClip
-from codecvsr.models.adapters import FRAME_BY_FRAME
+from codecvsr.models.runners import FRAME_BY_FRAME
 
 FRAMES, HEIGHT, WIDTH = 4, 32, 48
 NAMES = [f"{i:08d}.png" for i in range(3, 3 + FRAMES)]
@@ -35,4 +35,4 @@ real = execute.split
 
 
 def outputs_of(model, source, wanted=range(FRAMES)):
-    return list(model.descriptor.adapter(model.network, SourceClip(source, CPU), wanted, FRAME_BY_FRAME))
+    return list(model.descriptor.runner(model.network, SourceClip(source, CPU), wanted, FRAME_BY_FRAME))

@@ -91,7 +91,7 @@ def test_tiles_have_the_jitter_of_the_frame(official, source, monkeypatch) -> No
         seen.append(clip.cell_fields()[0][0].numpy())
         return iter(torch.zeros(FRAMES, 1, 3, *(4 * side for side in clip.frames([0]).shape[-2:])))
 
-    monkeypatch.setitem(ARCHITECTURES, "basicvsr", replace(ARCHITECTURES["basicvsr"], adapter=run))
+    monkeypatch.setitem(ARCHITECTURES, "basicvsr", replace(ARCHITECTURES["basicvsr"], runner=run))
     jittering = with_motion(source, "codec", official)
     upscaled(official, jittering)
     upscaled(official, jittering, tile=32)

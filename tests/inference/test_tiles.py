@@ -110,12 +110,12 @@ class Small:
             frames, (height, width) = len(wanted), clip.frames([0]).shape[-2:]
             size = frames * height * width
             self.calls.append((frames, (height, width)))
-            for index, output in enumerate(real.adapter(network, clip, wanted, execution)):
+            for index, output in enumerate(real.runner(network, clip, wanted, execution)):
                 if size > pixels and index == frames - 1:
                     raise torch.OutOfMemoryError("CUDA out of memory.") if error is None else error
                 yield output
 
-        monkeypatch.setitem(ARCHITECTURES, "codecvsr", replace(real, adapter=limited))
+        monkeypatch.setitem(ARCHITECTURES, "codecvsr", replace(real, runner=limited))
 
 
 def test_windows_get_shorter_and_no_frame_is_lost(model, source, monkeypatch, caplog):
@@ -139,10 +139,10 @@ def test_a_long_window_is_halved_first(model, source, monkeypatch, caplog):
     real = ARCHITECTURES["codecvsr"]
 
     def early(*arguments):  # before anything came out of it
-        outputs = list(real.adapter(*arguments))
+        outputs = list(real.runner(*arguments))
         yield from outputs
 
-    monkeypatch.setitem(ARCHITECTURES, "codecvsr", replace(real, adapter=early))
+    monkeypatch.setitem(ARCHITECTURES, "codecvsr", replace(real, runner=early))
     with caplog.at_level(logging.WARNING):
         made = run(model, source.cut(0, FRAMES), limits, windows[1:])
     assert len(made) == FRAMES - 1 and limits.window < 11 and limit.calls[0][0] == FRAMES

@@ -9,8 +9,8 @@ import pytest
 from codecvsr.engine.plan import make_plan
 from codecvsr.inference.native_window import usual_window
 from codecvsr.inference.windows import OVERLAP, longest_window, split
-from codecvsr.models.adapters import circled, mirrored
 from codecvsr.models.codecvsr import CodecVSR
+from codecvsr.models.runners import circled, mirrored
 
 
 @pytest.mark.parametrize("frames", [1, 2, 7, 15, 16, 100])

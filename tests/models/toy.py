@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codecvsr.models import adapters
+from codecvsr.models import runners
 from codecvsr.models.architecture import Architecture, Training, has_keys
 from codecvsr.models.layers.warp import warp
 
@@ -49,7 +49,7 @@ class Toy(nn.Module):
 TOY = Architecture(
     title="a toy",
     network=Toy,
-    adapter=adapters.run_on_flows,
+    runner=runners.run_on_flows,
     motions=("codec", "dis", "zero"),
     variants={"toy-wide": lambda **sizes: Toy(**{"width": 16, **sizes})},
     recognises=has_keys("body.0.weight", "head.weight"),

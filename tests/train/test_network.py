@@ -16,8 +16,8 @@ from codecvsr.errors import InputError
 from codecvsr.files import write_png
 from codecvsr.inference.source import Source
 from codecvsr.inference.source_clip import SourceClip
-from codecvsr.models.adapters import FRAME_BY_FRAME
 from codecvsr.models.registry import architecture_of
+from codecvsr.models.runners import FRAME_BY_FRAME
 from codecvsr.models.zoo import LoadedModel, load_model
 from codecvsr.motion import estimate_motion
 from codecvsr.train.loop import train
@@ -73,8 +73,8 @@ def filled(model: Model) -> torch.nn.Module:
 @torch.inference_mode()
 def test_a_batch_goes_through_as_a_clip_does(source: Source, name: str) -> None:
     network = filled(model_of(name))
-    adapter = architecture_of(network).adapter
-    expected = torch.cat(list(adapter(network, SourceClip(source, CPU), range(FRAMES), FRAME_BY_FRAME)))
+    runner = architecture_of(network).runner
+    expected = torch.cat(list(runner(network, SourceClip(source, CPU), range(FRAMES), FRAME_BY_FRAME)))
     output = run(network, batch_of(source))
     assert output.shape == (1, FRAMES, 3, 4 * HEIGHT, 4 * WIDTH)
     assert (output[0] - expected).abs().max() < 1e-3 * expected.abs().max()

@@ -1,4 +1,4 @@
-"""One adapter per calling convention: from a clip to the published ``forward`` of a network, frame by frame.
+"""One runner per calling convention: from a clip to the published ``forward`` of a network, frame by frame.
 
 Inference, comparison and training call networks through these alone.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import torch
@@ -31,7 +31,7 @@ _MAX_FLOWS = 64  # between pairs of frames, cached because groups overlap
 
 @dataclass(frozen=True)
 class Execution:
-    """How an adapter calls its network.
+    """How a runner calls its network.
 
     Attributes:
         frames_per_step: frames per call, of networks that make each frame from a window of its own.
@@ -46,7 +46,7 @@ FRAME_BY_FRAME = Execution()
 
 #: Called with the network, the clip, the ascending indices of the frames to make, and how; yields (N, 3, scale * H, scale * W)
 #: for each. For a recurrent network, the indices leave out equally many frames at both ends.
-Adapter = Callable[[Any, Clip, Sequence[int], Execution], Iterator[Tensor]]
+Runner = Callable[[Any, Clip, Sequence[int], Execution], Iterator[Tensor]]
 
 
 def run_codecvsr(network: CodecVSR, clip: Clip, wanted: Sequence[int], execution: Execution) -> Iterator[Tensor]:
@@ -66,15 +66,16 @@ def run_on_flows(
     network: BasicVSR | IconVSR | BasicVSRPlusPlus | Study, clip: Clip, wanted: Sequence[int], execution: Execution
 ) -> Iterator[Tensor]:
     """Pass a whole window and the dense flows between its frames, both ways."""
+    flows: tuple[Tensor, ...] = ()
     if isinstance(network, BasicVSRPlusPlus) and not network.is_low_res_input:  # aligns at a quarter of the size
-        to_prev, to_next = (field / CELL for field in clip.cell_fields())
-        output = network(clip.frames(), to_prev[:, 1:], to_next[:, :-1])
+        flows = tuple(field / CELL for field in clip.cell_fields())
     elif clip.has_motion:
-        to_prev, to_next = clip.dense_flows()
-        output = network(clip.frames(), to_prev[:, 1:], to_next[:, :-1])
-    else:
-        output = network(clip.frames())
-    return iter(output[:, wanted[0] : wanted[-1] + 1].unbind(1))
+        flows = clip.dense_flows()
+    if flows:
+        flows = flows[0][:, 1:], flows[1][:, :-1]
+    if execution.whole_window or not isinstance(network, BasicVSR | IconVSR | BasicVSRPlusPlus):
+        return iter(network(clip.frames(), *flows)[:, wanted[0] : wanted[-1] + 1].unbind(1))
+    return islice(network.iterate(clip.frames(), *flows), wanted[0], wanted[-1] + 1)
 
 
 def run_on_vectors(network: MVSRSeed, clip: Clip, wanted: Sequence[int], execution: Execution) -> Iterator[Tensor]:
