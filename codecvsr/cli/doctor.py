@@ -162,8 +162,7 @@ def _weights() -> dict[str, bool]:
         from codecvsr.models import zoo
     except ModuleNotFoundError:
         return {}
-    paths = {name: zoo.weights_path(name) for name in zoo.MODELS}
-    here = {name: path.is_file() for name, path in paths.items() if path is not None}
+    here = {name: zoo.is_present(name) for name in zoo.MODELS if zoo.weights_path(name) is not None}
     return {name: present for name, present in here.items() if present or zoo.MODELS[name].offer is None}
 
 

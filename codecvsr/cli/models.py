@@ -75,14 +75,25 @@ def get(names: tuple[str, ...], wheel: Path | None) -> None:
         click.echo(fetch(name, wheel=wheel, report=info))
 
 
+def _pairs(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+    """The pairs of NAME=VALUE."""
+    found = {}
+    for pair in value:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise click.BadParameter(f"'{pair}' is not of the form NAME=VALUE.", param_hint="--set")
+        found[name] = text
+    return found
+
+
 @command.command("convert")
 @click.argument("source", metavar="IN")
 @click.argument("target", metavar="OUT.safetensors", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--set", "pairs", metavar="NAME=VALUE", multiple=True,
+@click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, callback=_pairs,
               help="Parameters that tensors do not show: rates=1,3,5 (rate-groups), keyframe_stride=5 (iconvsr).")  # fmt: skip
 @overwrite_option
 @json_option
-def to_safetensors(source: str, target: Path, pairs: tuple[str, ...], overwrite: bool, as_json: bool) -> None:
+def to_safetensors(source: str, target: Path, settings: dict[str, str], overwrite: bool, as_json: bool) -> None:
     """Write a weights file of any accepted format, or a model's weights, as safetensors.
 
     IN is a value of --model. Tensors get the names of BasicSR (or of the network's own project).
@@ -90,17 +101,68 @@ def to_safetensors(source: str, target: Path, pairs: tuple[str, ...], overwrite:
     from codecvsr.models import catalogue
     from codecvsr.models.checkpoints.convert import convert
 
-    settings = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise click.BadParameter(f"'{pair}' is not of the form NAME=VALUE.", param_hint="--set")
-        settings[name] = value
     values = catalogue.facts(convert(source, target, settings=settings, overwrite=overwrite))
     if as_json:
         print_json(values)
     else:
         click.echo("\n".join(catalogue.sheet(values)))
+
+
+@command.command("factor")
+@click.argument("target", metavar="OUT.safetensors", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--base", required=True, metavar="NAME|PATH", help="The weights that the training began with.")
+@click.option("--tuned", required=True, metavar="PATH", help="The weights after the training, or an adapter.")
+@click.option("--max-mib", type=click.FloatRange(min=0, min_open=True), metavar="MIB", default=3.8, show_default=True,
+              help="Size of the file.")  # fmt: skip
+@click.option("--energy", type=click.FloatRange(0, 1), default=1.0, show_default=True,
+              help="Stop at this share of the difference's energy.")  # fmt: skip
+@click.option("--rank", type=click.IntRange(min=1), help="Highest rank of a weight.")
+@click.option("--strength", type=click.FloatRange(0, 1), default=1.0, show_default=True,
+              help="Share of the difference that is added when the file is loaded.")  # fmt: skip
+@click.option("--set", "pairs", metavar="NAME=VALUE", multiple=True, callback=_pairs,
+              help="Notes in the file: steps, data, licence; motion=codec for what it was trained on.")  # fmt: skip
+@overwrite_option
+@json_option
+def factor(
+    target: Path,
+    base: str,
+    tuned: str,
+    max_mib: float,
+    energy: float,
+    rank: int | None,
+    strength: float,
+    pairs: dict[str, str],
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Write what a training changed as an adapter: low-rank differences to the base, a small file.
+
+    The ranks are given to the layers where they keep most of the difference for their bytes. OUT is a value of --model: it
+    is loaded with its base. The table has the share of the difference's energy in each part of the network, what is kept
+    of it, and ranks and bytes.
+    """
+    from codecvsr.models.checkpoints.make_adapter import Limits, make_adapter, summary
+
+    made = make_adapter(
+        base,
+        tuned,
+        target,
+        limits=Limits(max_mib, energy, rank),
+        strength=strength,
+        metadata=pairs,
+        overwrite=overwrite,
+    )
+    rows, size = summary(made), target.stat().st_size
+    if as_json:
+        print_json({"path": target, "bytes": size, "kept": made.kept, "strength": strength, "groups": rows})
+        return
+    click.echo("group              tensors  energy     kept  ranks         bytes")
+    for row in rows:
+        ranks = "whole" if row["max_rank"] is None else f"{row['min_rank']}-{row['max_rank']}"
+        click.echo(
+            f"{row['group']:<18}{row['tensors']:>8}{row['energy']:>8.1%}{row['kept']:>9.2%}  {ranks:<8}{row['bytes']:>11,}"
+        )
+    click.echo(f"{target}: {size:,} bytes, {made.kept:.2%} of the difference's energy")
 
 
 def _size(ctx: click.Context, param: click.Parameter, value: str) -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -18,7 +19,9 @@ from codecvsr.cli.output import info
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs/codecvsr"), show_default=True,
               help="Folder for state, weights and log.")  # fmt: skip
 @click.option("--resume", type=InputPath(), help="Continue the run in this folder, or from this state-STEP folder.")
-@click.option("--initial", type=InputPath(), help="Initial weights, a .safetensors file.")
+@click.option("--initial", metavar="NAME|PATH", help="Initial weights: a value of --model.")
+@click.option("--adapter", is_flag=False, flag_value="", metavar="[NAME|PATH]",
+              help="Train low-rank differences to these weights; without a value, to adapter.base of the recipe.")  # fmt: skip
 @click.option("--minutes", type=click.FloatRange(min=0), help="Stop after this time; --resume continues.")
 @click.option("--budget", type=click.FloatRange(min=0), metavar="MINUTES",
               help="Minutes for all sessions of the run; the speed of the first steps decides how many steps fit.")  # fmt: skip
@@ -32,7 +35,8 @@ def command(
     overrides: tuple[str, ...],
     out: Path,
     resume: Path | None,
-    initial: Path | None,
+    initial: str | None,
+    adapter: str | None,
     minutes: float | None,
     budget: float | None,
     plot: Path | None,
@@ -43,7 +47,8 @@ def command(
     """Train a network of the zoo on prepared sets or benchmark clips; by default codecvsr.
 
     A folder --out that has a run is refused without --resume or -y. In the recipe, model.network names the network,
-    model.channels and model.blocks set its size, model.motion chooses the motion. Several processes: torchrun --nproc-per-node N -m codecvsr train ...
+    model.channels and model.blocks set its size, model.motion chooses the motion. With --adapter the base has network and
+    size; the run writes adapter.safetensors, a small file that is a value of --model. Several processes: torchrun --nproc-per-node N -m codecvsr train ...
     """
     from codecvsr.train.loop import train, weights_name
     from codecvsr.train.recipe import read_recipe
@@ -53,6 +58,10 @@ def command(
         raise click.UsageError("use --config RECIPE.toml to train, or --plot PNG to plot the log of --out.")
     if config is not None:
         recipe = read_recipe(config, overrides)
+        if adapter:
+            recipe = replace(recipe, adapter=replace(recipe.adapter, base=adapter))
+        if adapter is not None and not recipe.adapter.base:
+            raise click.UsageError("name the weights to adapt: --adapter NAME, or base of the recipe's [adapter].")
         steps = train(
             recipe,
             out,
@@ -68,7 +77,7 @@ def command(
             wanted = read_log(out / LOG)[-1]["ended_of"]
             if steps < wanted:
                 info(f"Stopped at step {steps} of {wanted}; continue with --resume {out}")
-            info(f"Weights: {out / weights_name(recipe.model)}")
+            info(f"Weights: {out / weights_name(recipe)}")
     if plot is not None:
         plot_log(out / LOG, plot)
         info(f"Written: {plot}")

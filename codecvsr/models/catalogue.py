@@ -22,8 +22,7 @@ def overview() -> list[dict[str, Any]]:
     """
     rows = []
     for name, model in zoo.MODELS.items():
-        path = zoo.weights_path(name)
-        present = path is None or path.is_file()
+        present = zoo.is_present(name)
         parameters = model.parameters
         if parameters is None and present:
             with contextlib.suppress(CheckpointError):  # 'info' reports a damaged file; a list goes on
@@ -36,7 +35,7 @@ def overview() -> list[dict[str, Any]]:
                 "parameters": parameters,
                 "licence": model.licence,
                 "training": model.training,
-                "motion": ARCHITECTURES[model.architecture].motions,
+                "motion": zoo.motions_from(model.architecture, model.motion),
                 "present": present,
                 "how_to_get": None if present else zoo.how_to_get(name),
                 "offer": None if model.offer is None else _offer(model.offer),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,6 @@ from codecvsr.errors import InputError
 from codecvsr.models.checkpoints.offers import OFFERS, Offer
 
 RANDOM = ":random"  #: behind the name of a network: it, with random weights
-
-#: Models by quality, the fastest first: for ``--quality`` and the page.
-QUALITIES = {"fast": "codecvsr-fast", "balanced": "codecvsr"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +25,8 @@ class Model:
         file_name: of weights that ship with codecvsr, in :func:`weights_folder`; None for others.
         parameters: how many, where it is known without the file.
         offer: where its owner offers the weights; None where codecvsr has or fetches them.
+        base: the model that its file, an adapter, is a difference to; None for whole weights.
+        motion: the kind that it runs with unless told otherwise; None for the architecture's usual one.
     """
 
     architecture: str
@@ -37,6 +36,15 @@ class Model:
     file_name: str | None = None
     parameters: int | None = None
     offer: Offer | None = None
+    base: str | None = None
+    motion: str | None = None
+
+
+def weights_folder() -> Path:
+    """Where the weights that ship with codecvsr are: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "weights"
+    return inside if inside.is_dir() else package.parent / "weights"
 
 
 #: Models whose weights ship with codecvsr or are fetched by it, and those without weights.
@@ -91,6 +99,38 @@ OWN_MODELS: dict[str, Model] = {
         parameters=0,
     ),
 }
+
+
+#: Adapters that ship with codecvsr, as soon as their file is in the folder of weights.
+ADAPTERS: dict[str, Model] = {
+    "basicvsr-compressed": Model(
+        architecture="basicvsr",
+        description="official BasicVSR adapted to compressed video and its codec's motion; slow on a CPU",
+        licence="Apache-2.0",
+        training="codecvsr",
+        file_name="basicvsr-compressed.safetensors",
+        parameters=6_291_311,
+        base="basicvsr-reds4",
+        motion="codec",
+    )
+}
+
+
+def shipped_adapters(folder: Path) -> dict[str, Model]:
+    """Returns those of :data:`ADAPTERS` whose file is in ``folder``."""
+    return {name: model for name, model in ADAPTERS.items() if model.file_name and (folder / model.file_name).is_file()}
+
+
+def qualities(models: Mapping[str, Model]) -> dict[str, str]:
+    """Returns which of ``models`` each value of ``--quality`` stands for, the fastest first."""
+    chosen = {"fast": "codecvsr-fast", "balanced": "codecvsr", "best": "basicvsr-compressed"}
+    return {quality: name for quality, name in chosen.items() if name in models}
+
+
+OWN_MODELS |= shipped_adapters(weights_folder())
+
+#: Models by quality, the fastest first: for ``--quality`` and the page.
+QUALITIES = qualities(OWN_MODELS)
 
 
 def check_name(text: str) -> None:

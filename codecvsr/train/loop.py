@@ -9,28 +9,23 @@ import math
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
 
 from codecvsr.engine.device import place
 from codecvsr.engine.native.gradients import install_for_training
 from codecvsr.engine.plan import make_plan
-from codecvsr.errors import CheckpointError, OutputError
-from codecvsr.files import atomic_file
+from codecvsr.errors import InputError, OutputError
 from codecvsr.train.data import load_clips, load_sources, make_resident
-from codecvsr.train.network import build, metadata
 from codecvsr.train.optimiser import make_optimiser
 from codecvsr.train.processes import Processes, joined
-from codecvsr.train.recipe import Model, Optimisation, Recipe
+from codecvsr.train.recipe import Optimisation, Recipe
 from codecvsr.train.run_log import LOG, RunLog
 from codecvsr.train.sampling import Sampler
 from codecvsr.train.state import find_states, load_state, save_state
 from codecvsr.train.step import Stepper, move
 from codecvsr.train.validation import validate
+from codecvsr.train.weights import resumed, save_weights, start, weights_name
 
 __all__ = ["LOG", "WEIGHTS", "learning_rate", "train", "weights_name"]
 
@@ -45,7 +40,7 @@ def train(
     out: Path,
     *,
     resume: Path | None = None,
-    initial: Path | None = None,
+    initial: str | Path | None = None,
     minutes: float | None = None,
     budget: float | None = None,
     device: str = "auto",
@@ -56,9 +51,11 @@ def train(
 
     Args:
         recipe: data, network and schedule.
-        out: folder for ``state-STEP/`` (everything that resuming needs), ``NETWORK.safetensors`` and ``log.jsonl``.
+        out: folder for ``state-STEP/`` (everything that resuming needs), ``NETWORK.safetensors`` or ``adapter.safetensors``,
+            and ``log.jsonl``.
         resume: a run's folder, or its state folder, to continue exactly.
-        initial: initial weights of a new run, a ``NETWORK.safetensors`` of the same ``[model]``.
+        initial: initial weights of a new run, of the same ``[model]``: a name or a file of any format, as for
+            :func:`codecvsr.models.zoo.load_model`.
         minutes: stop after this time and save the state.
         budget: minutes for all sessions of a new run; sets the number of steps by the speed of the first ones.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -69,13 +66,17 @@ def train(
         The number of steps done in total.
 
     Raises:
-        InputError: the data does not match the recipe.
+        InputError: the data does not match the recipe, or ``initial`` or an adapter's base is not there.
         OutputError: ``out`` has a run already, and neither ``resume`` nor ``overwrite`` continues or replaces it.
         CheckpointError: ``resume`` has no state of this network, or ``initial`` no weights of it.
     """
+    if initial is not None and recipe.adapter.base:
+        raise InputError(
+            f"initial = {initial}: the training of an adapter begins with its base; leave out one of the two."
+        )
     begun = time.monotonic()
     with joined(device) as processes:
-        replaces_run = is_other_run(out, recipe.model, resume)
+        replaces_run = is_other_run(out, recipe, resume)
         if processes.agreed(replaces_run and not overwrite):
             raise OutputError(
                 f"{out}: has a training run already; add --resume {out} to continue it, -y/--overwrite to replace it, or "
@@ -89,7 +90,7 @@ def _train(
     out: Path,
     processes: Processes,
     resume: Path | None,
-    initial: Path | None,
+    initial: str | Path | None,
     minutes: float | None,
     budget: float | None,
     precision: str,
@@ -108,7 +109,8 @@ def _train(
         log.info("%d clips, %d frames; %d clips for validation", sum(map(len, sources)), frames, len(val_clips))
 
     torch.manual_seed(settings.seed)
-    network = place(_build(recipe, initial), device)
+    begun_with = start(recipe, initial)
+    network, recipe = place(begun_with.network, device), begun_with.recipe
     average = copy.deepcopy(network).requires_grad_(False)
     if device.type == "cpu" and dtype == torch.float32 and not recipe.engine.compile:
         install_for_training(network)
@@ -116,7 +118,7 @@ def _train(
     step, schedule = 0, None
     if resume:
         step, params = load_state(resume, network, average, optimiser)
-        schedule = params.get("schedule")
+        schedule, begun_with = params.get("schedule"), resumed(begun_with, params, resume)
     if isinstance(schedule, int):  # the first session of the run measured it
         settings = dataclasses.replace(settings, steps=schedule)
     needs_measure = budget is not None and schedule is None
@@ -131,9 +133,9 @@ def _train(
 
     def save() -> None:
         if is_first:
-            params = {"schedule": schedule, "recipe": dataclasses.asdict(recipe)}
+            params = {"schedule": schedule, "recipe": dataclasses.asdict(recipe), **begun_with.origin}
             save_state(out, step, network, average, optimiser, params, is_compact=reporting.compact_state)
-            _save_weights(out, step, average, recipe.model)
+            save_weights(out, step, average, begun_with)
 
     first_step, measured_from = step, time.monotonic()
     try:
@@ -170,16 +172,11 @@ def _train(
     return step
 
 
-def weights_name(model: Model) -> str:
-    """Returns the name of the weights file: ``codecvsr.safetensors`` for the network codecvsr."""
-    return f"{model.network}.safetensors"
-
-
-def is_other_run(out: Path, model: Model, resume: Path | None) -> bool:
+def is_other_run(out: Path, recipe: Recipe, resume: Path | None) -> bool:
     """Whether ``out`` has a run that ``resume`` does not continue."""
     if resume is not None and out.resolve() in (resume.resolve(), resume.resolve().parent):
         return False
-    return bool(find_states(out)) or (out / LOG).exists() or (out / weights_name(model)).exists()
+    return bool(find_states(out)) or (out / LOG).exists() or (out / weights_name(recipe)).exists()
 
 
 def learning_rate(settings: Optimisation, step: int) -> float:
@@ -187,26 +184,3 @@ def learning_rate(settings: Optimisation, step: int) -> float:
     length = settings.decay * settings.steps
     cosine = 0.5 * (1 + math.cos(math.pi * max(0.0, step - settings.steps + length) / length))
     return settings.learning_rate * min(1.0, (step + 1) / max(1, settings.warmup)) * cosine
-
-
-def _build(recipe: Recipe, initial: Path | None) -> nn.Module:
-    network = build(recipe.model)
-    if initial is None:
-        return network
-    try:
-        network.load_state_dict(load_file(initial))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{initial}: has no weights of this [model] ({reason}).") from error
-    return network
-
-
-def _save_weights(out: Path, step: int, average: nn.Module, model: Model) -> None:
-    """Write the averaged weights in fp16; buffers keep their type."""
-    parameters = {name for name, _ in average.named_parameters()}
-    weights: dict[str, Any] = {
-        key: (value.half() if key in parameters else value).detach().cpu().contiguous()
-        for key, value in average.state_dict().items()
-    }
-    with atomic_file(out / weights_name(model)) as part:
-        save_file(weights, part, metadata={**metadata(model, average), "steps": str(step)})

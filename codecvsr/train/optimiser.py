@@ -15,7 +15,7 @@ _ITERATIONS = 5
 
 
 def make_optimiser(network: nn.Module, rate: float, device: torch.device, *, kind: str = "adam") -> torch.optim.Adam:
-    """Returns the optimiser of all parameters of ``network``; on a GPU capturable, with the learning rate as a tensor.
+    """Returns the optimiser of all trained parameters of ``network``; on a GPU capturable, with the learning rate as a tensor.
 
     Args:
         network: the network to be trained.
@@ -26,7 +26,8 @@ def make_optimiser(network: nn.Module, rate: float, device: torch.device, *, kin
     on_gpu = device.type == "cuda"
     lr = torch.tensor(rate, device=device) if on_gpu else rate
     options: dict[str, Any] = {"lr": lr, "betas": (0.9, 0.99), "capturable": on_gpu, "fused": on_gpu or None}
-    return (Muon if kind == "muon" else torch.optim.Adam)(network.parameters(), **options)
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return (Muon if kind == "muon" else torch.optim.Adam)(trained, **options)
 
 
 class Muon(torch.optim.Adam):

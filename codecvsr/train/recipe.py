@@ -45,6 +45,18 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Adapter:
+    """Trains low-rank differences to a base instead of all weights; network and size are then the base's."""
+
+    base: str = ""  #: a model's name, or a weights file; empty to train all weights
+    rank: int = 16  #: of the difference of each weight
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise ValueError(f"rank = {self.rank}; at least 1 was expected")
+
+
+@dataclass(frozen=True)
 class Optimisation:
     """The steps: their number, samples, optimiser and learning rate, and the moving average of the weights (EMA)."""
 
@@ -125,6 +137,7 @@ class Recipe:
 
     data: Data = field(default_factory=Data)
     model: Model = field(default_factory=Model)
+    adapter: Adapter = field(default_factory=Adapter)
     optimisation: Optimisation = field(default_factory=Optimisation)
     dropout: Dropout = field(default_factory=Dropout)
     reporting: Reporting = field(default_factory=Reporting)

@@ -46,14 +46,15 @@ def save_state(
     Args:
         out: the run's folder.
         step: steps done.
-        network: the network as trained.
+        network: the network as trained; parameters that are not trained are not saved.
         average: its averaged weights.
-        optimiser: Adam of ``network.parameters()``.
+        optimiser: Adam of its trained parameters.
         params: further JSON values to save.
         is_compact: save the moments in 16 bits.
     """
-    tensors = {f"network.{key}": value for key, value in network.state_dict().items()}
-    tensors |= {f"average.{key}": value for key, value in average.state_dict().items()}
+    frozen = _frozen(network)
+    tensors = {f"network.{key}": value for key, value in network.state_dict().items() if key not in frozen}
+    tensors |= {f"average.{key}": value for key, value in average.state_dict().items() if key not in frozen}
     for name, parameter in network.named_parameters():
         for key, value in optimiser.state.get(parameter, {}).items():
             is_small = is_compact and key in _MOMENTS
@@ -95,7 +96,7 @@ def load_state(
         path: a run's folder (its latest state), or a state folder.
         network: the network as trained.
         average: its averaged weights.
-        optimiser: Adam of ``network.parameters()``.
+        optimiser: Adam of its trained parameters.
 
     Returns:
         The steps done, and the further values that :func:`save_state` saved.
@@ -111,7 +112,9 @@ def load_state(
         tensors, params = _read(folder)
         for name, target in (("network", network), ("average", average)):
             prefix = f"{name}."
-            target.load_state_dict({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+            own = {key: value for key, value in target.state_dict().items() if key in _frozen(network)}
+            saved = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            target.load_state_dict(own | saved)
         _load_moments(tensors, network, optimiser)
         return int(str(params["step"])), params
     except (OSError, SafetensorError, RuntimeError, ValueError, KeyError) as error:
@@ -122,6 +125,11 @@ def load_state(
 def find_states(out: Path) -> list[Path]:
     """Returns the state folders of a run, by rising step."""
     return sorted(path for path in out.glob(f"{PREFIX}*") if path.is_dir())
+
+
+def _frozen(network: nn.Module) -> set[str]:
+    """The names of parameters that are not trained: the base's weights under an adapter."""
+    return {name for name, parameter in network.named_parameters() if not parameter.requires_grad}
 
 
 def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
@@ -141,7 +149,8 @@ def _read(folder: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
 
 def _load_moments(tensors: Mapping[str, Tensor], network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     state: dict[int, dict[str, Tensor]] = {}
-    for index, (name, _) in enumerate(network.named_parameters()):
+    trained = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+    for index, name in enumerate(trained):
         found = {key: tensors[f"{key}.{name}"] for key in (*_MOMENTS, "step") if f"{key}.{name}" in tensors}
         if found:
             state[index] = found

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from codecvsr.engine.device import autocast, place
 from codecvsr.train.loss import charbonnier, flat_weights
@@ -98,8 +99,9 @@ class Stepper:
             loss = (1 - share) * loss + share * charbonnier(predicted.float(), taught.float(), settings.charbonnier)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        self._processes.mean_gradients(self._network.parameters())
-        nn.utils.clip_grad_norm_(self._network.parameters(), settings.clip_norm)
+        trained = [parameter for parameter in self._network.parameters() if parameter.requires_grad]
+        self._processes.mean_gradients(trained)
+        nn.utils.clip_grad_norm_(trained, settings.clip_norm)
         self._optimiser.step()
         with torch.no_grad():
             for slow, fast in zip(self._average.parameters(), self._network.parameters(), strict=True):
@@ -111,7 +113,8 @@ class Stepper:
             self._loss += loss.detach()
 
     def _predict(self, batch: Batch) -> Tensor:
-        with autocast(self._device, self._dtype):
+        # An adapter's factors are multiplied once, not at every use of their weight.
+        with autocast(self._device, self._dtype), parametrize.cached():
             try:
                 return self._forward(self._network, batch, self._recipe.model.motion)
             except Exception as error:  # torch.compile raises many kinds

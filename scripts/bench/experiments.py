@@ -127,7 +127,7 @@ def trained(
         is_begun = run.is_dir() and bool(find_states(run))
         train(recipe, run, resume=run if is_begun else None, overwrite=True, device=device)
         weights.parent.mkdir(parents=True, exist_ok=True)
-        (run / weights_name(recipe.model)).replace(weights)
+        (run / weights_name(recipe)).replace(weights)
     return files
 
 

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from codecvsr.cli import cli
 from codecvsr.errors import InputError
+from codecvsr.models.model_names import QUALITIES
 from codecvsr.upscaling.batch import plan_default_outputs
 from codecvsr.upscaling.default_output import default_output
 from codecvsr.upscaling.options import UpscaleOptions
@@ -97,9 +98,10 @@ def test_quality_chooses_the_model(tmp_path, monkeypatch):
     chosen = []
     monkeypatch.setattr("codecvsr.upscaling.batch.make_engine", lambda options: chosen.append(options.model) or 1 / 0)
     source = make_video(tmp_path / "clip.mp4", 3)
-    for words in (["--quality", "fast"], ["--quality", "balanced"], []):
+    for words in (*(["--quality", quality] for quality in QUALITIES), []):
         CliRunner().invoke(cli, ["upscale", str(source), *words])
-    assert chosen == ["codecvsr-fast", "codecvsr", "codecvsr"]
+    assert chosen == [*QUALITIES.values(), "codecvsr"]
+    assert chosen[:2] == ["codecvsr-fast", "codecvsr"]
 
 
 def test_the_last_line_has_place_size_time_and_what_is_not_carried(tmp_path):

@@ -111,6 +111,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _read_torch(path: Path, *, mmap: bool) -> object:
     try:
         with warnings.catch_warnings(action="ignore"):  # whatever torch has to say, the errors below say it to users
+            if path.suffix == ".safetensors":  # torch takes the name for the format; the content is another
+                with path.open("rb") as file:
+                    return torch.load(file, map_location="cpu", weights_only=True)
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:  # whatever the parser makes of foreign bytes, the file is to blame
         text = str(error)
