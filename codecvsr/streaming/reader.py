@@ -28,6 +28,7 @@ from codecvsr.streaming.events import (
 from codecvsr.streaming.frame_queue import FrameQueue, LiveFrame, Section
 from codecvsr.streaming.inputs import LiveInput
 from codecvsr.streaming.losses import Losses
+from codecvsr.streaming.omissions import not_carried
 
 _USUAL_RATE, _MAX_RATE = Fraction(25), 240
 _FIRST_PICTURE, _NO_PICTURE = (
@@ -111,6 +112,8 @@ class StreamReader(threading.Thread):
 
     def _read(self) -> None:
         opened = self._source.open()
+        if missing := not_carried(*opened):
+            self._on_event(Note(f"{self._source.title}: not carried: {', '.join(missing)}."))
         while True:
             is_finite = self._source.is_finite(opened[0])
             reason, is_unreadable = self._read_connection(*opened)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from codecvsr.video.subtitles import FACES, StyledText
+from codecvsr.video.subtitles import FACES, StyledText, decode
 
 _TEXT_FIELD, _STYLE_FIELD = 8, 2
 _TOKEN = re.compile(r"\\[Nnh{}]|\{[^{}]*\}")
@@ -25,7 +25,7 @@ def read_styles(header: bytes) -> dict[str, int]:
     """Returns the faces of each style: the sum of 1 for bold, 2 for italic, 4 for underlined."""
     styles: dict[str, int] = {}
     names: list[str] = []
-    for line in header.decode("utf-8", "replace").splitlines():
+    for line in decode(header).splitlines():
         kind, _, rest = line.partition(":")
         fields = [part.strip() for part in rest.split(",")]
         if kind == "Format" and "Fontname" in fields:
@@ -71,7 +71,7 @@ def parse_event(event: bytes, styles: dict[str, int]) -> StyledText:
         event: as in Matroska.
         styles: of :func:`read_styles`.
     """
-    fields = event.rstrip(b"\r\n\0").decode("utf-8", "replace").split(",", _TEXT_FIELD)
+    fields = decode(event.rstrip(b"\r\n\0")).split(",", _TEXT_FIELD)
     if len(fields) <= _TEXT_FIELD:
         return StyledText("", (), bool(event))
     style = styles.get(fields[_STYLE_FIELD].strip().lstrip("*"), 0)

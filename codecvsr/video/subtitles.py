@@ -41,6 +41,14 @@ class StyledText:
     lost: bool = False
 
 
+def decode(payload: bytes) -> str:
+    """Returns the text of a subtitle: UTF-8 as the containers demand, else Windows-1252, which old files have instead."""
+    try:
+        return payload.decode("utf-8")
+    except UnicodeDecodeError:
+        return payload.decode("cp1252", "replace")
+
+
 def join(texts: Sequence[StyledText]) -> StyledText:
     """Returns texts that are shown together, each on lines of its own."""
     text: list[str] = []
@@ -53,7 +61,7 @@ def join(texts: Sequence[StyledText]) -> StyledText:
 
 def parse_subrip(payload: bytes) -> StyledText:
     """Returns the text of a SubRip packet."""
-    source = payload.decode("utf-8", "replace").replace("\r\n", "\n").rstrip("\n")
+    source = decode(payload).replace("\r\n", "\n").rstrip("\n")
     text: list[str] = []
     faces: list[int] = []
     depth = dict.fromkeys(FACES, 0)

@@ -14,8 +14,10 @@ import pytest
 import codecvsr
 from codecvsr.errors import InputError, OutputError
 from codecvsr.streaming.api import run_live
+from codecvsr.streaming.omissions import not_carried
 from codecvsr.streaming.options import LiveOptions, OutputOptions
 from tests.streams import encode, moving_texture
+from tests.tracks import with_subtitles
 from tests.videos import frame_times, make_video, small_network
 
 FRAMES = 14
@@ -199,3 +201,23 @@ def test_stdin_to_stdout_and_a_reader_that_leaves(transport_stream: Path, tmp_pa
         message = process.stderr.read().decode()
         assert process.wait() == 0, message
     assert "its reader has left" in message and "Traceback" not in message
+
+
+def test_what_no_live_output_has_is_named_before_the_first_picture(tmp_path):
+    source = tmp_path / "in.mkv"
+    with_subtitles(source, "subrip", [(0, 1, b"Hello")])
+    events = []
+    run(source, tmp_path / "out.mkv", events=events)
+    texts = [(event.event, event.message) for event in events]
+    note = next(
+        i for i, (kind, text) in enumerate(texts) if kind == "note" and "not carried: 1 subtitle stream." in text
+    )
+    assert note < next(i for i, (kind, _) in enumerate(texts) if kind == "connected")
+
+
+def test_what_a_live_output_lacks(video, transport_stream):
+    with av.open(str(transport_stream)) as plain:
+        assert not_carried(plain, plain.streams.video[0]) == []
+    with av.open(str(video)) as rich:
+        missing = not_carried(rich, rich.streams.video[0])
+    assert missing == ["1 subtitle stream", "1 attachment stream", "the shape of its pixels (4:3)"]

@@ -32,6 +32,13 @@ def test_a_known_sample():
     assert write_subrip(parse_timed_text(sample)) == b"Hello <i>you</i>"
 
 
+def test_text_of_old_files_keeps_its_letters():
+    styled = parse_subrip("déjà vu – 5 €".encode("cp1252"))
+    assert styled.text == "déjà vu – 5 €" and not styled.lost
+    assert parse_subrip("déjà".encode()).text == "déjà"
+    assert parse_subrip(b"\x81").lost  # no letter in either
+
+
 @pytest.mark.parametrize("text", ['<font color="red">x</font>', "{\\an8}x", "<s>x</s>"])
 def test_other_markup_is_left_out_and_said_so(text):
     styled = parse_subrip(text.encode())

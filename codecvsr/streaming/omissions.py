@@ -1,0 +1,31 @@
+"""What an input has and a live output will not."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import av
+
+_FURTHER = ("video", "subtitle", "data", "attachment")
+_HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, TransferCharacteristics
+
+
+def not_carried(container: av.container.InputContainer, video: av.video.stream.VideoStream) -> list[str]:
+    """Return what of an open input no live output has, a part of a sentence each.
+
+    Args:
+        container: the open input.
+        video: the stream that is enlarged.
+    """
+    counts: Counter[str] = Counter(stream.type for stream in container.streams if stream is not video)
+    missing = [
+        f"{counts[kind]} {'further ' * (kind == 'video')}{kind} stream{'s' * (counts[kind] > 1)}"
+        for kind in _FURTHER
+        if counts[kind]
+    ]
+    shape = video.sample_aspect_ratio
+    if shape and shape != 1:
+        missing.append(f"the shape of its pixels ({shape.numerator}:{shape.denominator})")
+    if curve := _HDR.get(int(video.codec_context.color_trc or 0)):
+        missing.append(f"tone mapping (its pictures are HDR, {curve}, which the networks were not made for)")
+    return missing
