@@ -137,13 +137,13 @@ class Recipe:
 
     data: Data = field(default_factory=Data)
     model: Model = field(default_factory=Model)
-    adapter: Adapter = field(default_factory=Adapter)
     optimisation: Optimisation = field(default_factory=Optimisation)
     dropout: Dropout = field(default_factory=Dropout)
     reporting: Reporting = field(default_factory=Reporting)
     engine: Engine = field(default_factory=Engine)
     distillation: Distillation = field(default_factory=Distillation)
     windows: tuple[Window, ...] = ()  #: kinds of sample; that of :class:`Optimisation` if empty
+    adapter: Adapter = field(default_factory=Adapter)
 
     def kinds(self) -> tuple[Window, ...]:
         """Returns all kinds of sample."""
