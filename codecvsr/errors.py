@@ -35,6 +35,10 @@ class OutputError(CodecVSRError):
     """An output cannot be written, or exists already and overwriting was not asked for."""
 
 
+class OtherJobError(OutputError):
+    """The unfinished run of an output is of another input, or has other options."""
+
+
 class CheckpointError(CodecVSRError):
     """A model file is unreadable, unsafe to load or fits no known network."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import av
 
-from codecvsr.bitstream.containers import open_input, read_only
+from codecvsr.bitstream.containers import open_input, read_only, with_data
 
 _TS_DISCONT = 0x0200  # AVFMT_TS_DISCONT of libavformat
 _MAX_AHEAD = 10_000_000  # microseconds that a stream may jump forward
@@ -100,10 +100,8 @@ def read_only_video(container: av.container.InputContainer, stream: av.video.str
 
 
 def _as_whole(packet: av.Packet, stream: av.video.stream.VideoStream) -> av.Packet:
-    whole: av.Packet = av.Packet(bytes(packet))
+    whole = with_data(packet, bytes(packet))
     whole.stream = stream
-    whole.time_base, whole.pts, whole.dts = packet.time_base, packet.pts, packet.dts
-    whole.duration, whole.is_keyframe = packet.duration, packet.is_keyframe
     return whole
 
 

@@ -26,6 +26,14 @@ def open_input(path: Path, **keywords: Any) -> av.container.InputContainer:
     return av.open(f"file:{path}", metadata_errors=TAG_ERRORS, **keywords)
 
 
+def with_data(packet: av.Packet, data: bytes) -> av.Packet:
+    """Returns a packet of other data with the times and the key flag of ``packet``; it belongs to no stream yet."""
+    new: av.Packet = av.Packet(data)
+    new.time_base, new.pts, new.dts, new.duration = packet.time_base, packet.pts, packet.dts, packet.duration
+    new.is_keyframe = packet.is_keyframe
+    return new
+
+
 def read_only(container: av.container.InputContainer, streams: Collection[int]) -> None:
     """Has libav pass over all other streams of a file that was just opened, so that damage of theirs does not count.
 

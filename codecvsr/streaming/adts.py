@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import av
 
+from codecvsr.bitstream.containers import with_data
+
 _SYNC = 0xFFF0
 _HEADER, _CRC = 7, 2  # bytes
 
@@ -19,7 +21,6 @@ def without_header(packet: av.Packet) -> av.Packet:
     if not is_adts(data):
         return packet
     length = _HEADER if data[1] & 1 else _HEADER + _CRC
-    new: av.Packet = av.Packet(data[length:])
-    new.time_base, new.pts, new.dts, new.duration = packet.time_base, packet.pts, packet.dts, packet.duration
+    new = with_data(packet, data[length:])
     new.is_keyframe = True
     return new

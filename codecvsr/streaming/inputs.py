@@ -17,7 +17,7 @@ from codecvsr.errors import InputError
 
 Kind = Literal["network", "pipe", "device", "file"]
 
-_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)  #: of a stream; group 1 is its protocol
 _PROBE = {"analyzeduration": "1000000"}  # microseconds; the default of 5 s would be latency
 _OPTIONS = {
     "udp": {"overrun_nonfatal": "1", "fifo_size": "50000"},
@@ -52,7 +52,7 @@ class LiveInput:
         """What it is: only a network source can come back after its end."""
         if self.name == "-":
             return "pipe"
-        if _ADDRESS.match(self.name) and not self.name.lower().startswith("file:"):
+        if ADDRESS.match(self.name) and not self.name.lower().startswith("file:"):
             return "network"
         path = Path(self.name)
         if path.is_fifo():

@@ -6,8 +6,10 @@ from collections import Counter
 
 import av
 
+from codecvsr.bitstream.tone_mapping import HLG, PQ
+
 _FURTHER = ("video", "subtitle", "data", "attachment")
-_HDR = {16: "PQ", 18: "HLG"}  # ITU-T H.273, TransferCharacteristics
+_HDR = {PQ: "PQ", HLG: "HLG"}
 
 
 def not_carried(container: av.container.InputContainer, video: av.video.stream.VideoStream) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import av
 
-from codecvsr.bitstream.containers import TAG_ERRORS
+from codecvsr.bitstream.containers import TAG_ERRORS, with_data
 from codecvsr.errors import OutputError
 from codecvsr.files import check_writable, refuse_existing
 from codecvsr.streaming.events import LiveEvent, Note
@@ -78,14 +78,7 @@ class Recorder:
             new = self._copies.get(packet.stream_index)
             if new is None:
                 return
-            copy: av.Packet = av.Packet(bytes(packet))
-            copy.time_base, copy.pts, copy.dts, copy.duration = (
-                packet.time_base,
-                packet.pts,
-                packet.dts,
-                packet.duration,
-            )
-            copy.is_keyframe = packet.is_keyframe
+            copy = with_data(packet, bytes(packet))
             self._times[packet.stream_index].correct(copy)
             copy.stream = new
             try:

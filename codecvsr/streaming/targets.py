@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from codecvsr.errors import InputError, OutputError
 from codecvsr.files import check_writable, refuse_existing
+from codecvsr.streaming.inputs import ADDRESS
 from codecvsr.streaming.options import OutputOptions
 from codecvsr.upscaling.stream_output import is_stream
 
 PLAYLIST, PAGE, INIT, SEGMENT = "index.m3u8", "index.html", "init.mp4", "segment%05d.m4s"
 SEGMENT_SECONDS = 2  #: of an HLS segment, and between two key frames
 
-_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _CONTAINERS = {"mkv": "matroska", "mpegts": "mpegts", "mp4": "mp4", "flv": "flv", "hls": "hls"}
 _SUFFIXES = {".mkv": "mkv", ".ts": "mpegts", ".m2ts": "mpegts", ".mp4": "mp4", ".flv": "flv", ".m3u8": "hls"}
 _SCHEMES = {
@@ -48,7 +47,7 @@ class LiveTarget:
     @property
     def is_pipe(self) -> bool:
         """Whether it is standard output, a named pipe or a device."""
-        return self.path is None and not _ADDRESS.match(self.name)
+        return self.path is None and not ADDRESS.match(self.name)
 
     @property
     def title(self) -> str:
@@ -63,7 +62,7 @@ def choose_target(name: str, options: OutputOptions) -> LiveTarget:
         InputError: the format is not known.
         OutputError: it exists already, or cannot be written.
     """
-    address = _ADDRESS.match(name)
+    address = ADDRESS.match(name)
     path = Path(name)
     if address:
         form = _form(options, _SCHEMES.get(address[1].lower(), ""), name)

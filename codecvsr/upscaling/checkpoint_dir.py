@@ -23,7 +23,7 @@ import numpy as np
 
 from codecvsr.bitstream.tone_mapping import ToneMapping
 from codecvsr.durable import lock, sync_file, sync_folder
-from codecvsr.errors import OutputError
+from codecvsr.errors import OtherJobError, OutputError
 from codecvsr.files import FRAME_NAME, name_beside
 from codecvsr.video.scan import Colour, Scan
 from codecvsr.video.segments import unique
@@ -185,7 +185,7 @@ class CheckpointDir:
         found = differences(old, manifest)
         if found:
             more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-            raise OutputError(
+            raise OtherJobError(
                 f"{self.output}: an unfinished run is there, but for another job ({'; '.join(found[:3])}{more}); {advice}."
             )
 

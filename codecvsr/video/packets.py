@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -47,6 +48,18 @@ def cover_packet(packet: av.Packet, stream: av.stream.Stream) -> av.Packet:
     new.time_base, new.pts, new.dts, new.stream = Fraction(1, 1000), 0, 0, stream
     new.is_keyframe = True
     return new
+
+
+def matroska_sample(template: av.stream.Stream, first: av.Packet) -> bytes:
+    """Returns a Matroska file with one stream, like ``template``, and its first packet: a header to add elements to."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska", container_options={"live": "1", "write_crc32": "0"}) as sample:
+        packet: av.Packet = av.Packet(bytes(first))
+        packet.stream = sample.add_stream_from_template(template, opaque=True)
+        packet.pts = packet.dts = 0
+        packet.time_base, packet.is_keyframe = Fraction(1, 1000), True
+        sample.mux_one(packet)
+    return file.getvalue()
 
 
 def video_index(media: Media) -> int:

@@ -17,7 +17,7 @@ import av
 
 from codecvsr.bitstream.containers import TAG_ERRORS, WholePackets, open_input, read_only
 from codecvsr.video import matroska
-from codecvsr.video.packets import fresh_packets
+from codecvsr.video.packets import fresh_packets, matroska_sample
 from codecvsr.video.timeline import packet_time, shown_packets
 
 _MAX_SECONDS = 1  # more is no priming
@@ -63,14 +63,7 @@ def add_stream_with_delay(
         path: of the source.
         delay: in seconds; nothing is added where the source states one itself.
     """
-    header = io.BytesIO()
-    first = next(fresh_packets(path, old.index))
-    with av.open(header, "w", format="matroska", container_options={"live": "1", "write_crc32": "0"}) as sample:
-        copy = sample.add_stream_from_template(old, opaque=True)
-        packet: av.Packet = av.Packet(bytes(first))
-        packet.pts = packet.dts = 0
-        packet.time_base, packet.is_keyframe, packet.stream = Fraction(1, 1000), True, copy
-        sample.mux_one(packet)
-    data = matroska.add_codec_delay(header.getvalue(), round(delay * 10**9))
+    sample = matroska_sample(old, next(fresh_packets(path, old.index)))
+    data = matroska.add_codec_delay(sample, round(delay * 10**9))
     with av.open(io.BytesIO(data), "r", metadata_errors=TAG_ERRORS) as described:
         return out.add_stream_from_template(described.streams.audio[0], opaque=True)

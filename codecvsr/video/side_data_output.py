@@ -16,9 +16,10 @@ import av
 import numpy as np
 
 from codecvsr.bitstream import sei
-from codecvsr.bitstream.containers import TAG_ERRORS
+from codecvsr.bitstream.containers import TAG_ERRORS, with_data
 from codecvsr.bitstream.picture_encoder import PictureEncoder, VideoFormat
 from codecvsr.video import iso_boxes, matroska
+from codecvsr.video.packets import matroska_sample
 from codecvsr.video.segments import ENCODERS, Codec, EncoderOptions, usual_pixel_format
 from codecvsr.video.side_data import OF_PICTURES, OF_STREAM, WORDS, PictureData, SideData, parse, shown_side_data
 from codecvsr.video.side_data_forms import matroska_elements, mp4_boxes, sei_messages
@@ -54,14 +55,7 @@ class SideDataWriter:
         """Adds a stream to ``out`` that is like ``template``, whose first packet is ``first``, and states the side data."""
         if not self._elements:
             return out.add_stream_from_template(template, opaque=True)
-        header = io.BytesIO()
-        with av.open(header, "w", format="matroska", container_options={"live": "1", "write_crc32": "0"}) as sample:
-            packet: av.Packet = av.Packet(bytes(first))
-            packet.stream = sample.add_stream_from_template(template, opaque=True)
-            packet.pts = packet.dts = 0
-            packet.time_base, packet.is_keyframe = Fraction(1, 1000), True
-            sample.mux_one(packet)
-        data = header.getvalue()
+        data = matroska_sample(template, first)
         for path, added in self._elements:
             data = matroska.add_elements(data, (*matroska.VIDEO_PATH, *path), added)
         with av.open(io.BytesIO(data), "r", metadata_errors=TAG_ERRORS) as described:
@@ -89,10 +83,7 @@ class SideDataWriter:
             messages += sei.unregistered(self._pictures["SEI_UNREGISTERED"].of(index))
         if not messages:
             return packet
-        new: av.Packet = av.Packet(sei.insert(bytes(packet), self._codec, messages))
-        new.time_base, new.pts, new.dts, new.duration = packet.time_base, packet.pts, packet.dts, packet.duration
-        new.is_keyframe = packet.is_keyframe
-        return new
+        return with_data(packet, sei.insert(bytes(packet), self._codec, messages))
 
 
 def carried(data: SideData, codec: Codec, container: str) -> set[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from codecvsr.bitstream.pictures import VideoPictures
-from codecvsr.errors import OutputError
+from codecvsr.errors import OtherJobError
 from codecvsr.upscaling.api import upscale
 from codecvsr.upscaling.dry_run import plan_all
 from codecvsr.upscaling.options import RunSettings, UpscaleOptions
@@ -134,10 +134,7 @@ def _upscale(clip: Path, output: Path, options: UpscaleOptions, on_event: OnEven
     settings = {**options.to_json(), "fps": None}
     try:
         report = upscale(clip, output, resume=True, overwrite=True, listener=listener, **settings).to_json()
-    except OutputError as error:
-        if "for another job" not in str(error):
-            raise
-        # Another version of the program began it.
+    except OtherJobError:  # another version of the program began it
         report = upscale(clip, output, resume=False, overwrite=True, listener=listener, **settings).to_json()
     return {key: report.get(key) for key in _KEYS}
 

@@ -65,7 +65,12 @@ def is_supported(conv: nn.Conv2d) -> bool:
 
 
 def is_supported_input(x: Tensor) -> bool:
-    """Whether the library can run a call with this input."""
+    """Whether the library can run a call with this input, without gradients."""
+    return is_plain_input(x) and not torch.is_grad_enabled()
+
+
+def is_plain_input(x: Tensor) -> bool:
+    """Whether it is a batch of float32 on the CPU, and the call is computed now and in that type."""
     return (
         not torch.jit.is_tracing()  # type: ignore[attr-defined]
         and type(x) is Tensor
@@ -73,7 +78,6 @@ def is_supported_input(x: Tensor) -> bool:
         and x.device.type == "cpu"
         and x.ndim == 4
         and x.numel() > 0
-        and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
     )

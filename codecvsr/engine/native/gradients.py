@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codecvsr import native_libraries
-from codecvsr.engine.native.convolutions import NativeConv, dense, is_supported, thread_net, unpadded
+from codecvsr.engine.native.convolutions import NativeConv, dense, is_plain_input, is_supported, thread_net, unpadded
 from codecvsr.engine.native.net import is_worth_it
 from codecvsr.engine.native.structs import GROUP, TILE
 from codecvsr.models.layers.blocks import ShuffleConv
@@ -84,17 +84,7 @@ class TrainingConv:
         return F.pixel_shuffle(y, conv.scale) if isinstance(conv, ShuffleConv) else y
 
     def _can_run(self, x: Tensor) -> bool:
-        return (
-            x.dtype == torch.float32
-            and x.device.type == "cpu"
-            and x.ndim == 4
-            and x.numel() > 0
-            and x.shape[1] == self._conv.in_channels
-            and self._forwards.is_ready()
-            and not torch.is_autocast_enabled("cpu")
-            and not torch.compiler.is_compiling()
-            and not torch.jit.is_tracing()  # type: ignore[attr-defined]
-        )
+        return is_plain_input(x) and x.shape[1] == self._conv.in_channels and self._forwards.is_ready()
 
 
 class _Transposed(NativeConv):
