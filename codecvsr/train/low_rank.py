@@ -24,20 +24,21 @@ class LowRank(nn.Module):
     """Adds the product of two trained factors to a weight; zero at first (Hu et al., "LoRA", ICLR 2022).
 
     Args:
-        weight: (O, I, ...).
+        weight: (O, I) or (O, I, h, w).
         rank: of the product.
     """
 
     def __init__(self, weight: Tensor, rank: int) -> None:
         super().__init__()
-        self.lora_A = nn.Parameter(weight.new_empty(rank, *weight.shape[1:]))
-        self.lora_B = nn.Parameter(weight.new_zeros(len(weight), rank, *(1 for _ in weight.shape[2:])))
+        rows, columns = adapter.as_matrix(weight).shape
+        second, first = adapter.as_factors(weight.new_zeros(rows, rank), weight.new_empty(rank, columns), weight.shape)
+        self.lora_A, self.lora_B = nn.Parameter(first), nn.Parameter(second)
         nn.init.kaiming_uniform_(self.lora_A, a=5**0.5)
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the sum, in the precision of the weight also under autocast."""
         with torch.autocast(weight.device.type, enabled=False):
-            return weight + (self.lora_B.flatten(1) @ self.lora_A.flatten(1)).view_as(weight)
+            return weight + adapter.product(self.lora_B, self.lora_A)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,7 @@ def build_adapted(recipe: Recipe) -> tuple[nn.Module, Base]:
     for module in list(network.modules()):
         weight = module._parameters.get("weight")
         if weight is not None and weight.ndim > 1:
-            rows, columns = weight.flatten(1).shape
+            rows, columns = adapter.as_matrix(weight).shape
             if recipe.adapter.rank * (rows + columns) < rows * columns:
                 weight.requires_grad_(False)
                 parametrize.register_parametrization(module, "weight", LowRank(weight.detach(), recipe.adapter.rank))

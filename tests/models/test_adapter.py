@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from codecvsr.cli.models import command
@@ -59,16 +59,40 @@ def test_the_file_keeps_to_its_size_and_gives_ranks_where_most_is_kept(files: Fi
 
 def test_ranks_of_a_difference_of_low_rank_are_found(files: Files) -> None:
     state = state_of(files[0])
-    a, b = torch.randn(8, 3) * 0.01, torch.randn(3, 72)
+    a, b = torch.randn(8, 3, 3, 1) * 0.01, torch.randn(3, 8, 1, 3)
     tuned = state | {"conv_hr.weight": state["conv_hr.weight"].clone(), "fusion.bias": state["fusion.bias"] + 0.5}
-    shape = state["backward_trunk.main.2.0.conv1.weight"].shape
-    tuned["backward_trunk.main.2.0.conv1.weight"] = state["backward_trunk.main.2.0.conv1.weight"] + (a @ b).view(shape)
+    change = sum((a[:, rank, None] * b[None, rank] for rank in range(3)), torch.zeros(8, 8, 3, 3))
+    tuned["backward_trunk.main.2.0.conv1.weight"] = state["backward_trunk.main.2.0.conv1.weight"] + change
     made = factor(state, tuned)
     assert {row.name: row.rank for row in made.rows} == {
         "fusion.bias": None,
         "backward_trunk.main.2.0.conv1.weight": 3,
     }
     assert made.kept == pytest.approx(1)
+
+
+def test_factors_are_two_convolutions_one_along_columns_and_one_along_rows(files: Files) -> None:
+    base, tuned, path = files
+    make_adapter(base, tuned, path, limits=Limits(max_rank=2))
+    tensors = load_file(path)
+    layer = "forward_trunk.main.2.0.conv1"
+    first, second = tensors[layer + adapter.FIRST].float(), tensors[layer + adapter.SECOND].float()
+    assert (tuple(first.shape), tuple(second.shape)) == ((2, 8, 1, 3), (8, 2, 3, 1))
+    picture = torch.rand(1, 8, 9, 9)
+    apart = torch.nn.functional.conv2d(torch.nn.functional.conv2d(picture, first), second)
+    change = adapter.differences(tensors)[layer + adapter.WEIGHT]
+    assert torch.allclose(torch.nn.functional.conv2d(picture, change), apart, atol=1e-5)
+
+
+def test_factors_of_pefts_shapes_are_read(files: Files) -> None:
+    base, tuned, path = files
+    make_adapter(base, tuned, path, limits=Limits(max_rank=1))
+    layer = "forward_trunk.main.2.0.conv1"
+    first, second = torch.randn(1, 8, 3, 3) * 0.01, torch.randn(8, 1, 1, 1)
+    rewrite(path, {layer + adapter.FIRST: first.half(), layer + adapter.SECOND: second.half()})
+    change = (second.half().float().flatten(1) @ first.half().float().flatten(1)).view(8, 8, 3, 3)
+    wanted = state_of(base)[layer + adapter.WEIGHT] + change
+    assert torch.allclose(state_of(path)[layer + adapter.WEIGHT], wanted, atol=1e-6)
 
 
 def test_rounding_the_base_to_fp16_is_no_difference(files: Files) -> None:

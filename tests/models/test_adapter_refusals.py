@@ -46,6 +46,12 @@ def _other_rank(base: Path, path: Path) -> None:
     rewrite(path, {name: load_file(path)[name][:1]})
 
 
+def _other_kernels(base: Path, path: Path) -> None:
+    name = next(key for key, value in load_file(path).items() if key.endswith(adapter.FIRST) and value.ndim == 4)
+    rank, inputs = load_file(path)[name].shape[:2]
+    rewrite(path, {name: torch.zeros(rank, inputs, 5, 3, dtype=torch.float16)})
+
+
 def _without_factor(base: Path, path: Path) -> None:
     tensors = load_file(path)
     rewrite(path, remove=next(key for key in tensors if key.endswith(adapter.SECOND)))
@@ -60,6 +66,7 @@ def _without_factor(base: Path, path: Path) -> None:
         (_truncated, "a damaged safetensors file"),
         (_other_shape, r"changes 'fusion.bias' in the shape \(9,\), but in its base base.safetensors it is \(8,\)"),
         (_other_rank, r"have the ranks 1 and \d"),
+        (_other_kernels, r"factors of \(.*\) and \(\d, \d+, 5, 3\), which do not fit each other"),
         (_without_factor, "with one of the two factors of"),
         (lambda base, path: rewrite(path, {"no.such.bias.diff": torch.zeros(1)}), "changes 'no.such.bias', which"),
         (lambda base, path: rewrite(path, {"foreign": torch.zeros(1)}), "with the foreign tensor 'foreign'"),

@@ -1,9 +1,10 @@
 """Adapter files: a small difference to the weights of another checkpoint, which is called its base.
 
-A safetensors file. The difference of a weight ``NAME.weight`` (O, I, ...) is the product of ``NAME.lora_B.weight``
-(O, r, 1, ...) and ``NAME.lora_A.weight`` (r, I, ...), with a rank r of its own (Hu et al., "LoRA", ICLR 2022; the names are
-those of Hugging Face's PEFT). Any tensor NAME may have its whole difference instead, as ``NAME.diff``; a tensor with
-neither does not change. The metadata name the base by the SHA-256 of its tensors, see :func:`fingerprint`.
+A safetensors file. The difference of a convolution's weight ``NAME.weight`` (O, I, h, w) is the product of
+``NAME.lora_B.weight`` (O, r, h, 1) and ``NAME.lora_A.weight`` (r, I, 1, w) over r, a rank of its own (Hu et al., "LoRA", ICLR
+2022; the names are those of Hugging Face's PEFT, whose shapes, (O, r, 1, 1) and (r, I, h, w), are read too). Any tensor NAME
+may have its whole difference instead, as ``NAME.diff``; a tensor with neither does not change. The metadata name the base
+by the SHA-256 of its tensors, see :func:`fingerprint`.
 """
 
 from __future__ import annotations
@@ -143,29 +144,67 @@ def merge(
     """
     share = adapter.strength if strength is None else strength
     merged = {name: value.clone() for name, value in base.items()}
-    for name, change in differences(adapter.tensors).items():
+    try:
+        found = differences(adapter.tensors)
+    except ValueError as error:
+        raise CheckpointError(f"{origin}: {error}, which do not fit each other; {_AGAIN}.") from error
+    for name, change in found.items():
         if name not in merged:
             raise CheckpointError(f"{origin}: changes '{name}', which its base {adapter.base} does not have; {_AGAIN}.")
         value = merged[name]
-        if change.numel() != value.numel() or change.shape[0] != value.shape[0]:
+        if change.shape != value.shape:
             raise CheckpointError(
                 f"{origin}: changes '{name}' in the shape {tuple(change.shape)}, but in its base {adapter.base} it is "
                 f"{tuple(value.shape)}; {_AGAIN}."
             )
-        merged[name] = (value.float() + share * change.view(value.shape)).to(value.dtype)
+        merged[name] = (value.float() + share * change).to(value.dtype)
     return merged
 
 
 def differences(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the differences by the names of the base's tensors, float32; those of factors are matrices (O, I * ...)."""
+    """Return the differences by the names of the base's tensors, in float32.
+
+    Raises:
+        ValueError: two factors do not fit each other.
+    """
     found: dict[str, Tensor] = {}
     for name, value in tensors.items():
         if name.endswith(WHOLE):
             found[name.removesuffix(WHOLE)] = value.float()
         elif name.endswith(FIRST):
             layer = name.removesuffix(FIRST)
-            found[layer + WEIGHT] = tensors[layer + SECOND].flatten(1).float() @ value.flatten(1).float()
+            found[layer + WEIGHT] = product(tensors[layer + SECOND].float(), value.float())
     return found
+
+
+def as_matrix(weight: Tensor) -> Tensor:
+    """Return a weight (O, I, h, w) as the matrix (O * h, I * w) whose rank is that of its factors; (O, I) stays as it is."""
+    if weight.ndim < 3:
+        return weight
+    outputs, height = weight.shape[0], weight.shape[2]
+    return weight.movedim(2, 1).reshape(outputs * height, -1)
+
+
+def as_factors(second: Tensor, first: Tensor, shape: torch.Size) -> tuple[Tensor, Tensor]:
+    """Return matrices (O * h, r) and (r, I * w) as the factors of a weight of that shape: (O, r, h, 1) and (r, I, 1, w)."""
+    rank = len(first)
+    if len(shape) < 3:
+        return second, first
+    ones = [1] * (len(shape) - 3)
+    second = second.view(shape[0], shape[2], rank).movedim(1, 2).reshape(shape[0], rank, shape[2], *ones)
+    return second, first.view(rank, shape[1], 1, *shape[3:])
+
+
+def product(second: Tensor, first: Tensor) -> Tensor:
+    """Return the difference (O, I, h, w) whose factors are (O, r, h or 1, 1) and (r, I, 1 or h, w).
+
+    Raises:
+        ValueError: the factors do not fit each other.
+    """
+    try:
+        return torch.einsum("or...,ri...->oi...", second, first)
+    except RuntimeError as error:
+        raise ValueError(f"factors of {tuple(second.shape)} and {tuple(first.shape)}") from error
 
 
 def save(path: Path, adapter: Adapter) -> None:
