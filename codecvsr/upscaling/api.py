@@ -24,9 +24,10 @@ from codecvsr.files import check_frame_folder, refuse_existing
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir, fingerprint
 from codecvsr.upscaling.comparison import check_comparison, check_place, write_comparison
 from codecvsr.upscaling.default_output import output_of_one
+from codecvsr.upscaling.engine import Engine, make_engine
 from codecvsr.upscaling.frame_names import check_output_name, is_frame, may_make, split_output
 from codecvsr.upscaling.job import Job
-from codecvsr.upscaling.options import Engine, RunSettings, UpscaleOptions, UpscaleReport, make_engine
+from codecvsr.upscaling.options import RunSettings, UpscaleOptions, UpscaleReport
 from codecvsr.video import stream_mapping
 from codecvsr.video.image_writer import is_image_name
 from codecvsr.video.probe import Media

@@ -12,9 +12,10 @@ from codecvsr.files import FRAME_NAME, is_empty_folder, refuse_existing
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir
 from codecvsr.upscaling.default_output import default_output, output_of_one, picture_name
 from codecvsr.upscaling.display_names import DisplayNames
+from codecvsr.upscaling.engine import make_engine
 from codecvsr.upscaling.folder_inputs import find_videos, is_folder_of_frames, log_choice, separate_names
 from codecvsr.upscaling.frame_names import split_output, split_pattern
-from codecvsr.upscaling.options import RunSettings, UpscaleOptions, UpscaleReport, make_engine
+from codecvsr.upscaling.options import RunSettings, UpscaleOptions, UpscaleReport
 from codecvsr.upscaling.spool import is_pipe, pipe_name, spooled
 from codecvsr.upscaling.stream_output import for_stream, is_stream, stream_name, stream_suffix, streamed
 from codecvsr.video.stream_mapping import CONTAINERS, RAW_CONTAINERS

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from codecvsr.bitstream.frame import CodedFrame
-from codecvsr.inference.motion_source import with_motion
 from codecvsr.inference.proxy_encode import needs_proxy, proxy
 from codecvsr.inference.source import Source
-from codecvsr.models.zoo import LoadedModel
 from codecvsr.motion import MotionOptions, estimate_motion
 from codecvsr.motion.types import unknown_motion
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan
 from codecvsr.video.segments import unique
+
+if TYPE_CHECKING:
+    from codecvsr.models.zoo import LoadedModel
 
 _NAMES = {"h264": "H.264", "mpeg1video": "MPEG-1", "mpeg2video": "MPEG-2", "mpeg4": "MPEG-4"}
 
@@ -62,6 +64,8 @@ def make_source(frames: Sequence[CodedFrame], media: Media, kind: str, model: Lo
         model: has the SPyNet for motion of that kind.
         scratch: folder for a temporary file.
     """
+    from codecvsr.inference.motion_source import with_motion  # imports torch
+
     pixels = np.stack([frame.rgb for frame in frames])
     names = tuple(str(frame.index) for frame in frames)
     options = MotionOptions(resolve=False, refine=False) if kind == "raw" else MotionOptions()

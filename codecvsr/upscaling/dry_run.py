@@ -12,9 +12,10 @@ from codecvsr.bitstream.deinterlace import describe_deinterlacing
 from codecvsr.errors import InputError
 from codecvsr.upscaling.batch import check_stream_inputs, plan_jobs
 from codecvsr.upscaling.chunk_motion import describe_motion
+from codecvsr.upscaling.engine import AnyEngine, make_dry_engine
 from codecvsr.upscaling.estimate import Estimate, estimate
 from codecvsr.upscaling.frame_names import check_output_name, split_output
-from codecvsr.upscaling.options import Engine, RunSettings, UpscaleOptions, make_engine
+from codecvsr.upscaling.options import RunSettings, UpscaleOptions
 from codecvsr.upscaling.spool import is_pipe, pipe_name
 from codecvsr.upscaling.stream_output import for_stream, is_stream, stream_name, stream_suffix
 from codecvsr.upscaling.work import OutputForm, choose_form
@@ -85,7 +86,7 @@ class UpscalePlan:
 
 
 def make_upscale_plan(
-    engine: Engine, media: Media, found: Scan, output: Path, form: OutputForm, expected: Estimate
+    engine: AnyEngine, media: Media, found: Scan, output: Path, form: OutputForm, expected: Estimate
 ) -> UpscalePlan:
     """Returns the plan of one input with a known form of the output and an estimate."""
     options, height, width = engine.options, form.height, form.width
@@ -95,7 +96,7 @@ def make_upscale_plan(
         less = "--scale 2 or --height 2160" if options.scale > 2 else "--height 2160"
         suggestion = f"{width}x{height} is more than {_UHD[0]}x{_UHD[1]}: {less} makes a smaller video, faster to watch and to store."
     return UpscalePlan(
-        str(media.path), str(output), found.width, found.height, width, height, len(found), engine.model.name, engine.kind,
+        str(media.path), str(output), found.width, found.height, width, height, len(found), engine.name, engine.kind,
         describe_motion(media, found, engine.kind), expected, suggestion,
         describe_deinterlacing(found.deinterlaced, len(found), media.deinterlace), describe_size_changes(found.later_sizes),
     )  # fmt: skip
@@ -117,14 +118,14 @@ def plan_all(
     if output is not None and is_stream(output):
         check_stream_inputs(inputs, output)
         for_stream(settings, output)
-        plan = _plan_one(make_engine(options), inputs[0], Path(f"output{stream_suffix(output, form)}"))
+        plan = _plan_one(make_dry_engine(options), inputs[0], Path(f"output{stream_suffix(output, form)}"))
         return [replace(plan, output=stream_name(output))], []
     jobs, skipped = plan_jobs(inputs, output, options, settings, form)
-    engine = make_engine(options)
+    engine = make_dry_engine(options)
     return [_plan_one(engine, source, target) for source, target in jobs], skipped
 
 
-def _plan_one(engine: Engine, source: Path, output: Path) -> UpscalePlan:
+def _plan_one(engine: AnyEngine, source: Path, output: Path) -> UpscalePlan:
     options = engine.options
     folder, pattern = split_output(output)
     media = Media.open(source, options.fps, options.deinterlace)

@@ -12,8 +12,8 @@ import numpy as np
 from codecvsr.errors import CodecVSRError
 from codecvsr.inference.tiles import split_frame
 from codecvsr.upscaling.chunks import Chunk
+from codecvsr.upscaling.engine import AnyEngine
 from codecvsr.upscaling.gain import FORMULAS, expected_gain, facts_of
-from codecvsr.upscaling.options import Engine
 from codecvsr.upscaling.packet_sizes import PacketSizes, read_packet_sizes
 from codecvsr.upscaling.trial import Trial, run_trial
 from codecvsr.upscaling.work import OutputForm, Work, plan_work
@@ -85,7 +85,7 @@ def size(count: float) -> str:
 
 
 def estimate(
-    engine: Engine,
+    engine: AnyEngine,
     media: Media,
     scan: Scan,
     form: OutputForm,
@@ -128,12 +128,12 @@ def estimate(
         bytes=_bytes(media, scan, form, work, trial, packets, plans),
         gain_db=gain,
         cpu_seconds=cpu_seconds,
-        gain_error_db=FORMULAS[engine.model.name].error if gain and engine.model.name in FORMULAS else None,
+        gain_error_db=FORMULAS[engine.name].error if gain and engine.name in FORMULAS else None,
     )
 
 
 def estimate_pending(
-    engine: Engine,
+    engine: AnyEngine,
     media: Media,
     scan: Scan,
     form: OutputForm,
@@ -149,16 +149,16 @@ def estimate_pending(
     return estimate(engine, media, scan, form, plans, pending, workers=workers)
 
 
-def _gain(engine: Engine, media: Media, trial: Trial) -> float | None:
+def _gain(engine: AnyEngine, media: Media, trial: Trial) -> float | None:
     if engine.options.strength != 1 or engine.kind not in ("codec", "none"):
         return None
-    if media.kind != "h264" and engine.model.name in FORMULAS:
+    if media.kind != "h264" and engine.name in FORMULAS:
         return None
-    return expected_gain(engine.model.name, facts_of(trial.frames))
+    return expected_gain(engine.name, facts_of(trial.frames))
 
 
 def _seconds(
-    engine: Engine, scan: Scan, work: Work, chunks: Sequence[Chunk], trial: Trial, workers: int
+    engine: AnyEngine, scan: Scan, work: Work, chunks: Sequence[Chunk], trial: Trial, workers: int
 ) -> tuple[float, float]:
     """Returns the time, and the processor time.
 
@@ -173,7 +173,7 @@ def _seconds(
     for chunk in chunks:
         kept, shown = chunk.stop - chunk.start, chunk.context_stop - chunk.context_start
         windows = chunk.windows(work.window, work.overlap)
-        seen = kept if engine.model.descriptor.is_sliding else sum(window.stop - window.start for window in windows)
+        seen = kept if engine.is_sliding else sum(window.stop - window.start for window in windows)
         start_up = trial.window_seconds * len(windows) * len(tiles)
         network = seen * margins * trial.network.wall + start_up
         source = shown * (trial.decode.wall + trial.motion.wall)

@@ -15,9 +15,10 @@ from codecvsr.upscaling.checkpoint_dir import CheckpointDir
 from codecvsr.upscaling.chunk_events import ChunkAdvanced, ChunkDone, ChunkEvent, ChunkLost, FrameMade
 from codecvsr.upscaling.chunks import Chunk
 from codecvsr.upscaling.dry_run import make_upscale_plan
+from codecvsr.upscaling.engine import Engine
 from codecvsr.upscaling.estimate import Estimate, estimate_pending
 from codecvsr.upscaling.losses import log_losses, lost_of_pictures
-from codecvsr.upscaling.options import Engine, RunSettings, UpscaleReport
+from codecvsr.upscaling.options import RunSettings, UpscaleReport
 from codecvsr.upscaling.process_chunk import ChunkProcessor, job_description
 from codecvsr.upscaling.speed import Meter, Seldom, Throttle
 from codecvsr.upscaling.worker_pool import WorkerPool, usual_workers

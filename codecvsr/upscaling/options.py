@@ -1,4 +1,4 @@
-"""Options, settings and report of ``upscale``. Torch is imported only by :func:`make_engine`."""
+"""Options, settings and report of ``upscale``."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from codecvsr.inference.windows import OVERLAP
 
 if TYPE_CHECKING:
     from codecvsr.bitstream.deinterlace import Deinterlace
-    from codecvsr.engine.plan import Plan
     from codecvsr.inference.ablations import MotionKind
-    from codecvsr.models.zoo import LoadedModel
     from codecvsr.video.probe import Damage
     from codecvsr.video.segments import Codec
     from codecvsr.video.sound import Audio
@@ -214,40 +212,6 @@ class UpscaleReport:
     def to_json(self) -> dict[str, Any]:
         """Returns the report as the command's ``--json`` prints it."""
         return {"shards" if key == "chunks" else key: value for key, value in asdict(self).items()}
-
-
-@dataclass(frozen=True)
-class Engine:
-    """The network and how it is run: the same for every input."""
-
-    model: LoadedModel
-    kind: str
-    plan: Plan
-    options: UpscaleOptions
-
-
-def make_engine(options: UpscaleOptions) -> Engine:
-    """Loads the model and plans how it is run.
-
-    Raises:
-        InputError: the model or the device does not exist, or the model does not support the kind of motion.
-        CheckpointError: the model's file is not a checkpoint.
-    """
-    from codecvsr.engine.device import choose_device
-    from codecvsr.engine.plan import make_plan
-    from codecvsr.inference.ablations import Ablations, choose_motion
-    from codecvsr.models.zoo import load_model
-
-    device = choose_device(options.device)
-    model = load_model(options.model)
-    if model.scale != SCALE:
-        raise InputError(
-            f"{model.name}: restores pictures at the same size; upscale needs a network for x{SCALE}. "
-            "'codecvsr infer' runs this one."
-        )
-    kind = choose_motion(model, options.motion, Ablations())
-    plan = make_plan(device, options.precision, options.compile, architecture=model.architecture)
-    return Engine(model, kind, plan, options)
 
 
 def output_size(

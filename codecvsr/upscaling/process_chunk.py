@@ -32,11 +32,11 @@ from codecvsr.upscaling.chunk_events import ChunkAdvanced
 from codecvsr.upscaling.chunk_motion import make_source
 from codecvsr.upscaling.chunks import Chunk
 from codecvsr.upscaling.comparison import labels_of, split_view
+from codecvsr.upscaling.engine import Engine
 from codecvsr.upscaling.frame_names import frame_names
 from codecvsr.upscaling.image_output import ImageTarget
-from codecvsr.upscaling.options import Engine
 from codecvsr.upscaling.prefetch import BackgroundRunner, Prefetcher
-from codecvsr.upscaling.work import choose_form, choose_window, plan_work
+from codecvsr.upscaling.work import choose_form, plan_work
 from codecvsr.video.image_writer import check_image_size, is_image_name
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan
@@ -145,7 +145,7 @@ class ChunkProcessor:
         """Returns how frames of one size are upscaled, the same for all chunks of that size."""
         if (height, width) not in self._runs:
             options, engine = self._engine.options, self._engine
-            window = choose_window(engine, height, width)
+            window = engine.window(height, width)
             frames = seen_frames(window, len(self.scan))
             tile = options.tile or usual_tile(engine.model.network, engine.plan, frames, height, width)
             limits = MemoryLimits(window, tile, duplicates=self._duplicates)

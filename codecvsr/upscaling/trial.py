@@ -20,16 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from codecvsr.bitstream.frame import CodedFrame
-from codecvsr.inference.ablations import Ablations
-from codecvsr.inference.execute import upscale_frames
-from codecvsr.inference.memory_limits import MemoryLimits
-from codecvsr.inference.skip_static import DuplicateFrames
 from codecvsr.inference.source import Source
 from codecvsr.inference.tiles import BLOCK
-from codecvsr.inference.windows import Window
-from codecvsr.upscaling.chunk_motion import make_source
 from codecvsr.upscaling.coded_sizes import FAST, Sizes, coded_sizes
-from codecvsr.upscaling.options import Engine
+from codecvsr.upscaling.engine import AnyEngine
 from codecvsr.upscaling.work import OutputForm
 from codecvsr.video.probe import Media
 from codecvsr.video.resize import resample
@@ -117,7 +111,7 @@ class Trial:
     cpu_seconds: float = 0.0
 
 
-def run_trial(engine: Engine, media: Media, scan: Scan, form: OutputForm, goes_on: Callable[[Trial], bool]) -> Trial:
+def run_trial(engine: AnyEngine, media: Media, scan: Scan, form: OutputForm, goes_on: Callable[[Trial], bool]) -> Trial:
     """Tries places of a video until there are no more, or ``goes_on`` returns False after one.
 
     Raises:
@@ -169,20 +163,20 @@ def _stop(scan: Scan, start: int) -> int:
 
 
 def _try_place(
-    engine: Engine, media: Media, scan: Scan, form: OutputForm, trial: Trial, coded: Sequence[CodedFrame]
+    engine: AnyEngine, media: Media, scan: Scan, form: OutputForm, trial: Trial, coded: Sequence[CodedFrame]
 ) -> None:
     """Upscales and encodes the first frames of a place, and adds what that costs."""
     number, tried = len(trial.places), coded[:_FRAMES]
     with trial.motion.measured(len(tried)), tempfile.TemporaryDirectory() as folder:
-        source = make_source(tried, media, engine.kind, engine.model, Path(folder))
+        source = engine.source(tried, media, Path(folder))
     trial.frames += tried
     if not number:
         _warm_up(engine, source, trial)
     rows, columns = _part(scan.height, scan.width, number, trial.part_pixels)
     part = source.crop(rows, columns)
     share = (rows.stop - rows.start) * (columns.stop - columns.start) / (scan.height * scan.width)
-    with trial.network.measured(len(tried) * share, start_up=trial.window_seconds):
-        made = _upscaled(engine, part)
+    with trial.network.measured(len(tried) * share / engine.cost, start_up=trial.window_seconds):
+        made = engine.pictures(part)
     scale = form.height / scan.shown_height, form.width / scan.shown_width
     size = [max(2, round(side * factor / 2) * 2) for side, factor in zip(part.frames.shape[1:3], scale, strict=True)]
     with trial.encode.measured(len(tried) * share):
@@ -214,36 +208,27 @@ def _with_lookahead(
     return (replace(long, key=long.key**2 / short.key) if is_slow else long), short
 
 
-def _upscaled(engine: Engine, source: Source) -> list[npt.NDArray[np.uint8]]:
-    frames = len(source.names)
-    duplicates = DuplicateFrames() if engine.options.skip_static else None
-    limits = MemoryLimits(frames, duplicates=duplicates, is_fixed=True)
-    window = Window(0, frames, 0, frames)
-    strength = engine.options.strength
-    return list(upscale_frames(engine.model, source, Ablations(), limits, engine.plan, [window], strength=strength))
-
-
-def _warm_up(engine: Engine, source: Source, trial: Trial) -> None:
+def _warm_up(engine: AnyEngine, source: Source, trial: Trial) -> None:
     """Measures the start-up of a window on two tiny pictures, after what only the first run costs."""
     tiny = source.crop(slice(0, _TINY), slice(0, _TINY)).cut(0, 1)
-    _upscaled(engine, tiny)
+    engine.pictures(tiny)
     begun = time.monotonic()
-    _upscaled(engine, tiny)
+    engine.pictures(tiny)
     trial.window_seconds = time.monotonic() - begun
     trial.part_pixels = _affordable(engine, source)
-    if engine.plan.graphs:  # the second window of a shape is captured: the measured one must not be
+    if engine.has_graphs:  # the second window of a shape is captured: the measured one must not be
         rows, columns = _part(source.frames.shape[1], source.frames.shape[2], 0, trial.part_pixels)
         for _ in range(2):
-            _upscaled(engine, source.crop(rows, columns))
+            engine.pictures(source.crop(rows, columns))
 
 
-def _affordable(engine: Engine, source: Source) -> float:
+def _affordable(engine: AnyEngine, source: Source) -> float:
     """Returns the pixels of a part whose frames the network makes in :data:`_NETWORK_SECONDS`."""
     sides = [min(side, bound) for side, bound in zip(source.frames.shape[1:3], _MIN_PART, strict=True)]
     tiny = source.crop(slice(0, sides[0]), slice(0, sides[1])).cut(0, min(2, len(source.names)))
     cost = Cost()
     with cost.measured(len(tiny.names), start_up=0):
-        _upscaled(engine, tiny)
+        engine.pictures(tiny)
     return _NETWORK_SECONDS / cost.cpu * sides[0] * sides[1] / len(source.names)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from codecvsr.inference.native_window import usual_window
-from codecvsr.models.registry import temporal_radius
 from codecvsr.upscaling.chunks import Chunk, first_chunk, plan_around, usual_chunk
-from codecvsr.upscaling.options import Engine, UpscaleOptions, output_size
+from codecvsr.upscaling.engine import AnyEngine
+from codecvsr.upscaling.options import UpscaleOptions, output_size
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan
 from codecvsr.video.segments import EncoderOptions, PictureFormat, even_sides, usual_pixel_format
@@ -31,16 +30,11 @@ class Work:
     overlap: int
 
 
-def choose_window(engine: Engine, height: int, width: int) -> int:
-    """Returns the maximum frames in the network at once: the option's, or as many as fit."""
-    return engine.options.window or usual_window(engine.model.network, engine.plan, height, width)
-
-
-def plan_work(engine: Engine, scan: Scan) -> Work:
+def plan_work(engine: AnyEngine, scan: Scan) -> Work:
     """Cuts an input into chunks as its size, the options and the memory ask for."""
-    options, network = engine.options, engine.model.network
-    overlap = max(options.overlap, temporal_radius(network))
-    window = choose_window(engine, scan.height, scan.width)
+    options = engine.options
+    overlap = max(options.overlap, engine.radius)
+    window = engine.window(scan.height, scan.width)
     sizes = {(scan.height, scan.width), *((change.height, change.width) for change in scan.later_sizes)}
     chunk_frames = options.chunk or min(usual_chunk(*size) for size in sizes)
     first = 0 if options.chunk else first_chunk(len(scan))

@@ -25,7 +25,8 @@ from codecvsr.errors import CodecVSRError, OutputError
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir
 from codecvsr.upscaling.chunk_events import ChunkDone, ChunkEvent, FrameMade, JobFailed, to_line
 from codecvsr.upscaling.chunks import Chunk
-from codecvsr.upscaling.options import Engine, UpscaleOptions, make_engine
+from codecvsr.upscaling.engine import Engine, make_engine
+from codecvsr.upscaling.options import UpscaleOptions
 from codecvsr.upscaling.process_chunk import ChunkProcessor
 from codecvsr.upscaling.speed import Seldom
 from codecvsr.video.probe import Media

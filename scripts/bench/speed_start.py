@@ -32,7 +32,8 @@ def main() -> None:
     from codecvsr.inference.memory_limits import MemoryLimits
     from codecvsr.upscaling.chunk_motion import make_source
     from codecvsr.upscaling.chunks import first_chunk, plan, usual_chunk
-    from codecvsr.upscaling.options import UpscaleOptions, make_engine
+    from codecvsr.upscaling.engine import make_engine
+    from codecvsr.upscaling.options import UpscaleOptions
     from codecvsr.video.probe import Media
     from codecvsr.video.scan import scan
     from codecvsr.video.seek import Decoder

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from codecvsr.cli import COMMANDS
+from tests.videos import make_video
 
 CODE = """
 import sys
@@ -86,6 +87,13 @@ def test_a_misspelt_model_is_refused_before_torch_is_imported(arguments, tmp_pat
     code, loaded, messages = run(*arguments.format(here=tmp_path).split())
     assert code == 1 and messages.endswith("Did you mean 'codecvsr-fast'?\n")
     assert "torch" not in loaded
+
+
+@pytest.mark.parametrize("model", ["bicubic", "lanczos"])
+def test_a_dry_run_of_an_interpolation_imports_no_torch(model, tmp_path):
+    source = make_video(tmp_path / "clip.mp4", 5, extras=False)
+    code, loaded, messages = run("upscale", str(source), "--dry-run", "-m", model)
+    assert (code, messages) == (0, "") and "torch" not in loaded
 
 
 def test_closed_stdout_is_no_error():

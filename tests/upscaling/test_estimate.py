@@ -11,11 +11,13 @@ import pytest
 
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
 from codecvsr.bitstream.reader import read_video
+from codecvsr.errors import InputError
 from codecvsr.upscaling.api import upscale
 from codecvsr.upscaling.coded_sizes import Sizes, coded_sizes
+from codecvsr.upscaling.engine import InterpolationEngine, make_dry_engine, make_engine
 from codecvsr.upscaling.estimate import Estimate, duration, estimate, size
 from codecvsr.upscaling.gain import FORMULAS, StreamFacts, expected_gain, facts_of
-from codecvsr.upscaling.options import UpscaleOptions, make_engine
+from codecvsr.upscaling.options import UpscaleOptions
 from codecvsr.upscaling.packet_sizes import read_packet_sizes
 from codecvsr.upscaling.trial import places
 from codecvsr.upscaling.work import choose_form
@@ -66,6 +68,26 @@ def test_seconds_grow_with_the_frames_and_exclude_the_start(video):
     assert 1.7 < all_ / half < 2.3
     assert _seconds(engine, found, work, work.chunks, trial, 2)[0] < 0.7 * all_
     assert trial.network.frames == pytest.approx(6 * len(trial.places)) and len(trial.places) == 3
+
+
+@pytest.mark.parametrize("model", ["bicubic", "lanczos"])
+def test_an_interpolation_is_estimated_without_its_network(video, model):
+    _, media, found, form = parts(video)
+    dry = make_dry_engine(UpscaleOptions(model=model))
+    network = make_engine(UpscaleOptions(model=model))
+    assert isinstance(dry, InterpolationEngine) and (dry.radius, dry.is_sliding) == (network.radius, network.is_sliding)
+    frames = list(read_video(video))[:3]
+    shown, computed = (each.pictures(each.source(frames, media, video.parent)) for each in (dry, network))
+    for ours, theirs in zip(shown, computed, strict=True):
+        assert np.abs(ours.astype(int) - theirs).max() <= 1
+    sizes = [estimate(each, media, found, form).bytes for each in (dry, network)]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
+
+
+@pytest.mark.parametrize("options", [{"motion": "codec"}, {"device": "cuda:63"}])
+def test_what_an_interpolation_cannot_do_is_refused_in_a_dry_run_too(options):
+    with pytest.raises(InputError):
+        make_dry_engine(UpscaleOptions(model="bicubic", **options))
 
 
 def test_places_are_spread_and_begin_where_decoding_can(video):
