@@ -137,18 +137,21 @@ class ProgressPrinter:
         bar, task = self._bar, self._task
         assert bar is not None and task is not None
         name = self._name if len(self._name) <= _NAME_COLUMNS else f"...{self._name[3 - _NAME_COLUMNS :]}"
-        if self._phase != (phase, total):
-            self._phase = phase, total
-            bar.reset(task, total=total, count="", speed="", left="")
-        done = max(done, bar.tasks[0].completed)
+        is_new = self._phase != (phase, total)
+        self._phase = phase, total
+        done = done if is_new else max(done, bar.tasks[0].completed)
         fields: dict[str, Any] = {
+            "description": f"{name} {phase}".strip(),
             "count": f"{int(done)}/{total}" if total else f"{int(done)} frames" if done else "",
             "left": "" if eta_seconds is None else _clock(eta_seconds),
         }
-        if speed:
+        if speed or is_new:
             fields["speed"] = speed
+        if is_new:  # a reset draws the bar, and takes None for no change: everything is set before
+            bar.tasks[0].total = total
+            bar.reset(task, total=total, completed=int(done), **fields)
         is_last = total is not None and done >= total
-        bar.update(task, description=f"{name} {phase}".strip(), completed=done, refresh=is_last, **fields)
+        bar.update(task, completed=done, refresh=is_last, **fields)
 
     def _clear(self) -> None:
         if self._bar is not None:

@@ -68,7 +68,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = ""
     """Returns, in words, the entries in which two manifests differ."""
     found = []
     for key in sorted({*old, *new}):
-        a, b = old.get(key), new.get(key)
+        a, b = ("not set" if each.get(key) is None else each[key] for each in (old, new))
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             found += differences(a, b, f"{prefix}{key} ")
         elif a != b:

@@ -160,4 +160,8 @@ def test_a_terminal_has_a_bar_before_the_first_event(monkeypatch):
         )
         printer.on_event(FrameDone(1, 9, 2.0, 4.0))
         assert printer._bar.tasks[0].completed == 4.5  # never back
+        drawn = [line for line in screen.getvalue().split("\r") if "reading" in line]
+        assert drawn and all("7/9" in line for line in drawn)  # a phase is drawn with its own count, or not at all
+        printer.on_event(Advanced("a.mp4", "estimating", 0, None))
+        assert printer._bar.tasks[0].total is None
     assert all(len(line) <= 80 for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.getvalue()).splitlines())

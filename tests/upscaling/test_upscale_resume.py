@@ -57,7 +57,7 @@ def test_an_unfinished_run_of_another_job_is_refused_and_y_starts_over(videos, s
         codecvsr.upscale(videos["mkv"], out, listener=stop_after(9), **options)
     for change, words in (
         ({"crf": 20}, "options crf was 18, is 20"),
-        ({"model": "bicubic"}, "model name was None, is bicubic"),
+        ({"model": "bicubic"}, "model name was not set, is bicubic"),
         ({"scale": 2}, "options scale was 4, is 2"),
     ):
         with pytest.raises(OutputError, match=rf"{words}.*use -y to start over, or repeat the earlier command"):
