@@ -101,13 +101,17 @@ class RemainingTime:
     def seconds(self) -> float | None:
         """Returns the estimate; None before a first measurement.
 
-        A variant that was not measured yet is taken for as slow as others of its model, or as the slowest of all.
+        A variant that was not measured yet is taken for as slow as those of its model on average, or as the slowest of all. Its
+        first clip takes longer, for what is counted once.
         """
         if not self._measured:
             return None
         return sum(frames * self._per_frame(variant) for variant, frames in self._left)
 
     def _per_frame(self, variant: Variant) -> float:
-        paces = {other: seconds / frames for other, (seconds, frames) in self._measured.items()}
-        of_model = [pace for other, pace in paces.items() if other.model == variant.model]
-        return paces.get(variant) or max(of_model or list(paces.values()))
+        if variant in self._measured:
+            seconds, frames = self._measured[variant]
+            return seconds / frames
+        if of_model := [spent for other, spent in self._measured.items() if other.model == variant.model]:
+            return sum(seconds for seconds, _ in of_model) / sum(frames for _, frames in of_model)
+        return max(seconds / frames for seconds, frames in self._measured.values())

@@ -99,14 +99,15 @@ def test_time_left_is_that_of_the_same_model_if_it_is_known() -> None:
             return 10
 
     fast, ablated, slow = Variant("fast"), Variant("fast", "zero"), Variant("slow")
-    pairs = [(fast, Clip()), (fast, Clip()), (ablated, Clip()), (slow, Clip())]
+    other = Variant("fast", "dis")
+    pairs = [(fast, Clip()), (fast, Clip()), (ablated, Clip()), (other, Clip()), (slow, Clip())]
     remaining = RemainingTime(Work(pairs=pairs), CPU)  # type: ignore[arg-type]
     assert remaining.seconds() is None
     remaining.add(fast, 5.0, 10)
-    assert remaining.seconds() == pytest.approx(15)
+    assert remaining.seconds() == pytest.approx(20)
     remaining.skip()
     remaining.add(ablated, 20.0, 10)
-    assert remaining.seconds() == pytest.approx(20)  # as slow as the slowest
+    assert remaining.seconds() == pytest.approx(12.5 + 20)  # as its model on average; as slow as the slowest
     assert [duration(s) for s in (12, 600, 7200)] == ["about 12 s", "about 10 min", "about 2.0 h"]
 
 

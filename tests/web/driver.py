@@ -132,4 +132,5 @@ class Browser:
             made = self.command("Page.captureScreenshot", {"captureBeyondViewport": True, "format": "png"})["data"]
         else:
             made = self._ask("GET", "/screenshot", None)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(base64.b64decode(made))
