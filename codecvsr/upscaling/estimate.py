@@ -118,7 +118,7 @@ def estimate(
 
     try:
         trial = run_trial(engine, media, scan, form, goes_on)
-        packets = read_packet_sizes(media, scan)
+        packets = read_packet_sizes(media, scan, is_cut=engine.options.is_cut)
     except (CodecVSRError, OSError, av.FFmpegError, RuntimeError, ValueError, MemoryError) as error:
         return Estimate(note=f"no estimate ({str(error).rstrip('.')})")
     gain = _gain(engine, media, trial)

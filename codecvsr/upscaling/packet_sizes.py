@@ -38,8 +38,13 @@ class PacketSizes:
         return float(self.frames[predicted].mean() / self.frames[predicted & tried].mean())
 
 
-def read_packet_sizes(media: Media, scan: Scan) -> PacketSizes:
+def read_packet_sizes(media: Media, scan: Scan, *, is_cut: bool = False) -> PacketSizes:
     """Reads the packets of an input, without decoding.
+
+    Args:
+        media: the input.
+        scan: its frames.
+        is_cut: of other streams, only the packets during these frames count.
 
     Raises:
         av.FFmpegError: the file cannot be read to its end.
@@ -51,9 +56,12 @@ def read_packet_sizes(media: Media, scan: Scan) -> PacketSizes:
         return PacketSizes(np.array([path.stat().st_size for path in paths], np.int64), {})
     video = video_index(media)
     by_time: dict[int, int] = {}
+    begin, end = (float(pts * media.time_base) for pts in (int(scan.pts[0]), scan.end_pts))
     with open_input(media.path) as container:
         for packet in WholePackets(container):
-            streams[packet.stream_index] += packet.size
+            is_inside = packet.pts is None or begin <= packet.pts * packet.time_base < end
+            if is_inside or not is_cut:
+                streams[packet.stream_index] += packet.size
             if packet.stream_index == video and packet.pts is not None:
                 by_time[packet.pts] = by_time.get(packet.pts, 0) + packet.size
     found = [by_time.get(int(pts), 0) for pts in scan.pts]

@@ -23,6 +23,7 @@ from codecvsr.upscaling.trial import places
 from codecvsr.upscaling.work import choose_form
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import scan
+from tests.videos import make_video
 
 FRAMES, HEIGHT, WIDTH = 200, 48, 64
 
@@ -103,6 +104,17 @@ def test_the_weight_of_the_places_is_that_of_their_packets(video):
     assert packets.weight([(10, 30)], found.keys) > 1.3
     assert packets.weight([(150, 30)], found.keys) < 0.8
     assert packets.weight([(0, FRAMES)], found.keys) == 1
+
+
+def test_sound_counts_where_the_video_is_made(tmp_path):
+    path = make_video(tmp_path / "clip.mp4", 64)
+    media = Media.open(path)
+    whole, part = scan(media), scan(media, end=1)
+    streams = {index: size for index, size in read_packet_sizes(media, whole).streams.items() if index != 1}
+    sound = max(streams, key=lambda index: streams[index])
+    of_part = read_packet_sizes(media, part, is_cut=True).streams[sound]
+    seconds = [float((found.end_pts - int(found.pts[0])) * media.time_base) for found in (whole, part)]
+    assert of_part / streams[sound] == pytest.approx(seconds[1] / seconds[0], abs=0.1) and seconds[1] < seconds[0] / 2
 
 
 def test_sizes_of_png_files_and_of_videos(video, tmp_path):
