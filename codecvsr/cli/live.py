@@ -40,7 +40,7 @@ def _summary(report: LiveReport) -> str:
 @click.command("live", cls=CodecVSRCommand)
 @click.argument("source", metavar="INPUT")
 @click.option("-o", "--output", required=True, metavar="OUT",
-              help="A file (.mkv, .ts, .mp4, .flv), a folder (NAME/) or .m3u8 for HLS, - for stdout, or an address (udp, srt, tcp, rtmp).")  # fmt: skip
+              help="A file (.mkv, .ts, .mp4, .flv), a folder (NAME/) or .m3u8 for HLS, - for stdout, or an address (udp, tcp, rtmp).")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["auto", "mkv", "mpegts", "mp4", "flv", "hls"]), default="auto",
               show_default=True, help="Format of the output; auto: that of its name, mkv for stdout.")  # fmt: skip
 @click.option("-m", "--model", default="codecvsr", show_default=True,
@@ -78,7 +78,7 @@ def command(
 ) -> ExitCode:
     """Upscale a live stream as it comes: a camera or a stream in, an enlarged stream out.
 
-    INPUT is anything libav opens: an address (rtsp, rtmp, srt, udp, tcp, http, HLS), a device, a file, or - for stdin. Where the
+    INPUT is anything libav opens: an address (rtsp, rtmp, udp, tcp, http, HLS), a device, a file, or - for stdin. Where the
     machine does not keep up, faster networks are used for as long as needed, down to bicubic; no frame is dropped. A network
     input that is lost is opened again. Ctrl-C ends the output properly. With --json the result is one object on stdout, and
     events are printed on stderr as one JSON object per line.

@@ -105,7 +105,7 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
 @click.option("-m", "--model", default="codecvsr", show_default=True,
               help="A name of 'codecvsr models list' or a weights file.")  # fmt: skip
 @click.option("--quality", type=click.Choice(list(QUALITIES)),
-              help=f"Chooses the model by name: {' or '.join(QUALITIES.values())}, in place of -m.")  # fmt: skip
+              help=f"Chooses the model by name, in place of -m: {', '.join(QUALITIES.values())}.")  # fmt: skip
 @click.option("--motion", type=click.Choice(["codec", "spynet", "dis", "zero", "raw"]),
               help="Kind of motion that aligns the frames; by default what the model was trained with.")  # fmt: skip
 @click.option("--scale", type=click.IntRange(1, 4), default=4, show_default=True,

@@ -55,7 +55,7 @@ def live(url: str | Path, **options: Any) -> Iterator[LivePicture]:
     is logged.
 
     Args:
-        url: anything libav opens: an address (rtsp, rtmp, srt, udp, tcp, http, HLS), a device, a file, or "-".
+        url: anything libav opens: an address (rtsp, rtmp, udp, tcp, http, HLS), a device, a file, or "-".
         **options: fields of :class:`LiveOptions`, such as ``latency=0`` or ``model="codecvsr-fast"``.
 
     Yields:

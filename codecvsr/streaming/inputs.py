@@ -100,6 +100,11 @@ class LiveInput:
             return f"no data came within {self.timeout:g} s; start the source first, or give it more --timeout."
         if isinstance(error, av.error.InvalidDataError):
             return _NO_VIDEO
+        if isinstance(error, av.error.ProtocolNotFoundError):
+            return (
+                f"{no_protocol(self.name)}; let another program pass the stream on, such as "
+                f"'ffmpeg -i {self.name} -c copy -f mpegts udp://127.0.0.1:5000', and name that address."
+            )
         where = "nobody serves this address" if self.kind == "network" else "cannot be opened"
         return f"{where} ({error.strerror or error}); check it, and start the source first."
 
@@ -108,6 +113,11 @@ class LiveInput:
         if self.kind != "network":
             return True
         return container.format.name in ("hls", "dash") or container.size > 0
+
+
+def no_protocol(address: str) -> str:
+    """Returns what is wrong with an address whose protocol the installed libav does not have."""
+    return f"the installed libav has no protocol {address.partition(':')[0].lower()}"
 
 
 class _Stdin(io.RawIOBase):

@@ -91,7 +91,7 @@ def _form(options: OutputOptions, usual: str, name: str) -> str:
     form = usual if options.form == "auto" else options.form
     if not form:
         raise InputError(
-            f"{name}: an output ends in {', '.join(_SUFFIXES)}, is a folder (NAME/), - or an address (udp, srt, tcp, rtmp); "
+            f"{name}: an output ends in {', '.join(_SUFFIXES)}, is a folder (NAME/), - or an address (udp, tcp, rtmp); "
             "or name its --format."
         )
     return _CONTAINERS.get(form, form)

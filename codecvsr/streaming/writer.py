@@ -14,6 +14,7 @@ import av
 from codecvsr.bitstream.containers import TAG_ERRORS
 from codecvsr.bitstream.picture_encoder import PictureEncoder, VideoFormat
 from codecvsr.errors import OutputError
+from codecvsr.streaming.inputs import no_protocol
 from codecvsr.streaming.latencies import Latencies
 from codecvsr.streaming.options import OutputOptions
 from codecvsr.streaming.session import MadePicture
@@ -136,9 +137,13 @@ class LiveWriter:
         self._has_failed = True
         if self._pipe is not None and isinstance(error, BrokenPipeError):
             return ReaderLeft()
-        return OutputError(
-            f"{self._target.title}: cannot be written ({error.strerror or error}); check it and start again."
-        )
+        name = self._target.title
+        if isinstance(error, av.error.ProtocolNotFoundError):
+            return OutputError(
+                f"{name}: {no_protocol(name)}; use -o - and let another program send it, such as "
+                f"'| ffmpeg -i - -c copy -f mpegts {name}'."
+            )
+        return OutputError(f"{name}: cannot be written ({error.strerror or error}); check it and start again.")
 
     def close(self) -> None:
         """Finishes the output, if there is one.

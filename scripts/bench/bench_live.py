@@ -5,19 +5,24 @@
     python scripts/bench/bench_live.py paced --minutes 10 --taskset 0,1
     python scripts/bench/bench_live.py paced --minutes 2 --fps 24 --taskset 0,1
     python scripts/bench/bench_live.py paced --minutes 2 --fps 10 --size 640x360 --taskset 0,1
+    python scripts/bench/bench_live.py disturbed
 
 `look-ahead` compares with the whole clip at once, as `infer` does it, on a part from the middle of every frame. `paced` sends a
 stream by TCP from another process, at its own rate, and reads the report of `codecvsr live`; every line of the results is one command.
+`disturbed` kills the source, loses datagrams, and loads the machine, and counts how often the output goes on.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from fractions import Fraction
@@ -26,6 +31,7 @@ from typing import Any
 
 import av
 import click
+import live_disturbances
 import numpy as np
 import torch
 from live_look_ahead import measured_table
@@ -45,7 +51,7 @@ def main() -> None:
 
 def _store(results: Path, kind: str, entries: Sequence[dict[str, Any]], note: str) -> None:
     """Adds measurements to the results file; they replace those of the same subject."""
-    empty: dict[str, Any] = {"commands": [], "machines": {}, "look_ahead": [], "paced": []}
+    empty: dict[str, Any] = {"commands": [], "machines": {}, "look_ahead": [], "paced": [], "disturbed": []}
     content = json.loads(results.read_text()) if results.is_file() else empty
     about = machine(torch.device("cpu"))
     label = machine_label(about)
@@ -108,11 +114,11 @@ def paced(
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.ts"
         _make_clip(clip, width, height, fps)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = _free_port()
+        address = f"tcp://127.0.0.1:{port}?listen=1"
         source = subprocess.Popen(
-            [sys.executable, __file__, "serve", str(clip), str(port), str(round(minutes * 60 * fps))]
+            [sys.executable, __file__, "serve", str(clip), address, str(round(minutes * 60 * fps))],
+            stdout=subprocess.PIPE,
         )
         time.sleep(5)  # until it listens
         command = [
@@ -124,7 +130,7 @@ def paced(
             resident = _watch(process)
             assert process.stdout is not None and process.stderr is not None
             report, events = json.loads(process.stdout.read()), process.stderr.read().splitlines()
-        source.wait()
+        source.communicate()
     early, late = _quarters(resident)
     changes = [json.loads(line) for line in events if '"level"' in line]
     entry = {
@@ -178,25 +184,62 @@ def _make_clip(path: Path, width: int, height: int, fps: int) -> None:
 
 
 @main.command()
+@click.option("--times", default=20, show_default=True, help="Disturbances of each kind.")
+@click.option("--model", default="codecvsr-fast", show_default=True, help="The best network.")
+@click.option("--kinds", default="killed,lossy,loaded", show_default=True, help="Comma-separated disturbances.")
+@click.option("--note", default="", help="A remark for the results file.")
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
+def disturbed(times: int, model: str, kinds: str, note: str, results: Path) -> None:
+    """A stream of 320x180 at 15 frames/s, disturbed: does the output go on?"""
+    run = {"killed": live_disturbances.killed, "lossy": live_disturbances.lossy, "loaded": live_disturbances.loaded}
+    with tempfile.TemporaryDirectory() as folder:
+        clip = Path(folder) / "clip.ts"
+        _make_clip(clip, 320, 180, 15)
+
+        def serve(address: str, lost: float) -> subprocess.Popen[bytes]:
+            command = [sys.executable, __file__, "serve", str(clip), address, str(10**9), "--lost", str(lost)]
+            return subprocess.Popen(command, stdout=subprocess.PIPE)
+
+        for kind in kinds.split(","):
+            entry = run[kind](serve, _free_port(), Path(folder), model, times)
+            _store(results, "disturbed", [{**entry, "load_average": os.getloadavg()}], note)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@main.command()
 @click.argument("clip", type=click.Path(path_type=Path))
-@click.argument("port", type=int)
+@click.argument("address")
 @click.argument("frames", type=int)
-def serve(clip: Path, port: int, frames: int) -> None:
-    """Sends the packets of a clip, over and over, at their own rate (used by `paced`)."""
-    with av.open(str(clip)) as old:
+@click.option("--lost", default=0.0, help="Share of UDP datagrams that are lost.")
+def serve(clip: Path, address: str, frames: int, lost: float) -> None:
+    """Sends the packets of a clip, over and over, at their own rate; prints how many, at its end or at SIGTERM."""
+    over = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: over.set())
+    port = int(address.rpartition(":")[2].partition("?")[0])
+    target = live_disturbances.LossyDatagrams(port, lost) if address.startswith("udp:") else None
+    sent = 0
+    with av.open(str(clip)) as old, contextlib.suppress(av.FFmpegError, OSError):  # the reader may leave
         packets = [(bytes(p), p.is_keyframe) for p in old.demux(video=0) if p.size]
         rate = old.streams.video[0].average_rate
-        with av.open(f"tcp://127.0.0.1:{port}?listen=1", "w", format="mpegts", options={"flush_packets": "1"}) as out:
+        with av.open(target or address, "w", format="mpegts", options={"flush_packets": "1"}) as out:
             copy = out.add_stream_from_template(old.streams.video[0])
             begun = None
-            for number in range(frames):
-                data, is_key = packets[number % len(packets)]
+            while sent < frames and not over.is_set():
+                data, is_key = packets[sent % len(packets)]
                 packet: av.Packet = av.Packet(data)
-                packet.time_base, packet.pts, packet.dts, packet.duration = 1 / rate, number, number, 1
+                packet.time_base, packet.pts, packet.dts, packet.duration = 1 / rate, sent, sent, 1
                 packet.is_keyframe, packet.stream = is_key, copy
                 out.mux_one(packet)
+                sent += 1
                 begun = time.monotonic() if begun is None else begun
-                time.sleep(max(begun + (number + 1) / rate - time.monotonic(), 0))
+                over.wait(max(begun + sent / rate - time.monotonic(), 0))
+    counts = {} if target is None else {"sent_datagrams": target.sent, "lost_datagrams": target.lost}
+    click.echo(json.dumps({"sent_frames": sent, **counts}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tables of ``codecvsr live``: look-ahead and paced runs, from what ``bench_live.py`` measured."""
+"""Tables of ``codecvsr live``: look-ahead, paced and disturbed runs, from what ``bench_live.py`` measured."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from typing import Any
 
 
 def table(results: dict[str, Any]) -> str:
-    """Returns both tables."""
+    """Returns the tables."""
     parts = [_look_ahead(results["look_ahead"])]
     if results["paced"]:
         parts.append(_paced(results["paced"]))
+    if results["disturbed"]:
+        parts.append(_disturbed(results["disturbed"]))
     return "\n\n".join(parts)
 
 
@@ -47,5 +49,23 @@ def _paced(entries: list[dict[str, Any]]) -> str:
             f"| {entry['subject']} | {entry['sent_frames']} / {entry['frames']} | {entry['latency_median']:.2f} / "
             f"{entry['latency_p99']:.2f} s | {levels} | {sizes['second_quarter']:.0f} / {sizes['last_quarter']:.0f} | "
             f"{entry['load_average'][0]:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def _disturbed(entries: list[dict[str, Any]]) -> str:
+    lines = [
+        "Disturbed runs of 320x180 at 15 frames/s: how often the output went on, and after how long at most.",
+        "",
+        "| | times | went on | longest | frames made | concealed / missing | networks, s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for entry in entries:
+        levels = ", ".join(f"{name} {seconds:.0f}" for name, seconds in entry["level_seconds"].items() if seconds)
+        made = f"{entry['frames']} of {entry['sent_frames']}" if "sent_frames" in entry else f"{entry['frames']}"
+        longest = "-" if entry["longest_seconds"] is None else f"{entry['longest_seconds']:.1f} s"
+        lines.append(
+            f"| {entry['subject']} | {entry['times']} | {entry['went_on']} | {longest} | {made} | "
+            f"{entry['concealed_frames']} / {entry['lost_frames']} | {levels} |"
         )
     return "\n".join(lines)

@@ -147,6 +147,7 @@ def test_the_pictures_in_python(video, network):
     [
         ("missing.mp4", "out.mkv", "no such file"),
         ("tcp://127.0.0.1:9", "out.mkv", "nobody serves this address"),
+        ("nosuch://127.0.0.1:9", "out.mkv", "has no protocol nosuch; let another program pass the stream on"),
         ("udp://127.0.0.1:45991", "out.mkv", "no data came within 0.2 s"),
         ("noise.bin", "out.mkv", "no video that can be read"),
         ("sound.wav", "out.mkv", "has no video stream"),
@@ -164,6 +165,11 @@ def test_what_cannot_be_read_is_one_sentence_and_leaves_nothing(tmp_path, source
     with pytest.raises(InputError, match=message):
         run(name, tmp_path / output, timeout=0.2 if "udp" in source else 10.0)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_output_of_an_unknown_protocol_is_one_sentence(video):
+    with pytest.raises(OutputError, match="has no protocol nosuch; use -o - and let another program send it"):
+        run(video, "nosuch://127.0.0.1:9", outputs={"form": "mpegts"})
 
 
 def test_outputs_that_exist_are_not_replaced(video, tmp_path):
