@@ -106,7 +106,7 @@ def _train(
     if is_first:
         val_clips = load_clips(recipe.data.val_hr_root, recipe.data.val_benchmarks, reporting.validate_frames)
         frames = sum(len(clip) for clips in sources for clip in clips)
-        log.info("%d clips, %d frames; %d clips for validation", sum(map(len, sources)), frames, len(val_clips))
+        log.info("Clips: %d with %d frames; %d for validation", sum(map(len, sources)), frames, len(val_clips))
 
     torch.manual_seed(settings.seed)
     begun_with = start(recipe, initial)
