@@ -20,9 +20,10 @@ from codecvsr.inference.clip_folder import STREAM
 from codecvsr.inference.infer import infer
 from codecvsr.metrics.report import evaluate
 from codecvsr.upscaling.api import upscale
+from codecvsr.web.job_context import JobContext
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters, Run
-from codecvsr.web.probe import Facts, cropped_frames, probe, wanted_frames
+from codecvsr.web.probe import cropped_frames, probe, wanted_frames
 from codecvsr.web.progress_meter import OnEvent, ProgressMeter, Step
 from codecvsr.web.views import Shown, View, write_result
 from codecvsr.web.whole_video import enlarge
@@ -49,42 +50,23 @@ def run_job(
     Raises:
         CodecVSRError: the clip cannot be used, or a model does not support the request.
     """
-    facts = probe(clip, parameters, limits)
+    job = JobContext(clip, folder, parameters, limits, probe(clip, parameters, limits), on_event, name)
     if parameters.upscale is not None:
         folder.mkdir(parents=True, exist_ok=True)  # a job that was interrupted continues with what it made
-        enlarge(
-            clip, folder, parameters, limits, facts, on_event, name, lambda e: without_paths(str(e), clip, folder, name)
-        )
+        enlarge(job)
         return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    work = _Work(clip, folder, parameters, limits, facts, on_event, name)
+    work = _Work(job)
     views = work.run_with_truth() if parameters.crf is not None else work.run_directly()
     work.finish(views)
-
-
-def without_paths(text: str, clip: Path, folder: Path, name: str) -> str:
-    """Returns a message with the clip's own name instead of server paths."""
-    for private in (str(clip), clip.name):
-        text = text.replace(private, name)
-    return text.replace(f"{folder}/", "")
 
 
 class _Work:
     """One running job."""
 
-    def __init__(
-        self,
-        clip: Path,
-        folder: Path,
-        parameters: Parameters,
-        limits: Limits,
-        facts: Facts,
-        on_event: OnEvent,
-        name: str,
-    ) -> None:
-        self.name = name
-        self.clip, self.folder, self.parameters, self.limits, self.facts = clip, folder, parameters, limits, facts
+    def __init__(self, job: JobContext) -> None:
+        self.job, parameters = job, job.parameters
         self.runs = [("bicubic", BICUBIC)]
         for key, run in (("model", parameters.run), ("other", parameters.other)):
             if run is not None and run not in [known for _, known in self.runs]:
@@ -99,8 +81,8 @@ class _Work:
                 steps.append(Step(f"score-{key}", f"scoring: {run.label}", _COST["score"]))
         videos = len(self.runs) + 2 if is_scored else 2
         steps += [Step("layers", "drawing layers", 0.03), Step("film", "making videos", _COST["film"] * videos)]
-        self.meter = ProgressMeter(steps, on_event)
-        self.stream = clip
+        self.meter = ProgressMeter(steps, job.on_event)
+        self.stream = job.clip
         self.truth: dict[str, Any] | None = None
         self.rotation: Sequence[int] | None = None  # display matrix of ``stream``
         self.count = 0
@@ -108,17 +90,17 @@ class _Work:
 
     def run_with_truth(self) -> list[View]:
         """Downsample, compress, upscale and score."""
-        parameters, limits = self.parameters, self.limits
-        original = self.folder / "original"
+        parameters, limits = self.job.parameters, self.job.limits
+        original = self.job.folder / "original"
         original.mkdir()
-        frames = round(min(float(self.facts.fps) * parameters.seconds, limits.frames))
+        frames = round(min(float(self.job.facts.fps) * parameters.seconds, limits.frames))
         self.meter.begin("read", max(frames, 1))
-        for index, frame in enumerate(self.meter.track(cropped_frames(self.clip, parameters, limits))):
+        for index, frame in enumerate(self.meter.track(cropped_frames(self.job.clip, parameters, limits))):
             write_png(original / (FRAME_NAME % index), frame)
             self.count = index + 1
-        settings = BenchmarkSettings(crfs=(parameters.crf,), fps=self.facts.fps)
+        settings = BenchmarkSettings(crfs=(parameters.crf,), fps=self.job.facts.fps)
         self.meter.begin("compress", 3 * self.count)
-        made = make_benchmark(original, self.folder / "clips", settings, name="clip", progress=self.meter.wrap)
+        made = make_benchmark(original, self.job.folder / "clips", settings, name="clip", progress=self.meter.wrap)
         if made.failed:
             raise CodecVSRError(made.failed[0].error)
         built = made.built[0]
@@ -128,52 +110,52 @@ class _Work:
         for key, run in self.runs:
             report = self._infer(key, run, built.folder)
             self.meter.begin(f"score-{key}", self.count)
-            scores = evaluate(self.folder / key, original, progress=self.meter.wrap)
-            views.append(View(key, run.label, self.folder / key, f"{key}.mp4", run, report, scores))
+            scores = evaluate(self.job.folder / key, original, progress=self.meter.wrap)
+            views.append(View(key, run.label, self.job.folder / key, f"{key}.mp4", run, report, scores))
         return [*views, View("original", "original", original, None)]
 
     def run_directly(self) -> list[View]:
         """Upscale the clip with its own vectors."""
-        parameters = self.parameters
+        parameters = self.job.parameters
         self.meter.begin("read", 1)
-        found = wanted_frames(self.clip, parameters)
+        found = wanted_frames(self.job.clip, parameters)
         self.count, self.rotation = len(found), found.rotation
         self.span = parameters.start, parameters.start + parameters.seconds
         return [self._upscale(key, run) for key, run in self.runs]
 
     def _upscale(self, key: str, run: Run) -> View:
         if run.ablations:
-            if self.count > self.limits.frames or self._is_cut():
+            if self.count > self.job.limits.frames or self._is_cut():
                 raise InputError(
-                    f"'{run.label}' needs the whole clip, of at most {self.limits.frames} frames, if there is no CRF. "
+                    f"'{run.label}' needs the whole clip, of at most {self.job.limits.frames} frames, if there is no CRF. "
                     "Choose the whole clip, or a CRF."
                 )
-            report = self._infer(key, run, self.clip)
-            return View(key, run.label, self.folder / key, f"{key}.mp4", run, report, rotation=self.rotation)
+            report = self._infer(key, run, self.job.clip)
+            return View(key, run.label, self.job.folder / key, f"{key}.mp4", run, report, rotation=self.rotation)
         self.meter.begin(f"run-{key}", self.count)
-        target = self.folder / f"{key}.mp4"
+        target = self.job.folder / f"{key}.mp4"
 
         def on_event(event: dict[str, Any]) -> None:
             if event["event"] == "progress":
                 self.meter.at(event["frame"], event["frames"])
 
         report = upscale(
-            self.clip, target, model=run.model, motion=run.motion, start=self.parameters.start or None, crf=14,
-            end=self.parameters.start + self.parameters.seconds, pixel_format="yuv420p", preset="veryfast",
-            device=self.parameters.device, listener=on_event,
+            self.job.clip, target, model=run.model, motion=run.motion, start=self.job.parameters.start or None, crf=14,
+            end=self.job.parameters.start + self.job.parameters.seconds, pixel_format="yuv420p", preset="veryfast",
+            device=self.job.parameters.device, listener=on_event,
         ).to_json()  # fmt: skip
         keys = ("frames", "width", "height", "seconds", "frames_per_second", "model", "motion", "device", "precision")
         report = {name: report.get(name) for name in keys}
         return View(key, run.label, target, target.name, run, report, rotation=self.rotation)
 
     def _is_cut(self) -> bool:
-        whole = Parameters(**{**vars(self.parameters), "start": 0.0, "seconds": 1e6})
-        return len(wanted_frames(self.clip, whole)) != self.count
+        whole = Parameters(**{**vars(self.job.parameters), "start": 0.0, "seconds": 1e6})
+        return len(wanted_frames(self.job.clip, whole)) != self.count
 
     def _infer(self, key: str, run: Run, clip: Path) -> dict[str, Any]:
         self.meter.begin(f"run-{key}", self.count)
         report = infer(
-            clip, self.folder / key, model=run.model, motion=run.motion, device=self.parameters.device,
+            clip, self.job.folder / key, model=run.model, motion=run.motion, device=self.job.parameters.device,
             ablations=Ablations(**dict.fromkeys(run.ablations, True)), progress=self.meter.wrap,
         ).to_json()  # fmt: skip
         if report["scale"] != 4:
@@ -183,11 +165,16 @@ class _Work:
     def finish(self, views: Sequence[View]) -> None:
         """Write what the page shows, and remove the frames: they are large, and the videos have them."""
         shown = Shown(
-            views, self.stream, self.span, min(self.count, self.limits.frames), self.count, self.rotation, self.truth
+            views,
+            self.stream,
+            self.span,
+            min(self.count, self.job.limits.frames),
+            self.count,
+            self.rotation,
+            self.truth,
         )
-        write_result(self.folder, shown, self.parameters, self.facts, self.limits, self.meter, self._explain)
+        write_result(
+            self.job.folder, shown, self.job.parameters, self.job.facts, self.job.limits, self.meter, self.job.explain
+        )
         for name in ("original", "clips", *(key for key, _ in self.runs)):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-
-    def _explain(self, error: Exception) -> str:
-        return without_paths(str(error), self.clip, self.folder, self.name)
+            shutil.rmtree(self.job.folder / name, ignore_errors=True)

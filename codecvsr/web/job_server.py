@@ -145,7 +145,8 @@ def confine(limits: Limits) -> None:
 
 
 def _run_job(job: dict[str, Any]) -> None:
-    from codecvsr.web.job import run_job, without_paths
+    from codecvsr.web.job import run_job
+    from codecvsr.web.job_context import without_paths
     from codecvsr.web.whole_video import estimate_job
 
     folder, clip, name = Path(job["folder"]), Path(job["clip"]), str(job["clip_name"])

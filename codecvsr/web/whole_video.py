@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan, display_matrix, scan
 from codecvsr.video.seek import Decoder
 from codecvsr.web.enlargement import download_name, output_suffix
+from codecvsr.web.job_context import JobContext
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters, Run
 from codecvsr.web.probe import Facts, probe
@@ -80,40 +81,23 @@ def _rotation(clip: Path) -> list[int] | None:
     return None if matrix is None else list(matrix)
 
 
-def enlarge(
-    clip: Path,
-    folder: Path,
-    parameters: Parameters,
-    limits: Limits,
-    facts: Facts,
-    on_event: OnEvent,
-    name: str,
-    explain: Callable[[Exception], str],
-) -> None:
-    """Enlarge the whole clip into ``folder``, then write a comparison of a part of it and ``result.json``.
+def enlarge(job: JobContext) -> None:
+    """Enlarge the whole clip of a job into its folder, then write a comparison of a part of it and ``result.json``.
 
-    Args:
-        clip: the input file; only read.
-        folder: of the job; it may have what an interrupted run made.
-        parameters: the request, with ``upscale``.
-        limits: of the server.
-        facts: of the clip.
-        on_event: called with every progress event.
-        name: the clip's name.
-        explain: returns the text of an error for the user.
+    The folder may have what an interrupted run made.
 
     Raises:
         CodecVSRError: the clip or an option cannot be used.
     """
-    options = _options(clip, parameters, limits, facts)
-    suffix = output_suffix(clip, name, options)
-    output = folder / f"{OUTPUT}{suffix}"
-    report = _stored_report(folder, output)
+    options = _options(job.clip, job.parameters, job.limits, job.facts)
+    suffix = output_suffix(job.clip, job.name, options)
+    output = job.folder / f"{OUTPUT}{suffix}"
+    report = _stored_report(job.folder, output)
     if report is None:
-        report = _upscale(clip, output, options, on_event)
-        write_json(folder / _REPORT, report)
-    download = {"file": output.name, "name": download_name(name, options, suffix), "bytes": output.stat().st_size}
-    _write_comparison(clip, folder, parameters, limits, facts, on_event, explain, options, report, download)
+        report = _upscale(job.clip, output, options, job.on_event)
+        write_json(job.folder / _REPORT, report)
+    download = {"file": output.name, "name": download_name(job.name, options, suffix), "bytes": output.stat().st_size}
+    _write_comparison(job, options, report, download)
 
 
 def _options(clip: Path, parameters: Parameters, limits: Limits, facts: Facts) -> UpscaleOptions:
@@ -144,7 +128,7 @@ class _Listener:
 
     def __init__(self, on_event: OnEvent) -> None:
         self._on_event = on_event
-        self._frames, self._done, self._rate = 0, 0, None
+        self._frames, self._done, self._rate = 0, 0.0, None  # frames and parts of frames that are done
 
     def __call__(self, event: dict[str, Any]) -> None:
         """Pass on an event."""
@@ -153,14 +137,19 @@ class _Listener:
         if kind == "plan":
             self._frames, self._done = event["frames"], event["done_frames"]
         elif kind == "progress":
-            self._frames, self._done, self._rate = event["frames"], event["frame"], event["frames_per_second"]
-            self._emit("upscaling", self._done, self._frames, eta)
+            self._frames, self._rate = event["frames"], event["frames_per_second"]
+            self._upscaled(event["frame"], eta)
         elif kind == "step":
             phase, total = event["phase"], event["total"] or 0
             if phase == "upscaling":
-                self._emit(phase, self._done, self._frames, eta)
+                self._upscaled(event["done"], eta)
             else:
                 self._emit(phase, int(event["done"]), total, eta)
+
+    def _upscaled(self, done: float, eta: float | None) -> None:
+        """Passes on how far the network is: it passes over all frames of a window before the first one is complete."""
+        self._done = max(self._done, done)
+        self._emit("upscaling", int(self._done), self._frames, eta)
 
     def _emit(self, phase: str, done: int, total: int, eta: float | None) -> None:
         self._on_event(
@@ -178,40 +167,40 @@ class _Listener:
 
 
 def _write_comparison(
-    clip: Path, folder: Path, parameters: Parameters, limits: Limits, facts: Facts, on_event: OnEvent,
-    explain: Callable[[Exception], str], options: UpscaleOptions, report: dict[str, Any], download: dict[str, Any],
-) -> None:  # fmt: skip
+    job: JobContext, options: UpscaleOptions, report: dict[str, Any], download: dict[str, Any]
+) -> None:
     """Makes the same frames by bicubic, and shows them beside those of the output."""
     steps = [Step("bicubic", "making the comparison", 1.0), Step("layers", "drawing layers", 0.5), Step("film", "making the comparison", 1.0)]  # fmt: skip
 
     def of_the_rest(event: dict[str, Any]) -> None:
-        on_event({**event, "fraction": round(_UPSCALE_SHARE + (1 - _UPSCALE_SHARE) * event["fraction"], 4)})
+        job.on_event({**event, "fraction": round(_UPSCALE_SHARE + (1 - _UPSCALE_SHARE) * event["fraction"], 4)})
 
     meter = ProgressMeter(steps, of_the_rest)
-    output = Media.open(folder / download["file"])
+    output = Media.open(job.folder / download["file"])
     first = max(min(report["frames"] // 2 - _SHOWN_FRAMES // 2, int(_SHOWN_AT * output.rate)), 0)
     count = min(_SHOWN_FRAMES, report["frames"] - first)
     rate = float(output.rate)
     start, end = (first - 0.5) / rate if first else None, (first + count - 0.5) / rate
     meter.begin("bicubic", count)
-    bicubic = folder / "bicubic.mp4"
+    bicubic = job.folder / "bicubic.mp4"
     usual = replace(
         options, model="bicubic", strength=1.0, skip_static=False, codec="h264", crf=14, preset="veryfast",
         pixel_format="yuv420p", start=start, end=end,
     )  # fmt: skip
-    upscale(clip, bicubic, overwrite=True, audio="none", **{k: v for k, v in usual.to_json().items() if k not in ("fps", "audio")})  # fmt: skip
+    upscale(job.clip, bicubic, overwrite=True, audio="none", **{k: v for k, v in usual.to_json().items() if k not in ("fps", "audio")})  # fmt: skip
     found = scan(output, start=start, end=end)
     rotation = found.rotation
     model = Run(str(options.model))
     views = [
         View("bicubic", "bicubic", bicubic, None, Run("bicubic"), rotation=rotation),
         View(
-            "model", model.label, folder / download["file"], None, model, report, rotation=rotation,
+            "model", model.label, job.folder / download["file"], None, model, report, rotation=rotation,
             read=lambda: _pictures(output, found),
         ),
     ]  # fmt: skip
-    shown = Shown(views, clip, (start or 0.0, end), len(found), report["frames"], rotation, download=download)
-    write_result(folder, shown, parameters, replace(facts, fps=min(output.rate, facts.fps * 2)), limits, meter, explain)
+    shown = Shown(views, job.clip, (start or 0.0, end), len(found), report["frames"], rotation, download=download)
+    facts = replace(job.facts, fps=min(output.rate, job.facts.fps * 2))
+    write_result(job.folder, shown, job.parameters, facts, job.limits, meter, job.explain)
     bicubic.unlink()
 
 

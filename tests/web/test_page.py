@@ -200,6 +200,11 @@ def test_a_result_fits_and_is_accessible(service: Service, page: Browser, result
         assert len(page.text("#tour-text")) > 40
         page.wait("return !document.getElementById('video').seeking")
         page.run("document.getElementById('stage-card').scrollIntoView()")
+        if size == "desktop":
+            assert box(page, "#tour-text")[3] <= 900, step  # its text is in view with the picture
+        else:
+            page.run("document.querySelector('.tour').scrollIntoView()")
+            assert 0 <= box(page, "#tour-text")[3] <= box(page, "#stage")[1] < 422, step  # above the picture, near it
         picture_of(page, f"tour-{step}-{size}-{theme}")
     for layer in ("partitions", "qp", "confidence"):
         page.run(

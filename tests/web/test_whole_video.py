@@ -16,6 +16,7 @@ pytest.importorskip("flask", reason="Flask is not installed (pip install 'codecv
 pytest.importorskip("waitress", reason="waitress is not installed (pip install 'codecvsr[web]')")
 
 from codecvsr.models.model_names import QUALITIES
+from codecvsr.web import whole_video
 from codecvsr.web.checks import ParameterError
 from codecvsr.web.enlargement import Enlargement, download_name
 from codecvsr.web.job import run_job
@@ -96,6 +97,16 @@ def test_an_interrupted_video_continues_where_it_was(tmp_path: Path, monkeypatch
     }  # fmt: skip
     fractions = [event["fraction"] for event in events]
     assert fractions == sorted(fractions) and fractions[-1] == 1
+
+
+def test_the_bar_moves_before_the_first_frame_is_complete() -> None:
+    events: list[dict[str, Any]] = []
+    listen = whole_video._Listener(events.append)
+    listen({"event": "plan", "frames": 10, "done_frames": 0})
+    listen({"event": "step", "phase": "upscaling", "done": 2.5, "total": 10, "eta_seconds": 9.0})
+    listen({"event": "progress", "frame": 1, "frames": 10, "frames_per_second": 1.0, "eta_seconds": 8.0})
+    assert [(event["done"], event["total"]) for event in events] == [(2, 10), (2, 10)]
+    assert 0.2 < events[0]["fraction"] == events[1]["fraction"] <= 0.25
 
 
 def test_an_attempt_that_saved_work_does_not_count(tmp_path: Path) -> None:
