@@ -242,10 +242,12 @@ def test_the_picture_at_100_percent_and_on_the_whole_screen(service: Service, pa
     page.wait("return document.fullscreenElement && document.getElementById('full').ariaPressed === 'true'")
     assert box(page, "#play")[3] <= page.run("return innerHeight")
     page.wait("return document.getElementById('sheet').clientWidth == 1280")
-    time.sleep(0.3)
-    pan, line = box(page, "#pan"), box(page, "#divider")
-    at = float(page.run("return document.getElementById('split').value")) / 100
-    assert abs((line[0] + line[2]) / 2 - pan[0] - at * (pan[2] - pan[0])) < 8  # the line is where its slider is
+    page.wait(
+        "const [pan, line] = ['pan', 'divider'].map(id => document.getElementById(id).getBoundingClientRect());"
+        "const at = document.getElementById('split').value / 100;"
+        "return Math.abs((line.left + line.right) / 2 - pan.left - at * pan.width) < 8",
+        20,
+    )  # the line is where its slider is
     picture_of(page, "full")
     page.click("#full")
     page.wait("return !document.fullscreenElement")
