@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from codecvsr.cli import output, usage_errors
-from codecvsr.cli.options import check_inputs
+from codecvsr.cli.options import check_inputs, with_values
 from codecvsr.errors import CodecVSRError
 
 #: Options whose environment variable also exists without the command's name, for all commands at once.
@@ -126,7 +126,7 @@ class CodecVSRCommand(_BaseCommand):
             for option in self.params:
                 if isinstance(option, click.Option):
                     option.envvar = environment_names(ctx.auto_envvar_prefix, option)
-        rest = super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, with_values(args, _dashes))
         usage_errors.check_numbers(self, ctx)
         return rest
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 @click.option("--window", type=click.IntRange(min=0), default=0, show_default=True,
               help="Maximum frames in the network at once; 0: chosen by memory.")  # fmt: skip
 @tile_option
-@skip_static_option
+@skip_static_option("off")
 @strength_option
 @click.option("--allow-damaged", is_flag=True, help="Use the frames before the damage of a damaged video.")
 @device_option
@@ -109,6 +109,8 @@ def _untrained(report: InferReport) -> str:
 
 def _line(report: InferReport) -> str:
     skipped = "" if report.skipped_share is None else f", {report.skipped_share:.1%} of them shown again"
+    if report.work_share is not None and report.work_share < 0.995:
+        skipped += f", {report.work_share:.0%} of the network's work done"
     return (
         f"{report.frames} frames{skipped}, {report.frames_per_second:.2f} frames/s ({report.model}, motion {report.motion}, "
         f"{report.device} {report.precision}), peak memory {report.peak_memory_mb:.0f} MiB, {report.seconds:.1f} s in all"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from codecvsr.errors import InputError
+from codecvsr.inference.skip_choice import CHOICES
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -96,10 +97,38 @@ def tile_option(function: F) -> F:
     return click.option("--tile", type=click.IntRange(min=0), default=0, show_default=True, help=text)(function)
 
 
-def skip_static_option(function: F) -> F:
-    """Add ``--skip-static`` (parameter ``skip_static``)."""
-    text = "Copy duplicate frames instead of upscaling them; their share is reported."
-    return click.option("--skip-static", is_flag=True, help=text)(function)
+class SkipStaticType(click.Choice[str]):
+    """A choice, or, as before there was one, a value of a flag: yes for ``frames``, no for ``off``."""
+
+    def __init__(self) -> None:
+        """Takes no choices."""
+        super().__init__(CHOICES)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Returns the choice."""
+        flag = {"1": "frames", "true": "frames", "yes": "frames", "0": "off", "false": "off", "no": "off"}
+        return super().convert(flag.get(str(value).lower(), value), param, ctx)
+
+
+def skip_static_option(default: str) -> Callable[[F], F]:
+    """Add ``--skip-static`` (parameter ``skip_static``) with this default."""
+    text = (
+        "What is copied instead of upscaled: duplicate frames, or blocks in which no pixel changes (codecvsr and codecvsr-fast on "
+        "a CPU); auto: those blocks where that is possible. Without a value: frames. The report has the share of the work done."
+    )
+    return click.option(
+        "--skip-static", type=SkipStaticType(), is_flag=False, flag_value="frames", default=default, show_default=True, help=text
+    )  # fmt: skip
+
+
+def with_values(arguments: Sequence[str], normalise: Callable[[str], str]) -> list[str]:
+    """Return a command line in which ``--skip-static`` has its value where there is none, as it had none once."""
+    result = list(arguments)
+    end = result.index("--") if "--" in result else len(result)
+    for i, word in enumerate(result[:end]):
+        if normalise(word) == "--skip-static" and (i + 1 >= end or result[i + 1] not in CHOICES):
+            result[i] = "--skip-static=frames"
+    return result
 
 
 def strength_option(function: F) -> F:

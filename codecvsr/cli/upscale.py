@@ -53,6 +53,8 @@ def _summary(report: UpscaleReport) -> str:
     again += f", {report.deinterlaced_frames} of them de-interlaced" if report.deinterlaced_frames else ""
     if report.skipped_share is not None:
         again += f", {report.skipped_share:.1%} of this run's shown again"
+    if report.work_share is not None and report.work_share < 0.995:
+        again += f", {report.work_share:.0%} of the network's work done"
     frames = "1 frame" if report.frames == 1 else f"{report.frames} frames"
     losses = f"; not carried: {'; '.join(report.losses)}" if report.losses else ""
     return (
@@ -148,7 +150,7 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
               help="Maximum frames in the network at once; 0: chosen by memory.")  # fmt: skip
 @click.option("--tonemap", is_flag=True, help="Convert HDR (PQ, HLG) to SDR (BT.709) by the curve of ITU-R BT.2390.")
 @tile_option
-@skip_static_option
+@skip_static_option("off")
 @strength_option
 @click.option(
     "--dry-run",

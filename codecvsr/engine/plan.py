@@ -14,7 +14,7 @@ import torch
 from codecvsr import native_libraries
 from codecvsr.engine.device import choose_device
 from codecvsr.engine.hardware import BF16_FEATURES, Gpu, Machine, detect_hardware
-from codecvsr.engine.native.net import has_bf16, is_worth_it
+from codecvsr.engine.native.library import has_bf16, is_worth_it
 from codecvsr.models.registry import ARCHITECTURES
 
 _MAX_BYTES, _SHARE = 3 << 30, 4  # bytes of features at once, and the largest share of the memory: 1 / 4

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from codecvsr.constants import SCALE
 from codecvsr.engine.plan import Plan
 from codecvsr.engine.run import prepare, running
 from codecvsr.engine.transfer import to_host
@@ -19,7 +20,7 @@ from codecvsr.inference.ablations import Ablations
 from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.motion_jitter import TRAINED_FRAMES, jittered
 from codecvsr.inference.native_window import run_native
-from codecvsr.inference.skip_static import DuplicateFrames, without_duplicates
+from codecvsr.inference.skip_static import DuplicateFrames, StaticBlocks, without_duplicates
 from codecvsr.inference.source import Source
 from codecvsr.inference.source_clip import SourceClip
 from codecvsr.inference.steps import ShareHandler, counted
@@ -44,8 +45,9 @@ def upscale_frames(
     *,
     strength: float = 1.0,
     on_share: ShareHandler | None = None,
+    is_half: bool = False,
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """Upscale the frames of a clip, in order: (scale * H, scale * W, 3) uint8 each.
+    """Upscale the frames of a clip, in order: (scale * H, scale * W, 3) uint8 each, with the scale of the model or half of it.
 
     Where memory runs out, the remaining frames are made in shorter windows or in tiles; where fp16 overflows, in fp32.
     ``limits`` is updated accordingly.
@@ -59,6 +61,8 @@ def upscale_frames(
         windows: replaces the windows that ``limits`` implies; only the frames that they keep come out.
         strength: see :func:`codecvsr.inference.strength.blended`.
         on_share: called with the share of the running window that is done, where the network has steps before its pictures.
+        is_half: shrink the pictures by 2, as :func:`codecvsr.video.resize.resample` does; only where the network has a native
+            form, and with a strength of 1.
 
     Raises:
         InputError: memory does not suffice for the smallest tiles.
@@ -70,8 +74,8 @@ def upscale_frames(
         done = window.keep_start
         try:
             chosen = plan.fp32() if limits.is_fp32 else plan
-            for picture in upscale_window(model, source, ablations, window, limits, chosen, on_share):
-                yield blended(source.frames[done], picture, strength, plan.device)
+            for picture in upscale_window(model, source, ablations, window, limits, chosen, on_share, is_half):
+                yield picture if is_half else blended(source.frames[done], picture, strength, plan.device)
                 done += 1
         except Overflow:
             limits.use_fp32()
@@ -93,17 +97,19 @@ def upscale_window(
     limits: MemoryLimits,
     plan: Plan,
     on_share: ShareHandler | None = None,
+    is_half: bool = False,
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """Upscale the frames that a window keeps, whole or in tiles: (scale * H, scale * W, 3) each.
+    """Upscale the frames that a window keeps, whole or in tiles: (scale * H, scale * W, 3) each, or half of that.
 
     Args:
         model: any of the zoo.
         source: the clip, with the motion to use.
         ablations: parts to leave out inside the network.
         window: frames to see, and to keep.
-        limits: tiles, and whether duplicate frames are skipped.
+        limits: tiles, and what is skipped.
         plan: how to run the network.
         on_share: called with the share of the window that is done.
+        is_half: shrink the pictures by 2.
 
     Raises:
         Overflow: the plan's precision does not suffice.
@@ -115,10 +121,14 @@ def upscale_window(
     sources = [source] if len(tiles) == 1 else [source.crop(tile.rows, tile.columns) for tile in tiles]
     share = 1 / len(sources)
     made = [
-        _upscale_tile(model, each, ablations, window, limits.duplicates, share, plan, _part_of(on_share, number, share))
+        _upscale_tile(
+            model, each, ablations, window, limits.static, share, plan, _part_of(on_share, number, share), is_half
+        )
         for number, each in enumerate(sources)
     ]
-    yield from made[0] if len(tiles) == 1 else assembled(tiles, made, size, model.scale)
+    yield from (
+        made[0] if len(tiles) == 1 else assembled(tiles, made, size, model.scale // 2 if is_half else model.scale)
+    )
 
 
 def _part_of(on_share: ShareHandler | None, number: int, share: float) -> ShareHandler | None:
@@ -131,13 +141,16 @@ def _upscale_tile(
     source: Source,
     ablations: Ablations,
     window: Window,
-    duplicates: DuplicateFrames | None,
+    static: DuplicateFrames | StaticBlocks | None,
     share: float,
     plan: Plan,
     on_share: ShareHandler | None,
+    is_half: bool,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Upscale the frames that a window keeps of a clip, or of a tile that is ``share`` of it."""
     prepare(model.network, plan)
+    duplicates = static if isinstance(static, DuplicateFrames) else None
+    blocks = static if isinstance(static, StaticBlocks) else None
     first = window.keep_start if model.descriptor.is_sliding else window.start
     originals = (
         np.arange(first, window.stop) if duplicates is None else duplicates.originals(source, first, window.stop)
@@ -147,7 +160,8 @@ def _upscale_tile(
         return
     indices, shown = np.unique(originals), -1
     with running(plan):
-        made = _upscale(model, source, indices, int(np.searchsorted(indices, wanted[0])), ablations, plan, on_share)
+        skip = int(np.searchsorted(indices, wanted[0]))
+        made = _upscale(model, source, indices, skip, ablations, plan, on_share, blocks, share, is_half)
         for index, original in enumerate(wanted, window.keep_start):
             if original != shown:
                 picture, shown = next(made), original
@@ -164,8 +178,11 @@ def _upscale(
     ablations: Ablations,
     plan: Plan,
     on_share: ShareHandler | None,
+    blocks: StaticBlocks | None,
+    share: float,
+    is_half: bool,
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """Upscale the frames ``indices``, in order, except the first ``skip`` of them."""
+    """Upscale the frames ``indices``, in order, except the first ``skip`` of them; ``share`` is that of the tile."""
     runner = model.descriptor.runner
     execution = Execution(plan.frames_per_step, whole_window=plan.graphs)
     counting = None if plan.graphs or plan.compile else on_share
@@ -177,10 +194,12 @@ def _upscale(
     first, stop = int(indices[0]), int(indices[-1]) + 1
     has_all = len(indices) == stop - first
     window = source.cut(first, stop) if has_all else without_duplicates(source, indices)
-    native = run_native(model.network, window, ablations, plan, skip, on_share)
+    scale = SCALE // 2 if is_half else SCALE
+    native = run_native(model.network, window, ablations, plan, skip, on_share, blocks, share, scale)
     if native is not None:
         yield from native
         return
+    assert not is_half
     clip = SourceClip(window, plan.device, ablations)
     with counted(model.network, len(clip), counting):
         outputs = itertools.islice(runner(model.network, clip, range(len(clip)), execution), skip, None)

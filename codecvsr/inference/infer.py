@@ -17,8 +17,9 @@ from codecvsr.inference.ablations import NO_ABLATIONS, Ablations, MotionKind, ch
 from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.motion_source import load_motion
-from codecvsr.inference.native_window import usual_window
-from codecvsr.inference.skip_static import DuplicateFrames
+from codecvsr.inference.native_window import is_native, usual_window
+from codecvsr.inference.skip_choice import SkipStatic
+from codecvsr.inference.skip_static import DuplicateFrames, skipping
 from codecvsr.inference.source import Source
 from codecvsr.inference.strength import check_strength
 from codecvsr.inference.tiles import check_tile
@@ -45,6 +46,7 @@ class InferReport:
     precision: str
     out_dir: str
     skipped_share: float | None = None  #: of the frames, those that others stood for; None where it was not asked for
+    work_share: float | None = None  #: of the network's work, what was done; None where nothing could be skipped
 
     def to_json(self) -> dict[str, Any]:
         """The report as the command's ``--json`` prints it."""
@@ -60,7 +62,7 @@ def infer(
     ablations: Ablations = NO_ABLATIONS,
     window: int = 0,
     tile: int = 0,
-    skip_static: bool = False,
+    skip_static: SkipStatic = "off",
     strength: float = 1.0,
     device: str = "auto",
     precision: str = "auto",
@@ -79,7 +81,8 @@ def infer(
         ablations: parts to leave out.
         window: frames per window; 0 for as many as memory has room for.
         tile: side of the tiles in pixels; 0 for whole frames.
-        skip_static: do not upscale duplicate frames again (:mod:`codecvsr.inference.skip_static`).
+        skip_static: ``frames`` (duplicate frames are copied), ``blocks`` (unchanged blocks are), ``auto`` (blocks where the
+            network can) or ``off``; see :mod:`codecvsr.inference.skip_static`.
         strength: share of the network's pictures; the rest is bicubic interpolation.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.
@@ -134,7 +137,7 @@ class ReadyNetwork:
         *,
         window: int = 0,
         tile: int = 0,
-        skip_static: bool = False,
+        skip_static: SkipStatic = "off",
         strength: float = 1.0,
         progress: Progress | None = None,
     ) -> InferReport:
@@ -145,11 +148,11 @@ class ReadyNetwork:
         height, width = source.frames.shape[1:3]
         length = window or usual_window(model.network, self.plan, height, width)
         plan = self.plan.for_job(frames, height, width)
-        duplicates = DuplicateFrames() if skip_static else None
+        static = skipping(skip_static, has_blocks=is_native(model.network, plan))
         network_seconds, pending = 0.0, []
         with ThreadPoolExecutor(1) as writer:
             side = tile or usual_tile(model.network, plan, seen_frames(length, frames), height, width)
-            limits = MemoryLimits(length, side, duplicates=duplicates)
+            limits = MemoryLimits(length, side, static=static)
             upscaled: Iterable[Any] = upscale_frames(model, source, ablations, limits, plan, strength=strength)
             if progress is not None:
                 upscaled = progress(upscaled, "upscaling", frames)
@@ -175,7 +178,8 @@ class ReadyNetwork:
             device=str(plan.device),
             precision=plan.precision,
             out_dir=str(folder),
-            skipped_share=None if duplicates is None else duplicates.skipped_frames / frames,
+            skipped_share=static.skipped_frames / frames if isinstance(static, DuplicateFrames) else None,
+            work_share=None if static is None else 1 - static.skipped_frames / frames,
         )
 
 

@@ -15,6 +15,7 @@ from codecvsr.files import atomic_folder, check_frame_folder, check_writable, is
 from codecvsr.inference.ablations import NO_ABLATIONS, Ablations, MotionKind
 from codecvsr.inference.clip_folder import ClipFolder, find_clip_folders
 from codecvsr.inference.infer import InferReport, ReadyNetwork, load_network
+from codecvsr.inference.skip_choice import SkipStatic
 from codecvsr.inference.strength import check_strength
 from codecvsr.inference.tiles import check_tile
 
@@ -89,7 +90,7 @@ def infer_clips(
     ablations: Ablations = NO_ABLATIONS,
     window: int = 0,
     tile: int = 0,
-    skip_static: bool = False,
+    skip_static: SkipStatic = "off",
     strength: float = 1.0,
     device: str = "auto",
     precision: str = "auto",
@@ -111,7 +112,7 @@ def infer_clips(
         ablations: parts to leave out.
         window: frames per window; 0 for as many as memory has room for.
         tile: side of the tiles in pixels; 0 for whole frames.
-        skip_static: do not upscale duplicate frames again.
+        skip_static: ``frames``, ``blocks``, ``auto`` or ``off``.
         strength: share of the network's pictures; the rest is bicubic interpolation.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``auto``, ``fp32``, ``fp16`` or ``bf16``.

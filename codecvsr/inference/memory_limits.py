@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from codecvsr.engine.out_of_memory import is_out_of_memory
 from codecvsr.errors import InputError
-from codecvsr.inference.skip_static import DuplicateFrames
+from codecvsr.inference.skip_static import DuplicateFrames, StaticBlocks
 from codecvsr.inference.tiles import BLOCK, MIN_TILE
 
 _MIN_WINDOW = 8  #: shorter ones cost quality: tiles come first
@@ -23,14 +23,14 @@ class MemoryLimits:
         window: maximum of frames that a window keeps.
         tile: side of a tile in pixels, margins excluded; 0 for whole frames.
         is_fixed: running out of memory is an error; nothing is reduced.
-        duplicates: finds frames to skip; None to upscale every frame.
+        static: what skips static parts; None to compute everything.
         is_fp32: fp16 overflowed; the frames that follow are computed in fp32.
     """
 
     window: int
     tile: int = 0
     is_fixed: bool = False
-    duplicates: DuplicateFrames | None = None
+    static: DuplicateFrames | StaticBlocks | None = None
     is_fp32: bool = False
 
     def use_fp32(self) -> None:

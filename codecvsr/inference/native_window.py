@@ -8,9 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from codecvsr.constants import SCALE
 from codecvsr.engine.native import codecvsr as native_codecvsr
+from codecvsr.engine.native.weights import held_channels
 from codecvsr.engine.plan import Plan
 from codecvsr.inference.ablations import Ablations
+from codecvsr.inference.skip_static import StaticBlocks
 from codecvsr.inference.source import Source
 from codecvsr.inference.source_clip import priors_of
 from codecvsr.inference.steps import ShareHandler, StepCounter
@@ -26,6 +29,9 @@ def run_native(
     plan: Plan,
     skip: int = 0,
     on_share: ShareHandler | None = None,
+    blocks: StaticBlocks | None = None,
+    share: float = 1.0,
+    scale: int = SCALE,
 ) -> Iterator[npt.NDArray[np.uint8]] | None:
     """Run a window through a network's native form.
 
@@ -36,15 +42,19 @@ def run_native(
         plan: how to run it.
         skip: first frames to compute without making their pictures.
         on_share: called with the share of the window that is done.
+        blocks: counts the work that static blocks save; None to compute everything.
+        share: of the frame that the source shows.
+        scale: of the pictures, 4 or 2.
 
     Returns:
-        The pictures (4H, 4W, 3) of the frames after the first ``skip``; None where the plan or the network has no native form.
+        The pictures (scale * H, scale * W, 3) of the frames after the first ``skip``; None where the plan or the network has no native form.
     """
     if not is_native(network, plan):
         return None
     assert isinstance(network, CodecVSR)
     motion = source.motion
-    return native_codecvsr.FastCodecVSR(network, *source.frames.shape[1:3], dtype=plan.dtype).iterate(
+    form = native_codecvsr.FastCodecVSR(network, *source.frames.shape[1:3], dtype=plan.dtype)
+    pictures = form.iterate(
         source.frames,
         motion.to_prev,
         motion.to_next,
@@ -54,17 +64,29 @@ def run_native(
         use_second_order=not ablations.second_order,
         skip=skip,
         on_step=None if on_share is None else StepCounter(2 * len(source.names), on_share).step,
+        skip_static=blocks is not None,
+        scale=scale,
     )
+    return pictures if blocks is None else _counted(pictures, form, blocks, share)
+
+
+def _counted(
+    pictures: Iterator[npt.NDArray[np.uint8]], form: native_codecvsr.FastCodecVSR, blocks: StaticBlocks, share: float
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield the pictures, and count for each the work that was left out."""
+    for picture in pictures:
+        blocks.skipped_frames += share * (1 - form.work_share)
+        yield picture
 
 
 def usual_window(network: nn.Module, plan: Plan, height: int, width: int) -> int:
     """Return the frames of height x width pixels per window that the plan's memory has room for."""
     if isinstance(network, CodecVSR) and is_native(network, plan):
-        channels = native_codecvsr.held_channels(network, plan.dtype)
+        channels = held_channels(network, plan.dtype)
         return longest_window(height, width, channels, plan.memory_bytes, beyond=2 * OVERLAP)
     return longest_window(height, width, architecture_of(network).state_channels(network), plan.memory_bytes)
 
 
 def is_native(network: nn.Module, plan: Plan) -> bool:
-    """Return whether the plan runs a network through its native form."""
+    """Return whether a network runs in its native form, which can skip static blocks."""
     return plan.native and native_codecvsr.is_supported(network, plan.device, plan.dtype)

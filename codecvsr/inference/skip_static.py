@@ -1,23 +1,42 @@
-"""Duplicate frames, which need not be upscaled again.
+"""What is static in a video and need not be computed again: duplicate frames, or tiles in which no pixel changes.
 
-Whole frames only, or whole tiles: a recurrent network's output at a pixel depends on pixels far around it and on frames long
-before, so that a part of a frame could only be skipped if a margin as wide were computed. A slide, a screen recording, an
-animation drawn on twos or a frame doubled by a change of rate shows the same picture again, with zero vectors and no
-residual; the frame that was upscaled stands in for it.
+**Frames.** A slide, a screen recording, an animation drawn on twos or a frame doubled by a change of rate shows the same picture
+again, with zero vectors and no residual; the frame that was upscaled stands in for it. Any network can do so.
+
+**Blocks.** With a camera that does not move, most blocks repeat the frame before exactly, as the encoder skipped them. The native
+form of ``codecvsr`` computes only the tiles in which pixels change (:mod:`codecvsr.engine.native.static_tiles`).
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, fields, replace
+from typing import ClassVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.inference.skip_choice import SkipStatic, parse_skip_static
 from codecvsr.inference.source import Source
 
 BLOCK = 8  #: side in pixels of the blocks that are compared
 MAX_CHANGE = 1.0  #: mean absolute difference of a block, in 8-bit steps, up to which it is a duplicate
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class StaticBlocks:
+    """Has the network compute only blocks in which pixels change, and counts its work.
+
+    Attributes:
+        skipped_frames: the work that was left out, in frames.
+    """
+
+    name: ClassVar[str] = "blocks"
+    skipped_frames: float = 0.0
 
 
 @dataclass
@@ -28,6 +47,7 @@ class DuplicateFrames:
         skipped_frames: the count; with tiles, a frame of which some are skipped counts by their share.
     """
 
+    name: ClassVar[str] = "frames"
     skipped_frames: float = 0.0
 
     def originals(self, source: Source, start: int, stop: int) -> npt.NDArray[np.int64]:
@@ -42,6 +62,25 @@ class DuplicateFrames:
                 original = index
             indices[index - start] = original
         return indices
+
+
+def skipping(value: SkipStatic, *, has_blocks: bool) -> DuplicateFrames | StaticBlocks | None:
+    """Return what skips static parts of a video, and counts them; None for nothing.
+
+    Args:
+        value: what was asked for.
+        has_blocks: the network can skip blocks, as it is run. Where ``blocks`` are asked for and it cannot, a warning says that
+            duplicate frames are skipped instead.
+    """
+    choice = parse_skip_static(value)
+    if choice == "blocks" and not has_blocks:
+        log.warning(
+            "Only codecvsr and codecvsr-fast can skip blocks, in C on a CPU: duplicate frames are skipped instead."
+        )
+        choice = "frames"
+    if choice == "frames":
+        return DuplicateFrames()
+    return StaticBlocks() if has_blocks and choice in ("auto", "blocks") else None
 
 
 def differs(shown: npt.NDArray[np.uint8], frame: npt.NDArray[np.uint8]) -> bool:

@@ -13,7 +13,8 @@ from codecvsr import native_libraries
 from codecvsr.constants import SCALE
 from codecvsr.engine.device import choose_device
 from codecvsr.engine.native.buffers import empty_bytes
-from codecvsr.engine.native.net import NativeNet, is_worth_it
+from codecvsr.engine.native.library import is_worth_it
+from codecvsr.engine.native.net import NativeNet
 from codecvsr.engine.plan import Plan, make_plan
 from codecvsr.inference.sliding import SlidingNetwork, without_graphs
 from codecvsr.models.bicubic import Bicubic

@@ -44,7 +44,7 @@ class ChunkDone:
 
     Attributes:
         chunk: its index.
-        skipped_frames: frames that copies of others replaced since the last such event.
+        skipped_frames: frames, or the work of so many, that was skipped since the last such event.
         peak_memory_bytes: of the process; 0 where it is this one.
     """
 

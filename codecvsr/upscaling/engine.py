@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr import native_libraries
 from codecvsr.bitstream.frame import CodedFrame
 from codecvsr.constants import SCALE
 from codecvsr.errors import InputError
 from codecvsr.inference.ablations import Ablations
-from codecvsr.inference.skip_static import DuplicateFrames
 from codecvsr.inference.source import Source
 from codecvsr.inference.windows import Window, longest_window
 from codecvsr.motion.types import unknown_motion
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from codecvsr.engine.plan import Plan
     from codecvsr.models.zoo import LoadedModel
 
-#: Processor time of torch's interpolation of whole frames over that of :func:`resample` on parts of 320x192, by area: of 6 runs each.
-_COSTS = {"bicubic": 1.6, "lanczos": 2.4}
+#: Processor time of torch's interpolation of whole frames over that of :func:`resample` on parts of 320x192, by area, by whether
+#: that runs in C: of 6 runs each.
+_COSTS = {True: {"bicubic": 3.1, "lanczos": 3.4}, False: {"bicubic": 1.6, "lanczos": 2.4}}
 _STATES = 192  # channels of a window's features: as a network without any is planned
 
 
@@ -83,10 +84,12 @@ class Engine:
         """Returns the frames of a short clip upscaled, (4H, 4W, 3) each."""
         from codecvsr.inference.execute import upscale_frames
         from codecvsr.inference.memory_limits import MemoryLimits
+        from codecvsr.inference.native_window import is_native
+        from codecvsr.inference.skip_static import skipping
 
         frames = len(source.names)
-        duplicates = DuplicateFrames() if self.options.skip_static else None
-        limits = MemoryLimits(frames, duplicates=duplicates, is_fixed=True)
+        static = skipping(self.options.skip_static, has_blocks=is_native(self.model.network, self.plan))
+        limits = MemoryLimits(frames, static=static, is_fixed=True)
         window = Window(0, frames, 0, frames)
         strength = self.options.strength
         return list(upscale_frames(self.model, source, Ablations(), limits, self.plan, [window], strength=strength))
@@ -109,7 +112,7 @@ class InterpolationEngine:
     @property
     def cost(self) -> float:
         """Processor time of the work's pictures over that of :meth:`pictures`."""
-        return _COSTS[self.name]
+        return _COSTS[native_libraries.field_library() is not None][self.name]
 
     def window(self, height: int, width: int) -> int:
         """Returns the maximum frames at once: the option's, or the least."""
@@ -162,8 +165,13 @@ def make_dry_engine(options: UpscaleOptions) -> AnyEngine:
     Raises:
         CodecVSRError: see :func:`make_engine`.
     """
-    is_plain = options.motion is None and options.strength == 1 and not options.skip_static and not options.compile
+    is_plain = (
+        options.motion is None
+        and options.strength == 1
+        and not options.compile
+        and options.skip_static in ("off", "auto")
+    )
     is_cpu = options.device in ("auto", "cpu") and options.precision in ("auto", "fp32")
-    if options.model in _COSTS and is_plain and is_cpu:
+    if options.model in _COSTS[True] and is_plain and is_cpu:
         return InterpolationEngine(str(options.model), options)
     return make_engine(options)

@@ -133,7 +133,8 @@ class Job:
             concealed_frames=found.concealed,
             deinterlaced_frames=found.deinterlaced,
             losses=losses,
-            skipped_share=self._skipped_frames / max(made, 1) if engine.options.skip_static else None,
+            skipped_share=self._skipped_frames / max(made, 1) if processor.skips == "frames" else None,
+            work_share=1 - self._skipped_frames / max(made, 1) if processor.skips != "off" else None,
         )
 
     def _advance(self, phase: Phase, done: float = 0.0, total: int | None = None, eta: float | None = None) -> None:

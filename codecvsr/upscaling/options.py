@@ -12,6 +12,7 @@ from codecvsr.bitstream.deinterlace import MODES
 from codecvsr.constants import SCALE
 from codecvsr.errors import InputError
 from codecvsr.events import EventHandler
+from codecvsr.inference.skip_choice import SkipStatic, parse_skip_static
 from codecvsr.inference.strength import check_strength
 from codecvsr.inference.tiles import check_tile
 from codecvsr.inference.windows import OVERLAP
@@ -47,7 +48,7 @@ class UpscaleOptions:
             one frame per field).
         audio: of the output: "auto", "copy", "aac", "opus", "flac" or "none".
         tonemap: HDR is converted to SDR.
-        skip_static: duplicate frames are copied instead of upscaled.
+        skip_static: what is copied instead of upscaled: "auto" (blocks where the network can), "off", "frames" or "blocks".
         strength: share of the network's pictures, 0 to 1; the rest is bicubic interpolation.
         start: seconds from the first frame.
         end: seconds from the first frame.
@@ -76,7 +77,7 @@ class UpscaleOptions:
     deinterlace: Deinterlace = "auto"
     audio: Audio = "auto"
     tonemap: bool = False
-    skip_static: bool = False
+    skip_static: SkipStatic = "off"
     strength: float = 1.0
     start: float | None = None
     end: float | None = None
@@ -98,6 +99,7 @@ class UpscaleOptions:
             raise InputError("chunk, overlap and window are at least 0, width and height at least 1.")
         check_tile(self.tile)
         check_strength(self.strength)
+        object.__setattr__(self, "skip_static", parse_skip_static(self.skip_static))
         if self.deinterlace not in MODES:
             raise InputError(f"the de-interlacing {self.deinterlace!r} is unknown; use {', '.join(MODES)}.")
         if self.fps is not None and not 0 < self.fps <= 1000:
@@ -202,7 +204,10 @@ class UpscaleReport:
     deinterlaced_frames: int = 0  #: frames of the output that were made by de-interlacing
     losses: list[str] = field(default_factory=list)  #: what of the input the output cannot store
     compare: str | None = None
-    skipped_share: float | None = None  #: share of this run's frames that are copies; None without skip_static
+    skipped_share: float | None = None  #: share of this run's frames that are copies; None unless those are skipped
+    work_share: float | None = (
+        None  #: share of the network's work that this run did; None where nothing could be skipped
+    )
 
     @property
     def shards(self) -> int:

@@ -22,7 +22,8 @@ from codecvsr.files import write_png
 from codecvsr.inference.ablations import Ablations
 from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
-from codecvsr.inference.skip_static import DuplicateFrames
+from codecvsr.inference.native_window import is_native
+from codecvsr.inference.skip_static import skipping
 from codecvsr.inference.source import Source
 from codecvsr.inference.usual_tile import seen_frames, usual_tile
 from codecvsr.inference.windows import Window
@@ -110,7 +111,8 @@ class ChunkProcessor:
         self.scan = scan
         options, work = engine.options, plan_work(engine, scan)
         self._overlap, self.chunks = work.overlap, list(work.chunks)
-        self._duplicates = DuplicateFrames() if options.skip_static else None
+        self._is_native = is_native(engine.model.network, engine.plan)
+        self._static = skipping(options.skip_static, has_blocks=self._is_native)
         self._runs: dict[tuple[int, int], tuple[MemoryLimits, Plan]] = {}  # how frames of each size are upscaled
         image = media.image if is_image_name(checkpoint.output) and pictures is None else None
         self.form = form = choose_form(
@@ -135,11 +137,16 @@ class ChunkProcessor:
         return [chunk for chunk in self.chunks if not self.target.is_done(chunk)]
 
     def pop_skipped_frames(self) -> float:
-        """Returns how many frames were replaced by copies of others since the last call."""
-        if self._duplicates is None:
+        """Returns how many frames, or the work of how many, were skipped since the last call."""
+        if self._static is None:
             return 0.0
-        count, self._duplicates.skipped_frames = self._duplicates.skipped_frames, 0.0
+        count, self._static.skipped_frames = self._static.skipped_frames, 0.0
         return count
+
+    @property
+    def skips(self) -> str:
+        """What is skipped: ``frames``, ``blocks`` or ``off``."""
+        return self._static.name if self._static is not None else "off"
 
     def _run(self, height: int, width: int) -> tuple[MemoryLimits, Plan]:
         """Returns how frames of one size are upscaled, the same for all chunks of that size."""
@@ -148,7 +155,7 @@ class ChunkProcessor:
             window = engine.window(height, width)
             frames = seen_frames(window, len(self.scan))
             tile = options.tile or usual_tile(engine.model.network, engine.plan, frames, height, width)
-            limits = MemoryLimits(window, tile, duplicates=self._duplicates)
+            limits = MemoryLimits(window, tile, static=self._static)
             self._runs[height, width] = limits, engine.plan.for_job(len(self.scan), height, width)
         return self._runs[height, width]
 
@@ -179,6 +186,7 @@ class ChunkProcessor:
                     windows,
                     strength=strength,
                     on_share=None if on_advance is None else _Position(chunk, windows, on_advance),
+                    is_half=self._is_half(source),
                 )
                 with self.target.writer(chunk) as writer, BackgroundRunner(room) as encoder:
                     for index, picture in zip(range(chunk.start, chunk.stop), made, strict=True):
@@ -187,6 +195,16 @@ class ChunkProcessor:
                         on_frame(chunk, index)
                     encoder.submit(writer.close)
                 on_frame(chunk, None)
+
+    def _is_half(self, source: Source) -> bool:
+        """Returns whether the network can make pictures of the output's size itself, half of its own size."""
+        height, width = source.frames.shape[1:3]
+        return (
+            self._is_native
+            and self._engine.options.strength == 1
+            and not any(self.scan.crop)
+            and (self.height, self.width) == (SCALE // 2 * height, SCALE // 2 * width)
+        )
 
     def _finish(self, writer: outputs.ChunkWriter, index: int, picture: npt.NDArray[np.uint8]) -> None:
         shape = shape_at(self.scan.later_sizes, index)

@@ -9,12 +9,15 @@ order of its terms, which BLAS libraries choose by the threads that are free: wh
 
 from __future__ import annotations
 
+import ctypes
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr import native_libraries
 from codecvsr.errors import InputError
 
 _TIE = 1e-9  # far above rounding errors of sums, far below the steps of dyadic ones
@@ -22,6 +25,16 @@ _BLOCK = 16  # output rows computed by one matrix product: small enough to skip 
 #: Multiplications of one product. OpenBLAS shares out larger ones (from 2^18) among threads, which wait for each other in loops: on
 #: a busy machine that was two thirds of the processor time.
 _PRODUCTS = 250_000
+
+
+class _Taps(ctypes.Structure):
+    """``cvsr_taps``."""
+
+    _fields_ = [("first", ctypes.c_int32), ("count", ctypes.c_int32), ("weights", ctypes.c_void_p)]
+
+
+_POINTER, _INT = ctypes.c_void_p, ctypes.c_int32
+_ARGUMENTS: list[Any] = [_POINTER, _INT, _INT, _POINTER, _INT, _POINTER, _INT, _POINTER]
 
 #: How ``meta.json`` describes :func:`downsample`.
 DOWNSAMPLER = "bicubic, a=-0.5, antialiased (MATLAB imresize), symmetric border, rounded to 8 bits"
@@ -108,6 +121,37 @@ def _weigh(
     return across(down(frame)) if new_height < frame.shape[0] else down(across(frame))
 
 
+@lru_cache(maxsize=32)
+def _taps(size: int, new_size: int, scale: Fraction, kernel: str) -> tuple[ctypes.Array[_Taps], object]:
+    """Returns the rows of :func:`resize_weights` as ``cvsr_taps``, and the memory that they refer to."""
+    matrix = resize_weights(size, new_size, scale, kernel)
+    taps, memory = (_Taps * new_size)(), []
+    for row, weights in zip(taps, matrix, strict=True):
+        used = np.flatnonzero(weights)
+        row.first, row.count = int(used[0]), int(used[-1] - used[0]) + 1
+        memory.append(np.ascontiguousarray(weights[used[0] : used[-1] + 1]))
+        row.weights = memory[-1].ctypes.data
+    return taps, memory
+
+
+def _resize_in_c(
+    frame: npt.NDArray[np.uint8], height: int, width: int, scales: tuple[Fraction, Fraction], kernel: str = "bicubic"
+) -> npt.NDArray[np.uint8] | None:
+    """Returns a frame resized by (vertical, horizontal) scales; None for other types, or where the library is not built."""
+    library = native_libraries.field_library()
+    if library is None or frame.dtype != np.uint8:
+        return None
+    frame = np.ascontiguousarray(frame)
+    result = np.empty((height, width, frame.shape[2]), np.uint8)
+    down, _ = _taps(frame.shape[0], height, scales[0], kernel)
+    across, _ = _taps(frame.shape[1], width, scales[1], kernel)
+    resize = library.cvsr_resize
+    resize.restype, resize.argtypes = ctypes.c_int32, _ARGUMENTS
+    if resize(frame.ctypes.data, *frame.shape[1:], down, height, across, width, result.ctypes.data):
+        raise MemoryError(f"a line of {frame.shape[1]} pixels")
+    return result
+
+
 def _to_8_bits(picture: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
     picture = np.add(picture, 0.5 + _TIE, order="C")
     return np.clip(picture, 0, 255, out=picture).astype(np.uint8)  # the cast truncates: halves go up, as in MATLAB
@@ -125,7 +169,8 @@ def downsample(frame: npt.NDArray[np.uint8], scale: int) -> npt.NDArray[np.uint8
             f"a frame of {width}x{height} is not divisible by the scale {scale}; "
             f"crop it to {width // scale * scale}x{height // scale * scale}."
         )
-    return _to_8_bits(imresize(frame, Fraction(1, scale)))
+    made = _resize_in_c(frame, height // scale, width // scale, (Fraction(1, scale), Fraction(1, scale)))
+    return _to_8_bits(imresize(frame, Fraction(1, scale))) if made is None else made
 
 
 def resample(
@@ -142,6 +187,10 @@ def resample(
     old_height, old_width = frame.shape[:2]
     if (old_height, old_width) == (height, width):
         return frame
-    vertical = resize_weights(old_height, height, Fraction(height, old_height), kernel)
-    horizontal = resize_weights(old_width, width, Fraction(width, old_width), kernel)
+    scales = Fraction(height, old_height), Fraction(width, old_width)
+    made = _resize_in_c(frame, height, width, scales, kernel)
+    if made is not None:
+        return made
+    vertical = resize_weights(old_height, height, scales[0], kernel)
+    horizontal = resize_weights(old_width, width, scales[1], kernel)
     return _to_8_bits(_weigh(frame, vertical, horizontal))

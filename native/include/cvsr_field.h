@@ -1,4 +1,4 @@
-/* Blocks to grid: the motion vectors of one frame painted onto cells of 4x4 pixels. Needs nothing but C99. */
+/* Blocks to grid: the motion vectors of one frame painted onto cells of 4x4 pixels; and resizing of pictures. Needs nothing but C99. */
 #ifndef CVSR_FIELD_H
 #define CVSR_FIELD_H
 
@@ -12,7 +12,7 @@
 #endif
 
 /* Raised with every change of a signature, of the layout below or of what a function does. */
-#define CVSR_FIELD_ABI 11
+#define CVSR_FIELD_ABI 12
 
 /* One vector is packed into 20 host-endian bytes (codecvsr.bitstream.frame.VECTOR_DTYPE):
  *   0 int32 source | 4 uint8 w | 5 uint8 h | 6 int16 dst_x | 8 int16 dst_y
@@ -34,5 +34,17 @@ CVSR_API int32_t cvsr_field_abi(void);
  * motion_scale of 0 counts as 1. Returns 0, or -1 and writes nothing if a size is negative or a pointer is missing. */
 CVSR_API int32_t cvsr_rasterise(const uint8_t *vectors, size_t count, int32_t height, int32_t width, float *past,
                                 float *future, uint8_t *partition);
+
+/* The samples of a line or column that one of the result is made of: `count` from `first` on, each with a weight. */
+typedef struct {
+    int32_t first, count;
+    const double *weights;
+} cvsr_taps;
+
+/* Resizes a picture (height, width, channels) to (new_height, new_width, channels): lines by `down`, one for each line of the
+ * result, columns by `across`, in double precision, rounded once, halves upwards. All samples of the taps lie in the picture.
+ * Returns 0, or -1 and writes nothing if memory is short. */
+CVSR_API int32_t cvsr_resize(const uint8_t *from, int32_t width, int32_t channels, const cvsr_taps *down,
+                             int32_t new_height, const cvsr_taps *across, int32_t new_width, uint8_t *to);
 
 #endif

@@ -14,7 +14,7 @@
 #define CVSR_NET_API __attribute__((visibility("default")))
 
 /* Raised with every change of a signature, a structure or the behaviour of a function. */
-#define CVSR_NET_ABI 4
+#define CVSR_NET_ABI 5
 
 #define CVSR_MAX_INPUTS 4
 #define CVSR_MAX_CHANNELS 1024 /* of all inputs of a convolution */
@@ -111,6 +111,18 @@ typedef struct {
     int32_t height, width;
 } cvsr_finish;
 
+/* CVSR_FINISH_HALF: the same parameters, with `bytes` (2 * height, 2 * width, 3): the finished picture shrunk by 2 (bicubic,
+ * antialiased, a = -0.5, mirrored border), exactly as if it had been made and rounded to bytes before. Reads `residual` one pixel
+ * around each tile, and needs scratch memory of cvsr_net_half_bytes. */
+
+/* CVSR_COPY: copies tiles of an array (scale * height, scale * width) with `pixel_bytes` bytes per element, or writes zeros if
+ * `from` is NULL. A tile has 4 * scale lines. */
+typedef struct {
+    const void *from;
+    void *to;
+    int32_t pixel_bytes, scale, height, width;
+} cvsr_copy;
+
 enum {
     CVSR_CONV3X3,
     CVSR_CONV3X3_BF16,
@@ -123,13 +135,21 @@ enum {
     CVSR_TO_BF16,
     CVSR_FROM_BF16,
     CVSR_FINISH,
+    CVSR_COPY,
+    CVSR_FINISH_HALF,
     CVSR_KINDS
 };
 
-/* One step of the work on a frame. */
+/* One step of the work on a frame, or on some of its tiles. Output of other tiles is not written, except by CVSR_LOAD, which
+ * ignores `tiles`, and by CVSR_GATHER, which writes whole groups of 4 tiles that begin at a multiple of 4.
+ *
+ * A 3x3 convolution reads all of the 6x6 pixels around a tile and, by its rounding errors, each may affect each pixel of the tile:
+ * none may be uninitialised, though only those next to a pixel affect it by more. */
 typedef struct {
     int32_t kind;
-    const void *params; /* the structure of that kind */
+    int32_t columns;      /* of tiles; used with `tiles` only */
+    const void *params;   /* the structure of that kind */
+    const uint8_t *tiles; /* (rows, columns), 0 for a tile that is left out; NULL for all */
 } cvsr_step;
 
 CVSR_NET_API int32_t cvsr_net_abi(void);
@@ -141,6 +161,9 @@ CVSR_NET_API int32_t cvsr_net_choose(int32_t max_isa);
 
 /* Bytes of scratch memory, aligned to 64, that each thread needs for convolutions of so many channels in and out. */
 CVSR_NET_API size_t cvsr_net_scratch_bytes(int32_t input_channels, int32_t output_channels);
+
+/* Bytes of scratch memory, aligned to 64, that each thread needs for CVSR_FINISH_HALF. */
+CVSR_NET_API size_t cvsr_net_half_bytes(int32_t width);
 
 /* Packs weights (output_channels, input_channels, size, size) for a convolution of a kind: 36 values, float or bfloat16, for
  * every 9 of a 3x3 kernel (Winograd's F(4x4, 3x3)). Returns 0, or -1 if channels are no multiple of 16 or too many, or the
@@ -175,5 +198,10 @@ CVSR_NET_API size_t cvsr_net_gradient_scratch_bytes(int32_t input_channels, int3
 /* Adds a picture's contribution to the gradient in the 6x6 points of F(4x4, 3x3): with G (6, 3) of its transform of weights, the
  * gradient of a kernel (3, 3) is G' points G. Runs on the calling thread. */
 CVSR_NET_API void cvsr_net_weight_gradient(const cvsr_weight_gradient *work, void *scratch);
+
+/* Marks the tiles in which two pictures of uint8 RGB (height, width, 3) differ: writes 1 or 0 for each to `tiles`
+ * (ceil(height / 4), ceil(width / 4)). */
+CVSR_NET_API void cvsr_net_changes(const uint8_t *before, const uint8_t *after, int32_t height, int32_t width,
+                                   uint8_t *tiles);
 
 #endif

@@ -85,23 +85,30 @@ INLINE void fetch(const cvsr_conv *conv, const float *picture, size_t stride, si
                 __builtin_prefetch(row + (size_t)x * stride + c);
 }
 
+/* Lists the next tiles of a row, BLOCK or fewer, from *column on, that are not left out; moves *column behind them. */
+INLINE int32_t next_tiles(const uint8_t *tiles, int32_t *column, int32_t columns, int32_t list[BLOCK])
+{
+    int32_t count = 0;
+    for (; count < BLOCK && *column < columns; ++*column)
+        if (!tiles || tiles[*column])
+            list[count++] = *column;
+    return count;
+}
+
 /* Prefetches the rows that the next block is the first to read, and the residual and output of this block. */
-static void fetch_ahead(const cvsr_conv *conv, const source *sources, int32_t count, int64_t begin, int64_t end,
-                        int32_t columns)
+static void fetch_ahead(const cvsr_conv *conv, const source *sources, int32_t groups, int32_t row, const int32_t *here,
+                        int32_t count, const int32_t *next, int32_t next_count)
 {
     const size_t channels = (size_t)conv->output_channels;
-    for (int64_t t = begin; t < begin + BLOCK && t < end; t++) {
-        const int32_t y0 = (int32_t)(t / columns) * TILE, x0 = (int32_t)(t % columns) * TILE;
+    for (int32_t t = 0; t < count; t++) {
         if (conv->residual)
-            fetch(conv, conv->residual, channels, channels, y0, x0);
+            fetch(conv, conv->residual, channels, channels, row * TILE, here[t] * TILE);
         if (conv->residual != conv->output)
-            fetch(conv, conv->output, channels, channels, y0, x0);
+            fetch(conv, conv->output, channels, channels, row * TILE, here[t] * TILE);
     }
-    for (int64_t t = begin + BLOCK; t < begin + 2 * BLOCK && t < end; t++) {
-        const int32_t y0 = (int32_t)(t / columns) * TILE + 1, x0 = (int32_t)(t % columns) * TILE;
-        for (int32_t c = 0; c < count; c++)
-            fetch(conv, sources[c].data, sources[c].stride, GROUP, y0, x0);
-    }
+    for (int32_t t = 0; t < next_count; t++)
+        for (int32_t c = 0; c < groups; c++)
+            fetch(conv, sources[c].data, sources[c].stride, GROUP, row * TILE + 1, next[t] * TILE);
 }
 
 /* Memory of one thread for a block: padded points of inputs and outputs, and a patch. */
@@ -111,61 +118,59 @@ static size_t scratch_bytes(int32_t input_channels, int32_t output_channels)
     return POINTS * (BLOCK * channels + 3 * GROUP) * sizeof(float);
 }
 
-INLINE void winograd(const cvsr_conv *conv, int32_t first, int32_t last, float *scratch, const int is_bf16)
+INLINE void winograd(const cvsr_conv *conv, int32_t row, const uint8_t *mask, float *scratch, const int is_bf16)
 {
     source sources[MAX_SOURCES];
-    int32_t total;
+    int32_t total, lists[2][BLOCK], *here = lists[0], *next = lists[1], column = 0;
     const int32_t count = sources_of(conv, sources, &total), columns = (conv->width + TILE - 1) / TILE;
     const size_t channels = (size_t)conv->output_channels;
     /* One cache line of padding: else all points map to the same few cache lines. */
     const size_t point_step = (size_t)count * BLOCK * GROUP + GROUP, product_step = BLOCK * channels + GROUP;
     float *patch = scratch, *transformed = scratch + POINTS * GROUP, *products = transformed + POINTS * point_step;
-    const int64_t end = (int64_t)last * columns;
-    for (int64_t begin = (int64_t)first * columns; begin < end; begin += BLOCK) {
-        const int32_t tiles = end - begin < BLOCK ? (int32_t)(end - begin) : BLOCK;
+    int32_t tiles = next_tiles(mask, &column, columns, here);
+    while (tiles > 0) {
         for (int32_t c = 0; c < count; c++) {
             /* The last tile is repeated up to a multiple of AT_ONCE. */
             for (int32_t t = 0; t < tiles || t % AT_ONCE != 0; t++) {
-                const int64_t tile = begin + (t < tiles ? t : tiles - 1);
-                load_tile(conv, &sources[c], (int32_t)(tile / columns), (int32_t)(tile % columns), transformed,
+                load_tile(conv, &sources[c], row, here[t < tiles ? t : tiles - 1], transformed,
                           ((size_t)c * BLOCK + (size_t)t) * GROUP, point_step, patch, is_bf16);
             }
         }
-        fetch_ahead(conv, sources, count, begin, end, columns);
+        const int32_t ahead = next_tiles(mask, &column, columns, next);
+        fetch_ahead(conv, sources, count, row, here, tiles, next, ahead);
         for (int32_t p = 0; p < POINTS; p++) {
             const size_t at = (size_t)p * point_step;
             const void *from = is_bf16 ? (const void *)((const uint16_t *)transformed + at) : transformed + at;
             multiply_point(conv, sources, count, total, p, POINTS, tiles, from, products + (size_t)p * product_step, is_bf16);
         }
-        for (int32_t t = 0; t < tiles; t++) {
-            const int64_t tile = begin + t;
-            from_points(conv, products + (size_t)t * channels, product_step, (int32_t)(tile / columns),
-                        (int32_t)(tile % columns), columns);
-        }
+        for (int32_t t = 0; t < tiles; t++)
+            from_points(conv, products + (size_t)t * channels, product_step, row, here[t], columns);
+        int32_t *used = here;
+        here = next;
+        next = used;
+        tiles = ahead;
     }
 }
 
-static void conv3x3(const void *params, int32_t first, int32_t last, float *scratch)
+static void conv3x3(const void *params, int32_t row, const uint8_t *tiles, float *scratch)
 {
-    winograd(params, first, last, scratch, 0);
+    winograd(params, row, tiles, scratch, 0);
 }
 
-static void conv3x3_bf16(const void *params, int32_t first, int32_t last, float *scratch)
+static void conv3x3_bf16(const void *params, int32_t row, const uint8_t *tiles, float *scratch)
 {
-    winograd(params, first, last, scratch, 1);
+    winograd(params, row, tiles, scratch, 1);
 }
 
-static void conv1x1(const void *params, int32_t first, int32_t last, float *scratch)
+/* Convolves the pixels `begin` to `end` - 1, counted line by line. */
+static void convolve_pixels(const cvsr_conv *conv, int64_t begin, int64_t end, float *scratch)
 {
-    const cvsr_conv *conv = params;
     source sources[MAX_SOURCES];
     int32_t total;
     const int32_t count = sources_of(conv, sources, &total);
-    const int32_t last_line = min_int(last * TILE, conv->height);
     const size_t channels = (size_t)conv->output_channels;
     float *values = scratch, *sums = scratch + (size_t)count * BLOCK * GROUP;
-    const int64_t end = (int64_t)last_line * conv->width;
-    for (int64_t begin = (int64_t)first * TILE * conv->width; begin < end; begin += BLOCK) {
+    for (; begin < end; begin += BLOCK) {
         const int32_t pixels = end - begin < BLOCK ? (int32_t)(end - begin) : BLOCK;
         for (int32_t c = 0; c < count; c++) {
             for (int32_t t = 0; t < pixels || t % AT_ONCE != 0; t++) {
@@ -182,6 +187,22 @@ static void conv1x1(const void *params, int32_t first, int32_t last, float *scra
                     conv->residual ? conv->residual + at + o : NULL, conv->output + at + o);
             }
         }
+    }
+}
+
+static void conv1x1(const void *params, int32_t row, const uint8_t *tiles, float *scratch)
+{
+    const cvsr_conv *conv = params;
+    const int32_t last_line = min_int((row + 1) * TILE, conv->height);
+    if (!tiles) {
+        convolve_pixels(conv, (int64_t)row * TILE * conv->width, (int64_t)last_line * conv->width, scratch);
+        return;
+    }
+    for (int32_t y = row * TILE; y < last_line; y++) {
+        const int64_t line = (int64_t)y * conv->width;
+        span part = {0, 0};
+        while (next_span(tiles, conv->width, &part))
+            convolve_pixels(conv, line + part.begin, line + part.end, scratch);
     }
 }
 

@@ -23,10 +23,10 @@ INLINE int32_t mirrored(int32_t i, int32_t size)
     return i < size ? i : 2 * size - 1 - i;
 }
 
-/* Stores 12 values of a row as bytes or floats; `is_last` at the end of a row. */
+/* Stores 12 values of a row as bytes or floats; `is_last` at the end of the pixels to write. */
 INLINE void put_pixels(sixteen values, uint8_t *bytes, float *floats, int is_last)
 {
-    if (!bytes) {
+    if (floats) {
         memcpy(floats, &values, ACROSS * sizeof(float));
         return;
     }
@@ -38,13 +38,14 @@ INLINE void put_pixels(sixteen values, uint8_t *bytes, float *floats, int is_las
         STORE(sixteen_bytes, bytes, packed); /* 16 bytes; the next pixels overwrite the last four */
 }
 
-static void finish(const cvsr_finish *params, int32_t first, int32_t last)
+/* Pixels `left` to `right` - 1 of the frame's lines `first` to `last` - 1; `bytes` or `values`, the other NULL, begin with what
+ * belongs to line `origin`. */
+static void finish_lines(const cvsr_finish *params, int32_t first, int32_t last, int32_t left, int32_t right,
+                         uint8_t *bytes, float *values, int32_t origin)
 {
     const cvsr_picture *frame = &params->frame;
     const float *residual = params->residual;
     const int32_t height = params->height, width = params->width;
-    uint8_t *bytes = params->bytes;
-    float *values = params->values;
     const float *end = residual + (size_t)height * width * SCALE * ACROSS;
     sixteen kernel[TAPS]; /* by output pixel and colour */
     /* Vertically interpolated colours of a segment of pixels, each four times: once for each output pixel. */
@@ -56,8 +57,8 @@ static void finish(const cvsr_finish *params, int32_t first, int32_t last)
         const float *rows[TAPS];
         for (int i = 0; i < TAPS; i++)
             rows[i] = frame->colours + 4 * (size_t)mirrored(y + i - 2, height) * width;
-        for (int32_t begin = 0; begin < width; begin += SEGMENT) {
-            const int32_t count = min_int(width - begin, SEGMENT);
+        for (int32_t begin = left; begin < right; begin += SEGMENT) {
+            const int32_t count = min_int(right - begin, SEGMENT);
             for (int j = 0; j < SCALE; j++) {
                 for (int32_t k = 0; k < count + TAPS - 1; k++) {
                     const int32_t at = begin + k - 2, x = at >= 0 && at < width ? at : mirrored(at, width);
@@ -69,7 +70,7 @@ static void finish(const cvsr_finish *params, int32_t first, int32_t last)
                 }
                 for (int32_t k = 0; k < count; k++) {
                     const size_t pixel = (size_t)y * width + begin + k;
-                    const size_t to = (((size_t)y * SCALE + j) * width + begin + k) * ACROSS;
+                    const size_t to = (((size_t)(y - origin) * SCALE + j) * width + begin + k) * ACROSS;
                     const float *added = residual + (pixel * SCALE + j) * ACROSS;
                     sixteen sum = {0};
                     if (added + 16 <= end)
@@ -78,11 +79,16 @@ static void finish(const cvsr_finish *params, int32_t first, int32_t last)
                         memcpy(&sum, added, ACROSS * sizeof(float));
                     for (int i = 0; i < TAPS; i++)
                         sum += kernel[i] * LOAD(sixteen, repeated + (k + i) * ACROSS);
-                    put_pixels(sum, bytes ? bytes + to : NULL, values ? values + to : NULL, begin + k + 1 == width);
+                    put_pixels(sum, bytes ? bytes + to : NULL, values ? values + to : NULL, begin + k + 1 == right);
                 }
             }
         }
     }
+}
+
+static void finish(const cvsr_finish *params, int32_t first, int32_t last, int32_t left, int32_t right)
+{
+    finish_lines(params, first, last, left, right, params->bytes, params->values, 0);
 }
 
 #endif

@@ -197,11 +197,12 @@ INLINE void gather_segment(segment *at, float *to)
     }
 }
 
-static void gather(const cvsr_gather *params, int32_t first, int32_t last)
+/* Luma is padded for groups of 16 pixels that begin at a multiple of 16. */
+static void gather(const cvsr_gather *params, int32_t first, int32_t last, int32_t left, int32_t right)
 {
     segment at = {.params = params, .luma_step = (size_t)CVSR_LUMA_STEP(params->width)};
     for (at.y = first; at.y < last; at.y++) {
-        for (at.x = 0; at.x < params->width; at.x += AT_A_TIME) {
+        for (at.x = left / AT_A_TIME * AT_A_TIME; at.x < right; at.x += AT_A_TIME) {
             at.count = min_int(params->width - at.x, AT_A_TIME);
             for (int p = 0; p < AT_A_TIME; p++)
                 at.columns[p] = (float)(at.x + p);

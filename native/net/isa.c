@@ -6,20 +6,23 @@
 #include "gather_tmpl.h"
 #include "load_tmpl.h"
 #include "sample_tmpl.h"
+#include "shrink_tmpl.h"
 #include "weights_tmpl.h"
 
 #define JOIN_(a, b) a##_##b
 #define JOIN(a, b)  JOIN_(a, b)
 
-/* Turns a function over rows of pixels into one over rows of tiles. */
-#define OVER_TILES(name, type)                                                                \
-    static void name##_tiles(const void *params, int32_t first, int32_t last, float *scratch) \
-    {                                                                                         \
-        const type *typed = params;                                                           \
-        (void)scratch;                                                                        \
-        name(typed, first * CVSR_TILE, min_int(last * CVSR_TILE, typed->height));             \
+/* Turns a function over a rectangle of pixels into one over the tiles of a row. */
+#define OVER_TILES(name, type)                                                                         \
+    static void name##_tiles(const void *params, int32_t row, const uint8_t *tiles, float *scratch)     \
+    {                                                                                                   \
+        const type *typed = params;                                                                     \
+        const int32_t first = row * CVSR_TILE, last = min_int(first + CVSR_TILE, typed->height);         \
+        (void)scratch;                                                                                  \
+        span part = {0, 0};                                                                             \
+        while (next_span(tiles, typed->width, &part))                                                   \
+            name(typed, first, last, part.begin, part.end);                                             \
     }
-OVER_TILES(load, cvsr_load)
 OVER_TILES(warp, cvsr_warp)
 OVER_TILES(flow_input, cvsr_flow_input)
 OVER_TILES(flow_output, cvsr_flow_output)
@@ -27,9 +30,28 @@ OVER_TILES(gather, cvsr_gather)
 OVER_TILES(to_bf16, cvsr_convert)
 OVER_TILES(from_bf16, cvsr_convert)
 OVER_TILES(finish, cvsr_finish)
+OVER_TILES(copy, cvsr_copy)
+
+static void finish_half_tiles(const void *params, int32_t row, const uint8_t *tiles, float *scratch)
+{
+    const cvsr_finish *typed = params;
+    const int32_t first = row * CVSR_TILE, last = min_int(first + CVSR_TILE, typed->height);
+    span part = {0, 0};
+    while (next_span(tiles, typed->width, &part))
+        finish_half(typed, first, last, part.begin, part.end, scratch);
+}
+
+static void load_tiles(const void *params, int32_t row, const uint8_t *tiles, float *scratch)
+{
+    const cvsr_load *typed = params;
+    (void)tiles;
+    (void)scratch;
+    load(typed, row * CVSR_TILE, min_int((row + 1) * CVSR_TILE, typed->height));
+}
 
 const cvsr_isa JOIN(cvsr_net, CVSR_ISA) = {
     scratch_bytes,
+    half_bytes,
     pack,
     {
         [CVSR_CONV3X3] = conv3x3,
@@ -43,6 +65,8 @@ const cvsr_isa JOIN(cvsr_net, CVSR_ISA) = {
         [CVSR_TO_BF16] = to_bf16_tiles,
         [CVSR_FROM_BF16] = from_bf16_tiles,
         [CVSR_FINISH] = finish_tiles,
+        [CVSR_COPY] = copy_tiles,
+        [CVSR_FINISH_HALF] = finish_half_tiles,
     },
     gradient_scratch_bytes,
     weight_gradient,

@@ -10,9 +10,10 @@
 
 typedef struct {
     size_t (*scratch_bytes)(int32_t input_channels, int32_t output_channels);
+    size_t (*half_bytes)(int32_t width);
     void (*pack)(const float *weights, int32_t input_channels, int32_t output_channels, int32_t kind, void *packed);
-    /* By kind: computes rows of tiles `first` to `last` - 1 of a step with these parameters. */
-    void (*steps[CVSR_KINDS])(const void *params, int32_t first, int32_t last, float *scratch);
+    /* By kind: computes row `row` of tiles of a step with these parameters; of tiles with 0 in `tiles` nothing, NULL for all. */
+    void (*steps[CVSR_KINDS])(const void *params, int32_t row, const uint8_t *tiles, float *scratch);
     size_t (*gradient_scratch_bytes)(int32_t input_channels, int32_t output_channels);
     void (*weight_gradient)(const cvsr_weight_gradient *work, float *scratch);
 } cvsr_isa;

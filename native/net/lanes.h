@@ -62,6 +62,26 @@ INLINE lanes max_lanes(lanes a, lanes b)
     return (lanes)((is_a & (lane_bits)a) | (~is_a & (lane_bits)b));
 }
 
+/* Columns of pixels, `begin` to `end` - 1, of neighbouring tiles of a row that are not left out. */
+typedef struct {
+    int32_t begin, end;
+} span;
+
+/* Moves `part`, {0, 0} at first, to the next one, and returns whether there is one. `tiles` has 0 for a tile that is left out, and
+ * is NULL if none is. */
+INLINE int next_span(const uint8_t *tiles, int32_t width, span *part)
+{
+    const int32_t columns = (width + CVSR_TILE - 1) / CVSR_TILE;
+    int32_t column = (part->end + CVSR_TILE - 1) / CVSR_TILE;
+    while (tiles && column < columns && !tiles[column])
+        column++;
+    part->begin = min_int(column * CVSR_TILE, width);
+    while (column < columns && (!tiles || tiles[column]))
+        column++;
+    part->end = min_int(column * CVSR_TILE, width);
+    return part->begin < part->end;
+}
+
 /* `a` where `mask` is all ones, `b` where it is 0. */
 INLINE sixteen select_sixteen(sixteen_bits mask, sixteen a, sixteen b)
 {

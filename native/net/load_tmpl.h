@@ -1,4 +1,4 @@
-/* Loading a frame as a picture, and conversion of features to bfloat16 and back. */
+/* Loading a frame as a picture, conversion of features to bfloat16 and back, and copies. */
 #ifndef CVSR_NET_LOAD_H
 #define CVSR_NET_LOAD_H
 
@@ -32,23 +32,39 @@ static void load(const cvsr_load *params, int32_t first, int32_t last)
     }
 }
 
-static void to_bf16(const cvsr_convert *params, int32_t first, int32_t last)
+static void to_bf16(const cvsr_convert *params, int32_t first, int32_t last, int32_t left, int32_t right)
 {
-    const size_t line = (size_t)params->width * (size_t)params->channels;
+    const size_t depth = (size_t)params->channels, line = (size_t)params->width * depth;
     const float *from = params->from;
     uint16_t *to = params->to;
-    for (size_t i = (size_t)first * line; i < (size_t)last * line; i += LANES)
-        store_bf16(to + i, LOAD(lanes, from + i));
+    for (int32_t y = first; y < last; y++)
+        for (size_t i = (size_t)y * line + (size_t)left * depth; i < (size_t)y * line + (size_t)right * depth; i += LANES)
+            store_bf16(to + i, LOAD(lanes, from + i));
 }
 
-static void from_bf16(const cvsr_convert *params, int32_t first, int32_t last)
+static void from_bf16(const cvsr_convert *params, int32_t first, int32_t last, int32_t left, int32_t right)
 {
-    const size_t line = (size_t)params->width * (size_t)params->channels;
+    const size_t depth = (size_t)params->channels, line = (size_t)params->width * depth;
     const uint16_t *from = params->from;
     float *to = params->to;
-    for (size_t i = (size_t)first * line; i < (size_t)last * line; i += LANES) {
-        const lane_bits upper = __builtin_convertvector(LOAD(bf16_lanes, from + i), lane_bits);
-        STORE(lanes, to + i, (lanes)(upper << 16));
+    for (int32_t y = first; y < last; y++) {
+        for (size_t i = (size_t)y * line + (size_t)left * depth; i < (size_t)y * line + (size_t)right * depth; i += LANES) {
+            const lane_bits upper = __builtin_convertvector(LOAD(bf16_lanes, from + i), lane_bits);
+            STORE(lanes, to + i, (lanes)(upper << 16));
+        }
+    }
+}
+
+static void copy(const cvsr_copy *params, int32_t first, int32_t last, int32_t left, int32_t right)
+{
+    const size_t scale = (size_t)params->scale, pixel = scale * (size_t)params->pixel_bytes;
+    const size_t line = (size_t)params->width * pixel;
+    for (size_t y = (size_t)first * scale; y < (size_t)last * scale; y++) {
+        const size_t at = y * line + (size_t)left * pixel;
+        if (params->from)
+            memcpy((uint8_t *)params->to + at, (const uint8_t *)params->from + at, (size_t)(right - left) * pixel);
+        else
+            memset((uint8_t *)params->to + at, 0, (size_t)(right - left) * pixel);
     }
 }
 

@@ -1,5 +1,6 @@
 /* Chooses the instruction set, and runs the steps of a frame. */
 #include <sched.h>
+#include <string.h>
 
 #include "isa.h"
 
@@ -44,6 +45,11 @@ size_t cvsr_net_scratch_bytes(int32_t input_channels, int32_t output_channels)
     return chosen->scratch_bytes(input_channels, output_channels);
 }
 
+size_t cvsr_net_half_bytes(int32_t width)
+{
+    return chosen->half_bytes(width);
+}
+
 int32_t cvsr_net_pack(const float *weights, int32_t input_channels, int32_t output_channels, int32_t kind, void *packed)
 {
     const int is_conv = kind == CVSR_CONV3X3 || kind == CVSR_CONV3X3_BF16 || kind == CVSR_CONV1X1;
@@ -61,6 +67,24 @@ size_t cvsr_net_gradient_scratch_bytes(int32_t input_channels, int32_t output_ch
 void cvsr_net_weight_gradient(const cvsr_weight_gradient *work, void *scratch)
 {
     chosen->weight_gradient(work, scratch);
+}
+
+void cvsr_net_changes(const uint8_t *before, const uint8_t *after, int32_t height, int32_t width, uint8_t *tiles)
+{
+    const int32_t columns = (width + CVSR_TILE - 1) / CVSR_TILE;
+    const size_t line = 3 * (size_t)width;
+    for (int32_t y = 0; y < height; y += CVSR_TILE, tiles += columns) {
+        memset(tiles, 0, (size_t)columns);
+        for (int32_t i = y; i < y + CVSR_TILE && i < height; i++) {
+            const uint8_t *a = before + (size_t)i * line, *b = after + (size_t)i * line;
+            if (memcmp(a, b, line) == 0)
+                continue;
+            for (int32_t c = 0; c < columns; c++) {
+                const size_t at = 3 * CVSR_TILE * (size_t)c, rest = line - at;
+                tiles[c] |= memcmp(a + at, b + at, rest < 3 * CVSR_TILE ? rest : 3 * CVSR_TILE) != 0;
+            }
+        }
+    }
 }
 
 /* ------------------------------------------------------------------------------------------------------------- running */
@@ -102,7 +126,8 @@ void cvsr_net_run(const cvsr_step *steps, int32_t count, int32_t rows, int32_t t
         int32_t *done = is_shared ? progress + 1 + k * rows : NULL;
         if (done && k > 0)
             wait_for(done - rows, rows, row);
-        isa->steps[steps[k].kind](steps[k].params, row, row + 1, scratch);
+        const uint8_t *tiles = steps[k].tiles ? steps[k].tiles + (size_t)row * (size_t)steps[k].columns : NULL;
+        isa->steps[steps[k].kind](steps[k].params, row, tiles, scratch);
         if (done)
             __atomic_store_n(done + row, 1, __ATOMIC_RELEASE);
     }

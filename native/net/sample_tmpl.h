@@ -29,14 +29,14 @@ INLINE corners corners_at(float x, float y, int32_t height, int32_t width)
                      (1 - fy) * (1 - fx), (1 - fy) * fx, fy * (1 - fx), fy * fx};
 }
 
-static void warp(const cvsr_warp *params, int32_t first, int32_t last)
+static void warp(const cvsr_warp *params, int32_t first, int32_t last, int32_t left, int32_t right)
 {
     const float *features = params->features, *flow = params->flow, *plus = params->plus;
     const size_t depth = (size_t)params->channels;
     const int32_t height = params->height, width = params->width;
     float *output = params->output;
     for (int32_t y = first; y < last; y++) {
-        for (int32_t x = 0; x < width; x++) {
+        for (int32_t x = left; x < right; x++) {
             const size_t pixel = (size_t)y * width + x;
             const corners at = corners_at((float)x + flow[2 * pixel], (float)y + flow[2 * pixel + 1], height, width);
             const float *a = features + at.a * depth, *b = features + at.b * depth;
@@ -66,7 +66,7 @@ INLINE int32_t cell_of(int32_t i, float *share)
     return cell;
 }
 
-static void flow_input(const cvsr_flow_input *params, int32_t first, int32_t last)
+static void flow_input(const cvsr_flow_input *params, int32_t first, int32_t last, int32_t left, int32_t right)
 {
     const cvsr_picture *here = &params->here, *there = &params->there;
     const float *field = params->field;
@@ -74,17 +74,17 @@ static void flow_input(const cvsr_flow_input *params, int32_t first, int32_t las
     float *flow = params->flow, *output = params->output;
     const int32_t rows = (height + CELL - 1) / CELL, columns = (width + CELL - 1) / CELL;
     for (int32_t y = first; y < last; y++) {
-        float down, right;
+        float down, across;
         const int32_t r0 = cell_of(y, &down), r1 = min_int(r0 + 1, rows - 1);
-        for (int32_t x = 0; x < width; x++) {
-            const int32_t c0 = cell_of(x, &right), c1 = min_int(c0 + 1, columns - 1);
+        for (int32_t x = left; x < right; x++) {
+            const int32_t c0 = cell_of(x, &across), c1 = min_int(c0 + 1, columns - 1);
             const size_t pixel = (size_t)y * width + x;
             float motion[2];
             for (int k = 0; k < 2; k++) {
                 const float *plane = field + (size_t)k * rows * columns;
                 const float *upper = plane + (size_t)r0 * columns, *lower = plane + (size_t)r1 * columns;
-                motion[k] = (1 - down) * ((1 - right) * upper[c0] + right * upper[c1]) +
-                            down * ((1 - right) * lower[c0] + right * lower[c1]);
+                motion[k] = (1 - down) * ((1 - across) * upper[c0] + across * upper[c1]) +
+                            down * ((1 - across) * lower[c0] + across * lower[c1]);
                 flow[2 * pixel + k] = motion[k];
             }
             if (!output)
@@ -104,11 +104,14 @@ static void flow_input(const cvsr_flow_input *params, int32_t first, int32_t las
     }
 }
 
-static void flow_output(const cvsr_flow_output *params, int32_t first, int32_t last)
+static void flow_output(const cvsr_flow_output *params, int32_t first, int32_t last, int32_t left, int32_t right)
 {
-    for (size_t i = (size_t)first * params->width; i < (size_t)last * params->width; i++) {
-        params->flow[2 * i] += params->head[CVSR_GROUP * i];
-        params->flow[2 * i + 1] += params->head[CVSR_GROUP * i + 1];
+    for (int32_t y = first; y < last; y++) {
+        for (int32_t x = left; x < right; x++) {
+            const size_t i = (size_t)y * params->width + x;
+            params->flow[2 * i] += params->head[CVSR_GROUP * i];
+            params->flow[2 * i + 1] += params->head[CVSR_GROUP * i + 1];
+        }
     }
 }
 

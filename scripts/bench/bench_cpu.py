@@ -123,7 +123,7 @@ def _skipping(model: LoadedModel, clip: TestClip, frames: int) -> dict[str, Any]
 def _run(
     model: LoadedModel, source: Source, *, by_layers: bool, duplicates: DuplicateFrames | None = None
 ) -> list[np.ndarray]:
-    limits = MemoryLimits(len(source.names), is_fixed=True, duplicates=duplicates)
+    limits = MemoryLimits(len(source.names), is_fixed=True, static=duplicates)
     plan = replace(make_plan("cpu", "fp32", compile=False), native=not by_layers)
     return list(upscale_frames(model, source, Ablations(), limits, plan))
 

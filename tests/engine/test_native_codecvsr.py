@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from codecvsr import native_libraries
 from codecvsr.engine.native.codecvsr import FastCodecVSR, is_supported
-from codecvsr.engine.native.net import BEST_ISA, NativeNet, has_bf16
+from codecvsr.engine.native.library import BEST_ISA, has_bf16
+from codecvsr.engine.native.net import NativeNet
 from codecvsr.engine.native.structs import Step
 from codecvsr.engine.plan import make_plan
 from codecvsr.inference.ablations import Ablations

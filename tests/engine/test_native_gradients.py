@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from codecvsr import native_libraries
 from codecvsr.engine.native.gradients import install_for_training, weight_gradient
-from codecvsr.engine.native.net import is_worth_it
+from codecvsr.engine.native.library import is_worth_it
 from codecvsr.models.layers.blocks import ShuffleConv
 
 _library = native_libraries.net_library()

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from codecvsr.cli import cli
 from codecvsr.engine.plan import make_plan
+from codecvsr.errors import InputError
 from codecvsr.inference.ablations import Ablations
 from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.infer import infer
 from codecvsr.inference.memory_limits import MemoryLimits
-from codecvsr.inference.skip_static import DuplicateFrames, differs, without_duplicates
+from codecvsr.inference.native_window import is_native
+from codecvsr.inference.skip_choice import parse_skip_static
+from codecvsr.inference.skip_static import DuplicateFrames, StaticBlocks, differs, skipping, without_duplicates
 from codecvsr.inference.source import Source, load_source
 from codecvsr.metrics.psnr import psnr
 from codecvsr.models.zoo import load_model
 from codecvsr.motion import MotionOptions
 from codecvsr.upscaling.api import upscale
+from codecvsr.upscaling.options import UpscaleOptions
 from tests.streams import encode, moving_texture
 
 HEIGHT, WIDTH = 32, 64
@@ -86,7 +93,7 @@ def test_motion_leads_across_skipped_frames(source: Source) -> None:
 @pytest.mark.parametrize("limits", [(8, 0), (3, 0)])
 def test_frames_stand_for_others_and_are_counted(source: Source, limits: tuple[int, int]) -> None:
     duplicates = DuplicateFrames()
-    pictures = made(noiseless(source), MemoryLimits(*limits, duplicates=duplicates))
+    pictures = made(noiseless(source), MemoryLimits(*limits, static=duplicates))
     assert len(pictures) == len(SHOWN)
     assert duplicates.skipped_frames == 4
     for index in (1, 3, 4, 7):
@@ -112,13 +119,13 @@ def test_tiles_are_left_out_one_by_one(source: Source) -> None:
         ),
     )
     duplicates = DuplicateFrames()
-    assert len(made(wide, MemoryLimits(8, 64, duplicates=duplicates))) == 8
+    assert len(made(wide, MemoryLimits(8, 64, static=duplicates))) == 8
     assert duplicates.skipped_frames == 7 * 1 / 4  # of four tiles one sees nothing of the right side
 
 
 def test_sliding_networks_make_the_frames_that_are_left(source: Source) -> None:
     duplicates = DuplicateFrames()
-    pictures = made(noiseless(source), MemoryLimits(8, duplicates=duplicates), "bicubic")
+    pictures = made(noiseless(source), MemoryLimits(8, static=duplicates), "bicubic")
     assert duplicates.skipped_frames == 4
     for a, b in zip(pictures, made(noiseless(source), MemoryLimits(8), "bicubic"), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -127,7 +134,7 @@ def test_sliding_networks_make_the_frames_that_are_left(source: Source) -> None:
 def test_the_loss_is_small(source: Source, originals: np.ndarray) -> None:
     scores = []
     for duplicates in (None, DuplicateFrames()):
-        pictures = made(source, MemoryLimits(8, duplicates=duplicates))
+        pictures = made(source, MemoryLimits(8, static=duplicates))
         scores.append(np.mean([psnr(a, b) for a, b in zip(pictures, originals, strict=True)]))
     assert scores[1] > scores[0] - 0.02
 
@@ -136,10 +143,66 @@ def test_commands_report_what_was_left_out(tmp_path: Path, video: Path) -> None:
     report = infer(video, tmp_path / "pictures", model="bicubic", skip_static=True)
     assert 0 < report.skipped_share <= 0.5
     assert len(list((tmp_path / "pictures").iterdir())) == len(SHOWN)
-    assert infer(video, tmp_path / "all", model="bicubic").skipped_share is None
+    assert report.work_share == pytest.approx(1 - report.skipped_share)
+    plain = infer(video, tmp_path / "all", model="bicubic")
+    assert plain.skipped_share is None and plain.work_share is None
     for workers in (1, 2):
         video_out = upscale(
             video, tmp_path / f"{workers}.mkv", model="bicubic", skip_static=True, workers=workers, chunk=4
         )
         assert 0 < video_out.skipped_share <= 0.5
         assert video_out.frames == len(SHOWN)
+
+
+def test_blocks_are_skipped_where_the_network_can(
+    tmp_path: Path, source: Source, caplog: pytest.LogCaptureFixture
+) -> None:
+    static = noiseless(source)
+    static.frames[:, : HEIGHT // 2] = static.frames[0, : HEIGHT // 2]
+    blocks = skipping("auto", has_blocks=True)
+    assert isinstance(blocks, StaticBlocks)
+    pictures = made(static, MemoryLimits(3, static=blocks), "codecvsr-fast")
+    assert len(pictures) == len(SHOWN)
+    assert is_native(load_model("codecvsr-fast").network, make_plan("cpu", "fp32")) == (blocks.skipped_frames > 0.5)
+    assert blocks.skipped_frames < len(SHOWN)
+    assert skipping("auto", has_blocks=False) is None and skipping("off", has_blocks=True) is None
+    assert not caplog.messages
+    assert isinstance(skipping("blocks", has_blocks=False), DuplicateFrames)
+    assert "blocks" in caplog.text
+
+
+def test_choices(tmp_path: Path, video: Path) -> None:
+    assert [parse_skip_static(value) for value in (True, False, "auto", "blocks")] == [
+        "frames",
+        "off",
+        "auto",
+        "blocks",
+    ]
+    assert UpscaleOptions().skip_static == "off"
+    assert UpscaleOptions.from_json(UpscaleOptions(skip_static=True).to_json()).skip_static == "frames"
+    with pytest.raises(InputError, match="auto, off, frames or blocks"):
+        UpscaleOptions(skip_static="some")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("words", "variable", "has_share"),
+    [
+        (["--skip-static", "VIDEO"], None, True),
+        (["--skip_static", "VIDEO"], None, True),
+        (["VIDEO", "--skip-static"], None, True),
+        (["--skip-static", "frames", "VIDEO"], None, True),
+        (["--skip-static=off", "VIDEO"], None, False),
+        (["VIDEO"], None, False),
+        (["VIDEO"], "1", True),
+        (["VIDEO"], "no", False),
+    ],
+)
+def test_the_option_may_have_a_value(
+    tmp_path: Path, video: Path, words: list[str], variable: str | None, has_share: bool
+) -> None:
+    arguments = [str(video) if word == "VIDEO" else word for word in words]
+    command = ["upscale", "-m", "bicubic", "--json", "-o", str(tmp_path / "out.mkv"), *arguments]
+    environment = {} if variable is None else {"CODECVSR_UPSCALE_SKIP_STATIC": variable}
+    done = CliRunner().invoke(cli, command, auto_envvar_prefix="CODECVSR", env=environment)
+    assert done.exit_code == 0, done.output
+    assert (json.loads(done.stdout)["made"][0]["skipped_share"] is not None) == has_share

@@ -1,4 +1,4 @@
-/* cvsr_rasterise on pseudo-random vectors, meant to be built with -fsanitize=address,undefined.
+/* cvsr_rasterise on pseudo-random vectors, and cvsr_resize on pictures, meant to be built with -fsanitize=address,undefined.
  *
  *   field_fuzz COUNT SEED
  *
@@ -120,6 +120,47 @@ static int one_input(void)
     return wrong;
 }
 
+/* cvsr_resize with random taps inside the picture, against one pixel after the other. */
+static int resizes_right(void)
+{
+    enum { MOST = 5, SIDE = 12 };
+    const int32_t height = 1 + (int32_t)(draw() % SIDE), width = 1 + (int32_t)(draw() % SIDE);
+    const int32_t sizes[2] = {height, width}, channels = 1 + (int32_t)(draw() % 4);
+    const int32_t made[2] = {1 + (int32_t)(draw() % SIDE), 1 + (int32_t)(draw() % SIDE)};
+    double weights[2][SIDE][MOST];
+    cvsr_taps taps[2][SIDE];
+    const size_t size = (size_t)height * (size_t)width * (size_t)channels;
+    const size_t count = (size_t)made[0] * (size_t)made[1] * (size_t)channels;
+    uint8_t *from = allocate(size), *to = allocate(count);
+    int right = from && to;
+    for (size_t i = 0; right && i < size; i++)
+        from[i] = (uint8_t)draw();
+    for (int axis = 0; axis < 2; axis++) {
+        for (int32_t i = 0; i < made[axis]; i++) {
+            const int32_t most = sizes[axis] < MOST ? sizes[axis] : MOST, used = 1 + (int32_t)(draw() % (uint32_t)most);
+            for (int k = 0; k < used; k++)
+                weights[axis][i][k] = (double)(draw() % 256) / 128 - 0.75;
+            taps[axis][i] = (cvsr_taps){(int32_t)(draw() % (uint32_t)(sizes[axis] - used + 1)), used, weights[axis][i]};
+        }
+    }
+    right = right && cvsr_resize(from, width, channels, taps[0], made[0], taps[1], made[1], to) == 0;
+    for (size_t i = 0; right && i < count; i++) {
+        const cvsr_taps down = taps[0][i / (size_t)channels / (size_t)made[1]];
+        const cvsr_taps across = taps[1][i / (size_t)channels % (size_t)made[1]];
+        double sum = 0;
+        for (int32_t y = 0; y < down.count; y++)
+            for (int32_t x = 0; x < across.count; x++)
+                sum += down.weights[y] * across.weights[x] *
+                       from[((size_t)(down.first + y) * (size_t)width + (size_t)(across.first + x)) * (size_t)channels +
+                            i % (size_t)channels];
+        const double expected = floor((sum < 0 ? 0 : sum > 255 ? 255 : sum) + 0.5);
+        right = to[i] == (uint8_t)(expected > 255 ? 255 : expected);
+    }
+    free(from);
+    free(to);
+    return right;
+}
+
 static int refuses_nonsense(void)
 {
     float planes[2];
@@ -141,6 +182,11 @@ int main(int argc, char **argv)
     for (long i = 0; i < count; i++)
         if (one_input()) {
             printf("input %ld is painted wrong\n", i);
+            return EXIT_FAILURE;
+        }
+    for (long i = 0; i < count / 100; i++)
+        if (!resizes_right()) {
+            printf("picture %ld is resized wrong\n", i);
             return EXIT_FAILURE;
         }
     printf("%ld inputs\n", count);

@@ -88,7 +88,9 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     here = Path(__file__).parent
     if only in (None, "field"):
-        field = compile_program(folder / "field_fuzz", [here / "field_fuzz.c", NATIVE / "field" / "field.c"], ["-lm"])
+        field = compile_program(
+            folder / "field_fuzz", [here / "field_fuzz.c", *sorted((NATIVE / "field").glob("*.c"))], ["-lm"]
+        )
         print(f"field library: {random_input(field, minutes)} inputs", flush=True)
     if only in (None, "motion"):
         options = ["-fsanitize=float-cast-overflow", "-DCVSR_NO_CLONES", "-lm"]

@@ -6,89 +6,7 @@
  * Every buffer has the size stated in cvsr_net.h and no more, so that the sanitizer sees an access outside. Convolutions are
  * compared with their definition, and a batch of steps on several threads with the same steps one by one on one thread. */
 #define _POSIX_C_SOURCE 200809L
-#include <math.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "cvsr_net.h"
-
-static uint64_t state;
-
-static uint32_t draw(uint32_t below)
-{
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(state >> 32) % below;
-}
-
-static float draw_share(void)
-{
-    return (float)draw(1 << 20) / (1 << 20);
-}
-
-static float draw_motion(void)
-{
-    static const float hostile[] = {NAN, INFINITY, -INFINITY, 1e38f, -1e9f, 0.5f, -0.5f, 0};
-    return draw(5) ? draw_share() * 12 - 6 : hostile[draw(8)];
-}
-
-static float *floats(size_t count, float (*value)(void))
-{
-    float *made = malloc(count * sizeof(float) + (count == 0));
-    if (!made)
-        exit(3);
-    for (size_t i = 0; i < count; i++)
-        made[i] = value();
-    return made;
-}
-
-static int failed(const char *what, int32_t height, int32_t width)
-{
-    printf("%s is wrong, %d x %d\n", what, (int)height, (int)width);
-    return 1;
-}
-
-enum { MAX_THREADS = 4 };
-
-typedef struct {
-    const cvsr_step *steps;
-    int32_t count, rows, threads, *progress;
-    void *scratch;
-} job;
-
-static void *work(void *argument)
-{
-    const job *mine = argument;
-    cvsr_net_run(mine->steps, mine->count, mine->rows, mine->threads, mine->progress, mine->scratch);
-    return NULL;
-}
-
-/* Runs steps on `threads` threads. */
-static void run(const cvsr_step *steps, int32_t count, int32_t height, int32_t threads, size_t scratch)
-{
-    const int32_t rows = (height + 3) / 4;
-    int32_t *progress = calloc(1 + (size_t)count * rows, sizeof(int32_t));
-    pthread_t others[MAX_THREADS];
-    job jobs[MAX_THREADS];
-    for (int32_t i = 0; i < threads; i++) {
-        jobs[i] = (job){steps, count, rows, threads, threads > 1 ? progress : NULL, malloc(scratch + 1)};
-        if (i > 0 && pthread_create(&others[i], NULL, work, &jobs[i]) != 0)
-            exit(3);
-    }
-    work(&jobs[0]);
-    for (int32_t i = 0; i < threads; i++) {
-        if (i > 0)
-            pthread_join(others[i], NULL);
-        free(jobs[i].scratch);
-    }
-    free(progress);
-}
-
-static int32_t draw_threads(void)
-{
-    return 1 + (int32_t)draw(MAX_THREADS);
-}
+#include "net_draw.h"
 
 static int check_conv(int32_t height, int32_t width, int32_t kind)
 {
@@ -120,7 +38,7 @@ static int check_conv(int32_t height, int32_t width, int32_t kind)
     conv.cells = size == 3 && draw(2) ? cells : NULL;
     conv.residual = draw(2) ? residual : NULL;
     conv.output = output;
-    const cvsr_step step = {kind, &conv};
+    const cvsr_step step = {.kind = kind, .params = &conv};
     run(&step, 1, height, draw_threads(), cvsr_net_scratch_bytes(total, conv.output_channels));
     for (int32_t y = 0; y < height; y++) {
         for (int32_t x = 0; x < width; x++) {
@@ -204,7 +122,7 @@ static int check_sampling(int32_t height, int32_t width)
     for (int i = 0; i < 5; i++) {
         pictures[i] = (cvsr_picture){floats(pixels * 4, draw_share), floats(luma, draw_share)};
         const cvsr_load load = {rgb, pictures[i], height, width};
-        run(&(cvsr_step){CVSR_LOAD, &load}, 1, height, draw_threads(), 0);
+        run(&(cvsr_step){.kind = CVSR_LOAD, .params = &load}, 1, height, draw_threads(), 0);
         if (i < 4)
             flows[i] = floats(pixels * 2, draw_motion);
     }
@@ -222,9 +140,11 @@ static int check_sampling(int32_t height, int32_t width)
     uint16_t *bf16 = malloc(values_of_16 * sizeof *bf16);
     float *restored = floats(values_of_16, draw_share);
     const cvsr_convert to_bf16 = {sampled, bf16, 16, height, width}, from_bf16 = {bf16, restored, 16, height, width};
-    const cvsr_step steps[] = {{CVSR_WARP, &warp}, {CVSR_FLOW_INPUT, &input}, {CVSR_FLOW_OUTPUT, &output},
-                               {CVSR_GATHER, &gather}, {CVSR_FINISH, &coarse},    {CVSR_FINISH, &fine},
-                               {CVSR_TO_BF16, &to_bf16}, {CVSR_FROM_BF16, &from_bf16}};
+#define STEP(name, from) {.kind = CVSR_##name, .params = &(from)}
+    const cvsr_step steps[] = {STEP(WARP, warp),     STEP(FLOW_INPUT, input), STEP(FLOW_OUTPUT, output),
+                               STEP(GATHER, gather), STEP(FINISH, coarse),    STEP(FINISH, fine),
+                               STEP(TO_BF16, to_bf16), STEP(FROM_BF16, from_bf16)};
+#undef STEP
     run(steps, sizeof steps / sizeof *steps, height, draw_threads(), 0);
     int wrong = 0;
     for (size_t i = 0; i < pixels * 48; i++) {
@@ -269,7 +189,7 @@ static int check_batch(int32_t height, int32_t width)
         convs[i].output = i == STEPS - 1 ? fresh : i % 2 ? inner : state;
         convs[i].residual = i % 2 || i == 0 ? NULL : state;
         convs[i].slope = i % 2 ? 0 : 1;
-        steps[i] = (cvsr_step){CVSR_CONV3X3, &convs[i]};
+        steps[i] = (cvsr_step){.kind = CVSR_CONV3X3, .params = &convs[i]};
     }
     const size_t scratch = cvsr_net_scratch_bytes(DEPTH, DEPTH);
     for (int is_batch = 0; is_batch < 2; is_batch++) {

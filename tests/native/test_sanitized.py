@@ -59,15 +59,18 @@ def compile_program(target: Path, sources: list[Path], libraries: list[str], san
 
 def test_field_survives_and_is_right_on_random_records(tmp_path):
     program = compile_program(
-        tmp_path / "field_fuzz", [Path(__file__).parent / "field_fuzz.c", NATIVE / "field" / "field.c"], ["-lm"]
+        tmp_path / "field_fuzz",
+        [Path(__file__).parent / "field_fuzz.c", *sorted((NATIVE / "field").glob("*.c"))],
+        ["-lm"],
     )
     done = run(program, "20000", "7")
     assert (done.returncode, done.stdout) == (0, "20000 inputs\n"), done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("name", ["net_fuzz", "net_tiles_fuzz"])
 @pytest.mark.parametrize("sanitizers", [SANITIZERS, "-fsanitize=thread"])
-def test_the_network_survives_and_convolves_right(tmp_path, sanitizers):
-    sources = [Path(__file__).parent / "net_fuzz.c", NATIVE / "net" / "net.c", NATIVE / "net" / "isa.c"]
+def test_the_network_survives_and_convolves_right(tmp_path, sanitizers, name):
+    sources = [Path(__file__).parent / f"{name}.c", NATIVE / "net" / "net.c", NATIVE / "net" / "isa.c"]
     libraries = ["-DCVSR_ISA=plain", "-Wno-psabi", "-pthread", "-lm"]
     program = compile_program(tmp_path / "net_fuzz", sources, libraries, sanitizers)
     done = run(program, "25", "7")

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from codecvsr import native_libraries
 from codecvsr.errors import InputError
 from codecvsr.video.resize import _to_8_bits, downsample, imresize, resample, resize_weights
 from tests.streams import texture
@@ -90,3 +91,15 @@ def test_rows_of_weights_sum_to_one() -> None:
 def test_a_size_that_does_not_divide_is_refused() -> None:
     with pytest.raises(InputError, match=r"50x30 is not divisible by the scale 4; crop it to 48x28"):
         downsample(np.zeros((30, 50, 3), np.uint8), 4)
+
+
+@pytest.mark.skipif(native_libraries.field_library() is None, reason="the native library is not built")
+@pytest.mark.parametrize("size", [(36, 64), (54, 97), (144, 300), (1, 1), (72, 31)])
+def test_c_makes_the_same_bytes(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (72, 128, 3), np.uint8)
+    views = frame, frame[3:, 5:], np.ascontiguousarray(frame[..., :1])
+    made = [(resample(view, *size), downsample(frame, 4)) for view in views]
+    monkeypatch.setattr(native_libraries, "field_library", lambda: None)
+    for view, (resampled, shrunk) in zip(views, made, strict=True):
+        np.testing.assert_array_equal(resampled, resample(view, *size))
+        np.testing.assert_array_equal(shrunk, downsample(frame, 4))

@@ -8,25 +8,28 @@ concatenation, no work for missing states, and all neighbours gathered in one pa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from codecvsr import native_libraries
 from codecvsr.constants import SCALE
 from codecvsr.engine.native.buffers import empty, empty_bytes
-from codecvsr.engine.native.net import BEST_ISA, NativeNet, has_bf16, is_worth_it
-from codecvsr.engine.native.structs import GROUP, NEIGHBOURS, Array, Layer, Picture
+from codecvsr.engine.native.library import BEST_ISA, has_bf16, is_worth_it
+from codecvsr.engine.native.net import NativeNet
+from codecvsr.engine.native.partial_steps import PartialSteps
+from codecvsr.engine.native.static_tiles import Part, StaticTiles
+from codecvsr.engine.native.structs import GROUP, Array, Layer, Picture
+from codecvsr.engine.native.weights import Weights
 from codecvsr.engine.native.window_motion import Route, WindowMotion
 from codecvsr.models import priors as prior_channels
 from codecvsr.models.codecvsr import GAIN, CodecVSR
-from codecvsr.models.layers.blocks import SLOPE, ConvResidualBlocks, ResidualBlock
 
 _GRID = SCALE**2
-_NONE, _RELU = 1.0, 0.0  # slopes
 
 
 def is_supported(network: nn.Module, device: torch.device, dtype: torch.dtype = torch.float32) -> bool:
@@ -43,11 +46,6 @@ def is_supported(network: nn.Module, device: torch.device, dtype: torch.dtype = 
         and is_worth_it(library)
         and (dtype == torch.float32 or (dtype == torch.bfloat16 and has_bf16(library)))
     )
-
-
-def held_channels(network: CodecVSR, dtype: torch.dtype) -> int:
-    """Returns the floats per pixel that this form stores of every frame of a window: features, a state and two flows."""
-    return 2 * network.channels // (2 if dtype == torch.bfloat16 else 1) + 4
 
 
 class FastCodecVSR:
@@ -79,64 +77,18 @@ class FastCodecVSR:
         library = native_libraries.net_library()
         if library is None:
             raise RuntimeError("the native network library is not built; check is_supported() first")
+        self._library = library
         self._net = NativeNet(library, height, width, threads or torch.get_num_threads(), isa=isa)
-        self._channels = c = network.channels
+        self._channels = network.channels
         self._is_bf16 = dtype == torch.bfloat16
-        head = network.flow_head
-        self._head = [
-            self._layer(head[place], slope=slope, pad=True)
-            for place, slope in ((0, SLOPE), (2, SLOPE), (4, _NONE))
-            if head is not None
-        ]
-        self._prior = self._layer(network.prior, slope=_NONE, pad=True)
-        self._gather = self._gather_layer(network)
-        self._encode = self._block(network.encode)
-        self._backward = self._step(network.backward_step, 3)
-        self._forward = self._step(network.forward_step, 4)
-        self._fuse = self._layer(network.fuse, (c, c), slope=SLOPE)
-        self._reconstruct = self._block(network.reconstruct)
-        # pixel_shuffle orders channels by colour, row, column; finish() expects row, column, colour.
-        order = torch.arange(3 * _GRID).view(3, _GRID).t().flatten()
-        assert network.to_rgb.bias is not None
-        self._to_rgb = self._packed(network.to_rgb.weight[order], network.to_rgb.bias[order], (c,), _NONE)
+        self._steps = PartialSteps(self._net)
+        self._weights = Weights(self._net, network, is_bf16=self._is_bf16)
+        self._depth = 1 + 2 * max(len(blocks) for _, blocks in (self._weights.backward, self._weights.forward))
 
-    # ------------------------------------------------------------------------------------------------------ weights
-
-    def _packed(self, weight: Tensor, bias: Tensor, inputs: tuple[int, ...], slope: float) -> Layer:
-        values, constants = (tensor.detach().float().cpu().numpy() for tensor in (weight, bias))
-        return self._net.layer(values, constants, inputs, slope, is_bf16=self._is_bf16)
-
-    def _layer(
-        self, conv: nn.Module, inputs: tuple[int, ...] | None = None, *, slope: float, pad: bool = False
-    ) -> Layer:
-        """Returns a convolution as a layer; ``pad`` adds zero channels up to multiples of 16."""
-        assert isinstance(conv, nn.Conv2d) and conv.bias is not None
-        weight, bias = conv.weight.detach(), conv.bias.detach()
-        if pad:
-            more_out, more_in = (-size % GROUP for size in weight.shape[:2])
-            weight = nn.functional.pad(weight, (0, 0, 0, 0, 0, more_in, 0, more_out))
-            bias = nn.functional.pad(bias, (0, more_out))
-        return self._packed(weight, bias, inputs or (weight.shape[1],), slope)
-
-    def _gather_layer(self, network: CodecVSR) -> Layer:
-        """Returns ``neighbours`` and ``extract`` as one convolution of the output of :meth:`NativeNet.gather`."""
-        near, own = network.neighbours, network.extract
-        differences, samples, shares = near.weight.split([3 * NEIGHBOURS, _GRID, _GRID], dim=1)
-        padding = torch.zeros_like(own.weight[:, :1])
-        weight = torch.cat([samples, shares, differences, own.weight, padding], dim=1)
-        assert near.bias is not None and own.bias is not None
-        return self._packed(weight, near.bias + own.bias, (weight.shape[1],), SLOPE)
-
-    def _block(self, block: nn.Module) -> tuple[Layer, Layer]:
-        assert isinstance(block, ResidualBlock)
-        return self._layer(block.conv1, slope=_RELU), self._layer(block.conv2, slope=_NONE)
-
-    def _step(self, step: ConvResidualBlocks, inputs: int) -> tuple[Layer, list[tuple[Layer, Layer]]]:
-        merge, blocks = step.main[0], step.main[2]
-        assert isinstance(blocks, nn.Sequential)
-        return self._layer(merge, (self._channels,) * inputs, slope=SLOPE), [self._block(block) for block in blocks]
-
-    # ------------------------------------------------------------------------------------------------------- frames
+    @property
+    def work_share(self) -> float:
+        """The share of the products of all convolutions so far that were computed; 1 unless tiles were skipped."""
+        return self._net.work_share
 
     def iterate(
         self,
@@ -154,6 +106,8 @@ class FastCodecVSR:
         states: dict[int, Array] | None = None,
         output: Literal["bytes", "floats"] = "bytes",
         on_step: Callable[[], None] | None = None,
+        skip_static: bool = False,
+        scale: int = SCALE,
     ) -> Iterator[npt.NDArray[Any]]:
         """Computes ``CodecVSR.iterate`` for a window of one clip.
 
@@ -172,37 +126,50 @@ class FastCodecVSR:
                 the last two frames before ``stop``.
             output: ``bytes``, clamped and rounded to uint8, or ``floats``, not clamped.
             on_step: called after each step: every frame backward in time, then forward; 2 T of them in a whole window.
+            skip_static: compute only tiles in which pixels change (:mod:`codecvsr.engine.native.static_tiles`).
+            scale: 4, or 2 for the same pictures as bytes, rounded, then shrunk by 2 as :func:`codecvsr.video.resize.resample` does.
 
         Yields:
-            Pictures (4H, 4W, 3) of the frames after the skipped ones, in order.
+            Pictures (scale * H, scale * W, 3) of the frames after the skipped ones, in order.
         """
-        motion = WindowMotion(self._net, self._head, frames, {-1: to_prev, +1: to_next}, is_cut)
+        parts = StaticTiles(self._library, frames, is_cut) if skip_static else None
+        flow_parts = None if parts is None else partial(parts.flows, pixels=self._depth)
+        fields = {-1: to_prev, +1: to_next}
+        motion = WindowMotion(self._net, self._weights.head, frames, fields, is_cut, flow_parts)
         motion.is_used, motion.has_second_order = use_motion, use_second_order
         stored: dict[int, list[npt.NDArray[Any]]] = {}
         backward: dict[int, Array] = {}
         forward: dict[int, Array] = {} if states is None else states
         net = self._net
+        features: Array | None = None
+        result: npt.NDArray[Any] | None = None
         try:
             for i in reversed(range(first, len(frames))):
                 before, after = motion.routes(i, -1), motion.routes(i, +1)
                 here, others = self._pictures(motion, i, [*before, *after])
-                cells = self._cells(priors[i])
+                cells, next_features = self._cells(priors[i]), features
+                part = None if parts is None else parts.backward[i]
                 with net.batch_steps():
-                    features = self._features(here, others, cells)
-                    backward[i] = self._propagated(self._backward, [features], backward, after)
+                    features = self._features(here, others, cells, part, next_features)
+                    backward[i] = self._propagated(
+                        self._weights.backward, [features], backward, after, part, backward.get(i + 1)
+                    )
                     stored[i] = [self._stored(features), self._stored(backward[i])]
-                self._release_if_bf16(features, backward.pop(i + 2, None))
+                self._release_if_bf16(next_features, backward.pop(i + 2, None))
                 motion.release_after(i)
                 if on_step is not None:
                     on_step()
-            self._release_if_bf16(*backward.values())
+            self._release_if_bf16(features, *backward.values())
             for i in range(first, len(frames) if stop is None else stop):
-                before, picture, stored_i, result = motion.routes(i, -1), motion.picture(i), stored.pop(i), None
+                before, picture, stored_i = motion.routes(i, -1), motion.picture(i), stored.pop(i)
+                part = None if parts is None else parts.forward[i]
                 with net.batch_steps():
                     inputs = [self._restored(each) for each in stored_i]
-                    forward[i] = self._propagated(self._forward, inputs, forward, before)
+                    forward[i] = self._propagated(
+                        self._weights.forward, inputs, forward, before, part, forward.get(i - 1)
+                    )
                     if i >= skip:
-                        result = self._finished(picture, forward[i], inputs[1], output)
+                        result = self._finished(picture, forward[i], inputs[1], output, scale, part, result)
                 if on_step is not None:
                     on_step()
                 if result is not None:
@@ -249,18 +216,31 @@ class FastCodecVSR:
         padded[..., : prior_channels.CHANNELS] = priors.transpose(1, 2, 0)
         padded[..., prior_channels.CHANNELS :] = 0
         cells = empty(rows, columns, self._channels)
-        self._net.conv(self._prior, [padded], cells)
+        self._net.conv(self._weights.prior, [padded], cells)
         return cells
 
-    def _features(self, here: Picture, others: list[tuple[Picture, Array] | None], cells: Array) -> Array:
-        """Returns the features (H, W, C) of a frame from its picture, its priors and its neighbours' pictures."""
+    def _features(
+        self,
+        here: Picture,
+        others: list[tuple[Picture, Array] | None],
+        cells: Array,
+        part: Part | None,
+        next_features: Array | None,
+    ) -> Array:
+        """Returns the features (H, W, C) of a frame from its picture, its priors and its neighbours' pictures.
+
+        Outside ``part``, if any, they are those of the next frame.
+        """
         net = self._net
-        gathered = net.alloc(self._gather.inputs[0])
-        net.gather(here, others, GAIN, gathered)
+        gathered = net.alloc(self._weights.gather.inputs[0])
+        tiles = None if part is None else part.groups(3)
+        net.gather(here, others, GAIN, gathered, tiles=tiles)
+        self._steps.clear_around(gathered, tiles)
         features = net.alloc(self._channels)
-        net.conv(self._gather, [gathered], features, cells=cells)
+        self._steps.conv(self._weights.gather, [gathered], features, part, 2, cells=cells)
         net.release(gathered)
-        self._add_block(self._encode, features)
+        self._steps.add_block(self._weights.encode, features, part, 0)
+        self._steps.repeat(next_features, features, part)
         return features
 
     def _propagated(
@@ -269,43 +249,55 @@ class FastCodecVSR:
         inputs: list[Array],
         states: dict[int, Array],
         routes: list[Route | None],
+        part: Part | None,
+        last_state: Array | None,
     ) -> Array:
-        """Returns the state (H, W, C) of a frame from its inputs and the neighbours' states along the routes to them."""
+        """Returns the state (H, W, C) of a frame from its inputs and the neighbours' states along the routes to them.
+
+        Outside ``part``, if any, it is ``last_state``.
+        """
         net, (merge, blocks) = self._net, step
+        depth = 2 * len(blocks)
         aligned: list[Array | None] = []
         for route in routes:
             if route is None or route[0] not in states:
                 aligned.append(None)
                 continue
             warped = net.alloc(self._channels)
-            net.warp(states[route[0]], route[1], warped)
+            net.warp(states[route[0]], route[1], warped, tiles=None if part is None else part.grown(depth + 1))
             aligned.append(warped)
         state = net.alloc(self._channels)
-        net.conv(merge, [*inputs, *aligned], state)
+        self._steps.conv(merge, [*inputs, *aligned], state, part, depth)
         net.release(*aligned)
-        for block in blocks:
-            self._add_block(block, state)
+        for number, block in enumerate(blocks, 1):
+            self._steps.add_block(block, state, part, depth - 2 * number)
+        self._steps.repeat(last_state, state, part)
         return state
 
-    def _add_block(self, block: tuple[Layer, Layer], features: Array) -> None:
-        """Runs a residual block in place."""
-        inner = self._net.alloc(self._channels)
-        self._net.conv(block[0], [features], inner)
-        self._net.conv(block[1], [inner], features, residual=features)
-        self._net.release(inner)
-
     def _finished(
-        self, picture: Picture, forward: Array, backward: Array, kind: Literal["bytes", "floats"]
+        self,
+        picture: Picture,
+        forward: Array,
+        backward: Array,
+        kind: Literal["bytes", "floats"],
+        scale: int,
+        part: Part | None,
+        last: npt.NDArray[Any] | None,
     ) -> npt.NDArray[Any]:
-        """Returns the picture (4H, 4W, 3) of a frame from its two states (H, W, C)."""
-        net = self._net
+        """Returns the picture (scale * H, scale * W, 3) of a frame from its two states (H, W, C).
+
+        Outside ``part``, if any, it is the ``last`` picture, if there is one.
+        """
+        net, part = self._net, None if last is None else part
+        around = 0 if scale == SCALE else 1  # pixels of the residual that a smaller picture depends on
         fused = net.alloc(self._channels)
-        net.conv(self._fuse, [forward, backward], fused)
-        self._add_block(self._reconstruct, fused)
+        self._steps.conv(self._weights.fuse, [forward, backward], fused, part, 3 + around)
+        self._steps.add_block(self._weights.reconstruct, fused, part, 1 + around)
         residual = net.alloc(3 * _GRID)
-        net.conv(self._to_rgb, [fused], residual)
-        shape = SCALE * net.height, SCALE * net.width, 3
+        self._steps.conv(self._weights.to_rgb, [fused], residual, part, around)
+        shape = scale * net.height, scale * net.width, 3
         output = empty_bytes(int(np.prod(shape))).reshape(shape) if kind == "bytes" else empty(*shape)
-        net.finish(picture, residual, output)
+        net.finish(picture, residual, output, tiles=None if part is None else part.tiles)
+        self._steps.repeat(last, output, part)
         net.release(fused, residual)
         return output

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from codecvsr import native_libraries
 from codecvsr.engine.native.convolutions import NativeConv, dense, is_plain_input, is_supported, thread_net, unpadded
-from codecvsr.engine.native.net import is_worth_it
+from codecvsr.engine.native.library import is_worth_it
 from codecvsr.engine.native.structs import GROUP, TILE
 from codecvsr.models.layers.blocks import ShuffleConv
 

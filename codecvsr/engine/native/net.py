@@ -11,21 +11,21 @@ import ctypes
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from codecvsr.engine.native.buffers import empty, empty_bytes
+from codecvsr.engine.native.library import BEST_ISA, declared, pack_layer
 from codecvsr.engine.native.structs import (
     GROUP,
-    MAX_CHANNELS,
     TILE,
     Array,
     Bf16Array,
     ConvertParams,
     ConvParams,
+    CopyParams,
     FinishParams,
     FlowInputParams,
     FlowOutputParams,
@@ -36,40 +36,11 @@ from codecvsr.engine.native.structs import (
     Picture,
     Step,
     StepParams,
+    Tiles,
     WarpParams,
     WeightGradientParams,
+    address,
 )
-
-BEST_ISA = 3  #: instruction sets: 0 plain C, 1 AVX2, 2 AVX-512, 3 AVX-512 with products of bfloat16
-_POINTS = {Kind.CONV3X3: 36, Kind.CONV3X3_BF16: 36, Kind.CONV1X1: 1}  # packed values per kernel
-
-
-@cache
-def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
-    pointer, size = ctypes.c_void_p, ctypes.c_int32
-    signatures: dict[str, tuple[type | None, list[type]]] = {
-        "cvsr_net_choose": (size, [size]),
-        "cvsr_net_scratch_bytes": (ctypes.c_size_t, [size] * 2),
-        "cvsr_net_pack": (size, [pointer, size, size, size, pointer]),
-        "cvsr_net_run": (None, [pointer, size, size, size, pointer, pointer]),
-        "cvsr_net_gradient_scratch_bytes": (ctypes.c_size_t, [size] * 2),
-        "cvsr_net_weight_gradient": (None, [pointer, pointer]),
-    }
-    for name, (result, arguments) in signatures.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
-    library.cvsr_net_choose(BEST_ISA)
-    return library
-
-
-def is_worth_it(library: ctypes.CDLL) -> bool:
-    """Whether the library is faster than torch on this processor: it is with AVX2 or better."""
-    return int(_declared(library).cvsr_net_choose(BEST_ISA)) > 0
-
-
-def has_bf16(library: ctypes.CDLL) -> bool:
-    """Whether the processor multiplies bfloat16, at twice the rate of float32."""
-    return int(_declared(library).cvsr_net_choose(BEST_ISA)) == BEST_ISA
 
 
 class NativeNet:
@@ -80,17 +51,18 @@ class NativeNet:
         height: of frames, in pixels.
         width: of frames, in pixels.
         threads: number of threads that share the rows of a frame.
-        isa: best instruction set to use, for tests; see :data:`BEST_ISA`. Applies to the whole process.
+        isa: best instruction set to use, for tests; see :data:`codecvsr.engine.native.library.BEST_ISA`. Applies to the whole process.
     """
 
     def __init__(self, library: ctypes.CDLL, height: int, width: int, threads: int = 1, *, isa: int = BEST_ISA) -> None:
-        self._library = _declared(library)
+        self._library = declared(library)
         self.isa = int(library.cvsr_net_choose(isa))
         self.height, self.width, self._threads = height, width, threads
         self._pool: ThreadPoolExecutor | None = None
         self._scratch: list[Array] = []
         self._batch: list[Step] | None = None
         self._spare: dict[tuple[type, tuple[int, ...]], list[Any]] = {}
+        self._products = np.zeros(2)  # computed, all
 
     def shutdown(self) -> None:
         """Ends the threads and frees spare memory; the next step starts threads again."""
@@ -98,6 +70,12 @@ class NativeNet:
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
+
+    @property
+    def work_share(self) -> float:
+        """The share of the products of all convolutions so far that were computed, in 0..1: tiles may be left out."""
+        done, total = self._products.tolist()
+        return done / total if total else 1.0
 
     def alloc(self, channels: int) -> Array:
         """Returns uninitialised memory for features (H, W, channels)."""
@@ -121,30 +99,8 @@ class NativeNet:
     def layer(
         self, weights: Array, bias: Array, inputs: Sequence[int], slope: float, *, is_bf16: bool = False
     ) -> Layer:
-        """Packs a convolution.
-
-        Args:
-            weights: (outputs, sum(inputs), size, size), size 1 or 3.
-            bias: (outputs,).
-            inputs: channels of each input array.
-            slope: of the activation.
-            is_bf16: 3x3 convolutions multiply bfloat16.
-
-        Raises:
-            ValueError: channels are no multiple of 16 or too many, or the size is another.
-        """
-        outputs, channels, size, _ = weights.shape
-        if sum(inputs) != channels or any(c % GROUP for c in (*inputs, outputs)):
-            raise ValueError(f"channels in multiples of {GROUP} were expected, got {tuple(inputs)} to {outputs}")
-        if size not in (1, 3):
-            raise ValueError(f"a convolution of 1x1 or 3x3 was expected, got {size}x{size}")
-        kind = Kind.CONV1X1 if size == 1 else Kind.CONV3X3_BF16 if is_bf16 else Kind.CONV3X3
-        weights = np.ascontiguousarray(weights, np.float32)
-        width = 2 if kind is Kind.CONV3X3_BF16 else 4
-        packed = empty_bytes(width * _POINTS[kind] * channels * outputs)
-        if self._library.cvsr_net_pack(weights.ctypes.data, channels, outputs, kind, packed.ctypes.data):
-            raise ValueError(f"at most {MAX_CHANNELS} channels were expected, got {channels}")
-        return Layer(packed, np.ascontiguousarray(bias, np.float32), tuple(inputs), kind, slope)
+        """Packs a convolution, see :func:`codecvsr.engine.native.library.pack_layer`."""
+        return pack_layer(self._library, weights, bias, inputs, slope, is_bf16=is_bf16)
 
     # -------------------------------------------------------------------------------------------------------- running
 
@@ -176,7 +132,7 @@ class NativeNet:
             return
         count, rows = len(steps), steps[0].rows
         assert all(step.rows == rows for step in steps)
-        native_steps = (StepParams * count)(*(StepParams(s.kind, ctypes.addressof(s.params)) for s in steps))
+        native_steps = (StepParams * count)(*(step.native for step in steps))
         threads = min(self._threads, rows)
         scratch, call = self._scratch_for(max(step.scratch for step in steps), threads), self._library.cvsr_net_run
         if threads == 1:
@@ -206,6 +162,7 @@ class NativeNet:
         *,
         residual: Array | None = None,
         cells: Array | None = None,
+        tiles: Tiles | None = None,
     ) -> None:
         """Computes ``output = residual + act(conv(inputs) + bias + cells)``; an input of None is zero and costs nothing.
 
@@ -213,11 +170,11 @@ class NativeNet:
         """
         height, width, outputs = output.shape
         params = ConvParams(
-            weights=_address(layer.packed),
-            bias=_address(layer.bias),
-            cells=_address(cells),
-            residual=_address(residual),
-            output=_address(output),
+            weights=address(layer.packed),
+            bias=address(layer.bias),
+            cells=address(cells),
+            residual=address(residual),
+            output=address(output),
             output_channels=outputs,
             height=height,
             width=width,
@@ -225,9 +182,12 @@ class NativeNet:
         )
         for k, (array, channels) in enumerate(zip(inputs, layer.inputs, strict=True)):
             assert array is None or (array.shape == (height, width, channels) and array.flags.c_contiguous)
-            params.inputs[k], params.input_channels[k] = _address(array), channels
+            params.inputs[k], params.input_channels[k] = address(array), channels
         scratch = int(self._library.cvsr_net_scratch_bytes(sum(layer.inputs), outputs))
-        self._add(Step(layer.kind, params, -(-height // TILE), (layer, *inputs, output, residual, cells), scratch))
+        products = layer.packed.size * height * width
+        self._products += products * np.array([1 if tiles is None else np.count_nonzero(tiles) / tiles.size, 1])
+        arrays = layer, *inputs, output, residual, cells
+        self._add(Step(layer.kind, params, -(-height // TILE), arrays, scratch, tiles))
 
     def weight_gradient(self, features: Array, gradient: Array, points: Array) -> None:
         """Adds a picture's contribution to the gradient of the weights of a 3x3 convolution; on this thread.
@@ -239,9 +199,7 @@ class NativeNet:
         """
         height, width, inputs = features.shape
         outputs = gradient.shape[2]
-        params = WeightGradientParams(
-            _address(features), _address(gradient), _address(points), inputs, outputs, height, width
-        )
+        params = WeightGradientParams(*map(address, (features, gradient, points)), inputs, outputs, height, width)
         scratch = self._scratch_for(int(self._library.cvsr_net_gradient_scratch_bytes(inputs, outputs)), 1)
         self._library.cvsr_net_weight_gradient(ctypes.addressof(params), scratch[0])
 
@@ -250,32 +208,51 @@ class NativeNet:
         assert self._batch is None
         rgb = np.ascontiguousarray(rgb)
         picture = Picture(self.alloc(4), self._alloc((self.height + 4, -(-self.width // 16) * 16 + 4), np.float32))
-        self._add(self._step(Kind.LOAD, LoadParams(_address(rgb), picture.params), rgb, picture))
+        self._add(self._step(Kind.LOAD, LoadParams(address(rgb), picture.params), rgb, picture))
         return picture
 
-    def warp(self, features: Array, flow: Array, output: Array, *, plus: Array | None = None) -> None:
+    def warp(
+        self, features: Array, flow: Array, output: Array, *, plus: Array | None = None, tiles: Tiles | None = None
+    ) -> None:
         """Samples features (H, W, C) at every pixel plus its flow (H, W, 2) bilinearly, and adds ``plus``."""
         arrays = features, flow, plus, output
-        params = WarpParams(*map(_address, arrays), channels=features.shape[2])
-        self._add(self._step(Kind.WARP, params, *arrays))
+        params = WarpParams(*map(address, arrays), channels=features.shape[2])
+        self._add(self._step(Kind.WARP, params, *arrays, tiles=tiles))
 
-    def flow_input(self, here: Picture, there: Picture, field: Array, flow: Array, output: Array | None) -> None:
+    def flow_input(
+        self,
+        here: Picture,
+        there: Picture,
+        field: Array,
+        flow: Array,
+        output: Array | None,
+        *,
+        tiles: Tiles | None = None,
+    ) -> None:
         """Interpolates a field on cells (2, h, w) to a flow (H, W, 2), and writes the flow head's input (H, W, 16), if any."""
         field = np.ascontiguousarray(field, np.float32)
-        params = FlowInputParams(here.params, there.params, _address(field), _address(flow), _address(output))
-        self._add(self._step(Kind.FLOW_INPUT, params, here, there, field, flow, output))
+        params = FlowInputParams(here.params, there.params, address(field), address(flow), address(output))
+        self._add(self._step(Kind.FLOW_INPUT, params, here, there, field, flow, output, tiles=tiles))
 
-    def flow_output(self, head: Array, flow: Array) -> None:
+    def flow_output(self, head: Array, flow: Array, *, tiles: Tiles | None = None) -> None:
         """Adds the head's first two channels to the flow (H, W, 2)."""
-        self._add(self._step(Kind.FLOW_OUTPUT, FlowOutputParams(_address(head), _address(flow)), head, flow))
+        self._add(self._step(Kind.FLOW_OUTPUT, FlowOutputParams(address(head), address(flow)), head, flow, tiles=tiles))
 
-    def gather(self, here: Picture, others: Sequence[tuple[Picture, Array] | None], gain: float, output: Array) -> None:
+    def gather(
+        self,
+        here: Picture,
+        others: Sequence[tuple[Picture, Array] | None],
+        gain: float,
+        output: Array,
+        *,
+        tiles: Tiles | None = None,
+    ) -> None:
         """Gathers a frame and its four neighbours, along the flows to them, into (H, W, 48); None for a missing one."""
-        params = GatherParams(here=here.params, output=_address(output), gain=gain)
+        params = GatherParams(here=here.params, output=address(output), gain=gain)
         for k, other in enumerate(others):
             if other is not None:
-                params.others[k], params.flows[k] = other[0].params, _address(other[1])
-        self._add(self._step(Kind.GATHER, params, here, others, output))
+                params.others[k], params.flows[k] = other[0].params, address(other[1])
+        self._add(self._step(Kind.GATHER, params, here, others, output, tiles=tiles))
 
     def to_bf16(self, features: Array, output: Bf16Array) -> None:
         """Rounds features (H, W, C) to bfloat16."""
@@ -288,22 +265,38 @@ class NativeNet:
     @staticmethod
     def _convert_params(source: npt.NDArray[Any], output: npt.NDArray[Any]) -> ConvertParams:
         assert source.shape == output.shape and source.shape[2] % GROUP == 0
-        return ConvertParams(_address(source), _address(output), channels=source.shape[2])
+        return ConvertParams(address(source), address(output), channels=source.shape[2])
 
-    def finish(self, frame: Picture, residual: Array, output: npt.NDArray[np.uint8] | Array) -> None:
-        """Writes the picture (4H, 4W, 3): the enlarged frame plus ``residual`` (H, W, 48), as clamped bytes or as floats."""
-        params = FinishParams(frame.params, _address(residual))
+    def copy(self, source: npt.NDArray[Any] | None, output: npt.NDArray[Any], tiles: Tiles) -> None:
+        """Copies tiles of an array (s * H, s * W, C), s a whole number; writes zeros if there is none."""
+        assert source is None or (source.shape == output.shape and source.dtype == output.dtype)
+        params = CopyParams(address(source), address(output), output.shape[2] * output.itemsize)
+        params.scale = output.shape[0] // self.height
+        self._add(self._step(Kind.COPY, params, source, output, tiles=tiles))
+
+    def finish(
+        self,
+        frame: Picture,
+        residual: Array,
+        output: npt.NDArray[np.uint8] | Array,
+        *,
+        tiles: Tiles | None = None,
+    ) -> None:
+        """Writes the picture (4H, 4W, 3): the enlarged frame plus ``residual`` (H, W, 48), as clamped bytes or as floats.
+
+        Bytes (2H, 2W, 3) are that picture, shrunk; then ``residual`` is read one pixel around the tiles.
+        """
+        params = FinishParams(frame.params, address(residual))
         if output.dtype == np.uint8:
-            params.bytes = _address(output)
+            params.bytes = address(output)
         else:
-            params.values = _address(output)
-        self._add(self._step(Kind.FINISH, params, frame, residual, output))
+            params.values = address(output)
+        kind, scratch = Kind.FINISH, 0
+        if output.shape[0] == 2 * self.height:
+            kind, scratch = Kind.FINISH_HALF, int(self._library.cvsr_net_half_bytes(self.width))
+        self._add(self._step(kind, params, frame, residual, output, scratch=scratch, tiles=tiles))
 
-    def _step(self, kind: Kind, params: Any, *arrays: object) -> Step:
-        """Returns a step over the whole frame."""
+    def _step(self, kind: Kind, params: Any, *arrays: object, scratch: int = 0, tiles: Tiles | None = None) -> Step:
+        """Returns a step over the frame, or over some of its tiles."""
         params.height, params.width = self.height, self.width
-        return Step(kind, params, -(-self.height // TILE), arrays)
-
-
-def _address(array: npt.NDArray[Any] | None) -> int | None:
-    return None if array is None else array.ctypes.data
+        return Step(kind, params, -(-self.height // TILE), arrays, scratch, tiles)

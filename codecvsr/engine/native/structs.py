@@ -12,12 +12,18 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 Bf16Array = npt.NDArray[np.uint16]  #: bfloat16, a type that numpy lacks
+Tiles = npt.NDArray[np.uint8]  #: (rows, columns) of tiles, 0 for one that is left out
 
 GROUP = 16  #: CVSR_GROUP: channels of convolutions are multiples of this
 TILE = 4  #: CVSR_TILE
 NEIGHBOURS = 4
 MAX_INPUTS = 4  #: CVSR_MAX_INPUTS: of a convolution
 MAX_CHANNELS = 1024  #: CVSR_MAX_CHANNELS: of all inputs of a convolution
+
+
+def address(array: npt.NDArray[Any] | None) -> int | None:
+    """Returns where an array begins; None for no array."""
+    return None if array is None else array.ctypes.data
 
 
 class Kind(IntEnum):
@@ -34,6 +40,8 @@ class Kind(IntEnum):
     TO_BF16 = 8
     FROM_BF16 = 9
     FINISH = 10
+    COPY = 11
+    FINISH_HALF = 12
 
 
 class ConvParams(ctypes.Structure):
@@ -163,10 +171,28 @@ class WeightGradientParams(ctypes.Structure):
     ]
 
 
+class CopyParams(ctypes.Structure):
+    """``cvsr_copy``."""
+
+    _fields_ = [
+        ("from", ctypes.c_void_p),
+        ("to", ctypes.c_void_p),
+        ("pixel_bytes", ctypes.c_int32),
+        ("scale", ctypes.c_int32),
+        ("height", ctypes.c_int32),
+        ("width", ctypes.c_int32),
+    ]
+
+
 class StepParams(ctypes.Structure):
     """``cvsr_step``."""
 
-    _fields_ = [("kind", ctypes.c_int32), ("params", ctypes.c_void_p)]
+    _fields_ = [
+        ("kind", ctypes.c_int32),
+        ("columns", ctypes.c_int32),
+        ("params", ctypes.c_void_p),
+        ("tiles", ctypes.c_void_p),
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +237,7 @@ class Step:
         rows: number of rows of tiles.
         arrays: objects to keep alive until the step has run.
         scratch: bytes of scratch memory it needs.
+        tiles: those to compute; None for all.
     """
 
     kind: Kind
@@ -218,3 +245,13 @@ class Step:
     rows: int
     arrays: tuple[object, ...]
     scratch: int = 0
+    tiles: Tiles | None = None
+
+    @property
+    def native(self) -> StepParams:
+        """The ``cvsr_step``."""
+        tiles = self.tiles
+        if tiles is None:
+            return StepParams(self.kind, 0, ctypes.addressof(self.params), None)
+        assert tiles.shape[0] == self.rows and tiles.flags.c_contiguous and tiles.dtype == np.uint8
+        return StepParams(self.kind, tiles.shape[1], ctypes.addressof(self.params), tiles.ctypes.data)

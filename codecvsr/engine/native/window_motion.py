@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from codecvsr.engine.native.net import NativeNet
+from codecvsr.engine.native.partial_steps import PartialSteps
+from codecvsr.engine.native.static_tiles import Part
 from codecvsr.engine.native.structs import GROUP, Array, Layer, Picture
 
 #: A neighbour and the flow (H, W, 2) to it.
@@ -32,9 +34,21 @@ class WindowMotion:
         frames: npt.NDArray[np.uint8],
         fields: Mapping[int, Array],
         is_cut: npt.NDArray[np.bool_],
+        parts: Callable[[int], Part | None] | None = None,
     ) -> None:
-        """Stores the inputs; ``fields`` (T, 2, h, w) in pixels by step: -1 to the frame before, +1 to the frame after."""
+        """Stores the inputs.
+
+        Args:
+            net: runs the steps.
+            head: the layers of the flow head, none if there is none.
+            frames: (T, H, W, 3) RGB.
+            fields: (T, 2, h, w) in pixels by step: -1 to the frame before, +1 to the frame after.
+            is_cut: (T,), frames that begin a new scene.
+            parts: returns the part of a frame in which its flows are computed; elsewhere they repeat those of the next frame. None
+                for all.
+        """
         self._net, self._head, self._frames, self._fields, self._is_cut = net, head, frames, fields, is_cut
+        self._parts, self._steps = parts, PartialSteps(net)
         self.is_used = self.has_second_order = True
         self._pictures: dict[int, Picture] = {}
         self._flows: dict[tuple[int, int], Array] = {}
@@ -72,19 +86,32 @@ class WindowMotion:
         if not self.is_used:
             return self._no_motion
         if (i, step) not in self._flows:
-            net, pictures, field = self._net, (self.picture(i), self.picture(i + step)), self._fields[step][i]
-            flow, head_features = net.alloc(2), net.alloc(GROUP) if self._head else None
-            with net.batch_steps():
-                net.flow_input(*pictures, field, flow, head_features)
-                if head_features is not None:
-                    inner = net.alloc(GROUP)
-                    for layer in self._head:
-                        net.conv(layer, [head_features], inner)
-                        head_features, inner = inner, head_features
-                    net.flow_output(head_features, flow)
-                    net.release(head_features, inner)
-            self._flows[i, step] = flow
+            self._flows[i, step] = self._computed(i, step, self._flows.get((i + 1, step)))
         return self._flows[i, step]
+
+    def _computed(self, i: int, step: int, last: Array | None) -> Array:
+        """Computes a flow; outside the frame's part, if any, it is ``last``."""
+        net, steps, pictures, field = (
+            self._net,
+            self._steps,
+            (self.picture(i), self.picture(i + step)),
+            self._fields[step][i],
+        )
+        part = None if last is None or self._parts is None else self._parts(i)
+        tiles = None if part is None else part.grown(len(self._head))
+        flow, head_features = net.alloc(2), net.alloc(GROUP) if self._head else None
+        with net.batch_steps():
+            net.flow_input(*pictures, field, flow, head_features, tiles=tiles)
+            if head_features is not None:
+                steps.clear_around(head_features, tiles)
+                inner = net.alloc(GROUP)
+                for depth, layer in reversed(list(enumerate(reversed(self._head)))):
+                    steps.conv(layer, [head_features], inner, part, depth)
+                    head_features, inner = inner, head_features
+                net.flow_output(head_features, flow, tiles=None if part is None else part.tiles)
+                net.release(head_features, inner)
+            steps.repeat(last, flow, part)
+        return flow
 
     def release_after(self, i: int) -> None:
         """Releases pictures and flows to later frames that only frames from ``i`` on need."""
