@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import estimates_table
 import motion_table
 import mpeg_motion_table
 import quality_tables
@@ -53,6 +54,7 @@ PARTS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "motion": ("docs/results.md", lambda r: motion_table.table(r["motion"]["cells"])),
     "mpeg": ("docs/results.md", lambda r: mpeg_motion_table.table(r["mpeg_motion"]["cells"])),
     "upscale": ("docs/results.md", lambda r: upscale_table.findings(r["upscale"])),
+    "estimates": ("docs/upscale.md", lambda r: estimates_table.table(r["estimates"])),
     "speed": ("docs/speed.md", lambda r: speed_table.report(r["speed"])),
 }
 
@@ -87,8 +89,9 @@ def unknown_origins(results: Results) -> Iterator[str]:
 
 
 def missed_goals(results: Results) -> Iterator[str]:
-    """Yields a line for each figure that misses what `upscale` and `speed` must meet."""
+    """Yields a line for each figure that misses what `upscale`, its estimates and `speed` must meet."""
     yield from (f"scripts/results/upscale.json: {fault}" for fault in upscale_table.faults(results["upscale"]))
+    yield from (f"scripts/results/estimates.json: {fault}" for fault in estimates_table.faults(results["estimates"]))
     yield from (f"scripts/results/speed.json: {fault}" for fault in speed_table.faults(results["speed"]))
 
 

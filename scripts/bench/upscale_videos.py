@@ -84,13 +84,28 @@ def start(arguments: list[Any], **keywords: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stderr=subprocess.DEVNULL, **{"stdout": subprocess.DEVNULL, **keywords})
 
 
-def looped(clips: Path, work: Path, seconds: int, fps: int, width: int, height: int) -> Path:
-    """Returns a video of any length: the beginning of the first clip, shrunk, coded once and repeated."""
-    video = work / f"video_{width}x{height}_{fps}fps_{seconds}s.mp4"
+def looped(
+    clips: Path, work: Path, seconds: int, fps: int, width: int, height: int, *,
+    name: str | None = None, loop_seconds: float = LOOP_SECONDS,
+) -> Path:  # fmt: skip
+    """Returns a video of any length: the beginning of a clip, shrunk, coded once and repeated.
+
+    Args:
+        clips: folder of clips.
+        work: folder for the video.
+        seconds: its length.
+        fps: its rate.
+        width: in pixels.
+        height: in pixels.
+        name: of the clip; None for the first one.
+        loop_seconds: after which the video repeats itself.
+    """
+    video = work / f"{name or 'video'}_{width}x{height}_{fps}fps_{seconds}s.mp4"
     if video.is_file():
         return video
-    frames = [resample(rgb, height, width) for rgb in original_frames(clips, min(clips.glob("*.mp4")).stem)]
-    count = fps * min(LOOP_SECONDS, seconds)
+    count = round(fps * min(loop_seconds, seconds))
+    originals = original_frames(clips, name or min(clips.glob("*.mp4")).stem)
+    frames = [resample(rgb, height, width) for rgb in itertools.islice(originals, count // 2 + 1)]
     there_and_back = frames + frames[-2:0:-1]
     loop = work / "loop.mp4"
     encode_h264(itertools.islice(itertools.cycle(there_and_back), count), loop, EncodeSettings(25, fps=Fraction(fps)))

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import check_figures
+import estimates_table
 import pytest
 import speed_plot
 import speed_table
@@ -50,6 +51,16 @@ def test_a_changed_table_is_found_and_mended(results, documents: Path):
     assert CliRunner().invoke(check_figures.main, []).exit_code == 1
     assert CliRunner().invoke(check_figures.main, ["--write"]).exit_code == 0
     assert page.read_text(encoding="utf-8").count("| bicubic | 27.82") == 1
+
+
+def test_an_estimate_that_is_far_off_is_found(results):
+    spoilt = copy.deepcopy(results["estimates"])
+    assert list(estimates_table.faults(spoilt)) == []
+    first, *others = spoilt["rows"]
+    first["bytes"]["error"] = -0.31
+    assert [line.split(",")[0] for line in estimates_table.faults(spoilt)] == [first["input"]]
+    spoilt["rows"] = [row for row in others if row["input"] != "720p"]
+    assert "720p: not measured" in list(estimates_table.faults(spoilt))
 
 
 def test_a_file_without_command_versions_or_machine_is_found(results):
