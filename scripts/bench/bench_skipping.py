@@ -21,6 +21,7 @@ from typing import Any
 
 import click
 import numpy as np
+import numpy.typing as npt
 import torch
 from results_files import with_this_command, write_results
 from skipping_table import RESULTS, read_results
@@ -39,7 +40,8 @@ from codecvsr.versions import versions
 from codecvsr.video.resize import downsample
 
 _CHOICES = ("off", "auto")
-_SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
+_SHARES = (0.0, 0.05, 0.1, 0.25, 0.5, 0.7, 1.0)
+_WINDOWS = 8, 14  # frames, of which each pass computes the first four whole
 _PRESET = "veryfast"  # of x264 for the output, as in bench_speed.py
 _FPS, _LENGTH = 24, 144  # of the streams, of which the first frames are measured
 
@@ -76,7 +78,7 @@ def main(
     content["commands"] = with_this_command(content.get("commands", []))
     pictures = [] if photographs is None else load_photographs(photographs)
     if part == "share":
-        content["share"] = {**content.get("share", {}), model: _by_share(model, pictures[0], min(frames, 12))}
+        content["share"] = {**content.get("share", {}), model: _by_share(model, pictures[0])}
         write_results(results, content)
         return
     for name in chosen or (sorted(SCENES) if part == "static" else sorted(path.stem for path in clips.glob("*.mp4"))):
@@ -134,42 +136,45 @@ def _compare(model: str, stream: Path, truth: Iterable[Image], frames: int, roun
     }
 
 
-def _by_share(model: str, photograph: Image, frames: int) -> list[dict[str, float]]:
+def _by_share(model: str, photograph: Image) -> list[dict[str, float]]:
     """Returns milliseconds of the network per frame, by the share of a frame's blocks that change in every frame.
 
-    They are a rectangle, as what moves in a picture is mostly in one place.
+    They are a rectangle, as what moves in a picture is mostly in one place. The time is that of the frames by which one window is
+    longer than another, so that it has none of those at the ends of a shot, which are computed whole.
     """
     network = load_model(model).network
     assert isinstance(network, CodecVSR)
     small = downsample(photograph, 4)
-    height, width = small.shape[:2]
-    cells = height // 4, width // 4
-    fields, priors = np.zeros((frames, 2, *cells), np.float32), np.zeros((frames, CHANNELS, *cells), np.float32)
     rng = np.random.default_rng(0)
+    off_ms = _steady_ms(network, np.repeat(small[None], max(_WINDOWS), axis=0), skip_static=False)
     rows = []
     for share in _SHARES:
-        moving = np.repeat(small[None], frames, axis=0)
-        side = share**0.5
-        part = moving[:, : round(cells[0] * side) * 4, : round(cells[1] * side) * 4]
+        moving = np.repeat(small[None], max(_WINDOWS), axis=0)
+        height, width = (round(side / 4 * share**0.5) * 4 for side in small.shape[:2])
+        part = moving[:, :height, :width]
         part[:] = np.clip(part + rng.integers(-9, 10, part.shape), 0, 255)
-        times = {}
-        for skips in (False, True):
-            form = FastCodecVSR(network, height, width, threads=1)
-            begun = time.process_time()
-            for _ in form.iterate(moving, fields, fields, priors, np.zeros(frames, np.bool_), skip_static=skips):
-                pass
-            times[skips] = (time.process_time() - begun) * 1e3 / frames
-        changed = part.shape[1] * part.shape[2] / (height * width)
-        rows.append(
-            {
-                "changed": round(changed, 4),
-                "off_ms": round(times[False], 1),
-                "ms": round(times[True], 1),
-                "work_share": round(form.work_share, 4),
-            }
-        )
+        changed = part[0, ..., 0].size / small[..., 0].size
+        ms = _steady_ms(network, moving, skip_static=True)
+        rows.append({"changed": round(changed, 4), "off_ms": round(off_ms, 1), "ms": round(ms, 1)})
         click.echo(str(rows[-1]), err=True)
     return rows
+
+
+def _steady_ms(network: CodecVSR, frames: npt.NDArray[np.uint8], *, skip_static: bool) -> float:
+    """Returns the processor's milliseconds per frame between windows of two lengths, without motion."""
+    height, width = frames.shape[1:3]
+    times = []
+    for count in _WINDOWS:
+        cells = count, 2, -(-height // 4), -(-width // 4)
+        fields, priors = np.zeros(cells, np.float32), np.zeros((count, CHANNELS, *cells[2:]), np.float32)
+        form = FastCodecVSR(network, height, width, threads=1)
+        begun = time.process_time()
+        for _ in form.iterate(
+            frames[:count], fields, fields, priors, np.zeros(count, np.bool_), skip_static=skip_static
+        ):
+            pass
+        times.append(time.process_time() - begun)
+    return (times[1] - times[0]) * 1e3 / (_WINDOWS[1] - _WINDOWS[0])
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import estimates_table
 import motion_table
 import mpeg_motion_table
 import quality_tables
+import skipping_table
 import speed_table
 import upscale_table
 from doc_parts import read_part, replace_part
@@ -56,6 +57,7 @@ PARTS: dict[str, tuple[str, Callable[[Results], str]]] = {
     "upscale": ("docs/results.md", lambda r: upscale_table.findings(r["upscale"])),
     "estimates": ("docs/upscale.md", lambda r: estimates_table.table(r["estimates"])),
     "speed": ("docs/speed.md", lambda r: speed_table.report(r["speed"])),
+    "skipping": ("docs/speed.md", lambda r: skipping_table.table(r["skipping"])),
 }
 
 

@@ -40,11 +40,14 @@ def table(content: dict[str, Any]) -> str:
                     f"| {name} ({part}) | {model} | {found['crf']} | {found['ms']['off']:.0f} | {found['ms']['auto']:.0f} | "
                     f"{found['ratio']:.2f} | {found['work_share']:.0%} | {change} |"
                 )
-    return "\n".join([*lines, "", *_half(content)])
+    return "\n".join([*lines, *_half(content)])
 
 
 def _half(content: dict[str, Any]) -> Iterator[str]:
     """Yields the lines of the table of ``--scale 2``."""
+    if "half" not in content:
+        return
+    yield ""
     yield "`upscale --scale 2` with codecvsr-fast, one thread, file to file, of the version before and of this one:"
     yield ""
     yield "| size | ms of the processor per frame, before | now | peak memory, MB, before | now |"
