@@ -52,7 +52,7 @@ def main() -> None:
 def _store(results: Path, kind: str, entries: Sequence[dict[str, Any]], note: str) -> None:
     """Adds measurements to the results file; they replace those of the same subject."""
     empty: dict[str, Any] = {"commands": [], "machines": {}, "look_ahead": [], "paced": [], "disturbed": []}
-    content = json.loads(results.read_text()) if results.is_file() else empty
+    content = empty | (json.loads(results.read_text()) if results.is_file() else {})
     about = machine(torch.device("cpu"))
     label = machine_label(about)
     content["machines"][label] = {**about, "versions": versions()}

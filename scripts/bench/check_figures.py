@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 import estimates_table
+import live_table
 import motion_table
 import mpeg_motion_table
 import quality_tables
@@ -29,7 +30,10 @@ Results = dict[str, dict[str, Any]]
 
 #: Marker -> page and text, made from all results files by name.
 PARTS: dict[str, tuple[str, Callable[[Results], str]]] = {
-    "summary": ("README.md", lambda r: f"{quality_tables.summary(r['compare'])}\n\n{speed_table.summary(r['speed'])}"),
+    "summary": (
+        "README.md",
+        lambda r: f"{quality_tables.summary(r['compare'], r['compare_best'])}\n\n{speed_table.summary(r['speed'])}",
+    ),
     "quality": (
         "docs/results.md",
         lambda r: f"{quality_tables.scores(r['quality'])}\n\n{quality_tables.gains(r['quality'])}",
@@ -52,6 +56,17 @@ PARTS: dict[str, tuple[str, Callable[[Results], str]]] = {
         "docs/results.md",
         lambda r: f"{quality_tables.scores(r['compare_96'])}\n\n{quality_tables.ahead(r['compare_96'])}",
     ),
+    "best": (
+        "docs/results.md",
+        lambda r: "\n\n".join(
+            (
+                quality_tables.scores(r["compare_best"]),
+                quality_tables.best_over(r["compare_best"], r["compare"]),
+                quality_tables.scores(r["compare_best_96"]),
+            )
+        ),
+    ),
+    "live": ("docs/live.md", lambda r: live_table.table(r["live"])),
     "motion": ("docs/results.md", lambda r: motion_table.table(r["motion"]["cells"])),
     "mpeg": ("docs/results.md", lambda r: mpeg_motion_table.table(r["mpeg_motion"]["cells"])),
     "upscale": ("docs/results.md", lambda r: upscale_table.findings(r["upscale"])),

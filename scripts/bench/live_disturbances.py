@@ -18,6 +18,7 @@ from typing import Any
 
 _GROWTH = 100_000  # bytes of the output that show that it goes on
 _PATIENCE = 60.0  # seconds after which it does not
+_END = 600.0  # seconds that a backlog may take after the source's end
 _LOAD = 20.0  # seconds
 _PAUSE = 10.0  # seconds between two loads
 _STRETCH = 6.0  # seconds with lost packets
@@ -74,7 +75,7 @@ def _grows(output: Path, seconds: float = _PATIENCE) -> float | None:
 
 def _ended(process: subprocess.Popen[str]) -> dict[str, Any]:
     """Returns the report of a stream whose source has ended."""
-    text, _ = process.communicate(timeout=_PATIENCE + 60)
+    text, _ = process.communicate(timeout=_END)
     report: dict[str, Any] = json.loads(text)
     kept = ("frames", "reconnects", "lost_frames", "concealed_frames", "level_seconds", "level_changes", "latency_p99")
     return {key: report[key] for key in kept} | {"exit_code": process.returncode}

@@ -8,20 +8,23 @@ from typing import Any
 TITLES = {
     "basicvsr-reds4": "official BasicVSR, SPyNet",
     "basicvsr-reds4@codec": "official BasicVSR, codec motion, not retrained",
+    "basicvsr-compressed": "**basicvsr-compressed**",
+    "basicvsr-compressed@spynet": "basicvsr-compressed, SPyNet",
+    "basicvsr-compressed@dis": "basicvsr-compressed, DIS",
     "codecvsr": "**codecvsr**",
     "codecvsr-fast": "**codecvsr-fast**",
 }
 WITHOUT_MOTION = "codecvsr+ablate-mvs"
+BEST = "basicvsr-compressed"
 
-
-SUMMARY_ROWS = ("bicubic", "basicvsr-reds4", "codecvsr")
+SUMMARY_ROWS = ("bicubic", "basicvsr-reds4", "codecvsr", BEST)
 SUMMARY_CRF = 25
 
 
-def summary(content: dict[str, Any]) -> str:
-    """Returns README's table: three rows at CRF 25."""
-    means = {mean["row"]: mean for mean in content["means"] if mean["crf"] == SUMMARY_CRF}
-    cost = {measurement["row"]: measurement for measurement in content["cells"]}
+def summary(content: dict[str, Any], best: dict[str, Any]) -> str:
+    """Returns README's table: four rows at CRF 25, the last from the comparison of ``basicvsr-compressed``."""
+    means = {mean["row"]: mean for each in (best, content) for mean in each["means"] if mean["crf"] == SUMMARY_CRF}
+    cost = {measurement["row"]: measurement for each in (best, content) for measurement in each["cells"]}
     clips = sorted({clip["clip"] for clip in content["clips"]})
     frames = max(measurement["frames"] for measurement in content["cells"])
     lines = [
@@ -59,6 +62,13 @@ def gains(content: dict[str, Any]) -> str:
     """What codecvsr is ahead by, clip by clip."""
     title = "Gain of codecvsr clip by clip, dB over bicubic / over `--ablate-mvs`:"
     return by_clip(content, title, "codecvsr", ("bicubic", WITHOUT_MOTION))
+
+
+def best_over(content: dict[str, Any], others: dict[str, Any]) -> str:
+    """What ``basicvsr-compressed`` is ahead by, clip by clip, in two comparisons of the same clips."""
+    both = {**content, "cells": [*others["cells"], *content["cells"]]}
+    heading = "Gain of basicvsr-compressed clip by clip, dB over official BasicVSR with SPyNet / over codecvsr / over Lanczos:"
+    return by_clip(both, heading, BEST, ("basicvsr-reds4", "codecvsr", "lanczos"))
 
 
 def ahead(content: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
         "TSAN_OPTIONS": options,
     }
     return subprocess.run(
-        command, check=False, capture_output=True, text=True, errors="replace", timeout=120, env=environment
+        command, check=False, capture_output=True, text=True, errors="replace", timeout=600, env=environment
     )
 
 
