@@ -19,7 +19,7 @@ from codecvsr.streaming.motion import LiveMotion
 from codecvsr.streaming.schedule import Schedule
 
 _MAX_WINDOW = 32  # frames: more look-ahead gains nothing, and costs memory
-_MAX_LOOK_AHEAD = 8  # frames that are seen beyond those that are made
+_MAX_LOOK_AHEAD = 4  # frames that are seen beyond those that are made: more are worth nothing (docs/live.md)
 _LATE = 0.25  # seconds that a frame waits longer than planned, before the window begins with what is there
 _MEASURED_STEPS = 4  # of a window, before the time of its end is estimated
 _THREADS = 4

@@ -116,7 +116,7 @@ def test_frames_that_waited_for_this_machine_do_not_move_the_schedule():
 
 @pytest.mark.parametrize(
     ("latency", "rate", "made", "look_ahead"),
-    [(0, 25, 1, 0), (0.02, 25, 1, 0), (0.04, 25, 1, 1), (1, 15, 8, 8), (1, 10, 6, 5), (1, 60, 24, 8), (60, 25, 24, 8)],
+    [(0, 25, 1, 0), (0.02, 25, 1, 0), (0.04, 25, 1, 1), (1, 15, 12, 4), (1, 10, 7, 4), (1, 60, 28, 4), (60, 25, 28, 4)],
 )
 def test_a_frame_waits_no_longer_than_the_latency(latency, rate, made, look_ahead):
     plan = WindowPlan.of(latency, rate)
