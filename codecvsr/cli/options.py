@@ -110,15 +110,13 @@ class SkipStaticType(click.Choice[str]):
         return super().convert(flag.get(str(value).lower(), value), param, ctx)
 
 
-def skip_static_option(default: str) -> Callable[[F], F]:
-    """Add ``--skip-static`` (parameter ``skip_static``) with this default."""
+def skip_static_option(function: F) -> F:
+    """Add ``--skip-static`` (parameter ``skip_static``); :func:`with_values` gives it a value where it has none."""
     text = (
         "What is copied instead of upscaled: duplicate frames, or blocks in which no pixel changes (codecvsr and codecvsr-fast on "
         "a CPU); auto: those blocks where that is possible. Without a value: frames. The report has the share of the work done."
     )
-    return click.option(
-        "--skip-static", type=SkipStaticType(), is_flag=False, flag_value="frames", default=default, show_default=True, help=text
-    )  # fmt: skip
+    return click.option("--skip-static", type=SkipStaticType(), default="off", show_default=True, help=text)(function)
 
 
 def with_values(arguments: Sequence[str], normalise: Callable[[str], str]) -> list[str]:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -95,7 +94,7 @@ def killed(serve: Serve, port: int, folder: Path, model: str, times: int) -> dic
             source = serve(address + "?listen=1", 0.0)
             back.append(_grows(output))
             time.sleep(2)
-        source.send_signal(signal.SIGKILL)
+        source.kill()
         source.wait()
         return _entry("source killed", back, _ended(process))
 

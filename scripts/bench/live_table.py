@@ -43,14 +43,18 @@ def _paced(entries: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for entry in entries:
-        levels = ", ".join(f"{name} {seconds:.0f}" for name, seconds in entry["level_seconds"].items() if seconds)
         sizes = entry["resident_mb"]
         lines.append(
             f"| {entry['subject']} | {entry['sent_frames']} / {entry['frames']} | {entry['latency_median']:.2f} / "
-            f"{entry['latency_p99']:.2f} s | {levels} | {sizes['second_quarter']:.0f} / {sizes['last_quarter']:.0f} | "
+            f"{entry['latency_p99']:.2f} s | {_levels(entry)} | {sizes['second_quarter']:.0f} / {sizes['last_quarter']:.0f} | "
             f"{entry['load_average'][0]:.0f} |"
         )
     return "\n".join(lines)
+
+
+def _levels(entry: dict[str, Any]) -> str:
+    """Returns the seconds of a stream that each network made."""
+    return ", ".join(f"{name} {seconds:.0f}" for name, seconds in entry["level_seconds"].items() if seconds)
 
 
 def _disturbed(entries: list[dict[str, Any]]) -> str:
@@ -61,11 +65,10 @@ def _disturbed(entries: list[dict[str, Any]]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for entry in entries:
-        levels = ", ".join(f"{name} {seconds:.0f}" for name, seconds in entry["level_seconds"].items() if seconds)
         made = f"{entry['frames']} of {entry['sent_frames']}" if "sent_frames" in entry else f"{entry['frames']}"
         longest = "-" if entry["longest_seconds"] is None else f"{entry['longest_seconds']:.1f} s"
         lines.append(
             f"| {entry['subject']} | {entry['times']} | {entry['went_on']} | {longest} | {made} | "
-            f"{entry['concealed_frames']} / {entry['lost_frames']} | {levels} |"
+            f"{entry['concealed_frames']} / {entry['lost_frames']} | {_levels(entry)} |"
         )
     return "\n".join(lines)
