@@ -12,6 +12,10 @@ import numpy.typing as npt
 
 from codecvsr.bitstream import color
 
+#: Pictures that no encoder codes in another order. x265 subtracts a delay from their decoding times that it sets with the third
+#: picture and does not initialise: it is whatever its memory contained.
+_NEVER_REORDERED = 2
+
 
 @dataclass(frozen=True)
 class VideoFormat:
@@ -67,7 +71,7 @@ class PictureEncoder:
             options: of the encoder.
             threads: of the encoder; None for its default.
         """
-        self.packets = 0
+        self.packets = self._pictures = 0
         self._container, self._format = container, video_format
         self._time_base = video_format.time_base or 1 / video_format.rate
         stream = container.add_stream(encoder, rate=video_format.rate)
@@ -100,6 +104,7 @@ class PictureEncoder:
         else:
             picture = color.from_rgb(rgb, form.pixel_format, matrix=form.matrix, full_range=form.full_range)
         picture.pts, picture.time_base = pts, self._time_base
+        self._pictures += 1
         self._write(picture)
 
     def finish(self) -> None:
@@ -108,5 +113,7 @@ class PictureEncoder:
 
     def _write(self, picture: av.VideoFrame | None) -> None:
         for packet in self._stream.encode(picture):
+            if picture is None and self._pictures <= _NEVER_REORDERED:
+                packet.dts = packet.pts
             self.packets += 1
             self._container.mux_one(packet)
