@@ -22,11 +22,13 @@ class Clip(ABC):
     Attributes:
         use_motion: (N,) 0 or 1; 0: the sample has no motion.
         use_second_order: (N,) 0 or 1; 0: nothing comes from the frame beyond the neighbour.
+        use_future: (N,) 0 or 1; 0: no frame sees a later one. None: all do.
         has_motion: False: the network estimates motion itself.
     """
 
     use_motion: Tensor
     use_second_order: Tensor
+    use_future: Tensor | None = None
     has_motion: bool = True
 
     @abstractmethod

@@ -78,6 +78,7 @@ class CodecVSR(nn.Module):
         *,
         use_motion: Tensor | None = None,
         use_second_order: Tensor | None = None,
+        use_future: Tensor | None = None,
         context: int = 0,
     ) -> Tensor:
         """Upscale a window.
@@ -90,6 +91,8 @@ class CodecVSR(nn.Module):
             is_cut: (N, T) bool, frames that begin a new scene: no state is carried into them from before, nor back.
             use_motion: (N,) 0 or 1; 0 leaves no motion for that sample (the caller makes its motion priors neutral).
             use_second_order: (N,) 0 or 1; 0 leaves out the pictures and features of the frame beyond the neighbour.
+            use_future: (N,) 0 or 1; with 0 no frame of that sample sees a later one, as in a stream without look-ahead (the
+                caller makes its priors say so).
             context: so many frames at either end are only looked at, not upscaled.
 
         Returns:
@@ -103,6 +106,7 @@ class CodecVSR(nn.Module):
             is_cut,
             use_motion=use_motion,
             use_second_order=use_second_order,
+            use_future=use_future,
             context=context,
         )
         return torch.stack(list(frame_by_frame), dim=1)
@@ -117,6 +121,7 @@ class CodecVSR(nn.Module):
         *,
         use_motion: Tensor | None = None,
         use_second_order: Tensor | None = None,
+        use_future: Tensor | None = None,
         context: int = 0,
         first: int = 0,
         stop: int | None = None,
@@ -136,7 +141,11 @@ class CodecVSR(nn.Module):
         past = self._flows(frames[:, 1:], frames[:, :-1], to_prev[:, 1:], motion)  # index i: frame i + 1 to i
         future = self._flows(frames[:, :-1], frames[:, 1:], to_next[:, :-1], motion)  # index i: frame i to i + 1
         before = {i: _routes(i, -1, t, past, keep, second) for i in core}
-        after = {i: _routes(i, +1, t, future, keep, second) for i in core}
+        later = keep
+        if use_future is not None:
+            allowed = _per_sample(use_future, frames)[..., 0, 0].expand(-1, t)
+            later = allowed if keep is None else allowed * keep
+        after = {i: _routes(i, +1, t, future, later, second) for i in core}
         lumas = luma(frames)
         features = {i: self._features(i, frames, lumas, priors, [*before[i], *after[i]]) for i in core}
 

@@ -11,10 +11,15 @@ from codecvsr.motion import ClipMotion
 CHANNELS = 8
 #: The channels that speak of motion.
 MOTION_CHANNELS = slice(4, 8)
+#: Those of the frame after.
+FUTURE_CHANNELS = (5, 7)
 
 _MIDDLE_QP = 26.0  # the neutral value 0 of each channel stands for these
 _MIDDLE_ERROR = 2.0  # luma steps
 _MIDDLE_CONFIDENCE = 0.9
+
+#: Values of :data:`FUTURE_CHANNELS` in the last frame of a clip: no error was measured, and there is no confidence.
+NO_FUTURE = (-float(np.log1p(_MIDDLE_ERROR)), -_MIDDLE_CONFIDENCE)
 
 
 def make_priors(motion: ClipMotion) -> npt.NDArray[np.float32]:

@@ -55,6 +55,7 @@ def run_codecvsr(network: CodecVSR, clip: Clip, wanted: Sequence[int], execution
     switches: dict[str, Any] = {
         "use_motion": clip.use_motion,
         "use_second_order": clip.use_second_order,
+        "use_future": clip.use_future,
         "context": wanted[0],
     }
     if execution.whole_window:

@@ -117,6 +117,7 @@ class BatchClip(Clip):
         self._dense: Flows | None = None
         self.has_motion = motion != OWN
         self.use_motion, self.use_second_order = batch.use_motion, batch.use_second_order
+        self.use_future = batch.use_future
 
     def __len__(self) -> int:
         """Return the frames of each sample, context included."""

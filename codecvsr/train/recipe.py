@@ -111,11 +111,15 @@ class Engine:
 
 @dataclass(frozen=True)
 class Dropout:
-    """Probability of disabling each part in a sample, so that ablations of the trained network are meaningful."""
+    """Probability of disabling each part in a sample, so that ablations of the trained network are meaningful.
+
+    Without ``future`` no frame of the sample sees a later one, as in a stream without look-ahead.
+    """
 
     motion: float = 0.15
     second_order: float = 0.15
     priors: float = 0.1
+    future: float = 0.0  #: only for "codecvsr"
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,12 @@ class Recipe:
     distillation: Distillation = field(default_factory=Distillation)
     windows: tuple[Window, ...] = ()  #: kinds of sample; that of :class:`Optimisation` if empty
     adapter: Adapter = field(default_factory=Adapter)
+
+    def __post_init__(self) -> None:
+        if self.dropout.future and (self.model.network != "codecvsr" or self.adapter.base):
+            raise ValueError(
+                f"dropout.future = {self.dropout.future}: only the network codecvsr can leave out later frames; 0 was expected"
+            )
 
     def kinds(self) -> tuple[Window, ...]:
         """Returns all kinds of sample."""

@@ -42,6 +42,7 @@ class Batch:
     use_second_order: Tensor
     target: Tensor
     context: int = 0  #: frames at either end without a target
+    use_future: Tensor | None = None  #: None where every sample sees later frames
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,12 @@ class Sampler:
         choices = [_choose(clips[int(i)], kind, rng) for i in chosen]
         enabled = [
             rng.random(kind.batch) >= share
-            for share in (self._dropout.motion, self._dropout.priors, self._dropout.second_order)
+            for share in (self._dropout.motion, self._dropout.priors, self._dropout.second_order, self._dropout.future)
         ]
         own = slice(self._part, None, self._parts)
         device = choices[0].clip.lr.device
-        motion, priors, second = (torch.from_numpy(k[own].astype(np.float32)).to(device) for k in enabled)
-        return _make_batch(choices[own], kind, motion, priors, second)
+        motion, priors, second, future = (torch.from_numpy(k[own].astype(np.float32)).to(device) for k in enabled)
+        return _make_batch(choices[own], kind, motion, priors, second, future if self._dropout.future else None)
 
 
 def _fitting(
@@ -142,9 +143,14 @@ def _choose(clip: TrainingClip, kind: Window, rng: np.random.Generator) -> _Choi
 
 
 def _make_batch(
-    choices: Sequence[_Choice], kind: Window, use_motion: Tensor, use_priors: Tensor, use_second_order: Tensor
+    choices: Sequence[_Choice],
+    kind: Window,
+    use_motion: Tensor,
+    use_priors: Tensor,
+    use_second_order: Tensor,
+    use_future: Tensor | None,
 ) -> Batch:
-    """Returns the batch of these samples; the flags (N,) float32 enable motion, priors and second order."""
+    """Returns the batch of these samples; the flags (N,) float32 enable motion, priors, second order and later frames."""
     parts = [torch.stack(list(tensors)) for tensors in zip(*(_sample(c, kind) for c in choices), strict=True)]
     lr, hr, fields, priors, is_cut = parts
     colours = torch.from_numpy(np.stack([c.colours for c in choices])).to(lr.device)
@@ -153,10 +159,15 @@ def _make_batch(
         coloured = torch.einsum("ntyxj,nij->ntiyx", frames.float() / 255, colours)
         return coloured.contiguous()
 
-    fields, priors = fields.float(), priors.float() * use_priors.view(-1, 1, 1, 1, 1)
+    fields, priors = fields.float(), priors.float()
+    if use_future is not None:
+        for channel, absent in zip(prior_channels.FUTURE_CHANNELS, prior_channels.NO_FUTURE, strict=True):
+            priors[use_future == 0, :, channel] = absent
+    priors *= use_priors.view(-1, 1, 1, 1, 1)
     priors[:, :, prior_channels.MOTION_CHANNELS] *= use_motion.view(-1, 1, 1, 1, 1)
     to_prev, to_next = (part.contiguous() for part in fields.split(2, dim=2))
-    return Batch(pixels(lr), to_prev, to_next, priors, is_cut, use_motion, use_second_order, pixels(hr), kind.context)
+    low, high = pixels(lr), pixels(hr)
+    return Batch(low, to_prev, to_next, priors, is_cut, use_motion, use_second_order, high, kind.context, use_future)
 
 
 def _sample(choice: _Choice, kind: Window) -> tuple[Tensor, ...]:

@@ -139,6 +139,24 @@ def test_switches(network: CodecVSR) -> None:
     )
 
 
+@torch.no_grad()
+def test_without_a_future_no_frame_sees_a_later_one(network: CodecVSR) -> None:
+    inputs = [torch.cat([part, part]) for part in window(5)]
+    use_future = torch.tensor([0.0, 1.0])
+    full = network(*inputs, use_future=use_future)
+    torch.testing.assert_close(full[1:], network(*(part[1:] for part in inputs)))
+    cut = torch.zeros(2, 5, dtype=torch.bool)
+    torch.testing.assert_close(full, network(*inputs, cut, use_future=use_future))
+    begun = network(*(part[:, :3] for part in inputs), use_future=use_future)
+    torch.testing.assert_close(begun[0], full[0, :3])  # what comes later changes nothing
+    assert (begun[1] - full[1, :3]).abs().max() > 1e-4
+    last = network(*(part[:1, :3] for part in inputs), use_future=torch.zeros(1))[:, -1]
+    states: dict[int, torch.Tensor] = {}
+    for t in range(3):  # a stream without look-ahead: every window ends with the frame that is made
+        made = list(network.iterate(*(part[:1, : t + 1] for part in inputs), first=t, states=states))
+    torch.testing.assert_close(made[0], last)
+
+
 def test_flags_are_per_sample(network: CodecVSR) -> None:
     inputs = [torch.cat([part, part]) for part in window(3)]
     with torch.no_grad():

@@ -21,7 +21,9 @@ from codecvsr.train.prepared_set import write_chunk
 from codecvsr.train.recipe import (
     Data,
     Dropout,
+    Model,
     Optimisation,
+    Recipe,
     Window,
 )
 from codecvsr.train.run_log import LOG, read_log
@@ -104,6 +106,27 @@ def test_dropout_disables_all_of_it(material: Path) -> None:
     assert not batch.use_motion.any() and not batch.use_second_order.any()
     assert not batch.priors[:, :, 4:].any() and batch.priors[:, :, :4].any()
     assert not make_batch(clips, settings, Dropout(priors=1), 0).priors.any()
+    assert batch.use_future is None
+
+
+def test_a_sample_without_a_future_has_the_priors_of_a_last_frame(material: Path) -> None:
+    clips = training_data.load_clips(str(material / "hr"), [str(material / "bench" / "hr_CRF20")])
+    settings = Optimisation(batch=8, frames=3, crop=24)
+    with_future, without = (make_batch(clips, settings, Dropout(0, 0, 0, future=share), 0) for share in (0, 1))
+    assert without.use_future is not None and not without.use_future.any()
+    own, future = [0, 1, 2, 3, 4, 6], [5, 7]
+    torch.testing.assert_close(without.priors[:, :, own], with_future.priors[:, :, own])
+    last = next(iter(clips)).priors[-1, future].float()  # of the clip's last frame: nothing comes after it
+    expected = last[:, :1, :1].expand(*without.priors.shape[:2], 2, *without.priors.shape[3:])
+    torch.testing.assert_close(without.priors[:, :, future], expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(without.to_next, with_future.to_next)
+    some = make_batch(clips, settings, Dropout(0, 0, 0, future=0.5), 1).use_future
+    assert some is not None and 0 < float(some.mean()) < 1
+
+
+def test_only_codecvsr_can_leave_out_later_frames() -> None:
+    with pytest.raises(ValueError, match="later frames"):
+        Recipe(model=Model(network="basicvsr"), dropout=Dropout(future=0.1))
 
 
 def test_processes_share_a_batch(material: Path) -> None:
