@@ -140,7 +140,9 @@ def run_live(
     ended_by = "source"
     pipe = opened_pipe(Path(output)) if target.is_pipe else nullcontext(None)
     with pipe as descriptor:
-        writer = LiveWriter(target, output_options, sound, pipe=descriptor, keeps_times=run.input.kind == "file")
+        writer = LiveWriter(
+            target, output_options, sound, on_event, pipe=descriptor, keeps_times=run.input.kind == "file"
+        )
         try:
             try:
                 with run, BackgroundRunner(_WAITING) as encoder:

@@ -23,6 +23,7 @@ class Section:
         width: of its pictures.
         rate: frames per second, as the stream states them or as they come.
         has_vectors: its frames have motion vectors of whole pictures.
+        pixel_aspect: width / height of a pixel.
     """
 
     number: int
@@ -31,6 +32,7 @@ class Section:
     width: int
     rate: Fraction
     has_vectors: bool
+    pixel_aspect: Fraction = Fraction(1)
 
 
 @dataclass(frozen=True)

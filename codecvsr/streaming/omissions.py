@@ -25,9 +25,6 @@ def not_carried(container: av.container.InputContainer, video: av.video.stream.V
         for kind in _FURTHER
         if counts[kind]
     ]
-    shape = video.sample_aspect_ratio
-    if shape and shape != 1:
-        missing.append(f"the shape of its pixels ({shape.numerator}:{shape.denominator})")
     if curve := _HDR.get(int(video.codec_context.color_trc or 0)):
         missing.append(f"tone mapping (its pictures are HDR, {curve}, which the networks were not made for)")
     return missing

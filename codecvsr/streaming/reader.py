@@ -202,7 +202,8 @@ class StreamReader(threading.Thread):
         if section is None or begins or size != (section.height, section.width):
             has_vectors = decoder.has_vectors and not (coded.is_field_coded or coded.is_deinterlaced)
             number = 0 if section is None else section.number + 1
-            new = Section(number, decoder.codec, *size, _rate(stream), has_vectors)
+            aspect = stream.sample_aspect_ratio or Fraction(1)
+            new = Section(number, decoder.codec, *size, _rate(stream), has_vectors, aspect)
             self._tell_of(section, new)
             self._section = section = new
         seconds, usual = coded.pts_seconds, float(1 / section.rate)

@@ -14,6 +14,7 @@ import av
 from codecvsr.bitstream.containers import TAG_ERRORS
 from codecvsr.bitstream.picture_encoder import PictureEncoder, VideoFormat
 from codecvsr.errors import OutputError
+from codecvsr.streaming.events import LiveEventHandler, Note
 from codecvsr.streaming.inputs import no_protocol
 from codecvsr.streaming.latencies import Latencies
 from codecvsr.streaming.options import OutputOptions
@@ -21,11 +22,13 @@ from codecvsr.streaming.session import MadePicture
 from codecvsr.streaming.sound import LiveSound
 from codecvsr.streaming.targets import PAGE, SEGMENT_SECONDS, LiveTarget
 from codecvsr.video.resize import resample
+from codecvsr.video.rotation import display_matrix, is_turned
 from codecvsr.video.segments import EncoderOptions
 
 _TIME_BASE = Fraction(1, 90000)
 _UNSPECIFIED, _BT601 = 2, 6  # ITU-T H.273 code points
 _THREADS = 2
+_TURNING = ("mp4", "hls", "matroska")  #: containers that can say that pictures are to be turned
 
 
 class ReaderLeft(Exception):
@@ -43,7 +46,14 @@ class LiveWriter:
     """
 
     def __init__(
-        self, target: LiveTarget, options: OutputOptions, sound: LiveSound, *, pipe: int | None, keeps_times: bool
+        self,
+        target: LiveTarget,
+        options: OutputOptions,
+        sound: LiveSound,
+        on_event: LiveEventHandler,
+        *,
+        pipe: int | None,
+        keeps_times: bool,
     ) -> None:
         """Opens nothing yet.
 
@@ -51,12 +61,14 @@ class LiveWriter:
             target: where the output goes.
             options: of the encoder.
             sound: of the input.
+            on_event: called where the pictures lose something.
             pipe: the open file descriptor of a pipe.
             keeps_times: times are those of the input; otherwise the first picture is at 0.
         """
         self.frames = self.height = self.width = 0
         self.latencies = Latencies()
         self._target, self._options, self._sound, self._pipe = target, options, sound, pipe
+        self._on_event = on_event
         self._keeps_times = keeps_times
         self._out: av.container.OutputContainer | None = None
         self._encoder: PictureEncoder | None = None
@@ -113,6 +125,7 @@ class LiveWriter:
                 out.streams.video[0].codec_context.flags |= (
                     1 << 22
                 )  # AV_CODEC_FLAG_GLOBAL_HEADER: parameters in the header
+            self._turn(out.streams.video[0], made)
             self._sound.declare(out)
         except BaseException:
             self._has_failed = True
@@ -123,6 +136,21 @@ class LiveWriter:
             page = resources.files("codecvsr.streaming").joinpath("player.html").read_text(encoding="utf-8")
             (target.path.parent / PAGE).write_text(page.replace("PLAYLIST", target.path.name), encoding="utf-8")
 
+    def _turn(self, stream: av.video.stream.VideoStream, made: MadePicture) -> None:
+        """Carries the rotation of the first picture."""
+        matrix = display_matrix(made.frame.coded.picture)
+        if not is_turned(matrix):
+            return
+        if self._target.container in _TURNING:
+            stream.set_display_matrix(matrix)
+        else:
+            self._on_event(
+                Note(
+                    f"{self._target.title}: its pictures are not turned, as {self._target.container} cannot store the rotation "
+                    "of the input; .mp4, .mkv and HLS can."
+                )
+            )
+
     def _video_format(self, made: MadePicture, rate: Fraction) -> VideoFormat:
         picture = made.frame.coded.picture
         matrix = int(picture.colorspace)
@@ -131,6 +159,7 @@ class LiveWriter:
             matrix=_BT601 if matrix in (_UNSPECIFIED, 0) else matrix,
             primaries=int(picture.color_primaries), transfer=int(picture.color_trc),
             full_range=picture.format.name.startswith("yuvj") or int(picture.color_range) == 2,
+            pixel_aspect=made.frame.section.pixel_aspect,
         )  # fmt: skip
 
     def _explained(self, error: OSError | av.FFmpegError) -> Exception:

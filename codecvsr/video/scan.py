@@ -16,18 +16,17 @@ from codecvsr.bitstream.clock import has_restarts
 from codecvsr.bitstream.conceal import ConcealedVideo
 from codecvsr.bitstream.decode import open_video
 from codecvsr.bitstream.deinterlace import Deinterlaced
-from codecvsr.bitstream.side_data import side_data
 from codecvsr.bitstream.tone_mapping import HLG, PQ, USUAL_PEAK, ToneMapping
 from codecvsr.errors import HdrInputError, InputError
 from codecvsr.video.matroska import Crop, read_crop
 from codecvsr.video.probe import Damage, Media
+from codecvsr.video.rotation import display_matrix, is_turned
 from codecvsr.video.side_data import SideData, SideDataCollector
 from codecvsr.video.size_changes import FrameSize, SizeChange, size_changes
 from codecvsr.video.timeline import display_times
 
 _HDR = {PQ: "PQ (SMPTE ST 2084)", HLG: "HLG (ARIB STD-B67)"}  # ITU-T H.273 TransferCharacteristics
 _UNSPECIFIED, _BT601 = 2, 6  # ITU-T H.273 code points
-_AS_IT_IS = (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)  # the display matrix of no rotation
 _SD_LINES = 720  # players assume BT.601 for undeclared video of fewer lines, else BT.709
 
 _logger = logging.getLogger(__name__)
@@ -118,7 +117,7 @@ class Scan:
     @property
     def is_turned(self) -> bool:
         """Whether the display matrix changes the pictures."""
-        return self.rotation is not None and self.rotation != _AS_IT_IS
+        return is_turned(self.rotation)
 
     @property
     def end_pts(self) -> int:
@@ -282,12 +281,6 @@ def _facts(media: Media, picture: av.VideoFrame, *, tonemap: bool) -> dict[str, 
         "aspect": _aspect(media),
         "rotation": display_matrix(picture),
     }
-
-
-def display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
-    """Returns the display matrix that a decoded picture carries, 9 integers; None for none."""
-    display: Any = side_data(picture).get("DISPLAYMATRIX")
-    return None if display is None else tuple(int(v) for v in np.frombuffer(bytes(display), np.int32))
 
 
 def _aspect(media: Media) -> Fraction:

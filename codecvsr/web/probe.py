@@ -16,7 +16,8 @@ from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.constants import SCALE
 from codecvsr.errors import InputError, UnsupportedInputError
 from codecvsr.video.probe import Media
-from codecvsr.video.scan import Scan, display_matrix, scan
+from codecvsr.video.rotation import display_matrix
+from codecvsr.video.scan import Scan, scan
 from codecvsr.video.upright import upright
 from codecvsr.web.limits import Limits
 from codecvsr.web.parameters import Parameters

@@ -15,7 +15,8 @@ from codecvsr.upscaling.api import upscale
 from codecvsr.upscaling.dry_run import plan_all
 from codecvsr.upscaling.options import RunSettings, UpscaleOptions
 from codecvsr.video.probe import Media
-from codecvsr.video.scan import Scan, display_matrix, scan
+from codecvsr.video.rotation import display_matrix
+from codecvsr.video.scan import Scan, scan
 from codecvsr.video.seek import Decoder
 from codecvsr.web.enlargement import download_name, output_suffix
 from codecvsr.web.job_context import JobContext

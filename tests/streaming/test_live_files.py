@@ -16,9 +16,10 @@ from codecvsr.errors import InputError, OutputError
 from codecvsr.streaming.api import run_live
 from codecvsr.streaming.omissions import not_carried
 from codecvsr.streaming.options import LiveOptions, OutputOptions
+from codecvsr.video.rotation import display_matrix
 from tests.streams import encode, moving_texture
 from tests.tracks import with_subtitles
-from tests.videos import frame_times, make_video, small_network
+from tests.videos import QUARTER_TURN, frame_times, make_video, small_network
 
 FRAMES = 14
 
@@ -69,6 +70,23 @@ def test_every_frame_comes_at_its_time(video, network, tmp_path, latency):
     assert sound == pytest.approx(original, abs=0.002)
     with av.open(str(tmp_path / "out.mkv")) as container:
         assert sum(1 for _ in container.decode(video=0)) == FRAMES
+
+
+@pytest.mark.parametrize("name", ["out.mkv", "out.mp4", "hls/", "out.ts", "out.flv"])
+def test_rotation_and_pixel_shape_stay_or_are_named(video, tmp_path, name):
+    events = []
+    run(video, tmp_path / name if name != "hls/" else f"{tmp_path}/hls/", events=events)
+    made = tmp_path / ("hls/index.m3u8" if name == "hls/" else name)
+    with av.open(str(made)) as container:
+        stream = container.streams.video[0]
+        first = next(container.decode(stream))
+        assert stream.sample_aspect_ratio == Fraction(4, 3)
+        matrix = display_matrix(first)
+    named = [event.message for event in events if "not turned" in event.message]
+    if name in ("out.ts", "out.flv"):
+        assert matrix is None and len(named) == 1 and name in named[0]
+    else:
+        assert matrix == tuple(QUARTER_TURN) and not named
 
 
 @pytest.mark.parametrize("name", ["out.mkv", "out.ts", "out.mp4", "out.flv", "hls/"])
@@ -226,4 +244,4 @@ def test_what_a_live_output_lacks(video, transport_stream):
         assert not_carried(plain, plain.streams.video[0]) == []
     with av.open(str(video)) as rich:
         missing = not_carried(rich, rich.streams.video[0])
-    assert missing == ["1 subtitle stream", "1 attachment stream", "the shape of its pixels (4:3)"]
+    assert missing == ["1 subtitle stream", "1 attachment stream"]
