@@ -20,7 +20,7 @@ from codecvsr.bitstream.decode import open_video
 from codecvsr.errors import OutputError
 from codecvsr.video import matroska
 from codecvsr.video.packets import cover_packet, fresh_packets, video_index, without
-from codecvsr.video.priming import add_stream_with_delay, priming_seconds
+from codecvsr.video.priming import add_stream_with_delay, begin_exactly, priming_seconds
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan
 from codecvsr.video.segments import read_packets
@@ -119,6 +119,7 @@ class _Assembly:
         self._copies: dict[int, av.stream.Stream] = {}
         self._converters: dict[int, SoundEncoder | SubtitleConverter] = {}
         self._covers: list[av.Packet] = []
+        self._delays: dict[int, Fraction] = {}  # seconds of priming, until the first packet is written
         self.wav_headers: dict[int, bytes] = {}  # of tracks of the output
         self.written = 0
 
@@ -187,10 +188,8 @@ class _Assembly:
             new = self._declare_by_wav_header(old)
         else:
             new = self._declare_copy(old)
-            if isinstance(new, av.audio.stream.AudioStream):
-                new.codec_context.layout = known_layout(
-                    new.codec_context.layout
-                )  # MP4 has to state the channels of PCM
+            if isinstance(new, av.audio.stream.AudioStream):  # MP4 has to state the channels of PCM
+                new.codec_context.layout = known_layout(new.codec_context.layout)
             if old.time_base is not None:
                 new.time_base = old.time_base
         new.metadata.update(without(old.metadata, ("encoder",) if action == "copy" else _OF_OLD_STREAM))
@@ -204,10 +203,12 @@ class _Assembly:
             self._copies[old.index] = new
 
     def _declare_copy(self, old: av.stream.Stream) -> av.stream.Stream:
-        if isinstance(old, av.audio.stream.AudioStream) and not self._is_mp4:
+        if isinstance(old, av.audio.stream.AudioStream):
             begin, delay = priming_seconds(self._media.path, old.index)
             if delay and self._part.has_time(begin):
-                return add_stream_with_delay(self._out, old, self._media.path, delay)
+                if not self._is_mp4:
+                    return add_stream_with_delay(self._out, old, self._media.path, delay)
+                self._delays[old.index] = delay
         return self._out.add_stream_from_template(old, opaque=True)
 
     def _declare_by_wav_header(self, old: av.audio.stream.AudioStream) -> av.stream.Stream:
@@ -290,9 +291,10 @@ class _Assembly:
     def _write_other(self, packet: av.Packet) -> None:
         if not self._part.contains(packet):
             return
-        converter = self._converters.get(packet.stream_index)
-        if converter is not None:
+        if (converter := self._converters.get(packet.stream_index)) is not None:
             self._convert(converter, packet)
             return
+        if packet.stream_index in self._delays:
+            begin_exactly(packet, self._delays.pop(packet.stream_index))
         packet.stream = self._copies[packet.stream_index]
         self._out.mux_one(packet)

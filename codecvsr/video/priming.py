@@ -50,6 +50,20 @@ def _skipped_samples(packet: av.Packet) -> int:
     return int(struct.unpack_from("<I", bytes(packet.get_sidedata("skip_samples")))[0])  # AV_PKT_DATA_SKIP_SAMPLES
 
 
+def begin_exactly(packet: av.Packet, delay: Fraction) -> None:
+    """Changes the time of a first packet of sound, so that the first sample after ``delay`` is on the source's clock.
+
+    Matroska rounds times to milliseconds, and 6.5 ms of priming to 7: sound would begin half a millisecond too soon.
+    """
+    unit = Fraction(1, cast(av.audio.stream.AudioStream, packet.stream).codec_context.sample_rate)
+    begin, duration = packet_time(packet), (packet.duration or 0) * packet.time_base
+    if begin is None or packet.time_base <= unit:
+        return
+    heard = round((begin + delay) / packet.time_base) * packet.time_base
+    packet.time_base, packet.duration = unit, round(duration / unit)
+    packet.pts = packet.dts = round((heard - delay) / unit)
+
+
 def add_stream_with_delay(
     out: av.container.OutputContainer, old: av.audio.stream.AudioStream, path: Path, delay: Fraction
 ) -> av.audio.stream.AudioStream:
