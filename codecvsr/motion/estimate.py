@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 
 from codecvsr.bitstream.frame import CodedFrame
@@ -30,7 +31,8 @@ def estimate_motion(
     """Repairs the vectors of a clip into motion between neighbouring frames.
 
     Args:
-        frames: the clip in display order, one size. Only its luma and codec data stay in memory.
+        frames: the clip in display order, one size. Only its luma and codec data stay in memory. With more than one thread an
+            iterator is read in a thread of its own.
         options: parts of the repair that are on.
         restart: as in :func:`stream_motion`; None: never.
         threads: their number, at least 1; None for one per processor, at most 8. The result does not depend on it.
@@ -54,7 +56,8 @@ def stream_motion(
     """Repairs the vectors of a stream of any length in one pass.
 
     Joined, the parts are bit by bit the result of :func:`estimate_motion` of the whole with ``restart=stretch``. At most about
-    50 frames are in memory; the first part is yielded when so many were read.
+    60 frames are in memory; the first part is yielded when so many were read. With more than one thread the frames are read in
+    a thread of their own, ahead of the motion.
 
     Args:
         frames: the stream in display order, one size.
@@ -92,14 +95,36 @@ def motion_fields(
 def _parts(
     frames: Iterable[CodedFrame], options: MotionOptions, restart: int | None, threads: int | None
 ) -> Iterator[ClipMotion]:
-    with _mapper(threads) as mapper:
+    with _mapper(threads) as mapper, closing(_batches(frames, ahead=mapper is not map)) as batches:
         stream = MotionStream(options, restart, mapper)
-        for count, frame in enumerate(frames, 1):
-            stream.add(frame)
-            if count % _BATCH == 0 and (part := stream.advance()):
+        for batch in batches:
+            for frame in batch:
+                stream.add(frame)
+            if len(batch) == _BATCH and (part := stream.advance()):
                 yield part
         if part := stream.advance(ended=True):
             yield part
+
+
+def _batches(frames: Iterable[CodedFrame], *, ahead: bool) -> Generator[list[CodedFrame], None, None]:
+    """Yields ``frames`` in lists of :data:`_BATCH`, the last one with what remains.
+
+    ``ahead``: frames that are not in memory yet are read, which may mean decoded, in a thread of its own, one list ahead.
+    """
+    source = iter(frames)
+
+    def read() -> list[CodedFrame]:
+        return list(islice(source, _BATCH))
+
+    if not ahead or isinstance(frames, Sequence):
+        while batch := read():
+            yield batch
+        return
+    with ThreadPoolExecutor(1, "codecvsr-reader") as reader:  # waits for the thread, however it is left
+        upcoming = reader.submit(read)
+        while batch := upcoming.result():
+            upcoming = reader.submit(read)
+            yield batch
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from codecvsr.motion.references import (
 from codecvsr.motion.refine import refine
 from codecvsr.motion.scene_cuts import CONTEXT, SceneCuts
 from codecvsr.motion.static_smoothing import RADIUS, smooth_static, static_share
-from codecvsr.motion.types import FUTURE, PAST, STEPS, Array, ClipMotion, Mapper, MotionOptions, Prepared
+from codecvsr.motion.types import FUTURE, PAST, STEPS, Array, ClipMotion, Mapper, MotionOptions, Prepared, Sums
 
 _STORED = max(FRAMES + 1, RADIUS)  # finished frames that later frames need
 _BATCH = 8  # frames that one stage refines before the next uses them, while they are in the cache
@@ -151,10 +151,12 @@ class MotionStream:
         for t in frames:
             block = coded.blocks[t]
             has_neighbour = coded.exists(t + step)
+            sums: Sums | None = None
             if not has_neighbour:
                 chosen[t] = np.zeros_like(block.past), np.zeros(block.past.shape[1:], np.float32)
             elif options.resolve:
-                chosen[t] = best_motion(t, direction, lumas, self._velocities, found, invert=options.invert)
+                field, error, sums = best_motion(t, direction, lumas, self._velocities, found, invert=options.invert)
+                chosen[t] = field, error
             else:
                 is_empty = direction == FUTURE and not options.invert
                 field = np.nan_to_num(block.future, nan=0.0) if is_empty else raw_field(block, direction)
@@ -163,7 +165,7 @@ class MotionStream:
                 self._cuts.error[t] = float(chosen[t][1].mean())
             if has_neighbour and options.resolve:
                 if options.invert:
-                    chosen[t] = search(lumas[t], lumas[t + step], *chosen[t], coded.mean_qp[t])
+                    chosen[t] = search(lumas[t], lumas[t + step], *chosen[t], coded.mean_qp[t], sums)
                 found[t] = chosen[t]
 
     def _refine_and_finish(self, chosen: int, ended: bool, again: int | None) -> int:
@@ -208,52 +210,48 @@ class MotionStream:
             self._static[t] = ~np.any(fields, axis=(0, 1)) if fields else np.ones(shape, np.bool_)
         return self._static[t]
 
-    def _smooth_static(self, t: int, fields: list[list[Array]], i: int) -> None:
-        """Smooths both fields of frame ``t``, entry ``i`` of ``fields``, where the codec saw no motion."""
+    def _final_fields(self, t: int) -> list[Array]:
+        """Returns both fields of frame ``t``, smoothed where the codec saw no motion."""
+        if not self._refines:
+            return [self._chosen[direction][t][0] for direction in (PAST, FUTURE)]
+        fields = [self._finishing.pop(direction, t) for direction in (PAST, FUTURE)]
         stays = self._cuts.stays_in_scene
         share = static_share([self._is_static(k) for k in range(t - RADIUS, t + RADIUS + 1) if stays(t, k)])
-        if share is not None:
-            for direction, step in enumerate(STEPS):
-                if stays(t, t + step):
-                    fields[direction][i] = smooth_static(fields[direction][i], share)
+        if share is None:
+            return fields
+        return [smooth_static(f, share) if stays(t, t + step) else f for f, step in zip(fields, STEPS, strict=True)]
 
     def _assemble(self, frames: range) -> ClipMotion:
         """Returns the motion of frames whose fields are finished."""
         coded, lumas, is_cut = self._coded, self._coded.lumas, self._cuts.is_cut
-        shape = (len(frames), *coded.blocks[frames[0]].past.shape)
-        error = np.zeros(shape, np.float32)
-        if self._refines:
-            fields = [[self._finishing.pop(direction, t) for t in frames] for direction in (PAST, FUTURE)]
-        else:
-            fields = [[self._chosen[direction][t][0] for t in frames] for direction in (PAST, FUTURE)]
+        blocks = [coded.blocks[t] for t in frames]
+        shape = (len(frames), *blocks[0].past.shape)
+        error, confidence = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        past, future, *to = (np.empty(shape, np.float32) for _ in range(4))
 
         def one_frame(i: int) -> None:
             t = frames[i]
-            if self._refines:
-                self._smooth_static(t, fields, i)
-            for direction, step in enumerate(STEPS):
+            past[i], future[i] = blocks[i].past, blocks[i].future
+            for direction, (step, field) in enumerate(zip(STEPS, self._final_fields(t), strict=True)):
+                to[direction][i] = field
                 if not coded.exists(t + step):
                     continue
                 if self._refines:
-                    error[i, direction] = ops.table().matching_error(lumas[t], lumas[t + step], fields[direction][i])
+                    error[i, direction] = ops.table().matching_error(lumas[t], lumas[t + step], field)
                 else:
                     error[i, direction] = self._chosen[direction][t][1]
                 if is_cut[max(t, t + step)]:
-                    fields[direction][i] = np.zeros(shape[1:], np.float32)
+                    to[direction][i] = 0
+                else:
+                    confidence[i, direction] = confidence_of(error[i, direction])
 
         run(self._mapper, one_frame, range(len(frames)))
-        confidence = confidence_of(error)
-        for i, t in enumerate(frames):
-            for direction, step in enumerate(STEPS):
-                if not coded.exists(t + step) or is_cut[max(t, t + step)]:
-                    confidence[i, direction] = 0.0
         facts = coded.facts(frames.start, frames.stop)
-        blocks = [coded.blocks[t] for t in frames]
         return ClipMotion(
-            past=np.stack([b.past for b in blocks]),
-            future=np.stack([b.future for b in blocks]),
-            to_prev=np.stack(fields[PAST]),
-            to_next=np.stack(fields[FUTURE]),
+            past=past,
+            future=future,
+            to_prev=to[PAST],
+            to_next=to[FUTURE],
             confidence=confidence,
             error=error,
             partition=np.stack([b.partition for b in blocks]),

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from codecvsr.motion import ops
 from codecvsr.motion.grid import grid_shape
 from codecvsr.motion.ops.records import Candidate
-from codecvsr.motion.types import PAST, STEPS, TYPE_CODES, Array, BlockField, Luma
+from codecvsr.motion.types import PAST, STEPS, TYPE_CODES, Array, BlockField, Luma, Sums
 
 _MAX_REFERENCES = (4, 3)  # pictures tried per list, nearest first
 _FARTHER_MUST_WIN_BY = 0.92
@@ -130,7 +130,7 @@ def best_motion(
     found: Mapping[int, tuple[Array, Array]],
     *,
     invert: bool = True,
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Sums | None]:
     """Returns motion from frame ``t`` to its neighbour in ``direction``: per cell the candidate that matches best.
 
     Candidates: the block's own velocity; its velocity in the other list, negated; the neighbour's motion towards this
@@ -142,18 +142,19 @@ def best_motion(
         direction: ``PAST`` or ``FUTURE``.
         lumas: pictures by frame, whole cells.
         velocities: :func:`block_velocity` by frame, of both lists, for ``t`` and the frames around it that exist.
-        found: results of this function by frame; used if the neighbour's is among them.
+        found: fields and errors by frame; used if the neighbour's are among them.
         invert: off: a missing direction stays empty.
 
     Returns:
-        field (2, h, w) in pixels and error (h, w) in luma steps.
+        field (2, h, w) in pixels, error (h, w) in luma steps, and the sums of :func:`block_search.search`, None without
+        ``invert``.
     """
     other, n, opposite = 1 - direction, t + STEPS[direction], t - STEPS[direction]
     cells = grid_shape(*lumas[t].shape)
     own = velocities[t][direction]
     if not invert:
         field = np.zeros((2, *cells), np.float32) if own is None else np.where(np.isnan(own[0]), np.float32(0), own[0])
-        return field, ops.table().matching_error(lumas[t], lumas[n], field)
+        return field, ops.table().matching_error(lumas[t], lumas[n], field), None
     candidates = [Candidate(own[0])] if own else []
     if reverse := velocities[t][other]:
         candidates.append(Candidate(reverse[0], -1))

@@ -28,8 +28,13 @@ def static_share(static: Sequence[npt.NDArray[np.bool_]]) -> Array | None:
 
     ``static``: (h, w) of the frame and of those around it. None where no cell is ever static.
     """
-    share = np.asarray(np.mean(static, axis=0, dtype=np.float32), np.float32)
-    return share * share if share.any() else None
+    count = static[0].astype(np.uint8)
+    for cells in static[1:]:
+        count += cells
+    if not count.any():
+        return None
+    share = count.astype(np.float32) / np.float32(len(static))
+    return share * share
 
 
 def smooth_static(field: Array, share: Array) -> Array:

@@ -13,6 +13,7 @@ from codecvsr.motion.grid import grid_shape
 Array = npt.NDArray[np.float32]
 Luma = npt.NDArray[np.uint8]  #: (H, W), 8 bits
 Prepared = npt.NDArray[np.int16]  #: (PREPARED_CHANNELS, h, w), made by ``ops.table().prepare``
+Sums = npt.NDArray[np.int32]  #: (h, w) sums of differences of single cells, see ``MotionOps.best_candidate``
 Mapper = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]  #: ``map``, or the ``map`` of a thread pool
 
 PAST, FUTURE = 0, 1  #: the two directions; also list 0 and list 1 of the stream

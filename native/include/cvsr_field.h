@@ -12,7 +12,7 @@
 #endif
 
 /* Raised with every change of a signature, of the layout below or of what a function does. */
-#define CVSR_FIELD_ABI 12
+#define CVSR_FIELD_ABI 13
 
 /* One vector is packed into 20 host-endian bytes (codecvsr.bitstream.frame.VECTOR_DTYPE):
  *   0 int32 source | 4 uint8 w | 5 uint8 h | 6 int16 dst_x | 8 int16 dst_y

@@ -52,19 +52,21 @@ struct cvsr_candidate {
 };
 
 /* field, error: per cell the candidate with the smallest matching error, the first of equal ones. Candidates that are
- * empty everywhere are ignored. */
+ * empty everywhere are ignored. sums: of the differences of each cell alone, in quarters of a luma step, for
+ * cvsr_block_search; negative where there was no candidate. */
 CVSR_API int32_t cvsr_best_candidate(const uint8_t *current, const uint8_t *other, const struct cvsr_candidate *candidates,
-                                     int32_t count, int32_t rows, int32_t columns, float *field, float *error);
+                                     int32_t count, int32_t rows, int32_t columns, float *field, float *error, int32_t *sums);
 
 /* found: `field`, with vectors of whole pixels for cells whose `error` is above `bad_error` and above 0.5 times the
  * differences of adjacent pixels. They are searched for in `other`: first on means of cells, shrunk until the picture is
  * small, 8 samples on each side; then one sample around in each larger picture, and pixel by pixel; then the vectors of the
  * cells above, left, right and below are tried. A vector is accepted where the 12x12 pixels around the cell differ by less
  * than `max_ratio` times `error`, and where the field, bilinear between cells, leaves less than `max_ratio` times the
- * differences of the 3x3 cells that there are without the vector. count: the number of accepted vectors. */
+ * differences of the 3x3 cells that there are without the vector. sums: those of `field` (cvsr_best_candidate), or NULL.
+ * found_error: matching errors of `found`, or `error` where no vector is accepted. count: the number of accepted vectors. */
 CVSR_API int32_t cvsr_block_search(const uint8_t *current, const uint8_t *other, const float *field, const float *error,
-                             int32_t rows, int32_t columns, float bad_error, float max_ratio, float *found,
-                             int32_t *count);
+                                   const int32_t *sums, int32_t rows, int32_t columns, float bad_error, float max_ratio,
+                                   float *found, float *found_error, int32_t *count);
 
 /* What steps need of a picture, lightly blurred with the weights 1 27 72 27 1 along and down, less five eighths of the mean of
  * the 15x15 pixels around (rounded down), as brightness comes and goes where nothing moves; in 1/128 of a luma step:

@@ -3,38 +3,48 @@
 
 enum {
     SIDE = 3 * CELL, /* pixels, of the squares in and around a cell that are compared */
-    LINE = 16,       /* room for a line of SIDE pixels */
+    LINE = 16,       /* pixels read of each of their lines; those after SIDE do not count */
     RADIUS = 3,      /* pixels: a step of two and one of one */
     SPAN = SIDE + 2 * RADIUS,
+    ROOM = SPAN + LINE - SIDE, /* pixels read of a line of SPAN */
     MAX_FOUND = MAX_MATCHED / SIXTEENTHS, /* pixels */
     NOWHERE = -1,
 };
 
 static const float MIN_SLOPES = 0.5f; /* times the slopes of the picture: a smaller error may be texture */
 
-/* Copies a square of pixels, the border repeated. */
-static void copy_square(const uint8_t *picture, int32_t height, int32_t width, int32_t x, int32_t y, int32_t side,
-                        uint16_t *copy, size_t stride)
+/* Lines of pixels, `stride` bytes apart: inside a picture, or in memory of their own. */
+struct square {
+    const uint8_t *at;
+    size_t stride;
+};
+
+/* Returns the square of `side` pixels from x, y on, with LINE - SIDE readable bytes behind each line. Where it leaves the
+ * picture it is copied, the border repeated. copy: SPAN * ROOM bytes. */
+CVSR_INLINE struct square square_at(const uint8_t *picture, int32_t height, int32_t width, int32_t x, int32_t y, int32_t side,
+                                    uint8_t *copy)
 {
-    for (int32_t i = 0; i < side; i++, copy += stride) {
-        const uint8_t *line = picture + (size_t)within(y + i, height) * (size_t)width;
-        if (x >= 0 && x + side <= width)
-            for (int32_t j = 0; j < side; j++)
-                copy[j] = line[x + j];
-        else
-            for (int32_t j = 0; j < side; j++)
-                copy[j] = line[within(x + j, width)];
+    if (x >= 0 && y >= 0 && x + side + LINE - SIDE <= width && y + side <= height) {
+        const struct square inside = {picture + (size_t)y * (size_t)width + (size_t)x, (size_t)width};
+        return inside;
     }
+    memset(copy, 0, SPAN * ROOM);
+    for (int32_t i = 0; i < side; i++) {
+        const uint8_t *line = picture + (size_t)within(y + i, height) * (size_t)width;
+        for (int32_t j = 0; j < side; j++)
+            copy[ROOM * i + j] = line[within(x + j, width)];
+    }
+    const struct square copied = {copy, ROOM};
+    return copied;
 }
 
 /* Returns the sum of absolute differences to the pixels from x, y on of a larger square. */
-CVSR_CLONES
-static int32_t square_differences(uint16_t (*here)[LINE], uint16_t (*there)[2 * LINE], int32_t x, int32_t y)
+CVSR_INLINE int32_t square_differences(struct square here, struct square there, int32_t x, int32_t y)
 {
+    const uint8_t *to = here.at, *from = there.at + (size_t)y * there.stride + (size_t)x;
     uint16_t sums[LINE] = {0};
     int32_t sum = 0;
-    for (int i = 0; i < SIDE; i++) {
-        const uint16_t *restrict from = there[y + i] + x, *restrict to = here[i];
+    for (int i = 0; i < SIDE; i++, to += here.stride, from += there.stride) {
         CVSR_AS_VECTOR
         for (int j = 0; j < LINE; j++)
             sums[j] = (uint16_t)(sums[j] + abs_difference(from[j], to[j]));
@@ -45,20 +55,20 @@ static int32_t square_differences(uint16_t (*here)[LINE], uint16_t (*there)[2 * 
 }
 
 /* Returns the sum of the absolute differences of adjacent pixels of a square, along and down. */
-CVSR_CLONES
-static int32_t slopes_of(uint16_t (*here)[LINE])
+CVSR_INLINE int32_t slopes_of(struct square here)
 {
     uint16_t along[LINE] = {0}, down[LINE] = {0};
     int32_t sum = 0;
-    for (int i = 0; i < SIDE; i++) {
+    const uint8_t *line = here.at;
+    for (int i = 0; i < SIDE; i++, line += here.stride) {
         CVSR_AS_VECTOR
         for (int j = 0; j < LINE - 1; j++)
-            along[j] = (uint16_t)(along[j] + abs_difference(here[i][j], here[i][j + 1]));
-    }
-    for (int i = 0; i < SIDE - 1; i++) {
+            along[j] = (uint16_t)(along[j] + abs_difference(line[j], line[j + 1]));
+        if (i == SIDE - 1)
+            break;
         CVSR_AS_VECTOR
         for (int j = 0; j < LINE; j++)
-            down[j] = (uint16_t)(down[j] + abs_difference(here[i][j], here[i + 1][j]));
+            down[j] = (uint16_t)(down[j] + abs_difference(line[j], line[here.stride + (size_t)j]));
     }
     for (int j = 0; j < SIDE; j++)
         sum += (j < SIDE - 1 ? along[j] : 0) + down[j];
@@ -67,29 +77,39 @@ static int32_t slopes_of(uint16_t (*here)[LINE])
 
 /* Searches pixel by pixel around `start`; `least` becomes the sum of differences of the vector returned.
  * here: the pixels in and around a cell. */
-static struct cvsr_vector search_pixels(uint16_t (*here)[LINE], const uint8_t *other, int32_t rows, int32_t columns,
-                                        int32_t row, int32_t column, struct cvsr_vector start, int32_t *least)
+CVSR_CLONES
+static struct cvsr_vector search_pixels(struct square here, const uint8_t *other, int32_t rows, int32_t columns, int32_t row,
+                                        int32_t column, struct cvsr_vector start, int32_t *least)
 {
-    uint16_t there[SPAN][2 * LINE] = {{0}};
+    uint8_t copy[SPAN * ROOM];
     const int32_t x = (column - 1) * CELL + start.x - RADIUS, y = (row - 1) * CELL + start.y - RADIUS;
-    copy_square(other, rows * CELL, columns * CELL, x, y, SPAN, there[0], 2 * LINE);
+    const struct square there = square_at(other, rows * CELL, columns * CELL, x, y, SPAN, copy);
     struct cvsr_vector best = {RADIUS, RADIUS};
-    *least = square_differences(here, there, best.x, best.y);
+    int32_t found = square_differences(here, there, best.x, best.y);
     for (int32_t length = 2; length; length--) {
         const struct cvsr_vector middle = best;
-        for (int32_t step_y = -length; step_y <= length; step_y += length)
-            for (int32_t step_x = -length; step_x <= length; step_x += length) {
-                const int32_t sum = square_differences(here, there, middle.x + step_x, middle.y + step_y);
-                if (sum < *least) {
-                    *least = sum;
-                    best.x = middle.x + step_x;
-                    best.y = middle.y + step_y;
-                }
+        for (int32_t k = 0; k < 9; k++) {
+            if (k == 4)
+                continue; /* the middle is known */
+            const int32_t to_x = middle.x + (k % 3 - 1) * length, to_y = middle.y + (k / 3 - 1) * length;
+            const int32_t sum = square_differences(here, there, to_x, to_y);
+            if (sum < found) {
+                found = sum;
+                best.x = to_x;
+                best.y = to_y;
             }
+        }
     }
+    *least = found;
     best.x += start.x - RADIUS;
     best.y += start.y - RADIUS;
     return best;
+}
+
+CVSR_CLONES
+static int is_texture(struct square here, float error_before)
+{
+    return !(error_before > (float)slopes_of(here) * (MIN_SLOPES / (SIDE * (SIDE - 1))));
 }
 
 /* Searches for a cell whose error is `error_before`, unless that may be texture. Returns whether it did. */
@@ -97,10 +117,11 @@ static int search_cell(const uint8_t *current, const uint8_t *other, int32_t row
                     const struct cvsr_level *levels, int depth, int32_t row, int32_t column, float error_before,
                     struct cvsr_found *cell)
 {
-    uint16_t here[SIDE][LINE] = {{0}};
+    uint8_t copy[SPAN * ROOM];
     int32_t least;
-    copy_square(current, rows * CELL, columns * CELL, (column - 1) * CELL, (row - 1) * CELL, SIDE, here[0], LINE);
-    if (!(error_before > (float)slopes_of(here) * (MIN_SLOPES / (SIDE * (SIDE - 1)))))
+    const struct square here =
+        square_at(current, rows * CELL, columns * CELL, (column - 1) * CELL, (row - 1) * CELL, SIDE, copy);
+    if (is_texture(here, error_before))
         return 0;
     struct cvsr_vector found = cvsr_search_pyramid(levels, depth, row, column);
     found.x *= CELL;
@@ -111,15 +132,16 @@ static int search_cell(const uint8_t *current, const uint8_t *other, int32_t row
     return 1;
 }
 
-/* Whether a neighbour's vector fits a cell max_ratio, which then is its `theirs`. */
+/* Whether a neighbour's vector fits a cell better, which then is its `theirs`; and whether a cell is accepted. */
+CVSR_CLONES
 static void try_neighbours(const uint8_t *current, const uint8_t *other, int32_t rows, int32_t columns,
                            struct cvsr_found *cells, size_t count, const int32_t *index, float max_ratio)
 {
     static const int32_t AT[4][2] = {{-1, 0}, {0, -1}, {0, 1}, {1, 0}};
     const int32_t height = rows * CELL, width = columns * CELL;
     for (struct cvsr_found *cell = cells; cell < cells + count; cell++) {
-        uint16_t here[SIDE][LINE] = {{0}}, there[SIDE][2 * LINE] = {{0}};
-        int is_copied = 0;
+        uint8_t copy[SPAN * ROOM], other_copy[SPAN * ROOM];
+        struct square here = {NULL, 0};
         cell->theirs = cell->found;
         for (int k = 0; k < 4; k++) {
             const int32_t row = cell->row + AT[k][0], column = cell->column + AT[k][1];
@@ -131,10 +153,9 @@ static void try_neighbours(const uint8_t *current, const uint8_t *other, int32_t
             if (theirs.x == cell->theirs.x && theirs.y == cell->theirs.y)
                 continue;
             const int32_t x = (cell->column - 1) * CELL, y = (cell->row - 1) * CELL;
-            if (!is_copied)
-                copy_square(current, height, width, x, y, SIDE, here[0], LINE);
-            is_copied = 1;
-            copy_square(other, height, width, x + theirs.x, y + theirs.y, SIDE, there[0], 2 * LINE);
+            if (!here.at)
+                here = square_at(current, height, width, x, y, SIDE, copy);
+            const struct square there = square_at(other, height, width, x + theirs.x, y + theirs.y, SIDE, other_copy);
             const int32_t sum = square_differences(here, there, 0, 0);
             if (sum < cell->least) {
                 cell->least = sum;
@@ -151,15 +172,32 @@ static void try_neighbours(const uint8_t *current, const uint8_t *other, int32_t
 
 /* ------------------------------------------------------------------------------------------------------------- all */
 
-int32_t cvsr_block_search(const uint8_t *current, const uint8_t *other, const float *field, const float *error, int32_t rows,
-                    int32_t columns, float bad_error, float max_ratio, float *found, int32_t *accepted_count)
+/* Writes the matching errors of `found`; sums of cells whose vector is that of `field` are known, where `known` is not NULL.
+ * memory: the keys of `field`, three planes and cvsr_match_scratch(columns) numbers. */
+static void errors_of_found(const uint8_t *current, const uint8_t *other, const float *found, const int32_t *known, int32_t rows,
+                            int32_t columns, int32_t *memory, float *found_error)
 {
-    if (sizes_are_wrong(rows, columns) || !current || !other || !field || !error || !found || !accepted_count)
+    const size_t plane = (size_t)rows * (size_t)columns;
+    int32_t *before = memory, *keys = before + plane, *sums = keys + plane, *scratch = memory + 4 * plane;
+    cvsr_find_keys(found, plane, keys, sums);
+    for (size_t i = 0; known && i < plane; i++)
+        if (sums[i] == CVSR_WANTED && known[i] >= 0 && keys[i] == before[i])
+            sums[i] = known[i];
+    cvsr_sum_differences(current, other, keys, rows, columns, sums, scratch);
+    cvsr_errors_of_sums(sums, rows, columns, found_error, scratch);
+}
+
+int32_t cvsr_block_search(const uint8_t *current, const uint8_t *other, const float *field, const float *error,
+                          const int32_t *sums, int32_t rows, int32_t columns, float bad_error, float max_ratio, float *found,
+                          float *found_error, int32_t *accepted_count)
+{
+    if (sizes_are_wrong(rows, columns) || !current || !other || !field || !error || !found || !found_error || !accepted_count)
         return -1;
     const size_t plane = (size_t)rows * (size_t)columns;
     size_t max_bad = 0, bad = 0, samples = 0;
     *accepted_count = 0;
     memcpy(found, field, 2 * plane * sizeof *field);
+    memcpy(found_error, error, plane * sizeof *error);
     for (size_t i = 0; i < plane; i++)
         max_bad += error[i] > bad_error;
     if (!max_bad)
@@ -169,7 +207,7 @@ int32_t cvsr_block_search(const uint8_t *current, const uint8_t *other, const fl
     for (int k = 0; k < depth; k++)
         samples += 2 * cvsr_level_size(levels + k);
     struct cvsr_found *cells = malloc(max_bad * sizeof *cells);
-    int32_t *memory = malloc(4 * plane * sizeof *memory);
+    int32_t *memory = malloc((4 * plane + cvsr_match_scratch(columns)) * sizeof *memory);
     uint16_t *means = malloc(samples * sizeof *means);
     const int is_short = !cells || !memory || !means;
     if (!is_short) {
@@ -192,6 +230,8 @@ int32_t cvsr_block_search(const uint8_t *current, const uint8_t *other, const fl
                 found[plane + at] = (float)cell->found.y;
                 ++*accepted_count;
             }
+        if (*accepted_count)
+            errors_of_found(current, other, found, sums, rows, columns, memory, found_error);
     }
     free(cells);
     free(memory);

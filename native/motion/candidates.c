@@ -217,11 +217,20 @@ static void reuse_known(const int32_t *restrict earlier_keys, const int32_t *res
     }
 }
 
+/* Copies the sums of the candidate that was found to be the best so far. */
+CVSR_CLONES
+static void select_sums(const float *restrict match, const float *restrict error, const int32_t *restrict tried, size_t plane,
+                        int32_t *restrict sums)
+{
+    for (size_t i = 0; i < plane; i++)
+        sums[i] = match[i] < error[i] ? tried[i] : sums[i];
+}
+
 int32_t cvsr_best_candidate(const uint8_t *current, const uint8_t *other, const struct cvsr_candidate *candidates,
-                            int32_t count, int32_t rows, int32_t columns, float *field, float *error)
+                            int32_t count, int32_t rows, int32_t columns, float *field, float *error, int32_t *best_sums)
 {
     if (sizes_are_wrong(rows, columns) || count < 0 || count > CVSR_MAX_CANDIDATES || !current || !other ||
-        (count && !candidates) || !field || !error)
+        (count && !candidates) || !field || !error || !best_sums)
         return -1;
     const size_t plane = (size_t)rows * (size_t)columns, all = (size_t)count * plane;
     float *tried = floats(5 * plane + cvsr_match_scratch(columns) + fill_scratch(rows, columns) + 2 * all);
@@ -234,6 +243,7 @@ int32_t cvsr_best_candidate(const uint8_t *current, const uint8_t *other, const 
     for (size_t i = 0; i < plane; i++) {
         error[i] = INFINITY;
         field[i] = field[plane + i] = 0.0f;
+        best_sums[i] = CVSR_WANTED;
     }
     for (int32_t k = 0; k < count; k++) {
         if (!prepare(candidates + k, rows, columns, tried, holes, best))
@@ -245,6 +255,7 @@ int32_t cvsr_best_candidate(const uint8_t *current, const uint8_t *other, const 
         known++;
         cvsr_sum_differences(current, other, keys, rows, columns, sums, scratch);
         cvsr_errors_of_sums(sums, rows, columns, match, scratch);
+        select_sums(match, error, sums, plane, best_sums);
         select_better(match, tried, 1.0f, 1.0f, plane, field, error);
     }
     free(tried);

@@ -31,12 +31,14 @@ from motion_measurements import (
     DEMO,
     SETTINGS,
     Clip,
+    demo_loop,
     measure,
     measure_full_hd,
     measure_memory,
     measure_setting,
     measure_time,
 )
+from motion_profile import measure_profile
 from motion_table import summary
 from results_files import with_this_command, write_results
 
@@ -52,6 +54,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "scripts" / "results" / "motion.json"
 PROBE_FRAMES = 8
 PROBE_QPS = 14, 20, 26, 32, 38
+PROFILES = ((320, 180), 40, 5), ((1920, 1080), 16, 2)  # size, frames and rounds
 
 
 @click.command(help=__doc__)
@@ -68,6 +71,7 @@ PROBE_QPS = 14, 20, 26, 32, 38
     "--stream-minutes", type=int, default=0, help="Memory while a looped clip of so many minutes runs through."
 )
 @click.option("--full-hd", is_flag=True, help="Frames per second of the demo clip, enlarged to 1920x1080.")
+@click.option("--profile", is_flag=True, help="Time of each stage on the demo clip, at two sizes.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
 def main(
     clips: tuple[Path, ...],
@@ -81,6 +85,7 @@ def main(
     timing_clip: str,
     stream_minutes: int,
     full_hd: bool,
+    profile: bool,
     results: Path,
 ) -> None:
     """Measures what is missing."""
@@ -101,6 +106,10 @@ def main(
         keep(f"memory {stream_minutes} {code}", about, partial(measure_memory, work, stream_minutes))
     if full_hd:
         keep(f"full hd {code}", {"kind": "full_hd"}, partial(measure_full_hd, work))
+    for size, count, rounds in PROFILES if profile else []:
+        path = work / "full_hd.mp4" if size == (1920, 1080) else work / f"demo_{size[0]}x{size[1]}.mp4"
+        demo_loop(path, size, 60)
+        keep(f"profile {size[0]}x{size[1]} {code}", {"kind": "profile"}, partial(measure_profile, path, count, rounds))
     wanted = [(root, path.stem) for root in clips for path in sorted(root.glob("*.mp4"))]
     for root, name in wanted:
         if names and name not in names.split(","):

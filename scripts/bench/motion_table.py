@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from motion_profile import profile_table
+
 from codecvsr.metrics.alignment import TRACK_FRAMES
 
 TITLES = {
@@ -101,6 +103,7 @@ def table(measurements: list[dict[str, Any]]) -> str:
         )
         size = times[0]["size"]
         lines += [f"Processor time of both fields of a {size[0]}x{size[1]} frame, one thread, in turn: {spent}.", ""]
+    lines += profile_table([measurement for measurement in measurements if measurement["kind"] == "profile"])
     lines += [text for measurement in measurements for text in (_sentence(measurement), "") if _sentence(measurement)]
     return "\n".join(lines)
 

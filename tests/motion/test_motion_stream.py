@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import tracemalloc
 
 import numpy as np
@@ -45,6 +46,39 @@ def test_the_parts_are_the_whole(frames, options, threads):
     assert np.flatnonzero(whole.is_cut).tolist() == (
         [21, 30] if options.resolve else np.flatnonzero(whole.is_cut).tolist()
     )
+
+
+def test_frames_are_read_by_one_thread_at_most_one_batch_ahead(frames):
+    read: list[int] = []
+    threads = set()
+
+    def stream():
+        for frame in frames:
+            threads.add(threading.get_ident())
+            read.append(frame.index)
+            yield frame
+
+    returned = 0
+    for stored, _ in stream_motion(stream(), threads=2):
+        returned += len(stored)
+        assert len(read) - returned <= 60
+    assert read == list(range(70)) and returned == 70
+    assert len(threads) == 1 and threads != {threading.get_ident()}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_error_of_the_frames_is_raised_and_leaving_early_ends_their_thread(frames, threads):
+    def broken():
+        yield from frames[:60]
+        raise OSError("the file has ended")
+
+    before = threading.active_count()
+    with pytest.raises(OSError, match="the file has ended"):
+        estimate_motion(broken(), threads=threads)
+    parts = stream_motion(iter(frames), threads=threads)
+    assert next(parts)[0][0].index == 0
+    parts.close()
+    assert threading.active_count() == before
 
 
 def test_restarts_change_little_and_without_refinement_only_what_runs_backwards(frames):

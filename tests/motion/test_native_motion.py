@@ -65,8 +65,9 @@ def test_the_twins_agree(grid, size, quarter_pels):
 
     candidates = [Candidate(vectors), Candidate(third[None, ::4, ::4].repeat(2, 0) / np.float32(50), -1, priority)]
     candidates += [Candidate(vectors, -1), Candidate(vectors), Candidate(None)]
-    chosen, error = native.best_candidate(current, other, candidates, grid)
-    expected, expected_error = reference.best_candidate(current, other, candidates, grid)
+    chosen, error, sums = native.best_candidate(current, other, candidates, grid)
+    expected, expected_error, expected_sums = reference.best_candidate(current, other, candidates, grid)
+    np.testing.assert_array_equal(sums, expected_sums)
     same(error, expected_error)
     same(chosen, expected)
 
@@ -140,12 +141,32 @@ def test_the_same_cells_are_found_by_both(grid, bad_error):
     current, other = whole[40 : 40 + height, 40 : 40 + width], whole[60 : 60 + height, 27 : 27 + width]
     vectors = field(rng, *grid, 5, holes=0.05, quarter_pels=False)
     error = native.matching_error(current, other, vectors)
-    found, accepted = native.search(current, other, vectors, error, bad_error, 0.8)
-    twin, accepted_by_twin = reference.search(current, other, vectors, error, bad_error, 0.8)
+    found, found_error, accepted = native.search(current, other, vectors, error, bad_error, 0.8)
+    twin, twin_error, accepted_by_twin = reference.search(current, other, vectors, error, bad_error, 0.8)
     np.testing.assert_array_equal(found, twin)
+    np.testing.assert_array_equal(found_error, twin_error)
+    np.testing.assert_array_equal(found_error, native.matching_error(current, other, found))
     changed = ~((found == vectors) | (np.isnan(found) & np.isnan(vectors))).all(axis=0)
     assert accepted_by_twin == accepted >= changed.sum()
     assert accepted or vectors.size < 100 or bad_error > 2
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (1, 6), (23, 40)])
+def test_known_sums_change_no_result_of_the_search(grid):
+    rng = np.random.default_rng(15)
+    whole = cv2.GaussianBlur(picture(rng, grid[0] + 20, grid[1] + 20), (0, 0), 4)
+    height, width = grid[0] * 4, grid[1] * 4
+    current, other = whole[40 : 40 + height, 40 : 40 + width], whole[52 : 52 + height, 31 : 31 + width]
+    candidates = [Candidate(field(rng, *grid, 5, quarter_pels=False)), Candidate(None)]
+    chosen, error, sums = native.best_candidate(current, other, candidates, grid)
+    found, found_error, accepted = native.search(current, other, chosen, error, 2.0, 0.8, sums)
+    expected, expected_error, expected_count = native.search(current, other, chosen, error, 2.0, 0.8)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found_error, expected_error)
+    assert accepted == expected_count
+    assert accepted or grid[0] == 1
+    with pytest.raises(ValueError, match="of int32 were expected"):
+        native.search(current, other, chosen, error, 2.0, 0.8, sums.astype(np.int64))
 
 
 @pytest.mark.parametrize("size", [0.3, 4, 90])
@@ -183,10 +204,10 @@ def test_hostile_values_harm_nothing(grid):
         landed = native.splat(vectors, 1.0, error)
         np.testing.assert_array_equal(landed, reference.splat(vectors, 1.0, error))
     candidates = [Candidate(vectors), Candidate(vectors, -1, error), Candidate(None)]
-    chosen, chosen_error = native.best_candidate(current, other, candidates, grid)
+    chosen, chosen_error, _ = native.best_candidate(current, other, candidates, grid)
     assert np.isfinite(chosen).all()
     assert np.isfinite(chosen_error).all()
-    found, accepted = native.search(current, other, vectors, error, 3.0, 0.7)
+    found, _, accepted = native.search(current, other, vectors, error, 3.0, 0.7)
     np.testing.assert_array_equal(found, reference.search(current, other, vectors, error, 3.0, 0.7)[0])
     assert 0 <= accepted <= error.size
     for how in (refine.settings(30.0), drift.settings(20.0)):

@@ -173,7 +173,7 @@ def test_both_directions_are_filled_on_p_frames_unless_nothing_is_inverted(pyram
     def chosen(direction, order, invert=True):
         found = {}
         for t in order:
-            found[t] = best_motion(t, direction, lumas, velocity, found, invert=invert)
+            found[t] = best_motion(t, direction, lumas, velocity, found, invert=invert)[:2]
         return {t: field for t, (field, _) in found.items()}
 
     last = len(frames) - 1

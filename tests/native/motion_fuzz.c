@@ -16,6 +16,21 @@
 #include "fuzz_draw.h"
 #include "motion_definitions.h"
 
+/* Whether a search finds the same with and without the sums of its field. */
+static int known_sums_change_nothing(const uint8_t *current, const uint8_t *other, const float *field, const float *error,
+                                     const int32_t *sums, int32_t rows, int32_t columns)
+{
+    const size_t plane = (size_t)rows * (size_t)columns;
+    float *found = allocate(6 * plane), *again = found + 3 * plane;
+    int32_t count = -1, count_again = -2;
+    const int status =
+        cvsr_block_search(current, other, field, error, sums, rows, columns, 1.0f, 0.9f, found, found + 2 * plane, &count) |
+        cvsr_block_search(current, other, field, error, NULL, rows, columns, 1.0f, 0.9f, again, again + 2 * plane, &count_again);
+    const int is_same = !status && count == count_again && !memcmp(found, again, 3 * plane * sizeof *found);
+    free(found);
+    return is_same;
+}
+
 static int one_input(void)
 {
     const int32_t rows = (int32_t)(draw() % 7), columns = (int32_t)(draw() % 9);
@@ -24,7 +39,8 @@ static int one_input(void)
     uint8_t *current = malloc(pixels ? pixels : 1), *other = malloc(pixels ? pixels : 1);
     int16_t *here = malloc((plane ? plane : 1) * CVSR_PREPARED_CHANNELS * sizeof *here);
     int16_t *there = malloc((plane ? plane : 1) * CVSR_PREPARED_CHANNELS * sizeof *there);
-    if (!current || !other || !here || !there)
+    int32_t *sums = malloc((plane ? plane : 1) * sizeof *sums);
+    if (!current || !other || !here || !there || !sums)
         abort();
     float *field = allocate(2 * plane), *second = allocate(2 * plane), *out = allocate(2 * plane);
     float *error = allocate(plane), *priority = allocate(plane);
@@ -65,9 +81,10 @@ static int one_input(void)
                                                  {field, priority, 1.0f},
                                                  {field, NULL, 1.0f},
                                                  {NULL, NULL, 1.0f}};
-    wrong |= cvsr_best_candidate(current, other, candidates, 5, rows, columns, out, error) != 0;
+    wrong |= cvsr_best_candidate(current, other, candidates, 5, rows, columns, out, error, sums) != 0;
     note(out, 2 * plane);
     note(error, plane);
+    wrong |= !known_sums_change_nothing(current, other, out, error, sums, rows, columns);
     for (size_t i = 0; i < 2 * plane; i++)
         wrong |= !hostile && !isfinite(out[i]);
     wrong |= cvsr_prepare(current, rows, columns, here) != 0 || cvsr_prepare(other, rows, columns, there) != 0;
@@ -124,6 +141,7 @@ static int one_input(void)
     free(other);
     free(here);
     free(there);
+    free(sums);
     free(field);
     free(second);
     free(error);
@@ -145,6 +163,12 @@ static int one_search(void)
     if (!current || !other)
         abort();
     float *field = allocate(2 * plane), *found = allocate(2 * plane), *error = allocate(plane);
+    float *found_error = allocate(plane), *again = allocate(plane);
+    int32_t *sums = malloc((plane ? plane : 1) * sizeof *sums);
+    if (!sums)
+        abort();
+    for (size_t i = 0; i < plane; i++)
+        sums[i] = -1;
     int32_t accepted = -1, changed = 0;
     const float bad_error = hostile && draw() % 8 == 0 ? draw_hostile() : (float)(draw() % 40);
     const float better = hostile && draw() % 8 == 0 ? draw_hostile() : draw_share();
@@ -158,8 +182,13 @@ static int one_search(void)
     int wrong = cvsr_matching_error(current, other, field, rows, columns, error) != 0;
     for (size_t i = 0; hostile && i < plane; i++)
         error[i] = draw() % 20 ? error[i] : draw_hostile();
-    wrong |= cvsr_block_search(current, other, field, error, rows, columns, bad_error, better, found, &accepted) != 0;
+    wrong |= cvsr_block_search(current, other, field, error, draw() % 2 ? sums : NULL, rows, columns, bad_error, better, found,
+                               found_error, &accepted) != 0;
     note(found, 2 * plane);
+    if (accepted > 0) {
+        wrong |= cvsr_matching_error(current, other, found, rows, columns, again) != 0;
+        wrong |= memcmp(again, found_error, plane * sizeof *again) != 0;
+    }
     for (size_t i = 0; i < plane; i++) {
         const int same_x = found[i] == field[i] || (found[i] != found[i] && field[i] != field[i]);
         const int same_y = found[plane + i] == field[plane + i] ||
@@ -174,6 +203,9 @@ static int one_search(void)
     free(field);
     free(found);
     free(error);
+    free(found_error);
+    free(again);
+    free(sums);
     return wrong;
 }
 
@@ -192,15 +224,15 @@ static int refuses_bad_arguments(void)
     const struct cvsr_sum_with_mean sums[2] = {{some, {NULL}, some}, {some, {some, NULL, some}, some}};
     const struct cvsr_temporal_window window = {.filtered = some};
     int32_t accepted;
-    return cvsr_block_search(bytes, bytes, some, some, 1, -1, 1.0f, 0.8f, some, &accepted) == -1 &&
-           cvsr_block_search(bytes, bytes, some, NULL, 1, 1, 1.0f, 0.8f, some, &accepted) == -1 &&
-           cvsr_block_search(bytes, bytes, some, some, 1, 1, 1.0f, 0.8f, some, NULL) == -1 &&
+    return cvsr_block_search(bytes, bytes, some, some, NULL, 1, -1, 1.0f, 0.8f, some, some, &accepted) == -1 &&
+           cvsr_block_search(bytes, bytes, some, NULL, NULL, 1, 1, 1.0f, 0.8f, some, some, &accepted) == -1 &&
+           cvsr_block_search(bytes, bytes, some, some, NULL, 1, 1, 1.0f, 0.8f, some, some, NULL) == -1 &&
            cvsr_matching_error(bytes, bytes, some, -1, 1, some) == -1 &&
            cvsr_matching_error(bytes, bytes, some, INT32_MAX, INT32_MAX, some) == -1 &&
            cvsr_matching_error(NULL, bytes, some, 1, 1, some) == -1 &&
            cvsr_best_reference(bytes, pictures, some, 1, some, 1, 1, 1.0f, some, some) == -1 &&
-           cvsr_best_candidate(bytes, bytes, NULL, 1, 1, 1, some, some) == -1 &&
-           cvsr_best_candidate(bytes, bytes, NULL, CVSR_MAX_CANDIDATES + 1, 1, 1, some, some) == -1 &&
+           cvsr_best_candidate(bytes, bytes, NULL, 1, 1, 1, some, some, &accepted) == -1 &&
+           cvsr_best_candidate(bytes, bytes, NULL, CVSR_MAX_CANDIDATES + 1, 1, 1, some, some, &accepted) == -1 &&
            cvsr_splat(some, 1.0f, NULL, 1, 1, some) == -1 && cvsr_fill_holes(some, 1, INT32_MIN, some) == -1 &&
            cvsr_prepare(bytes, 1, -1, prepared) == -1 && cvsr_prepare(NULL, 1, 1, prepared) == -1 &&
            cvsr_temporal_filter(&window, 1, some, some, 1, 1) == -1 && cvsr_temporal_filter(NULL, -1, some, some, 1, 1) == -1 &&

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from codecvsr import native_libraries
 from codecvsr.motion.ops.records import Candidate, ComposedMatch, RefineSettings, TemporalWindow
-from codecvsr.motion.types import Array, BlockField, Luma, Mapper, Prepared
+from codecvsr.motion.types import Array, BlockField, Luma, Mapper, Prepared, Sums
 
 
 class MotionOps(Protocol):
@@ -83,24 +83,41 @@ class MotionOps(Protocol):
 
     def best_candidate(
         self, current: Luma, other: Luma, candidates: Sequence[Candidate], cells: tuple[int, int]
-    ) -> tuple[Array, Array]:
+    ) -> tuple[Array, Array, Sums]:
         """Returns, per cell, the candidate with the smallest matching error, the first of equal ones.
 
         Candidates that are empty everywhere are ignored; holes of the others are filled first.
 
         Returns:
-            field (2, h, w) and error (h, w) in luma steps; ``cells`` is (h, w).
+            field (2, h, w), error (h, w) in luma steps, and sums (h, w) of the differences of each cell alone, in quarters of
+            a luma step; ``cells`` is (h, w).
         """
 
     def search(
-        self, current: Luma, other: Luma, field: Array, error: Array, bad_error: float, max_ratio: float
-    ) -> tuple[Array, int]:
+        self,
+        current: Luma,
+        other: Luma,
+        field: Array,
+        error: Array,
+        bad_error: float,
+        max_ratio: float,
+        sums: Sums | None = None,
+    ) -> tuple[Array, Array, int]:
         """Searches ``other`` for cells whose ``error`` (h, w) is above ``bad_error``, to whole pixels.
 
         A vector is accepted if the error that it leaves is below ``max_ratio`` times the error before.
 
+        Args:
+            current: the picture.
+            other: its neighbour.
+            field: (2, h, w).
+            error: its matching error.
+            bad_error: luma steps.
+            max_ratio: of the errors after and before.
+            sums: of ``field`` (:meth:`best_candidate`); with them only new vectors are matched again.
+
         Returns:
-            The field (2, h, w), and how many of its vectors are new.
+            The field (2, h, w), its matching error, and how many of its vectors are new: ``field`` and ``error`` where none is.
         """
 
     def prepare(self, luma: Luma) -> Prepared:

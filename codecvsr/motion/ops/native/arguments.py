@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from codecvsr.constants import CELL
 from codecvsr.motion.ops.records import PREPARED_CHANNELS
-from codecvsr.motion.types import Array, Luma, Prepared
+from codecvsr.motion.types import Array, Luma, Prepared, Sums
 
 
 def field_shapes(field: Array) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -37,4 +37,11 @@ def checked_prepared(array: Prepared, cells: tuple[int, int]) -> Prepared:
     shape = (PREPARED_CHANNELS, *cells)
     if array.shape != shape or array.dtype != np.int16:
         raise ValueError(f"a prepared picture {shape} was expected, got {array.shape} of {array.dtype}")
+    return np.ascontiguousarray(array)
+
+
+def checked_sums(array: Sums, cells: tuple[int, int]) -> Sums:
+    """Returns sums of differences of cells, which must be of int32."""
+    if array.shape != cells or array.dtype != np.int32:
+        raise ValueError(f"sums {cells} of int32 were expected, got {array.shape} of {array.dtype}")
     return np.ascontiguousarray(array)

@@ -29,11 +29,13 @@ class _Pointers:
 
     def field(self, array: Array) -> int:
         """Returns the address of a field."""
-        return self._address(array, lambda: floats(array, (2, *self.cells)))
+        known = self._known.get(id(array))
+        return known[0] if known else self._add(array, floats(array, (2, *self.cells)))
 
     def prepared(self, array: Prepared) -> int:
         """Returns the address of a prepared picture."""
-        return self._address(array, lambda: checked_prepared(array, self.cells))
+        known = self._known.get(id(array))
+        return known[0] if known else self._add(array, checked_prepared(array, self.cells))
 
     def outputs(self, count: int) -> tuple[list[Array], list[int]]:
         """Returns new fields, and their addresses."""
@@ -41,10 +43,8 @@ class _Pointers:
         first, size = block.ctypes.data, block[0].nbytes if count else 0
         return list(block), [first + i * size for i in range(count)]
 
-    def _address(self, array: npt.NDArray[Any], checked: Callable[[], npt.NDArray[Any]]) -> int:
-        if id(array) not in self._known:
-            contiguous = checked()
-            self._known[id(array)] = address(contiguous), array, contiguous
+    def _add(self, array: npt.NDArray[Any], contiguous: npt.NDArray[Any]) -> int:
+        self._known[id(array)] = address(contiguous), array, contiguous
         return self._known[id(array)][0]
 
 

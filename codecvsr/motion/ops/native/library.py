@@ -19,8 +19,8 @@ _SIGNATURES: dict[str, list[type]] = {
     "cvsr_best_reference": [_POINTER, _POINTER, _POINTER, _INT, _POINTER, _INT, _INT, _FLOAT, _POINTER, _POINTER],
     "cvsr_splat": [_POINTER, _FLOAT, _POINTER, _INT, _INT, _POINTER],
     "cvsr_fill_holes": [_POINTER, _INT, _INT, _POINTER],
-    "cvsr_best_candidate": [_POINTER, _POINTER, _POINTER, _INT, _INT, _INT, _POINTER, _POINTER],
-    "cvsr_block_search": [_POINTER, _POINTER, _POINTER, _POINTER, _INT, _INT, _FLOAT, _FLOAT, _POINTER, _POINTER],
+    "cvsr_best_candidate": [_POINTER, _POINTER, _POINTER, _INT, _INT, _INT, _POINTER, _POINTER, _POINTER],
+    "cvsr_block_search": [*[_POINTER] * 5, _INT, _INT, _FLOAT, _FLOAT, _POINTER, _POINTER, _POINTER],
     "cvsr_prepare": [_POINTER, _INT, _INT, _POINTER],
     "cvsr_refine": [_POINTER, _POINTER, _POINTER, _INT, _INT, _POINTER, _POINTER],
     "cvsr_compose": [_POINTER, _INT, _INT, _INT],
@@ -87,9 +87,10 @@ def library() -> ctypes.CDLL:
 
 def address(array: Any) -> int:
     """Returns the address of the data of a numpy array, in a quarter of the time of ``array.ctypes``."""
-    if array.size and array.flags.writeable and array.flags.c_contiguous:
+    try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))
-    return int(array.ctypes.data)
+    except (TypeError, ValueError):  # read-only, or empty
+        return int(array.ctypes.data)
 
 
 def check(status: int) -> None:

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from codecvsr.bitstream.frame import VECTOR_DTYPE
 from codecvsr.constants import CELL
 from codecvsr.motion.grid import grid_shape
-from codecvsr.motion.ops.native.arguments import checked_picture, checked_prepared, field_shapes, floats
+from codecvsr.motion.ops.native.arguments import checked_picture, checked_prepared, checked_sums, field_shapes, floats
 from codecvsr.motion.ops.native.library import CandidateStruct, address, check, library, refinement
 from codecvsr.motion.ops.records import PREPARED_CHANNELS, Candidate, RefineSettings
-from codecvsr.motion.types import Array, BlockField, Luma, Prepared
+from codecvsr.motion.types import Array, BlockField, Luma, Prepared, Sums
 
 
 def rasterise(vectors: npt.NDArray[np.void], height: int, width: int) -> BlockField:
@@ -87,7 +87,7 @@ def best_reference(
 
 def best_candidate(
     current: Luma, other: Luma, candidates: Sequence[Candidate], cells: tuple[int, int]
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Sums]:
     """See ``MotionOps.best_candidate``."""
     rows, columns = cells
     pixels = (rows * CELL, columns * CELL)
@@ -103,22 +103,32 @@ def best_candidate(
             alive.append(floats(candidate.priority, cells))
             struct.priority = address(alive[-1])
     field, error = np.empty((2, rows, columns), np.float32), np.empty(cells, np.float32)
+    sums = np.empty(cells, np.int32)
     inputs = (address(current), address(other), structs, len(structs), rows, columns)
-    check(library().cvsr_best_candidate(*inputs, address(field), address(error)))
-    return field, error
+    check(library().cvsr_best_candidate(*inputs, address(field), address(error), address(sums)))
+    return field, error, sums
 
 
 def search(
-    current: Luma, other: Luma, field: Array, error: Array, bad_error: float, max_ratio: float
-) -> tuple[Array, int]:
+    current: Luma,
+    other: Luma,
+    field: Array,
+    error: Array,
+    bad_error: float,
+    max_ratio: float,
+    sums: Sums | None = None,
+) -> tuple[Array, Array, int]:
     """See ``MotionOps.search``."""
     cells, pixels = field_shapes(field)
     current, other = checked_picture(current, pixels), checked_picture(other, pixels)
-    field, error = floats(field, field.shape), floats(error, cells)
-    found, count = np.empty_like(field), ctypes.c_int32()
-    inputs = (address(current), address(other), address(field), address(error), *cells, bad_error, max_ratio)
-    check(library().cvsr_block_search(*inputs, address(found), ctypes.addressof(count)))
-    return found, count.value
+    own_field, own_error = floats(field, field.shape), floats(error, cells)
+    known = None if sums is None else checked_sums(sums, cells)
+    found, found_error, count = np.empty_like(own_field), np.empty_like(own_error), ctypes.c_int32()
+    inputs = (address(current), address(other), address(own_field), address(own_error))
+    of_cells = None if known is None else address(known)
+    outputs = (address(found), address(found_error), ctypes.addressof(count))
+    check(library().cvsr_block_search(*inputs, of_cells, *cells, bad_error, max_ratio, *outputs))
+    return (found, found_error, count.value) if count.value else (field, error, 0)
 
 
 def prepare(luma: Luma) -> Prepared:

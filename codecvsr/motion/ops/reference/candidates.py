@@ -9,8 +9,8 @@ import numpy as np
 
 from codecvsr.constants import CELL
 from codecvsr.motion.ops.records import Candidate
-from codecvsr.motion.ops.reference.matching import matching_error
-from codecvsr.motion.types import Array, Luma
+from codecvsr.motion.ops.reference.matching import matching_error, sums_of_cells
+from codecvsr.motion.types import Array, Luma, Sums
 
 
 def best_reference(
@@ -29,7 +29,7 @@ def best_reference(
 
 def best_candidate(
     current: Luma, other: Luma, candidates: Sequence[Candidate], cells: tuple[int, int]
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, Sums]:
     """See ``MotionOps.best_candidate``."""
     known: list[Array] = []
     for candidate in candidates:
@@ -45,7 +45,8 @@ def best_candidate(
     matches = np.stack([matching_error(current, other, field) for field in known])
     best = matches.argmin(axis=0)
     error = np.take_along_axis(matches, best[None], 0)[0]
-    return np.take_along_axis(np.stack(known), best[None, None], 0)[0], error
+    chosen = np.take_along_axis(np.stack(known), best[None, None], 0)[0]
+    return chosen, error, sums_of_cells(current, other, chosen)
 
 
 def splat(field: Array, sign: float, priority: Array) -> Array:

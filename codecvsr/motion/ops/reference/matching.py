@@ -7,17 +7,21 @@ import numpy.typing as npt
 
 from codecvsr.constants import CELL
 from codecvsr.motion.ops.records import MAX_MATCHED, SIXTEENTHS
-from codecvsr.motion.types import Array, Luma
+from codecvsr.motion.types import Array, Luma, Sums
 
 
 def matching_error(current: Luma, other: Luma, field: Array) -> Array:
     """See ``MotionOps.matching_error``."""
     holes = np.asarray(~np.isfinite(field).all(axis=0))
-    vectors = to_sixteenths(field)
-    sums = cell_differences(current, other, vectors.repeat(CELL, axis=1).repeat(CELL, axis=2))
+    sums = sums_of_cells(current, other, field)
     weighted = _filter_141(_filter_141(sums, holes, 1), holes, 0)
     error = weighted.astype(np.float32) * np.float32(1 / (36 * 4 * CELL * CELL))
     return np.where(holes, np.float32(np.inf), error)
+
+
+def sums_of_cells(current: Luma, other: Luma, field: Array) -> Sums:
+    """Returns the sum of absolute differences of each cell, (h, w), in quarters of a luma step."""
+    return cell_differences(current, other, to_sixteenths(field).repeat(CELL, axis=1).repeat(CELL, axis=2))
 
 
 def to_sixteenths(field: Array) -> npt.NDArray[np.int32]:
@@ -27,7 +31,7 @@ def to_sixteenths(field: Array) -> npt.NDArray[np.int32]:
         return np.rint(np.clip(known * np.float32(SIXTEENTHS), -MAX_MATCHED, MAX_MATCHED)).astype(np.int32)
 
 
-def cell_differences(current: Luma, other: Luma, offsets: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+def cell_differences(current: Luma, other: Luma, offsets: npt.NDArray[np.int32]) -> Sums:
     """Returns the sum of absolute differences of each cell, (h, w), in quarters of a luma step.
 
     ``offsets``: (2, 4h, 4w), for each pixel where in ``other`` its counterpart is, bilinear, in sixteenths of a pixel.

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from codecvsr.constants import CELL
 from codecvsr.motion.ops.records import MAX_MATCHED, SIXTEENTHS
-from codecvsr.motion.ops.reference.matching import cell_differences, to_sixteenths
-from codecvsr.motion.types import Array, Luma
+from codecvsr.motion.ops.reference.matching import cell_differences, matching_error, to_sixteenths
+from codecvsr.motion.types import Array, Luma, Sums
 
 Numbers = npt.NDArray[np.int32]
 Cells = Sequence[npt.NDArray[np.intp]]  # rows and columns
@@ -30,24 +30,30 @@ _MIX = np.array([[3, 5, 0], [1, 7, 0], [0, 7, 1], [0, 5, 3]], np.int32)  # weigh
 
 
 def search(
-    current: Luma, other: Luma, field: Array, error: Array, bad_error: float, max_ratio: float
-) -> tuple[Array, int]:
-    """See ``MotionOps.search``."""
+    current: Luma,
+    other: Luma,
+    field: Array,
+    error: Array,
+    bad_error: float,
+    max_ratio: float,
+    sums: Sums | None = None,
+) -> tuple[Array, Array, int]:
+    """See ``MotionOps.search``; all vectors are matched again, whether ``sums`` are known or not."""
     is_bad = np.asarray(error > np.float32(bad_error))
     bad = is_bad.nonzero()
     is_bad[bad] = error[bad] > _slopes(current, bad).astype(np.float32) * _MIN_SLOPES
     bad = is_bad.nonzero()
     if not len(bad[0]):
-        return field, 0
+        return field, error, 0
     vectors = _coarse_search(_cell_sums(current), _cell_sums(other), bad) * CELL
     corner = [CELL * (index - 1) for index in bad]
     for length in _FINE_STEPS:
         steps = [(0, 0)] + [(x, y) for y in (-length, 0, length) for x in (-length, 0, length) if x or y]
-        vectors, sums = _best_step(current, other, corner, 3 * CELL, vectors, steps, 0)
-    vectors, sums = _try_neighbours(current, other, is_bad, corner, vectors, sums)
+        vectors, least = _best_step(current, other, corner, 3 * CELL, vectors, steps, 0)
+    vectors, least = _try_neighbours(current, other, is_bad, corner, vectors, least)
     is_near = abs(vectors).max(axis=1) <= MAX_MATCHED // SIXTEENTHS
     accepted = np.zeros_like(is_bad)
-    accepted[bad] = is_near & (sums < error[bad] * (np.float32(max_ratio) * np.float32((3 * CELL) ** 2)))
+    accepted[bad] = is_near & (least < error[bad] * (np.float32(max_ratio) * np.float32((3 * CELL) ** 2)))
 
     keys = to_sixteenths(field)
     found = np.zeros_like(keys)
@@ -56,7 +62,10 @@ def search(
     for _ in range(_ROUNDS):
         after = _sum_3x3(_mixed_differences(current, other, np.where(accepted, found, keys)))
         accepted &= after.astype(np.float32) < before.astype(np.float32) * np.float32(max_ratio)
-    return np.where(accepted, found.astype(np.float32) / SIXTEENTHS, field), int(accepted.sum())
+    if not accepted.any():
+        return field, error, 0
+    field = np.where(accepted, found.astype(np.float32) / SIXTEENTHS, field)
+    return field, matching_error(current, other, field), int(accepted.sum())
 
 
 def _squares(picture: npt.NDArray[np.integer], corner: Sequence[npt.NDArray[np.intp]], side: int) -> Numbers:
