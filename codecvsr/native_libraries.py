@@ -13,7 +13,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-_ABI = {"field": 13, "reader": 3, "net": 5}  #: CVSR_FIELD_ABI, CVSR_READER_ABI and CVSR_NET_ABI of native/include
+_ABI = {"field": 13, "reader": 3, "net": 6}  #: CVSR_FIELD_ABI, CVSR_READER_ABI and CVSR_NET_ABI of native/include
 _problems: dict[str, str] = {}
 _WITHOUT_FIELD = "motion is computed by numpy, some 25 times slower, with equal results"
 _WITHOUT_NET = "networks run in PyTorch on a CPU, some 2 to 3 times slower"

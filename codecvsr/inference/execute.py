@@ -12,7 +12,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from codecvsr.constants import SCALE
 from codecvsr.engine.plan import Plan
 from codecvsr.engine.run import prepare, running
 from codecvsr.engine.transfer import to_host
@@ -45,9 +44,9 @@ def upscale_frames(
     *,
     strength: float = 1.0,
     on_share: ShareHandler | None = None,
-    is_half: bool = False,
+    scale: int | None = None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """Upscale the frames of a clip, in order: (scale * H, scale * W, 3) uint8 each, with the scale of the model or half of it.
+    """Upscale the frames of a clip, in order: (scale * H, scale * W, 3) uint8 each.
 
     Where memory runs out, the remaining frames are made in shorter windows or in tiles; where fp16 overflows, in fp32.
     ``limits`` is updated accordingly.
@@ -61,12 +60,13 @@ def upscale_frames(
         windows: replaces the windows that ``limits`` implies; only the frames that they keep come out.
         strength: see :func:`codecvsr.inference.strength.blended`.
         on_share: called with the share of the running window that is done, where the network has steps before its pictures.
-        is_half: shrink the pictures by 2, as :func:`codecvsr.video.resize.resample` does; only where the network has a native
-            form, and with a strength of 1.
+        scale: of the pictures; None for that of the model. They are shrunk to a smaller one as by
+            :func:`codecvsr.video.resize.resample`, only where the network has a native form, and with a strength of 1.
 
     Raises:
         InputError: memory does not suffice for the smallest tiles.
     """
+    scale = scale or model.scale
     height, width = source.frames.shape[1:3]
     waiting = deque(split(len(source.names), limits.window) if windows is None else windows)
     while waiting:
@@ -74,8 +74,8 @@ def upscale_frames(
         done = window.keep_start
         try:
             chosen = plan.fp32() if limits.is_fp32 else plan
-            for picture in upscale_window(model, source, ablations, window, limits, chosen, on_share, is_half):
-                yield picture if is_half else blended(source.frames[done], picture, strength, plan.device)
+            for picture in upscale_window(model, source, ablations, window, limits, chosen, on_share, scale):
+                yield picture if strength == 1 else blended(source.frames[done], picture, strength, plan.device)
                 done += 1
         except Overflow:
             limits.use_fp32()
@@ -97,9 +97,9 @@ def upscale_window(
     limits: MemoryLimits,
     plan: Plan,
     on_share: ShareHandler | None = None,
-    is_half: bool = False,
+    scale: int | None = None,
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """Upscale the frames that a window keeps, whole or in tiles: (scale * H, scale * W, 3) each, or half of that.
+    """Upscale the frames that a window keeps, whole or in tiles: (scale * H, scale * W, 3) each.
 
     Args:
         model: any of the zoo.
@@ -109,26 +109,25 @@ def upscale_window(
         limits: tiles, and what is skipped.
         plan: how to run the network.
         on_share: called with the share of the window that is done.
-        is_half: shrink the pictures by 2.
+        scale: of the pictures, as of :func:`upscale_frames`.
 
     Raises:
         Overflow: the plan's precision does not suffice.
     """
     if source.has_motion_jitter and not ablations.motion_jitter and window.stop - window.start > TRAINED_FRAMES:
         source = jittered(source, window.start, window.stop)
+    scale = scale or model.scale
     size = source.frames.shape[1], source.frames.shape[2]
     tiles = split_frame(*size, limits.tile)
     sources = [source] if len(tiles) == 1 else [source.crop(tile.rows, tile.columns) for tile in tiles]
     share = 1 / len(sources)
     made = [
         _upscale_tile(
-            model, each, ablations, window, limits.static, share, plan, _part_of(on_share, number, share), is_half
+            model, each, ablations, window, limits.static, share, plan, _part_of(on_share, number, share), scale
         )
         for number, each in enumerate(sources)
     ]
-    yield from (
-        made[0] if len(tiles) == 1 else assembled(tiles, made, size, model.scale // 2 if is_half else model.scale)
-    )
+    yield from made[0] if len(tiles) == 1 else assembled(tiles, made, size, scale)
 
 
 def _part_of(on_share: ShareHandler | None, number: int, share: float) -> ShareHandler | None:
@@ -145,7 +144,7 @@ def _upscale_tile(
     share: float,
     plan: Plan,
     on_share: ShareHandler | None,
-    is_half: bool,
+    scale: int,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Upscale the frames that a window keeps of a clip, or of a tile that is ``share`` of it."""
     prepare(model.network, plan)
@@ -161,7 +160,7 @@ def _upscale_tile(
     indices, shown = np.unique(originals), -1
     with running(plan):
         skip = int(np.searchsorted(indices, wanted[0]))
-        made = _upscale(model, source, indices, skip, ablations, plan, on_share, blocks, share, is_half)
+        made = _upscale(model, source, indices, skip, ablations, plan, on_share, blocks, share, scale)
         for index, original in enumerate(wanted, window.keep_start):
             if original != shown:
                 picture, shown = next(made), original
@@ -180,7 +179,7 @@ def _upscale(
     on_share: ShareHandler | None,
     blocks: StaticBlocks | None,
     share: float,
-    is_half: bool,
+    scale: int,
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Upscale the frames ``indices``, in order, except the first ``skip`` of them; ``share`` is that of the tile."""
     runner = model.descriptor.runner
@@ -194,12 +193,11 @@ def _upscale(
     first, stop = int(indices[0]), int(indices[-1]) + 1
     has_all = len(indices) == stop - first
     window = source.cut(first, stop) if has_all else without_duplicates(source, indices)
-    scale = SCALE // 2 if is_half else SCALE
     native = run_native(model.network, window, ablations, plan, skip, on_share, blocks, share, scale)
     if native is not None:
         yield from native
         return
-    assert not is_half
+    assert scale == model.scale
     clip = SourceClip(window, plan.device, ablations)
     with counted(model.network, len(clip), counting):
         outputs = itertools.islice(runner(model.network, clip, range(len(clip)), execution), skip, None)

@@ -44,7 +44,7 @@ def run_native(
         on_share: called with the share of the window that is done.
         blocks: counts the work that static blocks save; None to compute everything.
         share: of the frame that the source shows.
-        scale: of the pictures, 4 or 2.
+        scale: of the pictures, 1 to 4.
 
     Returns:
         The pictures (scale * H, scale * W, 3) of the frames after the first ``skip``; None where the plan or the network has no native form.

@@ -186,7 +186,7 @@ class ChunkProcessor:
                     windows,
                     strength=strength,
                     on_share=None if on_advance is None else _Position(chunk, windows, on_advance),
-                    is_half=self._is_half(source),
+                    scale=self._scale(source),
                 )
                 with self.target.writer(chunk) as writer, BackgroundRunner(room) as encoder:
                     for index, picture in zip(range(chunk.start, chunk.stop), made, strict=True):
@@ -196,15 +196,13 @@ class ChunkProcessor:
                     encoder.submit(writer.close)
                 on_frame(chunk, None)
 
-    def _is_half(self, source: Source) -> bool:
-        """Returns whether the network can make pictures of the output's size itself, half of its own size."""
+    def _scale(self, source: Source) -> int:
+        """Returns the scale of the network's pictures: that of the output, where the network can make such pictures itself."""
         height, width = source.frames.shape[1:3]
-        return (
-            self._is_native
-            and self._engine.options.strength == 1
-            and not any(self.scan.crop)
-            and (self.height, self.width) == (SCALE // 2 * height, SCALE // 2 * width)
-        )
+        scale = self.height // height
+        is_whole = (self.height, self.width) == (scale * height, scale * width) and 1 <= scale <= SCALE
+        is_possible = self._is_native and self._engine.options.strength == 1 and not any(self.scan.crop)
+        return scale if is_whole and is_possible else SCALE
 
     def _finish(self, writer: outputs.ChunkWriter, index: int, picture: npt.NDArray[np.uint8]) -> None:
         shape = shape_at(self.scan.later_sizes, index)

@@ -14,7 +14,7 @@
 #define CVSR_NET_API __attribute__((visibility("default")))
 
 /* Raised with every change of a signature, a structure or the behaviour of a function. */
-#define CVSR_NET_ABI 5
+#define CVSR_NET_ABI 6
 
 #define CVSR_MAX_INPUTS 4
 #define CVSR_MAX_CHANNELS 1024 /* of all inputs of a convolution */
@@ -100,20 +100,19 @@ typedef struct {
     int32_t channels, height, width;
 } cvsr_convert;
 
-/* CVSR_FINISH: the finished picture (4 * height, 4 * width, 3): the frame enlarged by 4 (bicubic, a = -0.5, mirrored border)
- * plus `residual` (height, width, 48), the 4 * 4 * 3 output values of each pixel. Written to `bytes`, rounded and clamped, or
- * to `values`; the other is NULL. */
+/* CVSR_FINISH: the finished picture (scale * height, scale * width, 3). Of scale 4, it is the frame enlarged by 4 (bicubic,
+ * a = -0.5, mirrored border) plus `residual` (height, width, 48), the 4 * 4 * 3 output values of each pixel; written to `bytes`,
+ * rounded and clamped, or to `values`; the other is NULL.
+ *
+ * Of scale 1, 2 or 3, `bytes` are those of scale 4 shrunk (bicubic, antialiased, a = -0.5, mirrored border), exactly. These scales
+ * read `residual` around each tile, one pixel, or two for scale 1, and need scratch memory of cvsr_net_finish_bytes. */
 typedef struct {
     cvsr_picture frame;
     const float *residual;
     uint8_t *bytes;
     float *values;
-    int32_t height, width;
+    int32_t scale, height, width;
 } cvsr_finish;
-
-/* CVSR_FINISH_HALF: the same parameters, with `bytes` (2 * height, 2 * width, 3): the finished picture shrunk by 2 (bicubic,
- * antialiased, a = -0.5, mirrored border), exactly as if it had been made and rounded to bytes before. Reads `residual` one pixel
- * around each tile, and needs scratch memory of cvsr_net_half_bytes. */
 
 /* CVSR_COPY: copies tiles of an array (scale * height, scale * width) with `pixel_bytes` bytes per element, or writes zeros if
  * `from` is NULL. A tile has 4 * scale lines. */
@@ -136,7 +135,6 @@ enum {
     CVSR_FROM_BF16,
     CVSR_FINISH,
     CVSR_COPY,
-    CVSR_FINISH_HALF,
     CVSR_KINDS
 };
 
@@ -162,8 +160,8 @@ CVSR_NET_API int32_t cvsr_net_choose(int32_t max_isa);
 /* Bytes of scratch memory, aligned to 64, that each thread needs for convolutions of so many channels in and out. */
 CVSR_NET_API size_t cvsr_net_scratch_bytes(int32_t input_channels, int32_t output_channels);
 
-/* Bytes of scratch memory, aligned to 64, that each thread needs for CVSR_FINISH_HALF. */
-CVSR_NET_API size_t cvsr_net_half_bytes(int32_t width);
+/* Bytes of scratch memory, aligned to 64, that each thread needs for CVSR_FINISH. */
+CVSR_NET_API size_t cvsr_net_finish_bytes(int32_t width, int32_t scale);
 
 /* Packs weights (output_channels, input_channels, size, size) for a convolution of a kind: 36 values, float or bfloat16, for
  * every 9 of a 3x3 kernel (Winograd's F(4x4, 3x3)). Returns 0, or -1 if channels are no multiple of 16 or too many, or the

@@ -29,16 +29,19 @@ OVER_TILES(flow_output, cvsr_flow_output)
 OVER_TILES(gather, cvsr_gather)
 OVER_TILES(to_bf16, cvsr_convert)
 OVER_TILES(from_bf16, cvsr_convert)
-OVER_TILES(finish, cvsr_finish)
 OVER_TILES(copy, cvsr_copy)
 
-static void finish_half_tiles(const void *params, int32_t row, const uint8_t *tiles, float *scratch)
+static void finish_tiles(const void *params, int32_t row, const uint8_t *tiles, float *scratch)
 {
     const cvsr_finish *typed = params;
     const int32_t first = row * CVSR_TILE, last = min_int(first + CVSR_TILE, typed->height);
     span part = {0, 0};
-    while (next_span(tiles, typed->width, &part))
-        finish_half(typed, first, last, part.begin, part.end, scratch);
+    while (next_span(tiles, typed->width, &part)) {
+        if (typed->scale == SCALE)
+            finish(typed, first, last, part.begin, part.end);
+        else
+            finish_shrunk(typed, first, last, part.begin, part.end, scratch);
+    }
 }
 
 static void load_tiles(const void *params, int32_t row, const uint8_t *tiles, float *scratch)
@@ -51,7 +54,7 @@ static void load_tiles(const void *params, int32_t row, const uint8_t *tiles, fl
 
 const cvsr_isa JOIN(cvsr_net, CVSR_ISA) = {
     scratch_bytes,
-    half_bytes,
+    finish_bytes,
     pack,
     {
         [CVSR_CONV3X3] = conv3x3,
@@ -66,7 +69,6 @@ const cvsr_isa JOIN(cvsr_net, CVSR_ISA) = {
         [CVSR_FROM_BF16] = from_bf16_tiles,
         [CVSR_FINISH] = finish_tiles,
         [CVSR_COPY] = copy_tiles,
-        [CVSR_FINISH_HALF] = finish_half_tiles,
     },
     gradient_scratch_bytes,
     weight_gradient,

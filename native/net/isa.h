@@ -10,7 +10,7 @@
 
 typedef struct {
     size_t (*scratch_bytes)(int32_t input_channels, int32_t output_channels);
-    size_t (*half_bytes)(int32_t width);
+    size_t (*finish_bytes)(int32_t width, int32_t scale);
     void (*pack)(const float *weights, int32_t input_channels, int32_t output_channels, int32_t kind, void *packed);
     /* By kind: computes row `row` of tiles of a step with these parameters; of tiles with 0 in `tiles` nothing, NULL for all. */
     void (*steps[CVSR_KINDS])(const void *params, int32_t row, const uint8_t *tiles, float *scratch);

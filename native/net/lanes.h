@@ -28,6 +28,8 @@ typedef int32_t loose_lane_bits __attribute__((vector_size(4 * LANES), aligned(4
 typedef uint16_t bf16_lanes __attribute__((vector_size(2 * LANES)));
 typedef uint16_t loose_bf16_lanes __attribute__((vector_size(2 * LANES), aligned(2), may_alias));
 typedef float loose_four __attribute__((vector_size(16), aligned(4), may_alias));
+typedef double four_doubles __attribute__((vector_size(32)));
+typedef double loose_four_doubles __attribute__((vector_size(32), aligned(8), may_alias));
 /* Sixteen values, independent of the width of registers. */
 typedef float sixteen __attribute__((vector_size(64)));
 typedef int32_t sixteen_bits __attribute__((vector_size(64)));

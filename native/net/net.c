@@ -45,9 +45,9 @@ size_t cvsr_net_scratch_bytes(int32_t input_channels, int32_t output_channels)
     return chosen->scratch_bytes(input_channels, output_channels);
 }
 
-size_t cvsr_net_half_bytes(int32_t width)
+size_t cvsr_net_finish_bytes(int32_t width, int32_t scale)
 {
-    return chosen->half_bytes(width);
+    return chosen->finish_bytes(width, scale);
 }
 
 int32_t cvsr_net_pack(const float *weights, int32_t input_channels, int32_t output_channels, int32_t kind, void *packed)

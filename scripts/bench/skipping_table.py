@@ -40,24 +40,23 @@ def table(content: dict[str, Any]) -> str:
                     f"| {name} ({part}) | {model} | {found['crf']} | {found['ms']['off']:.0f} | {found['ms']['auto']:.0f} | "
                     f"{found['ratio']:.2f} | {found['work_share']:.0%} | {change} |"
                 )
-    return "\n".join([*lines, *_half(content)])
+    return "\n".join([*lines, *_scale(content)])
 
 
-def _half(content: dict[str, Any]) -> Iterator[str]:
-    """Yields the lines of the table of ``--scale 2``."""
-    if "half" not in content:
+def _scale(content: dict[str, Any]) -> Iterator[str]:
+    """Yields the lines of the table of ``--scale 2`` and 3."""
+    if "scale" not in content:
         return
     yield ""
-    yield "`upscale --scale 2` with codecvsr-fast, one thread, file to file, of the version before and of this one:"
+    yield "Sizes below x4, one thread, file to file: resampled from pictures of four times the size, and made directly:"
     yield ""
-    yield "| size | ms of the processor per frame, before | now | peak memory, MB, before | now |"
-    yield "|---|---|---|---|---|"
-    for size, found in content.get("half", {}).items():
-        now, before = found["after"], found.get("before")
-        columns = [size]
-        for key in ("ms", "peak_mb"):
-            columns += ["-" if before is None else f"{before[key]:.0f}", f"{now[key]:.0f}"]
-        yield f"| {' | '.join(columns)} |"
+    yield "| size | network | ms of the processor per frame, resampled | direct | peak memory, MB, resampled | direct |"
+    yield "|---|---|---|---|---|---|"
+    for model, sizes in content["scale"].items():
+        for size, found in sizes.items():
+            before, now = found["resampled"], found["direct"]
+            columns = [f"{each[key]:.0f}" for key in ("ms", "peak_mb") for each in (before, now)]
+            yield f"| {' | '.join([size, model, *columns])} |"
 
 
 def draw(content: dict[str, Any], path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import subprocess
@@ -118,7 +119,7 @@ def video(clips: Path, work: Path, size: tuple[int, int], frames: int) -> Path:
     if not path.is_file():
         work.mkdir(parents=True, exist_ok=True)
         name = min(clips.glob("*.mp4")).stem
-        there = [resample(rgb, height, width) for rgb in original_frames(clips, name)]
+        there = [resample(rgb, height, width) for rgb in itertools.islice(original_frames(clips, name), frames)]
         loop = there + there[-2:0:-1]
         encode_h264((loop[i % len(loop)] for i in range(frames)), path, EncodeSettings(25, fps=Fraction(24)))
     return path

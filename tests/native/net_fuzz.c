@@ -134,8 +134,8 @@ static int check_sampling(int32_t height, int32_t width)
     const cvsr_warp warp = {features, flows[0], depth == 2 ? flows[1] : NULL, warped, depth, height, width};
     const cvsr_flow_input input = {pictures[0], pictures[1], field, flow, draw(3) ? sampled : NULL, height, width};
     const cvsr_flow_output output = {sampled, flow, height, width};
-    const cvsr_finish coarse = {pictures[0], residual, bytes, NULL, height, width};
-    const cvsr_finish fine = {pictures[0], residual, NULL, values, height, width};
+    const cvsr_finish coarse = {pictures[0], residual, bytes, NULL, 4, height, width};
+    const cvsr_finish fine = {pictures[0], residual, NULL, values, 4, height, width};
     const size_t values_of_16 = pixels * 16;
     uint16_t *bf16 = malloc(values_of_16 * sizeof *bf16);
     float *restored = floats(values_of_16, draw_share);

@@ -58,13 +58,13 @@ typedef struct {
 static int check_kind(const inputs *in, int32_t kind, int32_t height, int32_t width, const uint8_t *tiles)
 {
     const int is_conv = kind == CVSR_CONV3X3 || kind == CVSR_CONV3X3_BF16 || kind == CVSR_CONV1X1;
-    const int is_picture = kind == CVSR_FINISH || kind == CVSR_FINISH_HALF || kind == CVSR_COPY;
-    const size_t scratch = kind == CVSR_FINISH_HALF ? cvsr_net_half_bytes(width) : cvsr_net_scratch_bytes(DEPTH, DEPTH);
+    const int is_picture = kind == CVSR_FINISH || kind == CVSR_COPY;
+    const int32_t scale = kind == CVSR_FINISH ? 1 + (int32_t)draw(4) : kind == CVSR_COPY ? 4 : 1;
+    const size_t scratch = kind == CVSR_FINISH ? cvsr_net_finish_bytes(width, scale) : cvsr_net_scratch_bytes(DEPTH, DEPTH);
     output made[2];
     if (is_conv)
         cvsr_net_pack(in->weights, DEPTH, DEPTH, kind, in->packed);
     for (int is_part = 0; is_part < 2; is_part++) {
-        const int32_t scale = kind == CVSR_FINISH_HALF ? 2 : is_picture ? 4 : 1;
         const size_t element = is_picture                ? 3
                                : kind == CVSR_GATHER     ? CVSR_GATHER_CHANNELS * sizeof(float)
                                : kind == CVSR_FLOW_INPUT ? 2 * sizeof(float)
@@ -84,7 +84,7 @@ static int check_kind(const inputs *in, int32_t kind, int32_t height, int32_t wi
             gather.flows[i] = in->flows[i];
         }
         const cvsr_convert convert = {in->features, to, DEPTH, height, width};
-        const cvsr_finish finish = {in->pictures[0], in->residual, to, NULL, height, width};
+        const cvsr_finish finish = {in->pictures[0], in->residual, to, NULL, scale, height, width};
         const cvsr_copy copy = {in->pixels, to, 3, 4, height, width};
         const void *params = is_conv                   ? (const void *)&conv
                              : kind == CVSR_WARP       ? (const void *)&warp
@@ -122,7 +122,7 @@ static int check_changes(int32_t height, int32_t width)
 static int check_tiles(int32_t height, int32_t width)
 {
     static const int32_t kinds[] = {CVSR_CONV3X3, CVSR_CONV3X3_BF16, CVSR_CONV1X1, CVSR_WARP, CVSR_FLOW_INPUT,
-                                    CVSR_GATHER,  CVSR_TO_BF16,      CVSR_FINISH,  CVSR_FINISH_HALF, CVSR_COPY};
+                                    CVSR_GATHER,  CVSR_TO_BF16,      CVSR_FINISH,  CVSR_COPY};
     const size_t pixels = (size_t)height * (size_t)width, cells = (size_t)((height + 3) / 4) * (size_t)((width + 3) / 4);
     inputs in = {.features = floats(pixels * DEPTH, draw_share), .weights = floats(DEPTH * DEPTH * 9, draw_share),
                  .packed = floats(DEPTH * DEPTH * 36, draw_share), .bias = floats(DEPTH, draw_share),

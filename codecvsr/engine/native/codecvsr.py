@@ -23,7 +23,7 @@ from codecvsr.engine.native.library import BEST_ISA, has_bf16, is_worth_it
 from codecvsr.engine.native.net import NativeNet
 from codecvsr.engine.native.partial_steps import PartialSteps
 from codecvsr.engine.native.static_tiles import Part, StaticTiles
-from codecvsr.engine.native.structs import GROUP, Array, Layer, Picture
+from codecvsr.engine.native.structs import GROUP, Array, Layer, Picture, pixels_around
 from codecvsr.engine.native.weights import Weights
 from codecvsr.engine.native.window_motion import Route, WindowMotion
 from codecvsr.models import priors as prior_channels
@@ -127,7 +127,7 @@ class FastCodecVSR:
             output: ``bytes``, clamped and rounded to uint8, or ``floats``, not clamped.
             on_step: called after each step: every frame backward in time, then forward; 2 T of them in a whole window.
             skip_static: compute only tiles in which pixels change (:mod:`codecvsr.engine.native.static_tiles`).
-            scale: 4, or 2 for the same pictures as bytes, rounded, then shrunk by 2 as :func:`codecvsr.video.resize.resample` does.
+            scale: 4; or 1 to 3 for the same pictures as bytes, then shrunk as :func:`codecvsr.video.resize.resample` does.
 
         Yields:
             Pictures (scale * H, scale * W, 3) of the frames after the skipped ones, in order.
@@ -146,7 +146,8 @@ class FastCodecVSR:
         try:
             for i in reversed(range(first, len(frames))):
                 before, after = motion.routes(i, -1), motion.routes(i, +1)
-                here, others = self._pictures(motion, i, [*before, *after])
+                here, routes = motion.picture(i), [*before, *after]
+                others = [None if route is None else (motion.picture(route[0]), route[1]) for route in routes]
                 cells, next_features = self._cells(priors[i]), features
                 part = None if parts is None else parts.backward[i]
                 with net.batch_steps():
@@ -200,14 +201,6 @@ class FastCodecVSR:
         """Releases float32 features that are also stored in bfloat16."""
         if self._is_bf16:
             self._net.release(*features)
-
-    @staticmethod
-    def _pictures(
-        motion: WindowMotion, i: int, routes: list[Route | None]
-    ) -> tuple[Picture, list[tuple[Picture, Array] | None]]:
-        """Returns a frame's picture, and its neighbours' pictures with the flows to them."""
-        others = [None if route is None else (motion.picture(route[0]), route[1]) for route in routes]
-        return motion.picture(i), others
 
     def _cells(self, priors: Array) -> Array:
         """Returns the prior convolution's output (h, w, C) on cells for the priors (8, h, w) of a frame."""
@@ -289,7 +282,7 @@ class FastCodecVSR:
         Outside ``part``, if any, it is the ``last`` picture, if there is one.
         """
         net, part = self._net, None if last is None else part
-        around = 0 if scale == SCALE else 1  # pixels of the residual that a smaller picture depends on
+        around = pixels_around(scale)
         fused = net.alloc(self._channels)
         self._steps.conv(self._weights.fuse, [forward, backward], fused, part, 3 + around)
         self._steps.add_block(self._weights.reconstruct, fused, part, 1 + around)

@@ -23,7 +23,7 @@ def declared(library: ctypes.CDLL) -> ctypes.CDLL:
     signatures: dict[str, tuple[type | None, list[type]]] = {
         "cvsr_net_choose": (size, [size]),
         "cvsr_net_scratch_bytes": (ctypes.c_size_t, [size] * 2),
-        "cvsr_net_half_bytes": (ctypes.c_size_t, [size]),
+        "cvsr_net_finish_bytes": (ctypes.c_size_t, [size] * 2),
         "cvsr_net_pack": (size, [pointer, size, size, size, pointer]),
         "cvsr_net_run": (None, [pointer, size, size, size, pointer, pointer]),
         "cvsr_net_gradient_scratch_bytes": (ctypes.c_size_t, [size] * 2),

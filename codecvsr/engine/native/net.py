@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.constants import SCALE
 from codecvsr.engine.native.buffers import empty, empty_bytes
 from codecvsr.engine.native.library import BEST_ISA, declared, pack_layer
 from codecvsr.engine.native.structs import (
@@ -102,8 +103,6 @@ class NativeNet:
         """Packs a convolution, see :func:`codecvsr.engine.native.library.pack_layer`."""
         return pack_layer(self._library, weights, bias, inputs, slope, is_bf16=is_bf16)
 
-    # -------------------------------------------------------------------------------------------------------- running
-
     @contextlib.contextmanager
     def batch_steps(self) -> Iterator[None]:
         """Collects the steps called inside and runs them at exit, row by row, while each row is in the cache.
@@ -151,8 +150,6 @@ class NativeNet:
         if len(self._scratch) < threads or self._scratch[0].nbytes < size:
             self._scratch = [empty(max(size // 4, 1)) for _ in range(threads)]
         return [each.ctypes.data for each in self._scratch[:threads]]
-
-    # ---------------------------------------------------------------------------------------------------------- steps
 
     def conv(
         self,
@@ -284,17 +281,18 @@ class NativeNet:
     ) -> None:
         """Writes the picture (4H, 4W, 3): the enlarged frame plus ``residual`` (H, W, 48), as clamped bytes or as floats.
 
-        Bytes (2H, 2W, 3) are that picture, shrunk; then ``residual`` is read one pixel around the tiles.
+        Bytes (s * H, s * W, 3) with s from 1 to 3 are that picture, shrunk; ``residual`` is then read around the tiles:
+        :func:`codecvsr.engine.native.structs.pixels_around`.
         """
-        params = FinishParams(frame.params, address(residual))
+        params = FinishParams(frame.params, address(residual), scale=output.shape[0] // self.height)
+        assert output.shape == (params.scale * self.height, params.scale * self.width, 3)
         if output.dtype == np.uint8:
             params.bytes = address(output)
         else:
+            assert params.scale == SCALE
             params.values = address(output)
-        kind, scratch = Kind.FINISH, 0
-        if output.shape[0] == 2 * self.height:
-            kind, scratch = Kind.FINISH_HALF, int(self._library.cvsr_net_half_bytes(self.width))
-        self._add(self._step(kind, params, frame, residual, output, scratch=scratch, tiles=tiles))
+        scratch = int(self._library.cvsr_net_finish_bytes(self.width, params.scale))
+        self._add(self._step(Kind.FINISH, params, frame, residual, output, scratch=scratch, tiles=tiles))
 
     def _step(self, kind: Kind, params: Any, *arrays: object, scratch: int = 0, tiles: Tiles | None = None) -> Step:
         """Returns a step over the frame, or over some of its tiles."""

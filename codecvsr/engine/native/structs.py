@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from codecvsr.constants import SCALE
+
 Array = npt.NDArray[np.float32]
 Bf16Array = npt.NDArray[np.uint16]  #: bfloat16, a type that numpy lacks
 Tiles = npt.NDArray[np.uint8]  #: (rows, columns) of tiles, 0 for one that is left out
@@ -24,6 +26,11 @@ MAX_CHANNELS = 1024  #: CVSR_MAX_CHANNELS: of all inputs of a convolution
 def address(array: npt.NDArray[Any] | None) -> int | None:
     """Returns where an array begins; None for no array."""
     return None if array is None else array.ctypes.data
+
+
+def pixels_around(scale: int) -> int:
+    """Returns the pixels of a residual around a tile that its part of a picture of this scale depends on."""
+    return {SCALE: 0, 1: 2}.get(scale, 1)
 
 
 class Kind(IntEnum):
@@ -41,7 +48,6 @@ class Kind(IntEnum):
     FROM_BF16 = 9
     FINISH = 10
     COPY = 11
-    FINISH_HALF = 12
 
 
 class ConvParams(ctypes.Structure):
@@ -152,6 +158,7 @@ class FinishParams(ctypes.Structure):
         ("residual", ctypes.c_void_p),
         ("bytes", ctypes.c_void_p),
         ("values", ctypes.c_void_p),
+        ("scale", ctypes.c_int32),
         ("height", ctypes.c_int32),
         ("width", ctypes.c_int32),
     ]
