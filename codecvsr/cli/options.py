@@ -113,8 +113,9 @@ class SkipStaticType(click.Choice[str]):
 def skip_static_option(function: F) -> F:
     """Add ``--skip-static`` (parameter ``skip_static``); :func:`with_values` gives it a value where it has none."""
     text = (
-        "What is copied instead of upscaled: duplicate frames, or blocks in which no pixel changes (codecvsr and codecvsr-fast on "
-        "a CPU); auto: those blocks where that is possible. Without a value: frames. The report has the share of the work done."
+        "What is copied instead of upscaled: duplicate frames, or blocks in which no pixel changes (codecvsr's networks on a CPU); "
+        "auto: those blocks with the weights that ship with codecvsr, for which the loss was measured, and nothing with others. "
+        "Without a value: frames. The report has the share of the work done."
     )
     return click.option("--skip-static", type=SkipStaticType(), default="off", show_default=True, help=text)(function)
 

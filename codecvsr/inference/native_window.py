@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +10,7 @@ from torch import nn
 
 from codecvsr.constants import SCALE
 from codecvsr.engine.native import codecvsr as native_codecvsr
+from codecvsr.engine.native.static_tiles import usual_share
 from codecvsr.engine.native.weights import held_channels
 from codecvsr.engine.plan import Plan
 from codecvsr.inference.ablations import Ablations
@@ -20,6 +21,7 @@ from codecvsr.inference.steps import ShareHandler, StepCounter
 from codecvsr.inference.windows import OVERLAP, longest_window
 from codecvsr.models.codecvsr import CodecVSR
 from codecvsr.models.registry import architecture_of
+from codecvsr.native_libraries import net_library
 
 
 def run_native(
@@ -47,7 +49,8 @@ def run_native(
         scale: of the pictures, 1 to 4.
 
     Returns:
-        The pictures (scale * H, scale * W, 3) of the frames after the first ``skip``; None where the plan or the network has no native form.
+        The pictures (scale * H, scale * W, 3) of the frames after the first ``skip``; None where the plan or the network has no
+        native form.
     """
     if not is_native(network, plan):
         return None
@@ -77,6 +80,24 @@ def _counted(
     for picture in pictures:
         blocks.skipped_frames += share * (1 - form.work_share)
         yield picture
+
+
+def usual_work_share(network: CodecVSR, frames: Iterable[npt.NDArray[np.uint8]], count: int) -> float:
+    """Return about what share of the work is done per frame of a long shot where static blocks are skipped.
+
+    Args:
+        network: one that :func:`is_native`.
+        frames: of the shot, (H, W, 3) RGB each.
+        count: of frames.
+    """
+    library = net_library()
+    assert library is not None
+    most = 0
+    for step in (network.backward_step, network.forward_step):
+        blocks = step.main[2]
+        assert isinstance(blocks, nn.Sequential)
+        most = max(most, len(blocks))
+    return usual_share(library, frames, count, 1 + 2 * most)
 
 
 def usual_window(network: nn.Module, plan: Plan, height: int, width: int) -> int:

@@ -64,13 +64,15 @@ class DuplicateFrames:
         return indices
 
 
-def skipping(value: SkipStatic, *, has_blocks: bool) -> DuplicateFrames | StaticBlocks | None:
+def skipping(value: SkipStatic, *, has_blocks: bool, training: str) -> DuplicateFrames | StaticBlocks | None:
     """Return what skips static parts of a video, and counts them; None for nothing.
 
     Args:
         value: what was asked for.
         has_blocks: the network can skip blocks, as it is run. Where ``blocks`` are asked for and it cannot, a warning says that
             duplicate frames are skipped instead.
+        training: of the network. ``auto`` skips blocks with this project's weights, "codecvsr", for which the loss was measured
+            (``scripts/results/skipping.json``): at most 0.02 dB.
     """
     choice = parse_skip_static(value)
     if choice == "blocks" and not has_blocks:
@@ -80,7 +82,8 @@ def skipping(value: SkipStatic, *, has_blocks: bool) -> DuplicateFrames | Static
         choice = "frames"
     if choice == "frames":
         return DuplicateFrames()
-    return StaticBlocks() if has_blocks and choice in ("auto", "blocks") else None
+    is_wanted = choice == "blocks" or (choice == "auto" and training == "codecvsr")
+    return StaticBlocks() if has_blocks and is_wanted else None
 
 
 def differs(shown: npt.NDArray[np.uint8], frame: npt.NDArray[np.uint8]) -> bool:

@@ -24,6 +24,7 @@ from codecvsr.video.resize import resample
 
 if TYPE_CHECKING:
     from codecvsr.engine.plan import Plan
+    from codecvsr.inference.skip_static import DuplicateFrames, StaticBlocks
     from codecvsr.models.zoo import LoadedModel
 
 #: Processor time of torch's interpolation of whole frames over that of :func:`resample` on parts of 320x192, by area, by whether
@@ -80,15 +81,33 @@ class Engine:
 
         return make_source(frames, media, self.kind, self.model, scratch)
 
-    def pictures(self, source: Source) -> list[npt.NDArray[np.uint8]]:
-        """Returns the frames of a short clip upscaled, (4H, 4W, 3) each."""
-        from codecvsr.inference.execute import upscale_frames
-        from codecvsr.inference.memory_limits import MemoryLimits
+    def static(self) -> DuplicateFrames | StaticBlocks | None:
+        """Returns what skips static parts of a video, and counts them; None for nothing."""
         from codecvsr.inference.native_window import is_native
         from codecvsr.inference.skip_static import skipping
 
-        frames = len(source.names)
-        static = skipping(self.options.skip_static, has_blocks=is_native(self.model.network, self.plan))
+        has_blocks = is_native(self.model.network, self.plan)
+        return skipping(self.options.skip_static, has_blocks=has_blocks, training=self.model.training)
+
+    def work_share(self, frames: Sequence[CodedFrame]) -> float:
+        """Returns about what share of the network's work is done in the middle of a long shot like these frames."""
+        from codecvsr.inference.native_window import usual_work_share
+        from codecvsr.inference.skip_static import StaticBlocks
+        from codecvsr.models.codecvsr import CodecVSR
+
+        network = self.model.network
+        if not isinstance(network, CodecVSR) or not isinstance(self.static(), StaticBlocks):
+            return 1.0
+        return usual_work_share(network, (frame.rgb for frame in frames), len(frames))
+
+    def pictures(self, source: Source) -> list[npt.NDArray[np.uint8]]:
+        """Returns the frames of a short clip upscaled, (4H, 4W, 3) each, without skipping blocks."""
+        from codecvsr.inference.execute import upscale_frames
+        from codecvsr.inference.memory_limits import MemoryLimits
+        from codecvsr.inference.skip_static import StaticBlocks
+
+        frames, static = len(source.names), self.static()
+        static = None if isinstance(static, StaticBlocks) else static
         limits = MemoryLimits(frames, static=static, is_fixed=True)
         window = Window(0, frames, 0, frames)
         strength = self.options.strength
@@ -123,6 +142,10 @@ class InterpolationEngine:
         pixels = np.stack([frame.rgb for frame in frames])
         names = tuple(str(frame.index) for frame in frames)
         return Source(names, pixels, unknown_motion(*pixels.shape[:3]))
+
+    def work_share(self, frames: Sequence[CodedFrame]) -> float:
+        """Returns 1: nothing is skipped."""
+        return 1.0
 
     def pictures(self, source: Source) -> list[npt.NDArray[np.uint8]]:
         """Returns the frames of a clip enlarged, (4H, 4W, 3) each."""

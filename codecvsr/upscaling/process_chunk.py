@@ -23,7 +23,6 @@ from codecvsr.inference.ablations import Ablations
 from codecvsr.inference.execute import upscale_frames
 from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.native_window import is_native
-from codecvsr.inference.skip_static import skipping
 from codecvsr.inference.source import Source
 from codecvsr.inference.usual_tile import seen_frames, usual_tile
 from codecvsr.inference.windows import Window
@@ -112,7 +111,7 @@ class ChunkProcessor:
         options, work = engine.options, plan_work(engine, scan)
         self._overlap, self.chunks = work.overlap, list(work.chunks)
         self._is_native = is_native(engine.model.network, engine.plan)
-        self._static = skipping(options.skip_static, has_blocks=self._is_native)
+        self._static = engine.static()
         self._runs: dict[tuple[int, int], tuple[MemoryLimits, Plan]] = {}  # how frames of each size are upscaled
         image = media.image if is_image_name(checkpoint.output) and pictures is None else None
         self.form = form = choose_form(

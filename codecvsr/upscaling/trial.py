@@ -176,7 +176,8 @@ def _try_place(
     rows, columns = _part(scan.height, scan.width, number, trial.part_pixels)
     part = source.crop(rows, columns)
     share = (rows.stop - rows.start) * (columns.stop - columns.start) / (scan.height * scan.width)
-    with trial.network.measured(len(tried) * share / engine.cost, start_up=trial.window_seconds):
+    frames = len(tried) * share / (engine.cost * engine.work_share(coded))
+    with trial.network.measured(frames, start_up=trial.window_seconds):
         made = engine.pictures(part)
     scale = form.height / scan.shown_height, form.width / scan.shown_width
     size = [max(2, round(side * factor / 2) * 2) for side, factor in zip(part.frames.shape[1:3], scale, strict=True)]

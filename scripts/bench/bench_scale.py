@@ -43,7 +43,7 @@ upscale(source, target, model=model, scale=int(scale), preset="veryfast", end=fl
 @click.option("--size", default="540x960", show_default=True, help="HEIGHTxWIDTH of the video.")
 @click.option("--scale", default=2, show_default=True, help="Of the output.")
 @click.option("--model", default="codecvsr-fast", show_default=True, help="The network.")
-@click.option("--frames", default=6, show_default=True, help="Of the longer run.")
+@click.option("--frames", default=5, show_default=True, help="Of the longer run.")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("/tmp/skipping"), help="Folder of made files.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
 def main(clips: Path, size: str, scale: int, model: str, frames: int, work: Path, results: Path) -> None:

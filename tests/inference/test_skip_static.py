@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +24,11 @@ from codecvsr.inference.skip_choice import parse_skip_static
 from codecvsr.inference.skip_static import DuplicateFrames, StaticBlocks, differs, skipping, without_duplicates
 from codecvsr.inference.source import Source, load_source
 from codecvsr.metrics.psnr import psnr
+from codecvsr.models.model_names import weights_folder
 from codecvsr.models.zoo import load_model
 from codecvsr.motion import MotionOptions
 from codecvsr.upscaling.api import upscale
+from codecvsr.upscaling.engine import make_engine
 from codecvsr.upscaling.options import UpscaleOptions
 from tests.streams import encode, moving_texture
 
@@ -159,16 +162,32 @@ def test_blocks_are_skipped_where_the_network_can(
 ) -> None:
     static = noiseless(source)
     static.frames[:, : HEIGHT // 2] = static.frames[0, : HEIGHT // 2]
-    blocks = skipping("auto", has_blocks=True)
+    blocks = skipping("auto", has_blocks=True, training="codecvsr")
     assert isinstance(blocks, StaticBlocks)
     pictures = made(static, MemoryLimits(3, static=blocks), "codecvsr-fast")
     assert len(pictures) == len(SHOWN)
     assert is_native(load_model("codecvsr-fast").network, make_plan("cpu", "fp32")) == (blocks.skipped_frames > 0.5)
     assert blocks.skipped_frames < len(SHOWN)
-    assert skipping("auto", has_blocks=False) is None and skipping("off", has_blocks=True) is None
+    assert skipping("auto", has_blocks=False, training="codecvsr") is None
+    assert skipping("off", has_blocks=True, training="codecvsr") is None
     assert not caplog.messages
-    assert isinstance(skipping("blocks", has_blocks=False), DuplicateFrames)
+    assert isinstance(skipping("blocks", has_blocks=False, training="codecvsr"), DuplicateFrames)
     assert "blocks" in caplog.text
+
+
+def test_weights_for_which_the_loss_is_unknown_skip_blocks_where_asked_to(tmp_path: Path, video: Path) -> None:
+    other = tmp_path / "codecvsr-fast.safetensors"
+    shutil.copy(weights_folder() / other.name, other)
+    for model, choice, skips in (
+        ("codecvsr-fast", "auto", True),
+        (weights_folder() / other.name, "auto", True),
+        (other, "auto", False),
+        (other, "blocks", True),
+        ("codecvsr-fast", "off", False),
+    ):
+        engine = make_engine(UpscaleOptions(model=model, skip_static=choice))
+        has_blocks = is_native(engine.model.network, engine.plan)
+        assert isinstance(engine.static(), StaticBlocks) == (skips and has_blocks)
 
 
 def test_choices(tmp_path: Path, video: Path) -> None:

@@ -9,6 +9,7 @@ import fit_gain
 import numpy as np
 import pytest
 
+from codecvsr import native_libraries
 from codecvsr.bitstream.encode import EncodeSettings, encode_h264
 from codecvsr.bitstream.reader import read_video
 from codecvsr.errors import InputError
@@ -41,8 +42,8 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def parts(path: Path, **options: object):
-    engine = make_engine(UpscaleOptions(model="bicubic", **options))
+def parts(path: Path, model: str = "bicubic", **options: object):
+    engine = make_engine(UpscaleOptions(model=model, **options))
     media = Media.open(path)
     found = scan(media)
     return engine, media, found, choose_form(engine.options, media, found, is_video=True)
@@ -68,6 +69,29 @@ def test_seconds_grow_with_the_frames_and_exclude_the_start(video):
     assert 1.7 < all_ / half < 2.3
     assert _seconds(engine, found, work, work.chunks, trial, 2)[0] < 0.7 * all_
     assert trial.network.frames == pytest.approx(6 * len(trial.places)) and len(trial.places) == 3
+
+
+@pytest.mark.skipif(native_libraries.net_library() is None, reason="the native network library is not built")
+def test_work_that_static_blocks_save_is_estimated(tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = np.repeat(np.kron(rng.integers(0, 255, (1, 12, 24, 3)), np.ones((1, 8, 8, 1))), 60, axis=0).astype(
+        np.uint8
+    )
+    pictures[:, 32:48, 80:96] += np.arange(60, dtype=np.uint8)[:, None, None, None]
+    path = tmp_path / "clip.mp4"
+    encode_h264(pictures, path, EncodeSettings(28))
+    frames = list(read_video(path))[:32]
+    options = {"model": "codecvsr-fast", "precision": "fp32"}
+    share = parts(path, **options, skip_static="blocks")[0].work_share(frames)
+    report = upscale(path, tmp_path / "o.mkv", **options, skip_static="blocks", preset="ultrafast")
+    assert report.work_share is not None and report.work_share < 0.9
+    assert share == pytest.approx(report.work_share, abs=0.15)
+    assert parts(path, **options, skip_static="off")[0].work_share(frames) == 1
+    trials = [
+        run_trial(*parts(path, **options, skip_static=choice), lambda trial: False) for choice in ("blocks", "off")
+    ]
+    assert trials[1].network.frames == pytest.approx(6)
+    assert trials[0].network.frames == pytest.approx(6 / share, rel=0.3)
 
 
 @pytest.mark.parametrize("model", ["bicubic", "lanczos"])

@@ -132,7 +132,7 @@ class FastCodecVSR:
         Yields:
             Pictures (scale * H, scale * W, 3) of the frames after the skipped ones, in order.
         """
-        parts = StaticTiles(self._library, frames, is_cut) if skip_static else None
+        parts = StaticTiles(self._library, frames, is_cut, self._depth) if skip_static else None
         flow_parts = None if parts is None else partial(parts.flows, pixels=self._depth)
         fields = {-1: to_prev, +1: to_next}
         motion = WindowMotion(self._net, self._weights.head, frames, fields, is_cut, flow_parts)

@@ -15,6 +15,7 @@ Values that repeat do not settle any further, and miss what lies beyond the reac
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -29,6 +30,7 @@ REFRESH = 32  #: frames after which every tile is computed again
 _START = 3  # frames computed whole after the first of a shot: states gather what the frames show
 _REACH = 1  # tiles around a changed one that are computed too
 _WHOLE = 0.8  # share of a frame's tiles from which on all are computed, as copies then cost more than they save
+_MOST = 0.9  # share of a window's work from which on all is done, likewise
 _GROUP = 4  # tiles that CVSR_GATHER writes at once
 
 
@@ -85,32 +87,40 @@ class StaticTiles:
         forward: by frame, for its state in the pass forwards and its picture.
     """
 
-    def __init__(self, library: ctypes.CDLL, frames: npt.NDArray[np.uint8], is_cut: npt.NDArray[np.bool_]) -> None:
+    def __init__(
+        self,
+        library: ctypes.CDLL,
+        frames: Iterable[npt.NDArray[np.uint8]],
+        is_cut: npt.NDArray[np.bool_],
+        pixels: int = 2 * TILE,
+    ) -> None:
         """Compares the frames.
 
         Args:
             library: the network library.
-            frames: (T, H, W, 3) RGB.
+            frames: T of (H, W, 3) RGB.
             is_cut: (T,), frames that begin a new scene: they differ everywhere.
+            pixels: 3x3 convolutions of a pass that follow one another.
         """
-
-        def changes(i: int) -> Tiles | None:
-            if i == 0 or is_cut[i]:
-                return None
-            return _grown(changed_tiles(library, frames[i - 1], frames[i]), _REACH)
-
+        self._pixels = pixels
+        before: npt.NDArray[np.uint8] | None = None
+        changed: list[Tiles | None] = [None]  # on the way to frames -1 to count + 1; None: whole
+        for frame, cut in zip(frames, is_cut, strict=True):
+            changed.append(None if before is None or cut else _grown(changed_tiles(library, before, frame), _REACH))
+            before = frame
+        changed += [None, None]
         count = len(is_cut)
-        changed = [
-            None,
-            *(changes(i) for i in range(count)),
-            None,
-            None,
-        ]  # on the way to frames -1 to count + 1; None: whole
         self.backward = _parts([_joined(changed[i + 1 : i + 4]) for i in reversed(range(count))])[::-1]
         self.forward = _parts([_joined(changed[i : i + 2]) for i in range(count)])
-        shares = [1.0 if part is None else float(part.tiles.mean()) for part in self.forward]
-        if sum(shares) >= _WHOLE * count:  # hardly any: as if all were new
+        if self.share(0) >= _MOST:  # hardly anything is static: as if all were new
             self.backward = self.forward = [None] * count
+
+    def share(self, ends: int) -> float:
+        """Returns about what share of the work is done for the frames that are ``ends`` or more from both ends; 1 for none."""
+        inner = slice(ends, max(len(self.forward) - ends, 0))
+        parts = [*self.backward[inner], *self.forward[inner]]
+        shares = [1.0 if part is None else float(part.grown(self._pixels // 2).mean()) for part in parts]
+        return float(np.mean(shares)) if shares else 1.0
 
     def flows(self, i: int, pixels: int) -> Part | None:
         """Returns the part of a frame in which flows are read by a pass in which ``pixels`` 3x3 convolutions follow."""
@@ -118,6 +128,19 @@ class StaticTiles:
         if backward is None or forward is None:
             return None
         return Part(Part(np.maximum(backward.tiles, forward.tiles)).grown(pixels))
+
+
+def usual_share(library: ctypes.CDLL, frames: Iterable[npt.NDArray[np.uint8]], count: int, pixels: int) -> float:
+    """Returns about what share of the work is done per frame in the middle of a long shot.
+
+    Args:
+        library: the network library.
+        frames: of a shot, (H, W, 3) RGB each.
+        count: of frames; of fewer than 9, all are taken to be new.
+        pixels: 3x3 convolutions of a pass that follow one another.
+    """
+    tiles = StaticTiles(library, frames, np.zeros(count, np.bool_), pixels)
+    return max(tiles.share(_START + 1), 1 / REFRESH)
 
 
 def _parts(changed: list[Tiles | None]) -> list[Part | None]:
