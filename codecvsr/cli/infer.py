@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 @click.option("--window", type=click.IntRange(min=0), default=0, show_default=True,
               help="Maximum frames in the network at once; 0: chosen by memory.")  # fmt: skip
 @tile_option
-@skip_static_option
+@skip_static_option("off")
 @strength_option
 @click.option("--allow-damaged", is_flag=True, help="Use the frames before the damage of a damaged video.")
 @device_option

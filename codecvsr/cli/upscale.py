@@ -150,7 +150,7 @@ def _refuse_pair(ctx: click.Context, *names: str) -> None:
               help="Maximum frames in the network at once; 0: chosen by memory.")  # fmt: skip
 @click.option("--tonemap", is_flag=True, help="Convert HDR (PQ, HLG) to SDR (BT.709) by the curve of ITU-R BT.2390.")
 @tile_option
-@skip_static_option
+@skip_static_option("auto")
 @strength_option
 @click.option(
     "--dry-run",

@@ -148,7 +148,7 @@ class ReadyNetwork:
         height, width = source.frames.shape[1:3]
         length = window or usual_window(model.network, self.plan, height, width)
         plan = self.plan.for_job(frames, height, width)
-        static = skipping(skip_static, has_blocks=is_native(model.network, plan), training=model.training)
+        static = skipping(skip_static, model, has_blocks=is_native(model.network, plan))
         network_seconds, pending = 0.0, []
         with ThreadPoolExecutor(1) as writer:
             side = tile or usual_tile(model.network, plan, seen_frames(length, frames), height, width)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import cv2
 import numpy as np
@@ -20,9 +20,14 @@ import numpy.typing as npt
 from codecvsr.inference.skip_choice import SkipStatic, parse_skip_static
 from codecvsr.inference.source import Source
 
+if TYPE_CHECKING:
+    from codecvsr.models.zoo import LoadedModel
+
 BLOCK = 8  #: side in pixels of the blocks that are compared
 MAX_CHANGE = 1.0  #: mean absolute difference of a block, in 8-bit steps, up to which it is a duplicate
 
+#: Models that lose at most 0.02 dB where blocks are skipped: ``scripts/results/skipping.json``.
+MEASURED = ("codecvsr-fast",)
 
 log = logging.getLogger(__name__)
 
@@ -64,15 +69,14 @@ class DuplicateFrames:
         return indices
 
 
-def skipping(value: SkipStatic, *, has_blocks: bool, training: str) -> DuplicateFrames | StaticBlocks | None:
+def skipping(value: SkipStatic, model: LoadedModel, *, has_blocks: bool) -> DuplicateFrames | StaticBlocks | None:
     """Return what skips static parts of a video, and counts them; None for nothing.
 
     Args:
-        value: what was asked for.
-        has_blocks: the network can skip blocks, as it is run. Where ``blocks`` are asked for and it cannot, a warning says that
-            duplicate frames are skipped instead.
-        training: of the network. ``auto`` skips blocks with this project's weights, "codecvsr", for which the loss was measured
-            (``scripts/results/skipping.json``): at most 0.02 dB.
+        value: what was asked for. ``auto`` skips blocks with the models of :data:`MEASURED`, nothing with others.
+        model: the network.
+        has_blocks: it can skip blocks, as it is run. Where ``blocks`` are asked for and it cannot, a warning says that duplicate
+            frames are skipped instead.
     """
     choice = parse_skip_static(value)
     if choice == "blocks" and not has_blocks:
@@ -82,7 +86,8 @@ def skipping(value: SkipStatic, *, has_blocks: bool, training: str) -> Duplicate
         choice = "frames"
     if choice == "frames":
         return DuplicateFrames()
-    is_wanted = choice == "blocks" or (choice == "auto" and training == "codecvsr")
+    is_measured = model.training == "codecvsr" and model.name in MEASURED
+    is_wanted = choice == "blocks" or (choice == "auto" and is_measured)
     return StaticBlocks() if has_blocks and is_wanted else None
 
 

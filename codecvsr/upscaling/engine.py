@@ -86,8 +86,7 @@ class Engine:
         from codecvsr.inference.native_window import is_native
         from codecvsr.inference.skip_static import skipping
 
-        has_blocks = is_native(self.model.network, self.plan)
-        return skipping(self.options.skip_static, has_blocks=has_blocks, training=self.model.training)
+        return skipping(self.options.skip_static, self.model, has_blocks=is_native(self.model.network, self.plan))
 
     def work_share(self, frames: Sequence[CodedFrame]) -> float:
         """Returns about what share of the network's work is done in the middle of a long shot like these frames."""

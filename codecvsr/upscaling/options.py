@@ -48,7 +48,8 @@ class UpscaleOptions:
             one frame per field).
         audio: of the output: "auto", "copy", "aac", "opus", "flac" or "none".
         tonemap: HDR is converted to SDR.
-        skip_static: what is copied instead of upscaled: "auto" (blocks where the network can), "off", "frames" or "blocks".
+        skip_static: what is copied instead of upscaled: "auto" (blocks with codecvsr-fast, nothing with others), "off",
+            "frames" or "blocks".
         strength: share of the network's pictures, 0 to 1; the rest is bicubic interpolation.
         start: seconds from the first frame.
         end: seconds from the first frame.
@@ -77,7 +78,7 @@ class UpscaleOptions:
     deinterlace: Deinterlace = "auto"
     audio: Audio = "auto"
     tonemap: bool = False
-    skip_static: SkipStatic = "off"
+    skip_static: SkipStatic = "auto"
     strength: float = 1.0
     start: float | None = None
     end: float | None = None

@@ -30,7 +30,7 @@ class Enlargement:
         crf: constant rate factor of the output.
         deinterlace: as ``upscale --deinterlace``.
         strength: as ``upscale --strength``.
-        skip_static: as ``upscale --skip-static``.
+        skip_static: as ``upscale --skip-static``, which is ``auto`` without this.
         tonemap: as ``upscale --tonemap``; without effect on SDR.
         conceal: as ``upscale --conceal``.
     """
@@ -81,6 +81,7 @@ class Enlargement:
         """Returns the options of ``upscale`` for frames of ``width`` x ``height`` and at most ``output_pixels`` per frame."""
         values = asdict(self)
         del values["quality"]
+        values["skip_static"] = "frames" if self.skip_static else "auto"
         if width * height * self.scale**2 > output_pixels:
             values["height"] = max(int(math.sqrt(output_pixels * height / width)) // 2 * 2, 2)
         return UpscaleOptions(model=self.model, device=device, **values)

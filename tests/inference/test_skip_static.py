@@ -21,7 +21,14 @@ from codecvsr.inference.infer import infer
 from codecvsr.inference.memory_limits import MemoryLimits
 from codecvsr.inference.native_window import is_native
 from codecvsr.inference.skip_choice import parse_skip_static
-from codecvsr.inference.skip_static import DuplicateFrames, StaticBlocks, differs, skipping, without_duplicates
+from codecvsr.inference.skip_static import (
+    MEASURED,
+    DuplicateFrames,
+    StaticBlocks,
+    differs,
+    skipping,
+    without_duplicates,
+)
 from codecvsr.inference.source import Source, load_source
 from codecvsr.metrics.psnr import psnr
 from codecvsr.models.model_names import weights_folder
@@ -160,32 +167,33 @@ def test_commands_report_what_was_left_out(tmp_path: Path, video: Path) -> None:
 def test_blocks_are_skipped_where_the_network_can(
     tmp_path: Path, source: Source, caplog: pytest.LogCaptureFixture
 ) -> None:
-    static = noiseless(source)
+    static, network = noiseless(source), load_model("codecvsr-fast")
     static.frames[:, : HEIGHT // 2] = static.frames[0, : HEIGHT // 2]
-    blocks = skipping("auto", has_blocks=True, training="codecvsr")
+    blocks = skipping("auto", network, has_blocks=True)
     assert isinstance(blocks, StaticBlocks)
     pictures = made(static, MemoryLimits(3, static=blocks), "codecvsr-fast")
     assert len(pictures) == len(SHOWN)
-    assert is_native(load_model("codecvsr-fast").network, make_plan("cpu", "fp32")) == (blocks.skipped_frames > 0.5)
+    assert is_native(network.network, make_plan("cpu", "fp32")) == (blocks.skipped_frames > 0.5)
     assert blocks.skipped_frames < len(SHOWN)
-    assert skipping("auto", has_blocks=False, training="codecvsr") is None
-    assert skipping("off", has_blocks=True, training="codecvsr") is None
+    assert skipping("auto", network, has_blocks=False) is None
+    assert skipping("off", network, has_blocks=True) is None
     assert not caplog.messages
-    assert isinstance(skipping("blocks", has_blocks=False, training="codecvsr"), DuplicateFrames)
+    assert isinstance(skipping("blocks", network, has_blocks=False), DuplicateFrames)
     assert "blocks" in caplog.text
 
 
 def test_weights_for_which_the_loss_is_unknown_skip_blocks_where_asked_to(tmp_path: Path, video: Path) -> None:
     other = tmp_path / "codecvsr-fast.safetensors"
     shutil.copy(weights_folder() / other.name, other)
-    for model, choice, skips in (
-        ("codecvsr-fast", "auto", True),
-        (weights_folder() / other.name, "auto", True),
-        (other, "auto", False),
-        (other, "blocks", True),
-        ("codecvsr-fast", "off", False),
+    for model, options, skips in (
+        ("codecvsr-fast", {}, True),
+        (weights_folder() / other.name, {}, True),
+        ("codecvsr", {}, "codecvsr" in MEASURED),
+        (other, {}, False),
+        (other, {"skip_static": "blocks"}, True),
+        ("codecvsr-fast", {"skip_static": "off"}, False),
     ):
-        engine = make_engine(UpscaleOptions(model=model, skip_static=choice))
+        engine = make_engine(UpscaleOptions(model=model, **options))
         has_blocks = is_native(engine.model.network, engine.plan)
         assert isinstance(engine.static(), StaticBlocks) == (skips and has_blocks)
 
@@ -197,7 +205,7 @@ def test_choices(tmp_path: Path, video: Path) -> None:
         "auto",
         "blocks",
     ]
-    assert UpscaleOptions().skip_static == "off"
+    assert UpscaleOptions().skip_static == "auto"
     assert UpscaleOptions.from_json(UpscaleOptions(skip_static=True).to_json()).skip_static == "frames"
     with pytest.raises(InputError, match="auto, off, frames or blocks"):
         UpscaleOptions(skip_static="some")  # type: ignore[arg-type]

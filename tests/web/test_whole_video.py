@@ -16,6 +16,7 @@ pytest.importorskip("flask", reason="Flask is not installed (pip install 'codecv
 pytest.importorskip("waitress", reason="waitress is not installed (pip install 'codecvsr[web]')")
 
 from codecvsr.models.model_names import QUALITIES
+from codecvsr.upscaling.options import UpscaleOptions
 from codecvsr.web import whole_video
 from codecvsr.web.checks import ParameterError
 from codecvsr.web.enlargement import Enlargement, download_name
@@ -134,6 +135,8 @@ def test_requests_of_whole_videos_are_checked() -> None:
     asked = read(quality="fast", scale=3, codec="hevc", strength=0.5, skip_static=True)
     assert Parameters.stored(json.loads(json.dumps(asked.to_json()))) == asked
     assert asked.run.model == QUALITIES["fast"] and asked.upscale.scale == 3
+    assert asked.upscale.options(64, 48, "cpu", 10**6).skip_static == "frames"
+    assert read().upscale.options(64, 48, "cpu", 10**6).skip_static == UpscaleOptions().skip_static
     for wrong in (
         {"quality": "none"}, {"scale": 2.5}, {"scale": 5}, {"codec": "vp9"}, {"crf": 60}, {"deinterlace": "maybe"},
         {"strength": -1}, {"tonemap": 1}, {"path": "/etc/passwd"}, {"scale": True},
