@@ -19,7 +19,7 @@ from codecvsr.bitstream.containers import TAG_ERRORS, WholePackets, open_input, 
 from codecvsr.bitstream.decode import open_video
 from codecvsr.errors import OutputError
 from codecvsr.video import matroska
-from codecvsr.video.packets import cover_packet, fresh_packets, video_index, without
+from codecvsr.video.packets import cover_packet, file_tags, fresh_packets, stream_tags, video_index, without
 from codecvsr.video.priming import add_stream_with_delay, begin_exactly, priming_seconds
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import Scan
@@ -34,7 +34,6 @@ from codecvsr.video.timeline import PacketTimes, packet_time, shown_packets
 
 _logger = logging.getLogger(__name__)
 
-_OF_OLD_STREAM = ("encoder", "bps", "duration", "number_of_frames", "number_of_bytes", "_statistics", "vendor_id")
 _MAX_TIMESCALE = 1 << 31
 
 
@@ -141,7 +140,7 @@ class _Assembly:
                     self._declare_video(template, first, stream)
                 elif (plan := actions.get(stream.index)) is not None and plan.action not in ("omit", "implied"):
                     self._declare_other(stream, plan)
-            self._out.metadata.update(without(source.metadata, BRANDS))
+            self._out.metadata.update(without(file_tags(source), BRANDS))
             self._out.set_chapters(self._part.chapters(source.chapters()))
         self._out.start_encoding()
         for packet in self._covers:
@@ -158,7 +157,7 @@ class _Assembly:
         if self._scan.rotation is not None:
             new.set_display_matrix(self._scan.rotation)
         if old is not None:
-            new.metadata.update(without(old.metadata, _OF_OLD_STREAM))
+            new.metadata.update(stream_tags(old, is_new=True))
             new.disposition = old.disposition
         self._video = new
 
@@ -192,7 +191,7 @@ class _Assembly:
                 new.codec_context.layout = known_layout(new.codec_context.layout)
             if old.time_base is not None:
                 new.time_base = old.time_base
-        new.metadata.update(without(old.metadata, ("encoder",) if action == "copy" else _OF_OLD_STREAM))
+        new.metadata.update(stream_tags(old, is_new=action != "copy"))
         new.disposition = old.disposition
         if action == "cover":
             new.disposition = Disposition.attached_pic  # FFmpeg's writer wants this one alone

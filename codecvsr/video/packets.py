@@ -13,6 +13,10 @@ from codecvsr.bitstream.containers import WholePackets, open_input, read_only
 from codecvsr.bitstream.decode import open_video
 from codecvsr.video.probe import Media
 
+#: Beginnings of the names of tags that describe how a stream was coded.
+OF_OLD_STREAM = (
+    "encoder", "bps", "duration", "number_of_frames", "number_of_bytes", "_statistics", "vendor_id", "file_package", "alpha_mode",
+)  # fmt: skip
 _MAX_FIRST = 8
 _MAX_TRIED, _MAX_TRIED_BYTES = 2000, 1 << 25  # packets and bytes that are read for the first ones of every stream
 
@@ -72,3 +76,24 @@ def video_index(media: Media) -> int:
 def without(metadata: dict[str, str], names: Sequence[str]) -> dict[str, str]:
     """Returns the tags whose names do not begin with one of ``names``."""
     return {key: value for key, value in metadata.items() if not key.lower().startswith(tuple(names))}
+
+
+def file_tags(container: av.container.Container) -> dict[str, str]:
+    """Returns the tags of a file; in Ogg they are those of its streams, the first one's where they differ."""
+    tags = dict(container.metadata)
+    if container.format.name == "ogg":
+        for stream in container.streams:
+            for key, value in without(stream.metadata, ("language", *OF_OLD_STREAM)).items():
+                tags.setdefault(key, value)
+    return tags
+
+
+def stream_tags(stream: av.stream.Stream, *, is_new: bool) -> dict[str, str]:
+    """Returns the tags of a stream for a muxer; for a stream that is coded anew those that still hold.
+
+    FFmpeg reads the name of a track of MP4 as "name", and its muxers expect it as "title".
+    """
+    tags = without(stream.metadata, OF_OLD_STREAM if is_new else ("encoder",))
+    if "name" in tags and "title" not in tags:
+        tags["title"] = tags.pop("name")
+    return tags

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ from codecvsr.bitstream.containers import TAG_ERRORS, open_input
 from codecvsr.bitstream.decode import open_video
 from codecvsr.errors import InputError
 from codecvsr.video import matroska, sound
-from codecvsr.video.packets import first_packets, fresh_packets
+from codecvsr.video.packets import OF_OLD_STREAM, file_tags, first_packets, fresh_packets, without
 from codecvsr.video.probe import Media
 from codecvsr.video.sound import Audio
 from codecvsr.video.subtitle_converter import TextReader
@@ -32,6 +32,10 @@ _MP4_TAGS = {
     "description", "synopsis", "show", "episode_id", "network", "keywords", "track", "disc", "creation_time", "location",
     "season_number", "episode_sort", "media_type", "hd_video", "gapless_playback", "compilation", "timecode", "language",
 }  # fmt: skip
+#: Those that it has fields for in every track, or that say of the source what its pictures show already.
+_MP4_STREAM_TAGS = {
+    "language", "title", "name", "handler_name", "timecode", "reel_name", "creation_time", "rotate", "stereo_mode",
+}  # fmt: skip
 
 Action = Literal["copy", "attach", "to_mov_text", "to_subrip", "omit", "implied", "cover", "wav_header", "encode"]
 
@@ -44,7 +48,7 @@ class StreamPlan:
     """Plan for one stream of the source.
 
     Attributes:
-        index: of the stream.
+        index: of the stream; -1 for what is no stream.
         title: its name in messages.
         action: "copy" without change; "attach" a cover picture as a file; convert a subtitle; "omit"; "implied" if the
             container writes it again from other data (the chapter track and the timecode track of MP4); "cover" for a
@@ -119,7 +123,19 @@ def plan_file(path: Path, target: Path, audio: Audio = "auto") -> list[StreamPla
         packets = first_packets(container) if others else {}
         for stream in others:
             plans.append(_plan(path, stream, name, has_chapters, audio, packets.get(stream.index, [])))
+        if name != "matroska":
+            omitted = {plan.index for plan in plans if plan.action in ("omit", "implied", "cover")}
+            of_file, loss = file_tags(container), f"{_display_name(name)} cannot store them, so they are omitted"
+            for stream in container.streams:
+                if stream.index not in omitted and (tags := _tags_without_a_place(stream, of_file)):
+                    plans.append(StreamPlan(-1, f"tags of {_title(stream)}, {', '.join(tags)}", "omit", loss))
     return plans
+
+
+def _tags_without_a_place(stream: av.stream.Stream, of_file: Collection[str]) -> list[str]:
+    """Returns the names of a stream's tags that MP4 has no fields for, and that are no tags of the file."""
+    tags = without(stream.metadata, OF_OLD_STREAM)
+    return sorted(key for key in tags if key not in of_file and key.lower() not in _MP4_STREAM_TAGS)
 
 
 def is_raw(path: Path) -> bool:
@@ -139,14 +155,14 @@ def _plan_raw(media: Media) -> list[StreamPlan]:
         plans = [StreamPlan(stream.index, _title(stream), "omit", loss) for stream in others]
         if has_chapters:
             plans.append(StreamPlan(-1, "chapters", "omit", loss))
-        if tags := sorted(key for key in container.metadata if key.lower() not in BRANDS):
+        if tags := sorted(key for key in file_tags(container) if key.lower() not in BRANDS):
             plans.append(StreamPlan(-1, f"tags {', '.join(tags)}", "omit", loss))
     return plans
 
 
 def own_tags(source: av.container.Container) -> set[str]:
     """Returns the names of a source's tags that MP4 has no fields for."""
-    return {key.lower() for key in source.metadata} - set(BRANDS) - _MP4_TAGS
+    return {key.lower() for key in file_tags(source)} - set(BRANDS) - _MP4_TAGS
 
 
 def losses(plans: Sequence[StreamPlan]) -> list[str]:
