@@ -109,7 +109,7 @@ def _compare(model: str, stream: Path, truth: Iterable[Image], frames: int, roun
                 stream,
                 work / f"{choice}.mp4",
                 model=model,
-                skip_static=choice,
+                skip_static="blocks" if choice == "auto" else choice,  # auto leaves it to networks that were measured
                 preset=_PRESET,
                 end=frames / _FPS,
                 overwrite=True,
