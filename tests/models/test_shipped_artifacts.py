@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-
-from codecvsr.cli import cli
 
 INPUTS = Path(__file__).resolve().parents[2] / "inputs"
 MODELS = ("codecvsr", "codecvsr-fast")
@@ -16,9 +15,10 @@ CRF, FRAMES = 26, 4
 
 
 def _run(*arguments: object) -> str:
-    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
-    assert result.exit_code == 0, result.output
-    return result.stdout
+    command = [sys.executable, "-m", "codecvsr", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")

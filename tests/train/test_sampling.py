@@ -93,7 +93,7 @@ def test_context_has_no_target(material: Path) -> None:
 def test_a_step_has_the_same_batch_every_time(material: Path) -> None:
     clips = training_data.load_clips(str(material / "hr"), [str(material / "bench" / "hr_CRF20")])
     settings = Optimisation(batch=2, frames=3, crop=24)
-    one, two, other = (make_batch(clips, settings, Dropout(), step) for step in (7, 7, 8))
+    one, two, other = (make_batch(clips, settings, Dropout(future=0.5), step) for step in (7, 7, 8))
     for name, value in vars(one).items():
         assert torch.equal(torch.as_tensor(value), torch.as_tensor(getattr(two, name)))
     assert not torch.equal(one.frames, other.frames)
@@ -132,9 +132,9 @@ def test_only_codecvsr_can_leave_out_later_frames() -> None:
 def test_processes_share_a_batch(material: Path) -> None:
     clips = training_data.load_clips(str(material / "hr"), [str(material / "bench" / "hr_CRF20")])
     settings = Optimisation(batch=4, frames=3, crop=16)
-    whole = make_batch(clips, settings, Dropout(0.5, 0.5, 0.5), 3)
+    whole = make_batch(clips, settings, Dropout(0.5, 0.5, 0.5, 0.5), 3)
     for part in (0, 1):
-        own = make_batch(clips, settings, Dropout(0.5, 0.5, 0.5), 3, part=part, parts=2)
+        own = make_batch(clips, settings, Dropout(0.5, 0.5, 0.5, 0.5), 3, part=part, parts=2)
         for name, value in vars(own).items():
             assert torch.equal(
                 torch.as_tensor(value),
