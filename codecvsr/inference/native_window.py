@@ -11,7 +11,7 @@ from torch import nn
 from codecvsr.constants import SCALE
 from codecvsr.engine.native import codecvsr as native_codecvsr
 from codecvsr.engine.native.static_tiles import usual_share
-from codecvsr.engine.native.weights import held_channels
+from codecvsr.engine.native.weights import held_channels, pass_depth
 from codecvsr.engine.plan import Plan
 from codecvsr.inference.ablations import Ablations
 from codecvsr.inference.skip_static import StaticBlocks
@@ -92,12 +92,7 @@ def usual_work_share(network: CodecVSR, frames: Iterable[npt.NDArray[np.uint8]],
     """
     library = net_library()
     assert library is not None
-    most = 0
-    for step in (network.backward_step, network.forward_step):
-        blocks = step.main[2]
-        assert isinstance(blocks, nn.Sequential)
-        most = max(most, len(blocks))
-    return usual_share(library, frames, count, 1 + 2 * most)
+    return usual_share(library, frames, count, pass_depth(network))
 
 
 def usual_window(network: nn.Module, plan: Plan, height: int, width: int) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from codecvsr.bitstream.reader import Backend, read_video
 from codecvsr.errors import InputError
 from codecvsr.motion.motion_stream import MotionStream
 from codecvsr.motion.types import FULL_REPAIR, ClipMotion, Mapper, MotionOptions, join
+from codecvsr.prefetch import Prefetcher
 
 RESTART = 8  #: frames of a stream in which motion to the next frame is chosen backwards at once
 _MAX_THREADS = 8
@@ -95,7 +96,7 @@ def motion_fields(
 def _parts(
     frames: Iterable[CodedFrame], options: MotionOptions, restart: int | None, threads: int | None
 ) -> Iterator[ClipMotion]:
-    with _mapper(threads) as mapper, closing(_batches(frames, ahead=mapper is not map)) as batches:
+    with _mapper(threads) as mapper, _batches(frames, ahead=mapper is not map) as batches:
         stream = MotionStream(options, restart, mapper)
         for batch in batches:
             for frame in batch:
@@ -106,25 +107,14 @@ def _parts(
             yield part
 
 
-def _batches(frames: Iterable[CodedFrame], *, ahead: bool) -> Generator[list[CodedFrame], None, None]:
-    """Yields ``frames`` in lists of :data:`_BATCH`, the last one with what remains.
+def _batches(frames: Iterable[CodedFrame], *, ahead: bool) -> AbstractContextManager[Iterable[list[CodedFrame]]]:
+    """Returns ``frames`` in lists of :data:`_BATCH`, the last one with what remains, to be read within ``with``.
 
     ``ahead``: frames that are not in memory yet are read, which may mean decoded, in a thread of its own, one list ahead.
     """
     source = iter(frames)
-
-    def read() -> list[CodedFrame]:
-        return list(islice(source, _BATCH))
-
-    if not ahead or isinstance(frames, Sequence):
-        while batch := read():
-            yield batch
-        return
-    with ThreadPoolExecutor(1, "codecvsr-reader") as reader:  # waits for the thread, however it is left
-        upcoming = reader.submit(read)
-        while batch := upcoming.result():
-            upcoming = reader.submit(read)
-            yield batch
+    lists = iter(lambda: list(islice(source, _BATCH)), [])
+    return Prefetcher(lambda _: lists) if ahead and not isinstance(frames, Sequence) else nullcontext(lists)
 
 
 @contextmanager

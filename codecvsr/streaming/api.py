@@ -14,6 +14,7 @@ import numpy as np
 
 from codecvsr.engine.device import peak_memory_bytes
 from codecvsr.errors import OutputError
+from codecvsr.prefetch import BackgroundRunner
 from codecvsr.streaming.controller import Controller
 from codecvsr.streaming.events import Ended, LiveEvent, LiveEventHandler
 from codecvsr.streaming.inputs import LiveInput
@@ -25,7 +26,6 @@ from codecvsr.streaming.session import Session
 from codecvsr.streaming.sound import LiveSound
 from codecvsr.streaming.targets import choose_target
 from codecvsr.streaming.writer import LiveWriter, ReaderLeft
-from codecvsr.upscaling.prefetch import BackgroundRunner
 from codecvsr.upscaling.stream_output import opened_pipe
 
 _logger = logging.getLogger(__name__)

@@ -26,6 +26,7 @@ from codecvsr.inference.native_window import is_native
 from codecvsr.inference.source import Source
 from codecvsr.inference.usual_tile import seen_frames, usual_tile
 from codecvsr.inference.windows import Window
+from codecvsr.prefetch import BackgroundRunner, Prefetcher
 from codecvsr.upscaling import outputs
 from codecvsr.upscaling.checkpoint_dir import CheckpointDir
 from codecvsr.upscaling.chunk_events import ChunkAdvanced
@@ -35,7 +36,6 @@ from codecvsr.upscaling.comparison import labels_of, split_view
 from codecvsr.upscaling.engine import Engine
 from codecvsr.upscaling.frame_names import frame_names
 from codecvsr.upscaling.image_output import ImageTarget
-from codecvsr.upscaling.prefetch import BackgroundRunner, Prefetcher
 from codecvsr.upscaling.work import choose_form, plan_work
 from codecvsr.video.image_writer import check_image_size, is_image_name
 from codecvsr.video.probe import Media

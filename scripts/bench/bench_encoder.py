@@ -22,15 +22,13 @@ import av
 import click
 import numpy as np
 import numpy.typing as npt
-import torch
 from results_files import with_this_command, write_results
-from speed_subjects import machine, machine_label
+from speed_subjects import run_facts
 
 from codecvsr.bitstream import color
 from codecvsr.bitstream.picture_encoder import PictureEncoder, VideoFormat
 from codecvsr.bitstream.reader import read_video
 from codecvsr.metrics.psnr import psnr
-from codecvsr.versions import versions
 from codecvsr.video.segments import EncoderOptions
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "encoder.json"
@@ -53,14 +51,8 @@ def main(video: Path, frames: int, crf: float, results: Path) -> None:
     for preset, threads in itertools.product(_PRESETS, _THREADS):
         coded.append({"preset": preset, "threads": threads, **_encode(pictures, preset, threads, crf)})
         click.echo(str(coded[-1]), err=True)
-    about = machine(torch.device("cpu"))
     height, width, _ = pictures[0].shape
-    content = {
-        "machine": machine_label(about),
-        "about": about,
-        "versions": versions(),
-        "commands": with_this_command([]),
-    }
+    content = {**run_facts(), "commands": with_this_command([])}
     write_results(
         results, {**content, "size": [height, width], "crf": crf, "to_yuv_ms": round(yuv_ms, 2), "x264": coded}
     )

@@ -20,9 +20,7 @@ import click
 import torch
 from results_files import with_this_command, write_results
 from skipping_table import RESULTS, read_results
-from speed_subjects import machine, machine_label, video
-
-from codecvsr.versions import versions
+from speed_subjects import run_facts, video
 
 _SHORT = 2  # frames of the run that is subtracted
 _FPS = 24
@@ -59,9 +57,8 @@ def main(clips: Path, size: str, scale: int, model: str, frames: int, work: Path
         found[way] = {"ms": round(ms, 1), "peak_mb": round(peak / 2**20), "frames": frames}
         click.echo(f"{way}: {found[way]}", err=True)
     torch.set_num_threads(1)
-    about = machine(torch.device("cpu"))
     content = read_results(results)
-    content |= {"machine": machine_label(about), "about": about, "versions": versions()}
+    content |= run_facts()
     content["commands"] = with_this_command(content.get("commands", []))
     by_size = content.setdefault("scale", {}).setdefault(model, {})
     by_size[f"{width}x{height}, --scale {scale}"] = found

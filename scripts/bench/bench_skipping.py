@@ -25,7 +25,7 @@ import numpy.typing as npt
 import torch
 from results_files import with_this_command, write_results
 from skipping_table import RESULTS, read_results
-from speed_subjects import machine, machine_label
+from speed_subjects import run_facts
 from static_clips import SCENES, Image, encode_scene, load_photographs, originals
 
 from codecvsr.bitstream.reader import read_video
@@ -36,7 +36,6 @@ from codecvsr.models.priors import CHANNELS
 from codecvsr.models.zoo import load_model
 from codecvsr.train.data import original_frames
 from codecvsr.upscaling.api import upscale
-from codecvsr.versions import versions
 from codecvsr.video.resize import downsample
 
 _CHOICES = ("off", "auto")
@@ -73,8 +72,7 @@ def main(
     work.mkdir(parents=True, exist_ok=True)
     content = read_results(results)
     chosen = [name for name in names.split(",") if name]
-    about = machine(torch.device("cpu"))
-    content |= {"machine": machine_label(about), "about": about, "versions": versions()}
+    content |= run_facts()
     content["commands"] = with_this_command(content.get("commands", []))
     pictures = [] if photographs is None else load_photographs(photographs)
     if part == "share":

@@ -44,13 +44,16 @@ def renewed(old: Entry, new: Entry) -> Entry:
     rows = [row["row"] for row in new["rows"] if row["model"] not in ("bicubic", "lanczos")]
     cells = _replaced(old["cells"], new["cells"], rows, ("row", "clip", "benchmark"))
     means = _replaced(old["means"], new["means"], rows, ("row", "crf"))
-    for crf in {mean["crf"] for mean in means}:
-        ranked = sorted((m for m in means if m["crf"] == crf), key=lambda mean: -mean["psnr_rgb"])
-        for rank, mean in enumerate(ranked, 1):
-            mean["rank"] = rank
+    means = [{**mean, "rank": _rank(mean, means)} for mean in means]
     notes = [note for note in old.get("renewed", []) if note["command"] != new["command"]]
     note = {"command": new["command"], "rows": rows, "versions": new["protocol"]["versions"]}
     return {**old, "cells": cells, "means": means, "renewed": [*notes, note]}
+
+
+def _rank(mean: Entry, means: list[Entry]) -> int | None:
+    """Returns the rank as ``codecvsr compare`` gives it: rows that have none keep none."""
+    others = [each for each in means if each["crf"] == mean["crf"] and each["rank"] is not None]
+    return None if mean["rank"] is None else 1 + sum(each["psnr_rgb"] > mean["psnr_rgb"] for each in others)
 
 
 def _replaced(old: list[Entry], new: list[Entry], rows: list[str], keys: tuple[str, ...]) -> list[Entry]:

@@ -26,6 +26,7 @@ from codecvsr.inference.source import Source
 from codecvsr.inference.source_clip import SourceClip
 from codecvsr.models.zoo import LoadedModel, load_model
 from codecvsr.train.data import original_frames
+from codecvsr.versions import versions
 from codecvsr.video.resize import resample
 
 THROUGH_ENGINE = (
@@ -142,6 +143,12 @@ def machine(device: torch.device) -> dict[str, Any]:
         about |= {"gpu": gpu.name, "capability": f"{gpu.major}.{gpu.minor}", "cuda": torch.version.cuda}
         about |= dict(zip(fields.split(","), values, strict=False))
     return about
+
+
+def run_facts() -> dict[str, Any]:
+    """What a results file of one machine says of it: in a few words, in full, and the versions of what ran."""
+    about = machine(torch.device("cpu"))
+    return {"machine": machine_label(about), "about": about, "versions": versions()}
 
 
 def machine_label(about: dict[str, Any]) -> str:

@@ -24,7 +24,7 @@ from codecvsr.engine.native.net import NativeNet
 from codecvsr.engine.native.partial_steps import PartialSteps
 from codecvsr.engine.native.static_tiles import Part, StaticTiles
 from codecvsr.engine.native.structs import GROUP, Array, Layer, Picture, pixels_around
-from codecvsr.engine.native.weights import Weights
+from codecvsr.engine.native.weights import Weights, pass_depth
 from codecvsr.engine.native.window_motion import Route, WindowMotion
 from codecvsr.models import priors as prior_channels
 from codecvsr.models.codecvsr import GAIN, CodecVSR
@@ -83,7 +83,7 @@ class FastCodecVSR:
         self._is_bf16 = dtype == torch.bfloat16
         self._steps = PartialSteps(self._net)
         self._weights = Weights(self._net, network, is_bf16=self._is_bf16)
-        self._depth = 1 + 2 * max(len(blocks) for _, blocks in (self._weights.backward, self._weights.forward))
+        self._depth = pass_depth(network)
 
     @property
     def work_share(self) -> float:

@@ -20,6 +20,11 @@ def held_channels(network: CodecVSR, dtype: torch.dtype) -> int:
     return 2 * network.channels // (2 if dtype == torch.bfloat16 else 1) + 4
 
 
+def pass_depth(network: CodecVSR) -> int:
+    """Returns how many 3x3 convolutions follow one another in a pass: that which merges states, and two of each block."""
+    return 1 + 2 * network.blocks
+
+
 class Weights:
     """The layers of a network, with its present weights.
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from codecvsr.upscaling.prefetch import BackgroundRunner, Prefetcher
+from codecvsr.prefetch import BackgroundRunner, Prefetcher
 
 
 def test_one_item_is_made_ahead_and_no_more():
