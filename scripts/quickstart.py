@@ -34,7 +34,7 @@ from codecvsr.models.zoo import load_model
 
 ROOT = Path(__file__).resolve().parent.parent
 HR_ROOT = ROOT / "inputs"
-ORIGINAL = HR_ROOT / "bunny_720p.mp4"
+ORIGINAL = HR_ROOT / "forest_720p.mp4"
 CRF = 25
 ABLATIONS = (
     Ablations(),
@@ -47,7 +47,7 @@ ABLATIONS = (
     Ablations(priors=True),
 )
 
-CROP = slice(230, 430), slice(640, 900)  # rows and columns of the original that the comparison shows
+CROP = slice(440, 640), slice(590, 850)  # rows and columns of the original that the comparison shows
 ZOOM = 2
 _MARGIN, _CAPTION, _INK = 8, 30, (235, 235, 235)
 

@@ -53,7 +53,7 @@ def demo_clip() -> Path:
     """Returns the demo clip: inside the installed package, or beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "inputs"
-    return (inside if inside.is_dir() else package.parent / "inputs") / "bunny_720p.mp4"
+    return (inside if inside.is_dir() else package.parent / "inputs") / "forest_720p.mp4"
 
 
 def create_app(

@@ -4,7 +4,7 @@
     python scripts/training/fetch_clips.py clips
     python scripts/bench/bench_estimates.py --clips clips/val
 
-Inputs: `demo` (the demo clip), `360p` (ten minutes) and `720p` (one minute), which repeat a few seconds of a clip. The estimate is that of
+Inputs: `demo` (the title card of `inputs/`), `360p` (ten minutes) and `720p` (one minute), which repeat a few seconds of a clip. The estimate is that of
 the whole input; of an input that repeats itself, one period is made and multiplied. Processor time is compared, which other programs
 on the machine change little, and the clock only shown. Rows of other inputs and models stay in the results file.
 """
@@ -43,7 +43,7 @@ class Input:
     """A video to estimate.
 
     Attributes:
-        clip: of ``--clips``; None for the demo clip.
+        clip: of ``--clips``; None for the title card.
         height: in pixels.
         width: in pixels.
         seconds: its length.

@@ -41,7 +41,7 @@ from speed_subjects import machine, machine_label
 from codecvsr.versions import versions
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "live.json"
-DEMO = Path(__file__).resolve().parents[2] / "inputs" / "bunny_720p.mp4"
+TITLE_CARD = Path(__file__).resolve().parents[2] / "inputs" / "bunny_720p.mp4"
 
 
 @click.group(help=__doc__)
@@ -168,8 +168,8 @@ def _quarters(sizes: Sequence[float]) -> tuple[float, float]:
 
 
 def _make_clip(path: Path, width: int, height: int, fps: int) -> None:
-    """Encodes the demo clip at another size and rate, as a camera would: P-frames, a key frame every two seconds."""
-    with av.open(str(DEMO)) as old, av.open(str(path), "w") as new:
+    """Encodes the title card at another size and rate, as a camera would: P-frames, a key frame every two seconds."""
+    with av.open(str(TITLE_CARD)) as old, av.open(str(path), "w") as new:
         stream = new.add_stream(
             "libx264", rate=fps, options={"crf": "25", "bf": "0", "g": str(2 * fps), "preset": "veryfast"}
         )

@@ -28,10 +28,10 @@ import click
 import cv2
 import numpy as np
 from motion_measurements import (
-    DEMO,
     SETTINGS,
+    TITLE_CARD,
     Clip,
-    demo_loop,
+    card_loop,
     measure,
     measure_full_hd,
     measure_memory,
@@ -70,8 +70,8 @@ PROFILES = ((320, 180), 40, 5), ((1920, 1080), 16, 2)  # size, frames and rounds
 @click.option(
     "--stream-minutes", type=int, default=0, help="Memory while a looped clip of so many minutes runs through."
 )
-@click.option("--full-hd", is_flag=True, help="Frames per second of the demo clip, enlarged to 1920x1080.")
-@click.option("--profile", is_flag=True, help="Time of each stage on the demo clip, at two sizes.")
+@click.option("--full-hd", is_flag=True, help="Frames per second of the title card, enlarged to 1920x1080.")
+@click.option("--profile", is_flag=True, help="Time of each stage on the title card, at two sizes.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="The results file.")
 def main(
     clips: tuple[Path, ...],
@@ -107,8 +107,8 @@ def main(
     if full_hd:
         keep(f"full hd {code}", {"kind": "full_hd"}, partial(measure_full_hd, work))
     for size, count, rounds in PROFILES if profile else []:
-        path = work / "full_hd.mp4" if size == (1920, 1080) else work / f"demo_{size[0]}x{size[1]}.mp4"
-        demo_loop(path, size, 60)
+        path = work / "full_hd.mp4" if size == (1920, 1080) else work / f"card_{size[0]}x{size[1]}.mp4"
+        card_loop(path, size, 60)
         keep(f"profile {size[0]}x{size[1]} {code}", {"kind": "profile"}, partial(measure_profile, path, count, rounds))
     wanted = [(root, path.stem) for root in clips for path in sorted(root.glob("*.mp4"))]
     for root, name in wanted:
@@ -137,11 +137,11 @@ def main(
 
 
 def fingerprint() -> str:
-    """Returns a digest of the code that makes the fields: of its fields for the first frames of the demo clip.
+    """Returns a digest of the code that makes the fields: of its fields for the first frames of the title card.
 
     Settings depend on QP, so the fields are also computed with coarser and finer QP than the frames have.
     """
-    frames = list(itertools.islice(read_video(DEMO), PROBE_FRAMES))
+    frames = list(itertools.islice(read_video(TITLE_CARD), PROBE_FRAMES))
     digest = hashlib.sha256()
     for qp in PROBE_QPS:
         motion = estimate_motion([replace(f, qp=None if f.qp is None else np.full_like(f.qp, qp)) for f in frames])

@@ -52,7 +52,7 @@ Measurements = dict[str, dict[str, Any]]
 
 @click.command(help=__doc__)
 @click.option(
-    "--clips", type=click.Path(path_type=Path), default=ROOT / "inputs", help="Folder of clips; the demo clip."
+    "--clips", type=click.Path(path_type=Path), default=ROOT / "inputs", help="Folder of clips; the demo clips."
 )
 @click.option(
     "--work", type=click.Path(path_type=Path), default=Path("bench"), show_default=True, help="Scratch folder."

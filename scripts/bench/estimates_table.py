@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 GOAL = 0.3  # share by which an estimate may differ from what is made
-_NAMES = {"demo": "demo clip", "360p": "10 minutes", "720p": "1 minute"}
+_NAMES = {"demo": "title card", "360p": "10 minutes", "720p": "1 minute"}
 _WHAT = {"bytes": "size", "processor_seconds": "processor time"}
 
 

@@ -29,7 +29,7 @@ from codecvsr.motion.optical_flow import dis_flows
 from codecvsr.train.data import original_frames
 from codecvsr.video.resize import downsample
 
-DEMO = Path(__file__).resolve().parents[2] / "inputs" / "bunny_720p.mp4"
+TITLE_CARD = Path(__file__).resolve().parents[2] / "inputs" / "bunny_720p.mp4"
 #: Frame rate, preset and x264 parameters besides those of every stream.
 SETTINGS = {
     "preset veryfast": (24, "veryfast", ""),
@@ -189,11 +189,11 @@ def measure_time(stream: Path, frames: int, rounds: int = 5) -> dict[str, Any]:
     }
 
 
-def demo_loop(path: Path, size: tuple[int, int], frames: int) -> Path:
-    """The demo clip forwards and backwards at another size, so many frames."""
+def card_loop(path: Path, size: tuple[int, int], frames: int) -> Path:
+    """The title card forwards and backwards at another size, so many frames."""
     if not path.is_file():
-        demo = [frame.reformat(*size) for frame in av.open(str(DEMO)).decode(video=0)]
-        loop = itertools.cycle([*demo, *demo[-2:0:-1]])
+        card = [frame.reformat(*size) for frame in av.open(str(TITLE_CARD)).decode(video=0)]
+        loop = itertools.cycle([*card, *card[-2:0:-1]])
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as part, av.open(str(part), "w", format="mp4") as container:
             options = {"crf": "25", "preset": "veryfast", "x264-params": "cpu-independent=1"}
@@ -208,7 +208,7 @@ def demo_loop(path: Path, size: tuple[int, int], frames: int) -> Path:
 
 def measure_full_hd(work: Path, frames: int = 60) -> dict[str, Any]:
     """Speed of one pass over a 1920x1080 stream, decoding included, with all processors: by the clock, and in their time."""
-    path = demo_loop(work / "full_hd.mp4", (1920, 1080), frames)
+    path = card_loop(work / "full_hd.mp4", (1920, 1080), frames)
     begun, spent = time.monotonic(), time.process_time()
     for _ in stream_motion(read_video(path)):
         pass
@@ -223,7 +223,7 @@ def measure_full_hd(work: Path, frames: int = 60) -> dict[str, Any]:
 def measure_memory(work: Path, minutes: int) -> dict[str, Any]:
     """Resident memory at every tenth of a long stream whose fields are made in one pass; none of it is stored."""
     size, frames = (160, 90), 24 * 60 * minutes
-    path = demo_loop(work / f"loop_{minutes}_minutes.mp4", size, frames)
+    path = card_loop(work / f"loop_{minutes}_minutes.mp4", size, frames)
     resident, seen, begun = [], 0, time.process_time()
     for frames_of_part, _ in stream_motion(read_video(path), threads=1):
         seen += len(frames_of_part)

@@ -1,4 +1,4 @@
-"""What ``bench_speed.py`` runs: videos of the demo clip at any size, and networks ready to be timed."""
+"""What ``bench_speed.py`` runs: videos of the first clip at any size, and networks ready to be timed."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class PackagedVideo:
             at += count * self.step
 
 
-# Big Buck Bunny has scene cuts at 285, 378 and 553; its frames 660 to 719 are reserved for a demo clip.
+# Big Buck Bunny has scene cuts at 285, 378 and 553; its frames 660 to 719 are for inputs/.
 _BUNNY = ((0, 95), (95, 95), (190, 95), (285, 93), (378, 90), (468, 85), (553, 100))
 _POSTER = "src/videos/coverr-"
 VIDEOS = (

@@ -1,4 +1,4 @@
-"""The shipped weights draw nothing that PSNR does not see: the measures of ``compare --artifacts`` on the demo clip."""
+"""The shipped weights draw nothing that PSNR does not see: the measures of ``compare --artifacts`` on the demo clips."""
 
 from __future__ import annotations
 

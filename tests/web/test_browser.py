@@ -55,7 +55,7 @@ def test_from_the_demo_clip_to_its_downloads(service: Service, browser: Browser,
     )
     browser.wait(SHOWN, 180)
     browser.wait("return document.getElementById('progress').hidden")
-    assert "bunny_720p.mp4: 320×180 → 1280×720" in browser.text("#facts")
+    assert "forest_720p.mp4: 320×180 → 1280×720" in browser.text("#facts")
     assert browser.text("#table tr th") == "bicubic" and float(browser.text("#table td")) > 20
     browser.wait("return !document.getElementById('video').paused && document.getElementById('frame').value > 0")
 
@@ -93,17 +93,17 @@ def test_from_the_demo_clip_to_its_downloads(service: Service, browser: Browser,
     assert whole(browser, "loupe-left") != loupe
 
     for button, name in (
-        ("#png", "bunny_720p_frame_4.png"),
-        ("#json", "bunny_720p_metrics.json"),
-        ("#videos a", "bunny_720p_comparison.mp4"),
+        ("#png", "forest_720p_frame_4.png"),
+        ("#json", "forest_720p_metrics.json"),
+        ("#videos a", "forest_720p_comparison.mp4"),
     ):
         browser.click(button)
         until = time.monotonic() + 120
         while not (downloads / name).is_file():
             assert time.monotonic() < until, (name, list(downloads.iterdir()))
             time.sleep(0.1)
-    assert cv2.imread(str(downloads / "bunny_720p_frame_4.png")).shape == (760, 1280, 3)
-    assert json.loads((downloads / "bunny_720p_metrics.json").read_text())["frames"] == 5
+    assert cv2.imread(str(downloads / "forest_720p_frame_4.png")).shape == (760, 1280, 3)
+    assert json.loads((downloads / "forest_720p_metrics.json").read_text())["frames"] == 5
     assert browser.messages() == []
 
 
@@ -158,7 +158,7 @@ def test_phone_dark_and_screen_reader(service: Service, browser: Browser) -> Non
     done = next(
         job["id"]
         for job in service.ask("api/jobs").json()["jobs"]
-        if job["state"] == "done" and job["clip_name"].startswith("bunny")
+        if job["state"] == "done" and job["clip_name"].startswith("forest")
     )
     browser.command("Emulation.setDeviceMetricsOverride", phone)
     browser.command("Emulation.setEmulatedMedia", {"features": features})
