@@ -107,7 +107,7 @@ def _crop(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
     "--temporal", is_flag=True, help="Measure temporal consistency too (warping error along the codec's motion)."
 )
 @click.option("--artifacts", is_flag=True,
-              help="Measure faults that PSNR does not see too: invented detail, lines, lattice, chroma specks.")  # fmt: skip
+              help="Measure faults that PSNR does not see too: invented detail, lines, lattice, chroma specks, colour shift.")  # fmt: skip
 @click.option("--sheet", type=click.Path(path_type=Path, dir_okay=False), metavar="PNG",
               help="Draw a contact sheet at 100 %: bicubic, every model and the original where each of these faults of the "
                    "first model is worst, and where the models differ most. Frames are stored in --out-dir.")  # fmt: skip

@@ -22,6 +22,7 @@ _ARTIFACTS = {
     "column_lines": "lines along columns (8-bit steps)",
     "lattice": "lattice of period 4 or 2 at edges (dB)",
     "chroma_specks": "specks of colour (8-bit steps)",
+    "colour_shift": "shift of colour (8-bit steps)",
 }
 
 
@@ -60,7 +61,7 @@ _ARTIFACTS = {
 @click.option(
     "--artifacts",
     is_flag=True,
-    help="Measure faults that PSNR does not see too: invented detail, lines, lattice, specks of colour.",
+    help="Measure faults that PSNR does not see too: invented detail, lines, lattice, specks and shift of colour.",
 )
 @overwrite_option
 @json_option

@@ -19,6 +19,7 @@ from codecvsr.metrics.artifacts import (
     high_pass,
     lattice_peaks,
     second_differences,
+    shift_map,
 )
 from codecvsr.metrics.planes import luma
 
@@ -46,7 +47,10 @@ def fault_maps(picture: Rgb, original: Rgb) -> dict[str, Plane]:
         for plane in lumas
     ]
     maps = {name: np.maximum(energy - energies[1][name], 0) for name, energy in energies[0].items()}
-    return maps | {"chroma_specks": np.square(chroma_error(picture, original)).max(2)}
+    return maps | {
+        "chroma_specks": np.square(chroma_error(picture, original)).max(2),
+        "colour_shift": np.square(shift_map(picture, original)).max(2),
+    }
 
 
 def densest_box(density: Plane, width: int, height: int, *, border: int = 0) -> tuple[float, int, int]:

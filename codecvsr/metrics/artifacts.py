@@ -1,4 +1,4 @@
-"""Faults of super-resolved pictures that PSNR does not see: invented detail, ruled lines, a lattice, specks of colour.
+"""Faults of super-resolved pictures that PSNR does not see: invented detail, ruled lines, a lattice, specks and shifts of colour.
 
 Every measure compares a picture with its original, so that what the scene has is not taken for a fault, and each has a value
 for the original itself: read the two side by side, and beside bicubic's. All values are in 8-bit steps but for the lattice,
@@ -25,6 +25,7 @@ EDGE = 24.0  #: 8-bit steps per pixel: an edge is where the original's luma has 
 BLOCK = 32  #: side in pixels of the blocks whose spectrum is computed
 SPECK_PERCENTILE = 99.9
 DETAIL_SIGMA, _CHROMA_SIGMA = 1.5, 2.0  # pixels: sigma of the Gaussian that a high-pass subtracts
+SHIFT_SIGMA = 16.0  #: pixels: sigma of the Gaussian that leaves of an error what a large area has in common
 RUN = 16  #: pixels along a row over which a line is averaged
 _FLAT_WINDOW = 15  # pixels
 _MIN_SHARE = 0.01  # of the pixels: with fewer flat ones, or edge blocks, there is nothing to measure
@@ -44,6 +45,7 @@ class Artifacts:
         lattice: power at periods of 4 and 2 pixels above that of the neighbouring frequencies, along rows and columns, in
             blocks of 32x32 pixels that an edge crosses, in dB; 0 for no excess.
         chroma_specks: 99.9th percentile of the error after a high-pass (sigma 2) of Cb and Cr.
+        colour_shift: mean error of a channel over the picture, of R, G and B the largest.
     """
 
     invented_detail: float
@@ -51,6 +53,7 @@ class Artifacts:
     column_lines: float
     lattice: float
     chroma_specks: float
+    colour_shift: float
 
     def to_json(self) -> dict[str, float | None]:
         """The values by name; None where there is none."""
@@ -72,16 +75,17 @@ def measure(picture: Rgb, original: Rgb, *, crop_border: int = 0) -> tuple[Artif
     lumas = [luma(rgb).astype(np.float32) for rgb in pair]
     reference = lumas[1]
     flat, blocks = flat_areas(reference), edge_blocks(reference)
-    specks = _specks(*pair)
+    faults = (_specks(*pair), _shift(*pair))
     values = [
         Artifacts(
             invented_detail=_rms(high_pass(plane, DETAIL_SIGMA), flat),
             row_lines=_lines(plane, flat),
             column_lines=_lines(plane.T, flat.T),
             lattice=_lattice(plane, blocks),
-            chroma_specks=chroma,
+            chroma_specks=specks,
+            colour_shift=shift,
         )
-        for plane, chroma in zip(lumas, (specks, 0.0), strict=True)
+        for plane, (specks, shift) in zip(lumas, (faults, (0.0, 0.0)), strict=True)
     ]
     return values[0], values[1]
 
@@ -93,6 +97,7 @@ LABELS = {
     "column_lines": ("column lines", "8-bit steps"),
     "lattice": ("lattice", "dB"),
     "chroma_specks": ("chroma specks", "8-bit steps"),
+    "colour_shift": ("colour shift", "8-bit steps"),
 }
 
 
@@ -198,3 +203,15 @@ def chroma_error(picture: Rgb, original: Rgb) -> Plane:
     error = picture.astype(np.float32) - original.astype(np.float32)
     chroma: Plane = np.asarray(cv2.transform(error, _CHROMA), np.float32)
     return high_pass(chroma, _CHROMA_SIGMA)
+
+
+def _shift(picture: Rgb, original: Rgb) -> float:
+    """The largest mean error of a channel, without its sign."""
+    means = [rgb.reshape(-1, 3).mean(0, dtype=np.float64) for rgb in (picture, original)]
+    return float(np.abs(means[0] - means[1]).max())
+
+
+def shift_map(picture: Rgb, original: Rgb) -> Plane:
+    """The error (H, W, 3) in 8-bit steps that large areas have in common."""
+    error = picture.astype(np.float32) - original.astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(error, (0, 0), SHIFT_SIGMA), np.float32)

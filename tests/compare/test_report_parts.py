@@ -25,7 +25,9 @@ from codecvsr.files import read_image, write_png
 from tests.compare.conftest import FRAMES
 
 SVG = "{http://www.w3.org/2000/svg}"
-FAULTS = dict.fromkeys(("invented_detail", "row_lines", "column_lines", "lattice", "chroma_specks"), 1.25)
+FAULTS = dict.fromkeys(
+    ("invented_detail", "row_lines", "column_lines", "lattice", "chroma_specks", "colour_shift"), 1.25
+)
 
 
 @pytest.fixture

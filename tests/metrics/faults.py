@@ -58,6 +58,12 @@ def _specks(scene: Rgb) -> tuple[Rgb, tuple[int, int]]:
     return _added(scene, pattern), (205, 36)
 
 
+def _tint(scene: Rgb) -> tuple[Rgb, tuple[int, int]]:
+    pattern = np.zeros(scene.shape)
+    pattern[64:128, 160:224] = (12, 0, -12)
+    return _added(scene, cv2.GaussianBlur(pattern, (0, 0), 8)), (192, 96)
+
+
 #: By measure: plants its fault in a scene; returns the picture, and x and y of the fault's middle.
 PLANTED: dict[str, Callable[[Rgb], tuple[Rgb, tuple[int, int]]]] = {
     "invented_detail": _grain,
@@ -65,4 +71,5 @@ PLANTED: dict[str, Callable[[Rgb], tuple[Rgb, tuple[int, int]]]] = {
     "column_lines": _columns,
     "lattice": _dots,
     "chroma_specks": _specks,
+    "colour_shift": _tint,
 }

@@ -59,10 +59,14 @@ def specked(scene):
     return add(scene, pattern)
 
 
+def tinted(scene):
+    return add(scene, np.broadcast_to((3.0, 0.0, -2.0), scene.shape))
+
+
 def test_the_original_itself_has_none(scene):
     found, own = measure(scene, scene)
     assert found == own
-    assert found.chroma_specks == 0
+    assert found.chroma_specks == found.colour_shift == 0
     assert found.invented_detail < 0.5 and found.row_lines < 0.5
 
 
@@ -74,6 +78,7 @@ def test_the_original_itself_has_none(scene):
         (ruled_upright, "column_lines", 4),
         (dotted, "lattice", 3),
         (specked, "chroma_specks", 4),
+        (tinted, "colour_shift", 4),
     ],
 )
 def test_a_planted_fault_is_found_by_its_measure(scene, plant, measure_name, factor):
@@ -88,6 +93,15 @@ def test_lines_of_one_direction_are_not_those_of_the_other(scene):
     assert found.row_lines > 5 * found.column_lines
     assert found.lattice < own.lattice + 1.5
     assert found.chroma_specks < 1
+
+
+def test_a_shift_of_colour_is_the_mean_error_of_the_worst_channel_and_nothing_else(scene):
+    found, own = measure(tinted(scene), scene)
+    assert found.colour_shift == pytest.approx(3, abs=0.05)
+    for name in ("invented_detail", "row_lines", "column_lines", "lattice"):
+        assert getattr(found, name) == pytest.approx(getattr(own, name), abs=0.1)
+    assert found.chroma_specks < 1
+    assert measure(specked(scene), scene)[0].colour_shift < 0.5
 
 
 def test_dots_along_an_edge_are_no_detail_of_flat_areas(scene):
@@ -113,9 +127,9 @@ def test_without_a_flat_area_or_an_edge_there_is_no_value():
 
 
 def test_means_pass_over_frames_without_a_value():
-    one = Artifacts(1.0, 2.0, 3.0, float("nan"), 4.0)
-    two = Artifacts(3.0, 2.0, 3.0, 5.0, 6.0)
-    assert mean([one, two]) == Artifacts(2.0, 2.0, 3.0, 5.0, 5.0)
+    one = Artifacts(1.0, 2.0, 3.0, float("nan"), 4.0, 0.5)
+    two = Artifacts(3.0, 2.0, 3.0, 5.0, 6.0, 1.5)
+    assert mean([one, two]) == Artifacts(2.0, 2.0, 3.0, 5.0, 5.0, 1.0)
 
 
 def test_a_border_may_be_left_out(scene):
