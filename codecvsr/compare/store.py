@@ -21,6 +21,7 @@ from codecvsr.compare.variants import Variant
 from codecvsr.engine.plan import make_plan
 from codecvsr.errors import OutputError
 from codecvsr.files import atomic_file, atomic_folder, list_images, write_png
+from codecvsr.metrics.artifacts import LABELS
 from codecvsr.models.zoo import LoadedModel
 
 STORE_FORMAT = 1  #: of the stored files; files of another format are measured again
@@ -95,6 +96,9 @@ class MeasurementStore:
 
 
 def _scoring(settings: Settings) -> list[object]:
-    """What decides the scores; settings that came later count only where they are on, so that older files stay valid."""
+    """What decides the scores; settings that came later count only where they are on, so that older files stay valid.
+
+    Artifacts count with the names of their measures: a version that lacked one stored nothing that is complete.
+    """
     common = [settings.frames, settings.window, settings.crop_border, settings.temporal, settings.lpips]
-    return [*common, *(["artifacts"] if settings.artifacts else [])]
+    return [*common, *(["artifacts", *LABELS] if settings.artifacts else [])]

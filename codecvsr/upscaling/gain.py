@@ -36,7 +36,7 @@ class GainFormula:
 
 #: By model, from ``scripts/results/gain.json``.
 FORMULAS: dict[str, GainFormula] = {
-    "codecvsr": GainFormula(0.5166, -0.0321, 0.7173, 0.25),
+    "codecvsr": GainFormula(0.435, -0.0309, 0.7678, 0.28),
     "codecvsr-fast": GainFormula(0.1619, -0.0271, 0.8228, 0.28),
 }
 

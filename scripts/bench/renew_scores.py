@@ -3,9 +3,9 @@
 
 python scripts/bench/renew_scores.py scripts/results/compare_fast.json NEW.json
 
-NEW.json is what ``codecvsr compare --json`` printed for the changed models alone, on the same clips and frames. Scores and
-the digest of the weights are taken from it; times and memory stay, as the network is the same and the machine need not be. The
-command that made it is noted in ``renewed``.
+NEW.json is what ``codecvsr compare --json`` printed for the changed models alone, on the same clips and frames. Scores, size
+and the digest of the weights are taken from it; times and memory stay, as the machine need not be the same. The command that
+made it is noted in ``renewed``.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _SCORES = (
     "artifacts",
     "per_frame",
     "weights_sha256",
+    "parameters",
+    "gmacs",
 )
 Entry = dict[str, Any]
 
@@ -47,7 +49,9 @@ def renewed(old: Entry, new: Entry) -> Entry:
     means = [{**mean, "rank": _rank(mean, means)} for mean in means]
     notes = [note for note in old.get("renewed", []) if note["command"] != new["command"]]
     note = {"command": new["command"], "rows": rows, "versions": new["protocol"]["versions"]}
-    return {**old, "cells": cells, "means": means, "renewed": [*notes, note]}
+    described = {row["row"]: row for row in new["rows"] if row["row"] in rows}
+    about = [described.get(row["row"], row) for row in old["rows"]]
+    return {**old, "rows": about, "cells": cells, "means": means, "renewed": [*notes, note]}
 
 
 def _rank(mean: Entry, means: list[Entry]) -> int | None:

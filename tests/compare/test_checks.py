@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from codecvsr.cli import cli
 from codecvsr.cli.compare_progress import duration
 from codecvsr.compare import run as module
+from codecvsr.compare import store
 from codecvsr.compare.measurements import Settings
 from codecvsr.compare.run import Step, compare
 from codecvsr.compare.tables import summary_table
@@ -148,6 +149,24 @@ def test_artifacts_are_those_of_eval(material: Path, tmp_path: Path) -> None:
     assert values["means"][0]["artifacts"]["pictures"]["chroma_specks"] == pytest.approx(sum(both) / 2)
     without = compare(roots, material / "hr", ["bicubic"], settings=CPU, out_dir=tmp_path / "out").to_json()
     assert without["cells"][0]["artifacts"] is None and "artifacts" not in without["means"][0]
+
+
+def test_what_a_version_with_fewer_measures_stored_is_measured_again(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stored(artifacts: bool) -> bool:
+        seen: list[Step] = []
+        settings = replace(CPU, artifacts=artifacts)
+        arguments = ([material / "bench" / "hr_CRF35"], material / "hr", ["bicubic"])
+        compare(*arguments, settings=settings, out_dir=tmp_path, on_step=seen.append)
+        return all(step.is_stored for step in seen if step.measurement is not None)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "LABELS", {name: label for name, label in LABELS.items() if name != "colour_shift"})
+        assert not stored(True) and stored(True)
+        assert not stored(False)
+    assert not stored(True), "colour_shift is missing in what was stored"
+    assert stored(False)
 
 
 def test_artifacts_stand_in_the_table_with_the_originals(material: Path, tmp_path: Path) -> None:

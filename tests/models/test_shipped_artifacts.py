@@ -52,4 +52,4 @@ def test_no_lattice_and_no_specks(rows, model):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_far_better_than_without_a_network(rows, model):
-    assert rows[model]["psnr_rgb"] > rows["lanczos"]["psnr_rgb"] + 1
+    assert rows[model]["psnr_rgb"] > rows["lanczos"]["psnr_rgb"] + 0.8

@@ -28,6 +28,9 @@ def _new(old, gain):
         entry["ms_per_frame"] *= 1.5
         if entry.get("weights_sha256"):
             entry["weights_sha256"] = "0" * 64
+    for entry in (*new["rows"], *new["cells"]):
+        if entry["row"] == "codecvsr-fast":
+            entry["parameters"] -= 1000
     return new
 
 
@@ -39,6 +42,13 @@ def test_scores_of_the_new_rows_alone(old):
             assert after["psnr_rgb"] == pytest.approx(before["psnr_rgb"] + gain)
             assert after["ms_per_frame"] == before["ms_per_frame"]
     assert {m["row"] for m in made["means"] if m["rank"] == 1} == {"codecvsr-fast"}
+    sizes = [
+        (a["parameters"] - b["parameters"])
+        for k in ("rows", "cells")
+        for b, a in zip(old[k], made[k], strict=True)
+        if b["row"] == "codecvsr-fast"
+    ]
+    assert set(sizes) == {-1000}
     digests = {cell["weights_sha256"] for cell in made["cells"] if cell["row"] == "codecvsr-fast"}
     assert digests == {"0" * 64}
     assert [note["rows"] for note in made["renewed"]] == [["codecvsr-fast"]]
