@@ -52,6 +52,7 @@ PARTS: dict[str, tuple[str, Callable[[Results], str]]] = {
         "docs/results.md",
         lambda r: f"{quality_tables.scores(r['compare_fast'])}\n\n{quality_tables.costs(r['compare_fast'])}",
     ),
+    "range": ("docs/results.md", lambda r: quality_tables.smallest_gains(r["compare_range"])),
     "long": (
         "docs/results.md",
         lambda r: f"{quality_tables.scores(r['compare_96'])}\n\n{quality_tables.ahead(r['compare_96'])}",

@@ -64,6 +64,21 @@ def gains(content: dict[str, Any]) -> str:
     return by_clip(content, title, "codecvsr", ("bicubic", WITHOUT_MOTION))
 
 
+def smallest_gains(content: dict[str, Any]) -> str:
+    """What the networks are ahead by, at each CRF on the clip where that is least."""
+    crfs = rates(content)
+    psnr = {(cell["row"], cell["clip"], cell["crf"]): cell["psnr_rgb"] for cell in content["cells"]}
+    clips = sorted({cell["clip"] for cell in content["cells"]})
+    lines = ["Smallest gain on any clip, dB over bicubic / over Lanczos:", "", *head(crfs)]
+    for row in ("codecvsr", "codecvsr-fast"):
+        entries = []
+        for crf in crfs:
+            over = (min(psnr[row, c, crf] - psnr[other, c, crf] for c in clips) for other in ("bicubic", "lanczos"))
+            entries.append(" / ".join(f"{gain:+.2f}" for gain in over))
+        lines.append(f"| {title(row)} | {' | '.join(entries)} |")
+    return "\n".join(lines)
+
+
 def best_over(content: dict[str, Any], others: dict[str, Any]) -> str:
     """What ``basicvsr-compressed`` is ahead by, clip by clip, in two comparisons of the same clips."""
     both = {**content, "cells": [*others["cells"], *content["cells"]]}
