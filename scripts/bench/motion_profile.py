@@ -57,7 +57,7 @@ def profile_table(measurements: list[dict[str, Any]]) -> list[str]:
     times = [measurement["processor_ms_per_frame"] for measurement in columns]
     sizes = [f" {measurement['size'][0]}x{measurement['size'][1]} |" for measurement in columns]
     lines = [
-        "Motion profile by stage: milliseconds of processor time a frame (both fields), one thread, of the title card:",
+        "Motion profile by stage: milliseconds of processor time a frame (both fields), one thread, of the title card (`inputs/bunny_720p.mp4`):",
         "",
         "| |" + "".join(sizes),
         "|---|" + "---|" * len(columns),
