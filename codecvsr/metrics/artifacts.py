@@ -25,7 +25,7 @@ EDGE = 24.0  #: 8-bit steps per pixel: an edge is where the original's luma has 
 BLOCK = 32  #: side in pixels of the blocks whose spectrum is computed
 SPECK_PERCENTILE = 99.9
 DETAIL_SIGMA, _CHROMA_SIGMA = 1.5, 2.0  # pixels: sigma of the Gaussian that a high-pass subtracts
-SHIFT_SIGMA = 16.0  #: pixels: sigma of the Gaussian that leaves of an error what a large area has in common
+_SHIFT_SIGMA = 16.0  # pixels: sigma of the Gaussian that leaves of an error what a large area has in common
 RUN = 16  #: pixels along a row over which a line is averaged
 _FLAT_WINDOW = 15  # pixels
 _MIN_SHARE = 0.01  # of the pixels: with fewer flat ones, or edge blocks, there is nothing to measure
@@ -214,4 +214,4 @@ def _shift(picture: Rgb, original: Rgb) -> float:
 def shift_map(picture: Rgb, original: Rgb) -> Plane:
     """The error (H, W, 3) in 8-bit steps that large areas have in common."""
     error = picture.astype(np.float32) - original.astype(np.float32)
-    return np.asarray(cv2.GaussianBlur(error, (0, 0), SHIFT_SIGMA), np.float32)
+    return np.asarray(cv2.GaussianBlur(error, (0, 0), _SHIFT_SIGMA), np.float32)

@@ -18,6 +18,7 @@ from typing import Any
 import click
 import numpy as np
 import numpy.typing as npt
+from quality_tables import psnr_of_cells
 from results_files import with_this_command, write_results
 
 from codecvsr.bitstream.reader import read_video
@@ -31,7 +32,7 @@ CRFS = (15, 25, 35)
 
 def measure(bench: Path, gains: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns a row for each clip and CRF: facts of the stream, and gains of the models."""
-    psnr = {(cell["row"], cell["clip"], cell["crf"]): cell["psnr_rgb"] for cell in gains["cells"]}
+    psnr = psnr_of_cells(gains)
     rows = []
     for crf in CRFS:
         for folder in sorted((bench / f"val_CRF{crf}").iterdir()):

@@ -66,8 +66,7 @@ def gains(content: dict[str, Any]) -> str:
 
 def smallest_gains(content: dict[str, Any]) -> str:
     """What the networks are ahead by, at each CRF on the clip where that is least."""
-    crfs = rates(content)
-    psnr = {(cell["row"], cell["clip"], cell["crf"]): cell["psnr_rgb"] for cell in content["cells"]}
+    crfs, psnr = rates(content), psnr_of_cells(content)
     clips = sorted({cell["clip"] for cell in content["cells"]})
     lines = ["Smallest gain on any clip, dB over bicubic / over Lanczos:", "", *head(crfs)]
     for row in ("codecvsr", "codecvsr-fast"):
@@ -94,11 +93,7 @@ def ahead(content: dict[str, Any]) -> str:
 
 def by_clip(content: dict[str, Any], title: str, row: str, others: tuple[str, ...]) -> str:
     """RGB PSNR of a row over that of others, clip by clip."""
-    crfs = rates(content)
-    psnr = {
-        (measurement["row"], measurement["clip"], measurement["crf"]): measurement["psnr_rgb"]
-        for measurement in content["cells"]
-    }
+    crfs, psnr = rates(content), psnr_of_cells(content)
     lines = [title, "", *head(crfs)]
     for clip in sorted({measurement["clip"] for measurement in content["cells"]}):
         entries = []
@@ -107,6 +102,11 @@ def by_clip(content: dict[str, Any], title: str, row: str, others: tuple[str, ..
             entries.append(" / ".join(f"{gain:+.2f}" for gain in over))
         lines.append(f"| {clip} | {' | '.join(entries)} |")
     return "\n".join(lines)
+
+
+def psnr_of_cells(content: dict[str, Any]) -> dict[tuple[str, str, float | str], float]:
+    """RGB PSNR in dB by row, clip and CRF."""
+    return {(cell["row"], cell["clip"], cell["crf"]): cell["psnr_rgb"] for cell in content["cells"]}
 
 
 def costs(content: dict[str, Any]) -> str:

@@ -49,8 +49,7 @@ def renewed(old: Entry, new: Entry) -> Entry:
     means = [{**mean, "rank": _rank(mean, means)} for mean in means]
     notes = [note for note in old.get("renewed", []) if note["command"] != new["command"]]
     note = {"command": new["command"], "rows": rows, "versions": new["protocol"]["versions"]}
-    described = {row["row"]: row for row in new["rows"] if row["row"] in rows}
-    about = [described.get(row["row"], row) for row in old["rows"]]
+    about = _replaced(old["rows"], new["rows"], rows, ("row",))
     return {**old, "rows": about, "cells": cells, "means": means, "renewed": [*notes, note]}
 
 
