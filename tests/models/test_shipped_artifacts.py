@@ -12,6 +12,8 @@ import pytest
 INPUTS = Path(__file__).resolve().parents[2] / "inputs"
 MODELS = ("codecvsr", "codecvsr-fast")
 CRF, FRAMES = 26, 4
+#: By demo clip: dB of RGB PSNR that the models are ahead of Lanczos by, at least.
+GAINS = {"bunny_720p": 1.0, "forest_720p": 0.5}
 
 
 def _run(*arguments: object) -> str:
@@ -22,16 +24,28 @@ def _run(*arguments: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory):
-    """Scores and artifacts of each model, and of bicubic and Lanczos, by row."""
+def clips(tmp_path_factory):
+    """Scores and artifacts of each model, and of bicubic and Lanczos, by clip and row."""
     folder = tmp_path_factory.mktemp("artifacts")
     _run("benchmark", "--hr-root", INPUTS, "--out-root", folder, "--crf", CRF)
     printed = _run(
         *("compare", "--clip-root", folder / f"inputs_CRF{CRF}", "--gt-root", INPUTS, "--frames", FRAMES),
-        *("--models", ",".join(("lanczos", *MODELS)), "--artifacts", "--json"),
+        *("--models", ",".join(("lanczos", *MODELS)), "--artifacts", "--json", "--out-dir", folder / "measured"),
     )
-    means = json.loads(printed)["means"]
-    return {mean["row"]: {**mean["artifacts"]["pictures"], "psnr_rgb": mean["psnr_rgb"]} for mean in means}
+    found: dict[str, dict[str, dict[str, float]]] = {clip: {} for clip in GAINS}
+    for cell in json.loads(printed)["cells"]:
+        found[cell["clip"]][cell["row"]] = {**cell["artifacts"]["pictures"], "psnr_rgb": cell["psnr_rgb"]}
+    return found
+
+
+@pytest.fixture(params=GAINS)
+def clip(request):
+    return request.param
+
+
+@pytest.fixture
+def rows(clips, clip):
+    return clips[clip]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -51,5 +65,5 @@ def test_no_lattice_and_no_specks(rows, model):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_far_better_than_without_a_network(rows, model):
-    assert rows[model]["psnr_rgb"] > rows["lanczos"]["psnr_rgb"] + 0.8
+def test_far_better_than_without_a_network(rows, clip, model):
+    assert rows[model]["psnr_rgb"] > rows["lanczos"]["psnr_rgb"] + GAINS[clip]
