@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import bars_table
 import click
 import estimates_table
 import live_table
@@ -53,6 +54,7 @@ PARTS: dict[str, tuple[str, Callable[[Results], str]]] = {
         lambda r: f"{quality_tables.scores(r['compare_fast'])}\n\n{quality_tables.costs(r['compare_fast'])}",
     ),
     "range": ("docs/results.md", lambda r: quality_tables.smallest_gains(r["compare_range"])),
+    "bars": ("docs/results.md", lambda r: bars_table.table(r["bars"])),
     "long": (
         "docs/results.md",
         lambda r: f"{quality_tables.scores(r['compare_96'])}\n\n{quality_tables.ahead(r['compare_96'])}",

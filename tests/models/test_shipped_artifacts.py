@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import bench_bars
 import pytest
 
 INPUTS = Path(__file__).resolve().parents[2] / "inputs"
@@ -67,3 +68,20 @@ def test_no_lattice_and_no_specks(rows, model):
 @pytest.mark.parametrize("model", MODELS)
 def test_far_better_than_without_a_network(rows, clip, model):
     assert rows[model]["psnr_rgb"] > rows["lanczos"]["psnr_rgb"] + GAINS[clip]
+
+
+@pytest.fixture(scope="module")
+def lines_between_bars(tmp_path_factory):
+    """Mean over two spacings of the lines between drawn bars, by model and direction."""
+    cells = bench_bars.measure(("bicubic", *MODELS), (57, 72), tmp_path_factory.mktemp("bars"))
+    found: dict[tuple[str, str], list[float]] = {}
+    for cell in cells:
+        found.setdefault((cell["model"], cell["direction"]), []).append(cell["lines"])
+    return {key: sum(values) / len(values) for key, values in found.items()}
+
+
+@pytest.mark.parametrize("direction", bench_bars.DIRECTIONS)
+@pytest.mark.parametrize("model", MODELS)
+def test_nothing_stands_between_the_bars_of_a_fence(lines_between_bars, model, direction):
+    """Weights that had learned one fence by heart drew lines of 2 to 3 steps there."""
+    assert lines_between_bars[model, direction] < lines_between_bars["bicubic", direction] + 0.5  # 8-bit steps
