@@ -16,16 +16,6 @@ if TYPE_CHECKING:
     from codecvsr.metrics.report import EvalResult
 
 
-_ARTIFACTS = {
-    "invented_detail": "invented detail in flat areas (8-bit steps)",
-    "row_lines": "lines along rows (8-bit steps)",
-    "column_lines": "lines along columns (8-bit steps)",
-    "lattice": "lattice of period 4 or 2 at edges (dB)",
-    "chroma_specks": "specks of colour (8-bit steps)",
-    "colour_shift": "shift of colour (8-bit steps)",
-}
-
-
 @click.command("eval", cls=CodecVSRCommand)
 @click.option(
     "--sr-dir",
@@ -120,6 +110,8 @@ def _print_table(result: EvalResult) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from codecvsr.metrics.artifacts import LABELS
+
     border = f", {result.crop_border} pixels left out on each side" if result.crop_border else ""
     table = Table(
         "", "PSNR (dB)", "SSIM", title=f"{result.frames} frames{border}", title_justify="left", box=SIMPLE_HEAD
@@ -131,8 +123,8 @@ def _print_table(result: EvalResult) -> None:
         stdout_console().print(f"LPIPS {result.lpips:.4f} (lower is better)")
     if result.artifacts is not None:
         faults = Table("", "pictures", "originals", title="Artifacts", title_justify="left", box=SIMPLE_HEAD)
-        for name, label in _ARTIFACTS.items():
-            faults.add_row(label, *(_value(side[name]) for side in result.artifacts.values()))
+        for name, (label, unit) in LABELS.items():
+            faults.add_row(f"{label} ({unit})", *(_value(side[name]) for side in result.artifacts.values()))
         stdout_console().print(faults)
 
 

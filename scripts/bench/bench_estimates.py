@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from results_files import with_this_command, write_results
+from results_files import TITLE_CARD, with_this_command, write_results
 from upscale_videos import looped
 
 from codecvsr.upscaling.api import upscale
@@ -59,7 +59,7 @@ class Input:
     def make(self, clips: Path, work: Path) -> Path:
         """Returns its path."""
         if self.clip is None or self.period is None:
-            return ROOT / "inputs" / "bunny_720p.mp4"
+            return TITLE_CARD
         return looped(
             clips, work, self.seconds, 24, self.width, self.height, name=self.clip, loop_seconds=self.period
         )  # fmt: skip

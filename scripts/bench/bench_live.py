@@ -35,13 +35,12 @@ import live_disturbances
 import numpy as np
 import torch
 from live_look_ahead import measured_table
-from results_files import with_this_command, write_results
+from results_files import TITLE_CARD, with_this_command, write_results
 from speed_subjects import machine, machine_label
 
 from codecvsr.versions import versions
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "live.json"
-TITLE_CARD = Path(__file__).resolve().parents[2] / "inputs" / "bunny_720p.mp4"
 
 
 @click.group(help=__doc__)

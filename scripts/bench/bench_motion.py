@@ -29,7 +29,6 @@ import cv2
 import numpy as np
 from motion_measurements import (
     SETTINGS,
-    TITLE_CARD,
     Clip,
     card_loop,
     measure,
@@ -40,7 +39,7 @@ from motion_measurements import (
 )
 from motion_profile import measure_profile
 from motion_table import summary
-from results_files import with_this_command, write_results
+from results_files import TITLE_CARD, with_this_command, write_results
 
 from codecvsr.bitstream.reader import read_video
 from codecvsr.datasets.benchmark import make_benchmark

@@ -15,6 +15,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 import torch
+from results_files import TITLE_CARD
 
 from codecvsr.analysis.inspect import motion_methods
 from codecvsr.bitstream import color
@@ -29,7 +30,6 @@ from codecvsr.motion.optical_flow import dis_flows
 from codecvsr.train.data import original_frames
 from codecvsr.video.resize import downsample
 
-TITLE_CARD = Path(__file__).resolve().parents[2] / "inputs" / "bunny_720p.mp4"
 #: Frame rate, preset and x264 parameters besides those of every stream.
 SETTINGS = {
     "preset veryfast": (24, "veryfast", ""),

@@ -1,4 +1,4 @@
-"""Committed results files: the commands that made them, and writing them."""
+"""What the benchmarks share: the title card, the commands that made a results file, and writing one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from codecvsr.files import atomic_file
+
+ROOT = Path(__file__).resolve().parents[2]
+TITLE_CARD = ROOT / "inputs" / "bunny_720p.mp4"  #: the demo clip that moves little
 
 
 def with_this_command(commands: Sequence[str]) -> list[str]:
