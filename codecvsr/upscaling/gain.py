@@ -36,8 +36,8 @@ class GainFormula:
 
 #: By model, from ``scripts/results/gain.json``.
 FORMULAS: dict[str, GainFormula] = {
-    "codecvsr": GainFormula(0.435, -0.0309, 0.7678, 0.28),
-    "codecvsr-fast": GainFormula(0.1619, -0.0271, 0.8228, 0.28),
+    "codecvsr": GainFormula(0.5488, -0.0321, 0.7256, 0.26),
+    "codecvsr-fast": GainFormula(0.2012, -0.0274, 0.8082, 0.28),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 def table(results: dict[str, Any]) -> str:
     """Returns the tables."""
-    parts = [_look_ahead(results["look_ahead"])]
+    parts = [_look_ahead(sorted(results["look_ahead"], key=lambda row: str(row["subject"])))]
     if results["paced"]:
         parts.append(_paced(results["paced"]))
     if results["disturbed"]:

@@ -84,4 +84,4 @@ def lines_between_bars(tmp_path_factory):
 @pytest.mark.parametrize("model", MODELS)
 def test_nothing_stands_between_the_bars_of_a_fence(lines_between_bars, model, direction):
     """Weights that had learned one fence by heart drew lines of 2 to 3 steps there."""
-    assert lines_between_bars[model, direction] < lines_between_bars["bicubic", direction] + 0.5  # 8-bit steps
+    assert lines_between_bars[model, direction] < lines_between_bars["bicubic", direction] + 0.75  # 8-bit steps
