@@ -114,7 +114,7 @@ def skip_static_option(default: str) -> Callable[[F], F]:
     """Return a decorator that adds ``--skip-static`` (parameter ``skip_static``); see :func:`with_values`."""
     text = (
         "What is copied instead of upscaled: duplicate frames, or blocks in which no pixel changes (codecvsr's networks on a CPU); "
-        "auto: those blocks with codecvsr-fast, which loses at most 0.02 dB by it on measured clips, and nothing with others. "
+        "auto: those blocks with codecvsr-fast, which loses at most 0.05 dB by it on measured clips, and nothing with others. "
         "Without a value: frames. The report has the share of the work done."
     )
     return click.option("--skip-static", type=SkipStaticType(), default=default, show_default=True, help=text)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 BLOCK = 8  #: side in pixels of the blocks that are compared
 MAX_CHANGE = 1.0  #: mean absolute difference of a block, in 8-bit steps, up to which it is a duplicate
 
-#: Models that lose at most 0.02 dB where blocks are skipped: ``scripts/results/skipping.json``.
+#: Models that lose at most 0.05 dB where blocks are skipped: ``scripts/results/skipping.json``.
 MEASURED = ("codecvsr-fast",)
 
 log = logging.getLogger(__name__)
