@@ -23,13 +23,13 @@ import click
 import cv2
 import numpy as np
 import numpy.typing as npt
-from results_files import with_this_command, write_results
+from results_files import ROOT, with_this_command, write_results
 
 from codecvsr.bitstream.pictures import VideoPictures
 from codecvsr.versions import versions
 
 Picture = npt.NDArray[np.uint8]
-RESULTS = Path(__file__).resolve().parents[2] / "scripts" / "results" / "bars.json"
+RESULTS = ROOT / "scripts" / "results" / "bars.json"
 
 HEIGHT, WIDTH, FRAMES = 576, 1024, 4  # pixels of the upscaled picture; frames, of which the last but one is measured
 SPACINGS = (28, 40, 57, 72)  # pixels from bar to bar
@@ -37,7 +37,6 @@ THICKNESS, FIRST = 8, 20  # pixels: of a bar; from the border to the first
 CLEAR = 8  # pixels on each side of a bar that do not count
 DIRECTIONS = ("rows", "columns")
 CRF, FENCE_CRF = 20, 26
-_FENCE = "garden_02"
 _FENCE_GAPS, _FENCE_SIDES = ((876, 918), (942, 976), (1000, 1034), (1058, 1090)), (2385, 2545)  # rows, columns
 _FENCE_FRAME, _FENCE_FRAMES = 8, 12
 

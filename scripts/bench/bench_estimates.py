@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from results_files import TITLE_CARD, with_this_command, write_results
+from results_files import ROOT, TITLE_CARD, with_this_command, write_results
 from upscale_videos import looped
 
 from codecvsr.upscaling.api import upscale
@@ -34,7 +34,6 @@ from codecvsr.versions import versions
 from codecvsr.video.probe import Media
 from codecvsr.video.scan import scan
 
-ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "scripts" / "results" / "estimates.json"
 
 

@@ -39,7 +39,7 @@ from motion_measurements import (
 )
 from motion_profile import measure_profile
 from motion_table import summary
-from results_files import TITLE_CARD, with_this_command, write_results
+from results_files import ROOT, TITLE_CARD, with_this_command, write_results
 
 from codecvsr.bitstream.reader import read_video
 from codecvsr.datasets.benchmark import make_benchmark
@@ -49,7 +49,6 @@ from codecvsr.metrics.alignment import TRACK_FRAMES
 from codecvsr.motion import estimate_motion
 from codecvsr.versions import versions
 
-ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "scripts" / "results" / "motion.json"
 PROBE_FRAMES = 8
 PROBE_QPS = 14, 20, 26, 32, 38

@@ -101,6 +101,8 @@ def main() -> None:
     sources = sorted(path for path in wanted.photos.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
     if not sources:
         parser.error(f"{wanted.photos} has no JPEG or PNG photographs")
+    if wanted.out.exists():
+        parser.error(f"{wanted.out} is there already; name a folder that is not")
     wanted.out.mkdir(parents=True)
     rng = np.random.default_rng(wanted.seed)
     made = 0

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from statistics import fmean
 
 import bench_bars
 import pytest
@@ -77,7 +78,7 @@ def lines_between_bars(tmp_path_factory):
     found: dict[tuple[str, str], list[float]] = {}
     for cell in cells:
         found.setdefault((cell["model"], cell["direction"]), []).append(cell["lines"])
-    return {key: sum(values) / len(values) for key, values in found.items()}
+    return {key: fmean(values) for key, values in found.items()}
 
 
 @pytest.mark.parametrize("direction", bench_bars.DIRECTIONS)

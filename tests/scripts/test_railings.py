@@ -49,3 +49,11 @@ def test_a_folder_without_photographs_is_refused(tmp_path, monkeypatch, capsys):
         _run(monkeypatch, tmp_path / "empty", tmp_path / "out")
     assert "has no JPEG or PNG photographs" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path, photos, monkeypatch, capsys):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(SystemExit):
+        _run(monkeypatch, photos, tmp_path / "out")
+    assert "is there already" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
